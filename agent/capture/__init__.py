@@ -1,0 +1,1 @@
+"""From cameras to fragments: sources, timeline, cutter, workers and their parent."""

@@ -1,0 +1,1 @@
+"""The other end of the wire: keys, and opening what boxes have sealed."""

@@ -1,0 +1,1 @@
+"""Sealed segments on disk: envelope (age), vault, catalogue, ledger."""

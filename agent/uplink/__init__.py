@@ -1,0 +1,1 @@
+"""What leaves the box: reports, signed commands, granted streams."""
