@@ -1,0 +1,29 @@
+"""Programs no one here wrote, that tests run against."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+PACKAGES = {
+    "age": "age",
+    "ffmpeg": "ffmpeg",
+    "ffprobe": "ffmpeg",
+    "tcpdump": "tcpdump",
+    "strace": "strace",
+    "gst-launch-1.0": "gstreamer1.0-tools",
+}
+
+
+def need(program: str) -> str:
+    """Return the program's path; without it fail in CI, and skip elsewhere saying what to install."""
+    path = shutil.which(program)
+    if path:
+        return path
+    reason = f"{program} is missing: apt install {PACKAGES.get(program, program)}"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+    raise AssertionError
