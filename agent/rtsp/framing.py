@@ -1,0 +1,253 @@
+"""Splits what a TCP connection brings into RTSP messages and interleaved `$` frames.
+
+Frames go straight to the receiver of their channel, as a range of the chunk they came in: no object and no copy for
+each. A frame on a channel nobody negotiated is never copied, not even the part that waits for the rest (sound pushed
+uninvited touches no buffer of ours). How the bytes were cut into chunks never changes what comes out.
+
+Source RFC 2326 section 10.12
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from agent.rtsp.errors import RtspError
+from agent.rtsp.message import Request, Response, body_length, head_end, parse_head, with_body
+
+MAX_GARBAGE_BYTES = 1024 * 1024  # skipped in a row before we give up
+
+Receiver = Callable[[bytes, int, int, float], None]  # data, start, end, now
+
+_DOLLAR = 0x24
+_METHODS = (
+    b"OPTIONS|DESCRIBE|ANNOUNCE|SETUP|PLAY|PAUSE|TEARDOWN|GET_PARAMETER|SET_PARAMETER|REDIRECT|RECORD|PLAY_NOTIFY"
+)
+_START = rb"RTSP/[0-9]\.[0-9] |(?:" + _METHODS + rb") "
+_MESSAGE = re.compile(_START, re.IGNORECASE)
+_STARTS = tuple(word + b" " for word in _METHODS.split(b"|"))
+_STATUS = b"RTSP/0.0 "
+_LONGEST_START = max(len(start) for start in _STARTS)
+# What may follow a whole frame; only asked while looking for the way back.
+_BOUNDARY = frozenset(b"$\r\nADGOPRSTadgoprst")
+
+
+class Framer:
+    """Takes chunks, gives frames to receivers and messages to whoever asks.
+
+    foreign_frames  frames on channels nobody negotiated, left out
+    skipped_bytes   garbage between frames, left out (old servers write torn packets; retina #17)
+    """
+
+    __slots__ = (
+        "_at",
+        "_channels",
+        "_data",
+        "_discard",
+        "_held",
+        "_later",
+        "_lost_way",
+        "_need",
+        "_parts",
+        "_search",
+        "_skipped_in_row",
+        "foreign_frames",
+        "skipped_bytes",
+    )
+
+    def __init__(self) -> None:
+        self.foreign_frames = 0
+        self.skipped_bytes = 0
+        self._data = b""  # the chunk at work, and how far we are in it
+        self._at = 0
+        self._later: tuple[bytes, int] | None = None  # chunk and offset to go on with after the one at work
+        self._parts: list[bytes] = []  # kept until there are _need bytes
+        self._held = 0
+        self._need = 0
+        self._discard = 0  # bytes of a foreign frame still to come
+        self._lost_way = False
+        self._skipped_in_row = 0
+        self._channels: list[Receiver | None] = [None] * 256
+        self._search = _MESSAGE
+
+    def connect(self, receivers: dict[int, Receiver]) -> None:
+        """Say which channels are negotiated and who takes their frames; holds from the next frame on."""
+        self._channels = [receivers.get(channel) for channel in range(256)]
+        # A candidate in garbage: a negotiated channel, and RTP's or RTCP's version 2 behind the length.
+        known = b"".join(re.escape(bytes((channel,))) for channel in sorted(receivers))
+        candidate = rb"\$[" + known + rb"][\x00-\xff]{2}[\x80-\xbf]|" if receivers else b""
+        self._search = re.compile(candidate + _START, re.IGNORECASE)
+
+    def feed(self, data: bytes) -> None:
+        """Take a chunk. The one before must have been worked off by `next_message` returning None."""
+        if self._discard:
+            gone = min(self._discard, len(data))
+            self._discard -= gone
+            self._data, self._at = data, gone
+            return
+        if not self._parts:
+            self._data, self._at = data, 0
+            return
+        missing = self._need - self._held
+        if len(data) < missing:
+            self._parts.append(data)
+            self._held += len(data)
+            return
+        # Only what was kept, and what completes it, is copied.
+        self._parts.append(data[:missing])
+        self._data, self._at = b"".join(self._parts), 0
+        self._later = (data, missing)
+        self._parts.clear()
+        self._held = 0
+
+    def next_message(self, now: float) -> Request | Response | None:
+        """Hand on frames up to the next message and return it, None when the bytes are used up.
+
+        now     monotonic seconds, passed on to the receivers
+        Raises  RtspError for a message that cannot be read and for a megabyte of garbage in a row
+        """
+        while True:
+            self._frames(now)
+            message = self._rest()
+            if message is not None:
+                return message
+            if self._at < len(self._data) and not self._parts and not self._discard:
+                continue
+            if not self._advance():
+                return None
+
+    def _advance(self) -> bool:
+        """Go on with the chunk that waits behind the one at work; tell whether there was one."""
+        later = self._later
+        if later is None:
+            self._data, self._at = b"", 0
+            return False
+        self._later = None
+        data, at = later
+        if self._discard:
+            gone = min(self._discard, len(data) - at)
+            self._discard -= gone
+            at += gone
+        if self._parts:  # what was joined was not enough: join once more with what is behind it
+            self._parts.append(data[at:])
+            data, at = b"".join(self._parts), 0
+            self._parts.clear()
+            self._held = 0
+        self._data, self._at = data, at
+        return at < len(data)
+
+    def _frames(self, now: float) -> None:
+        """Hand on whole frames as long as one follows another: the hot path."""
+        data, at, channels = self._data, self._at, self._channels
+        begin = at
+        end = len(data)
+        last = end - 4
+        if self._lost_way:
+            return
+        while at <= last and data[at] == _DOLLAR:
+            stop = at + 4 + (data[at + 2] << 8 | data[at + 3])
+            if stop > end:
+                break
+            receiver = channels[data[at + 1]]
+            if receiver is None:
+                self.foreign_frames += 1
+            else:
+                receiver(data, at + 4, stop, now)
+            at = stop
+        if at != begin:
+            self._at = at
+            self._skipped_in_row = 0
+
+    def _rest(self) -> Request | Response | None:
+        """Deal with what is no whole frame at the present place."""
+        data, at = self._data, self._at
+        have = len(data) - at
+        if have <= 0:
+            return None
+        if self._lost_way:
+            return self._find_way()
+        first = data[at]
+        if first == _DOLLAR:
+            self._part_of_frame(have)
+            return None
+        if first in b"\r\n":
+            self._at = at + 1
+            return None
+        if _MESSAGE.match(data, at):
+            return self._message()
+        if have < _LONGEST_START and _may_begin(data[at:].upper()):
+            self._keep(have + 1)
+            return None
+        self._lost_way = True
+        return None
+
+    def _part_of_frame(self, have: int) -> None:
+        data, at = self._data, self._at
+        if have < 4:
+            self._keep(4)
+            return
+        total = 4 + (data[at + 2] << 8 | data[at + 3])
+        if self._channels[data[at + 1]] is None:
+            self.foreign_frames += 1
+            self._skipped_in_row = 0
+            self._discard = total - have
+            self._at = len(data)
+            return
+        self._keep(total)
+
+    def _message(self) -> Request | Response | None:
+        data, at = self._data, self._at
+        end = head_end(data, at)
+        if end is None:
+            self._keep(len(data) - at + 1)
+            return None
+        head = parse_head(data[at:end])
+        stop = end + body_length(head)
+        if stop > len(data):
+            self._keep(stop - at)
+            return None
+        self._at = stop
+        self._skipped_in_row = 0
+        return with_body(head, data[end:stop])
+
+    def _find_way(self) -> Request | Response | None:
+        """Skip garbage up to the next thing that looks like a frame of ours or a message."""
+        data, at = self._data, self._at
+        found = self._search.search(data, at)
+        if found is None:
+            self._skip(max(0, len(data) - at - _LONGEST_START + 1))
+            self._keep(len(data) - self._at + 1)
+            return None
+        self._skip(found.start() - at)
+        at = self._at
+        if data[at] != _DOLLAR:
+            self._lost_way = False
+            return self._message()
+        stop = at + 4 + (data[at + 2] << 8 | data[at + 3])
+        if stop >= len(data):
+            self._keep(stop + 1 - at)
+        elif data[stop] in _BOUNDARY:
+            self._lost_way = False
+        else:
+            self._skip(1)
+        return None
+
+    def _skip(self, count: int) -> None:
+        self._at += count
+        self.skipped_bytes += count
+        self._skipped_in_row += count
+        if self._skipped_in_row > MAX_GARBAGE_BYTES:
+            raise RtspError("malformed_message", "no frame in a megabyte", skipped_bytes=self._skipped_in_row)
+
+    def _keep(self, need: int) -> None:
+        """Keep the rest of the chunk at work until there are `need` bytes."""
+        rest = self._data[self._at :]
+        self._parts.append(rest)
+        self._held = len(rest)
+        self._need = need
+
+
+def _may_begin(begin: bytes) -> bool:
+    """Tell whether a few bytes, in capitals, may be the begin of a message."""
+    digits = bytes(0x30 if 0x30 <= byte <= 0x39 else byte for byte in begin)
+    return _STATUS.startswith(digits) or any(start.startswith(begin) for start in _STARTS)
