@@ -1,0 +1,28 @@
+"""Configuration: agent.toml becomes one frozen `Config`, or one error that holds every problem at once.
+
+`values` are what the rest of Pasu reads; `keys` is the one table of keys, rules and defaults, from which
+the document is generated too; `rules` decide about single values; `load` joins them; `secrets` reads
+passwords.
+"""
+
+from agent.config.load import ConfigProblems, ConfigWarning, Problem, load
+from agent.config.secrets import Login, Secrets, read_secrets
+from agent.config.values import Box, Camera, Config, Purpose, SourceKind, Storage, Tunnel, Uplink
+
+__all__ = [
+    "Box",
+    "Camera",
+    "Config",
+    "ConfigProblems",
+    "ConfigWarning",
+    "Login",
+    "Problem",
+    "Purpose",
+    "Secrets",
+    "SourceKind",
+    "Storage",
+    "Tunnel",
+    "Uplink",
+    "load",
+    "read_secrets",
+]

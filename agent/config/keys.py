@@ -1,0 +1,201 @@
+"""Every key of agent.toml: its rule, its default, and what it is for.
+
+Checking reads this, and docs/configuration.md is generated from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from agent.config import rules
+from agent.language import say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Absent(Enum):
+    """What holds when a key is not there and has no value of its own by default."""
+
+    REQUIRED = "required"
+    BOX = "box"  # the box's own value
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of the file. `many` marks an array of tables; one that is not `required` may be absent."""
+
+    name: str
+    korean: str
+    english: str
+    many: bool = False
+    required: bool = True
+
+    @property
+    def heading(self) -> str:
+        """Return the table's heading as it stands in the file."""
+        return f"[[{self.name}]]" if self.many else f"[{self.name}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key.
+
+    default  our value when it is absent (None: nothing), or `Absent`
+    example  a value in TOML
+    kinds    kinds of source on which the key has an effect; empty means all
+    """
+
+    table: str
+    name: str
+    rule: rules.Rule
+    default: Any
+    example: str
+    korean: str
+    english: str
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def about(self) -> str:
+        """Return what the key is for, in the reader's language."""
+        return say(self.korean, self.english)
+
+
+TABLES = (
+    Table("box", "박스: 이름, 장소, 책임", "The box: its name, its place, and who answers for it"),
+    Table("storage", "저장: 어디에, 얼마 동안, 누구의 키로", "Storage: where, how long, sealed to whom"),
+    Table("camera", "카메라: 한 대마다 표 하나", "Cameras: one table each", many=True),
+    Table("uplink", "관제센터로 보내는 보고와 실시간 영상", "Reports and live streams", required=False),
+    Table("tunnel", "관제센터와 잇는 터널", "The tunnel to the centre", required=False),
+)
+
+RTSP_ONLY = ("rtsp",)
+V4L2_ONLY = ("v4l2",)
+# No real keys: whoever copied them would seal recordings that nobody can open. These fail their checksum.
+EXAMPLE_RECIPIENTS = '["age1...", "age1..."]'
+
+KEYS = (
+    Key(
+        "box", "id", rules.identifier(), Absent.REQUIRED, '"gn-0007"',
+        "박스 이름. 보고 주제와 원장에 쓰이며, 한 번 정하면 바꾸지 않습니다",
+        "name of the box, in report topics and in the ledger; never changed once chosen",
+    ),
+    Key("box", "site", rules.text(), Absent.REQUIRED, '"경포해변 3지점"', "설치 장소", "where it stands"),
+    Key(
+        "box", "operator", rules.text(), Absent.REQUIRED, '"강릉시 정보산업과"',
+        "운영 부서", "the department that operates it",
+    ),
+    Key(
+        "box", "contact", rules.text(), Absent.REQUIRED, '"033-000-0000"',
+        "관리책임자 연락처", "how to reach whoever is responsible",
+    ),
+    Key(
+        "storage", "vault", rules.folder(), Absent.REQUIRED, '"/var/lib/pasu/vault"',
+        "봉인된 영상이 놓이는 폴더. 영상용 디스크에 둡니다",
+        "folder of the sealed segments, on the disk for recordings",
+    ),
+    Key(
+        "storage", "state", rules.folder(), Absent.REQUIRED, '"/var/lib/pasu/state"',
+        "목록과 원장이 놓이는 폴더. 영상 폴더 안에 두지 않습니다",
+        "folder of the catalogue and the ledger; not inside the vault",
+    ),
+    Key(
+        "storage", "run", rules.folder(), "/run/pasu", '"/run/pasu"',
+        "상태 파일이 놓이는 폴더", "folder of the health files",
+    ),
+    Key(
+        "storage", "retention_days", rules.retention(), 30, "30",
+        "보관 일수. 지나면 지웁니다", "days that recordings are kept, and erased after",
+    ),
+    Key(
+        "storage", "segment_s", rules.integer(5, 600), 60, "60",
+        "영상 조각 하나의 길이(초)", "aimed length of one segment, in seconds",
+    ),
+    Key(
+        "storage", "loss_window_s", rules.seconds(0.2, 10), 1.0, "1.0",
+        "정전이 났을 때 잃을 수 있는 최대 시간(초). 짧을수록 디스크에 자주 씁니다",
+        "what a power cut may cost at most, in seconds; shorter means more frequent writes",
+    ),
+    Key(
+        "storage", "recipients", rules.recipients(), Absent.REQUIRED, EXAMPLE_RECIPIENTS,
+        "영상을 열 수 있는 관제센터의 공개키. 하나를 잃어도 열 수 있게 둘 이상을 권합니다",
+        "the centre's public keys, which alone open recordings; two or more, so that losing one loses "
+        "nothing",
+    ),
+    Key(
+        "camera", "id", rules.identifier(), Absent.REQUIRED, '"cam01"',
+        "카메라 이름. 폴더 이름이 되며 서로 달라야 합니다", "name of the camera, also of its folder; unique",
+    ),
+    Key(
+        "camera", "name", rules.text(), Absent.REQUIRED, '"주차장 입구"',
+        "사람이 읽는 이름", "name for people",
+    ),
+    Key(
+        "camera", "url", rules.camera_url(), Absent.REQUIRED, '"rtsp://10.0.0.11/main"',
+        "영상 주소. 계정과 비밀번호는 넣지 않고 secrets.toml에 둡니다",
+        "address of the stream; user and password are not in it but in secrets.toml",
+    ),
+    Key(
+        "camera", "sub_url", rules.camera_url(), None, '"rtsp://10.0.0.11/sub"',
+        "같은 카메라의 작은 영상 주소", "address of the camera's second, smaller stream",
+    ),
+    Key(
+        "camera", "transport", rules.choice("tcp", "udp"), "tcp", '"tcp"',
+        "RTSP 영상을 받는 방법", "how RTSP brings the pictures", RTSP_ONLY,
+    ),
+    Key(
+        "camera", "purpose", rules.purpose(), Absent.REQUIRED, '"crime-prevention"',
+        "설치 목적", "what the camera is installed for",
+    ),
+    Key(
+        "camera", "legal_basis", rules.text(), Absent.REQUIRED, '"개인정보 보호법 제25조제1항제2호"',
+        "설치의 법적 근거 (운영 규정 제3조). 없으면 녹화하지 않습니다",
+        "statute that allows the camera (regulation art. 3); without one nothing is recorded",
+    ),
+    Key(
+        "camera", "retention_days", rules.retention(), Absent.BOX, "15",
+        "이 카메라의 보관 일수. 박스의 값보다 길 수 없습니다",
+        "days this camera's recordings are kept; not more than the box's",
+    ),
+    Key(
+        "camera", "allow_basic_auth", rules.boolean(), True, "false",
+        "카메라가 Basic 인증만 할 때 비밀번호를 그대로 보내도 되는지. rtsps가 아니면 망에 드러납니다",
+        "whether the password may go out unhashed when the camera asks for Basic; without rtsps the "
+        "line sees it",
+        RTSP_ONLY,
+    ),
+    Key(
+        "camera", "width", rules.integer(16, 16384), None, "1280",
+        "장치에 청할 가로 화소", "pixels across to ask of the device", V4L2_ONLY,
+    ),
+    Key(
+        "camera", "height", rules.integer(16, 16384), None, "720",
+        "장치에 청할 세로 화소", "pixels down to ask of the device", V4L2_ONLY,
+    ),
+    Key(
+        "camera", "fps", rules.integer(1, 240), None, "15",
+        "장치에 청할 초당 프레임 수", "pictures per second to ask of the device", V4L2_ONLY,
+    ),
+    Key(
+        "uplink", "broker",
+        rules.url(("mqtts",), "mqtts://호스트:포트", "mqtts://host:port"), Absent.REQUIRED, '"mqtts://10.77.0.1:8883"',
+        "보고를 받는 MQTT 서버", "the MQTT broker that takes reports",
+    ),
+    Key(
+        "uplink", "media",
+        rules.url(("rtsp", "rtsps"), "rtsp:// 또는 rtsps:// 주소", "an rtsp:// or rtsps:// address"), None,
+        '"rtsp://10.77.0.1:8554"',
+        "허가된 실시간 영상을 받는 미디어 서버", "the media server that takes granted live streams",
+    ),
+    Key(
+        "tunnel", "interface", rules.interface(), Absent.REQUIRED, '"pasu0"',
+        "터널의 네트워크 인터페이스", "network interface of the tunnel",
+    ),
+)  # fmt: skip
+
+BY_TABLE: Mapping[str, Mapping[str, Key]] = MappingProxyType(
+    {table.name: {key.name: key for key in KEYS if key.table == table.name} for table in TABLES}
+)
