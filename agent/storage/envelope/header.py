@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FILE_KEY_BYTES = 16
 MAX_HEADER_BYTES = 65_536
-"""Room for 600 X25519 stanzas, or 30 of the post-quantum kind; it bounds what a hostile file can ask of us."""
+"""Room for 600 X25519 stanzas, or 30 of the post-quantum kind; bounds what a hostile file can ask of us."""
 
 _MAGIC = b"age-encryption.org/"
 _VERSION_LINE = b"age-encryption.org/v1\n"

@@ -147,7 +147,7 @@ class X25519Identity:
 
 
 def _decode_key(text: str, prefix: str, case: Callable[[str], str]) -> bytes:
-    """Read a key of this prefix, written all in this case. Raises ValueError, which never repeats the text."""
+    """Read a key of this prefix, all in this case. Raises ValueError, which never repeats the text."""
     found, key = bech32.decode(text)
     if found != prefix or text != case(text) or len(key) != _KEY_BYTES:
         raise ValueError("another kind of key or text")
