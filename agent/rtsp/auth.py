@@ -1,18 +1,21 @@
 """Log-in, the side that answers: challenges, Digest and Basic.
 
-Strongest first: Digest SHA-256, Digest MD5, Basic. A failure says exactly why, since a technician stands in front of
-the camera and has to choose between "type the password again" and "change a setting in the camera".
+Strongest first: Digest SHA-256, Digest MD5, Basic. A failure says exactly why: a technician stands in front
+of the camera and has to choose between "type the password again" and "change a setting in the camera".
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agent.rtsp.errors import RtspError
 from agent.rtsp.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 # Ranks of what we can answer; RFC 7616 asks for the strongest.
 _DIGESTS = {"SHA-256": 2, "SHA-256-SESS": 2, "MD5": 1, "MD5-SESS": 1}
@@ -42,8 +45,8 @@ class Challenge:
 def parse_challenges(values: Sequence[str]) -> list[Challenge]:
     """Read the values of all WWW-Authenticate headers, each with one challenge or several.
 
-    A value is quoted (commas and escapes inside) or runs to the next comma. Never fails: what cannot be read is left
-    out. At most 32 challenges are kept.
+    A value is quoted (commas and escapes inside) or runs to the next comma. Never fails: what cannot be read
+    is left out. At most 32 challenges are kept.
     Source RFC 7235 section 4.1
     """
     found: list[Challenge] = []
@@ -130,6 +133,7 @@ def digest_response(
     method: str,
     uri: str,
     nonce: str,
+    *,
     qop: tuple[str, str, str] | None,
     cnonce: str = "",
 ) -> str:
@@ -160,7 +164,17 @@ def digest_response(
 class Authenticator:
     """Answers one camera's challenges with one user's password."""
 
-    __slots__ = ("_accepted", "_allow_basic", "_cnonce", "_count", "_nonce", "_password", "_stale", "_used", "_username")
+    __slots__ = (
+        "_accepted",
+        "_allow_basic",
+        "_cnonce",
+        "_count",
+        "_nonce",
+        "_password",
+        "_stale",
+        "_used",
+        "_username",
+    )
 
     def __init__(
         self, username: str | None, password: str | None, *, allow_basic: bool, cnonce: Callable[[], str]
@@ -180,11 +194,12 @@ class Authenticator:
 
         values    WWW-Authenticate headers
         answered  whether the refused request carried an answer of ours
-        Raises    RtspError "auth_missing" (no user configured), "auth_failed" (context reason "wrong_password" or
-                  "always_stale"), "auth_unsupported" (context offered: what the camera asks for)
+        Raises    RtspError "auth_missing" (no user configured), "auth_failed" (context reason
+                  "wrong_password" or "always_stale"), "auth_unsupported" (context offered: what the camera
+                  asks for)
 
-        An answer that is refused means a wrong password, except with stale=true, and except once after an accepted
-        one: some cameras let a nonce lapse without saying stale (seen with keepalives).
+        An answer that is refused means a wrong password, except with stale=true, and except once after an
+        accepted one: some cameras let a nonce lapse without saying stale (seen with keepalives).
         """
         offered = parse_challenges(values)
         if self._username is None:
@@ -196,7 +211,9 @@ class Authenticator:
             if chosen.params.get("stale", "").lower() == "true":
                 self._stale += 1
                 if self._stale > _MAX_STALE:
-                    raise RtspError("auth_failed", "the camera calls every nonce stale", reason="always_stale")
+                    raise RtspError(
+                        "auth_failed", "the camera calls every nonce stale", reason="always_stale"
+                    )
             elif self._accepted:
                 self._accepted = False
             else:
@@ -220,7 +237,9 @@ class Authenticator:
         if best is not None:
             return best
         if not offered:
-            raise RtspError("auth_unsupported", "the camera refuses without saying which log-in it wants", offered="")
+            raise RtspError(
+                "auth_unsupported", "the camera refuses without saying which log-in it wants", offered=""
+            )
         if any(challenge.scheme == "basic" for challenge in offered):
             raise RtspError(
                 "auth_unsupported",
@@ -229,7 +248,9 @@ class Authenticator:
                 reason="basic_refused",
             )
         raise RtspError(
-            "auth_unsupported", "the camera offers only log-ins that are not supported", offered=_summary(offered)
+            "auth_unsupported",
+            "the camera offers only log-ins that are not supported",
+            offered=_summary(offered),
         )
 
     def _rank(self, challenge: Challenge) -> int:
@@ -253,7 +274,7 @@ class Authenticator:
         cnonce = self._cnonce() if challenge.qop() or algorithm.endswith("-SESS") else ""
         qop = (f"{self._count:08x}", cnonce, "auth") if challenge.qop() else None
         response = digest_response(
-            algorithm, (username, realm, self._password), method, uri, self._nonce, qop, cnonce
+            algorithm, (username, realm, self._password), method, uri, self._nonce, qop=qop, cnonce=cnonce
         )
         parts = [
             f"username={quote(username)}",
@@ -288,7 +309,9 @@ class Authenticator:
 def _summary(offered: list[Challenge]) -> str:
     """Name what a camera offers, for a person: "digest SHA-512-256 auth-int, basic"."""
     names = [
-        f"{item.scheme} {item.algorithm()} {'/'.join(item.qop())}".strip() if item.scheme == "digest" else item.scheme
+        f"{item.scheme} {item.algorithm()} {'/'.join(item.qop())}".strip()
+        if item.scheme == "digest"
+        else item.scheme
         for item in offered[:4]
     ]
     return shown(", ".join(names))

@@ -1,8 +1,9 @@
 """Splits what a TCP connection brings into RTSP messages and interleaved `$` frames.
 
-Frames go straight to the receiver of their channel, as a range of the chunk they came in: no object and no copy for
-each. A frame on a channel nobody negotiated is never copied, not even the part that waits for the rest (sound pushed
-uninvited touches no buffer of ours). How the bytes were cut into chunks never changes what comes out.
+Frames go straight to the receiver of their channel, as a range of the chunk they came in: no object and no
+copy for each. A frame on a channel nobody negotiated is never copied, not even the part that waits for the
+rest (sound pushed uninvited touches no buffer of ours). How the bytes were cut into chunks never changes what
+comes out.
 
 Source RFC 2326 section 10.12
 """
@@ -21,10 +22,12 @@ Receiver = Callable[[bytes, int, int, float], None]  # data, start, end, now
 
 _DOLLAR = 0x24
 _METHODS = (
-    b"OPTIONS|DESCRIBE|ANNOUNCE|SETUP|PLAY|PAUSE|TEARDOWN|GET_PARAMETER|SET_PARAMETER|REDIRECT|RECORD|PLAY_NOTIFY"
+    b"OPTIONS|DESCRIBE|ANNOUNCE|SETUP|PLAY|PAUSE|TEARDOWN|GET_PARAMETER|SET_PARAMETER|"
+    b"REDIRECT|RECORD|PLAY_NOTIFY"
 )
 _START = rb"RTSP/[0-9]\.[0-9] |(?:" + _METHODS + rb") "
 _MESSAGE = re.compile(_START, re.IGNORECASE)
+_BLANK = re.compile(rb"[\r\n]+")
 _STARTS = tuple(word + b" " for word in _METHODS.split(b"|"))
 _STATUS = b"RTSP/0.0 "
 _LONGEST_START = max(len(start) for start in _STARTS)
@@ -44,6 +47,7 @@ class Framer:
         "_channels",
         "_data",
         "_discard",
+        "_exact",
         "_held",
         "_later",
         "_lost_way",
@@ -64,6 +68,7 @@ class Framer:
         self._parts: list[bytes] = []  # kept until there are _need bytes
         self._held = 0
         self._need = 0
+        self._exact = False
         self._discard = 0  # bytes of a foreign frame still to come
         self._lost_way = False
         self._skipped_in_row = 0
@@ -81,24 +86,26 @@ class Framer:
     def feed(self, data: bytes) -> None:
         """Take a chunk. The one before must have been worked off by `next_message` returning None."""
         if self._discard:
-            gone = min(self._discard, len(data))
-            self._discard -= gone
-            self._data, self._at = data, gone
+            self._at = min(self._discard, len(data))
+            self._discard -= self._at
+            self._data = data
             return
-        if not self._parts:
-            self._data, self._at = data, 0
+        parts = self._parts
+        if not parts:
+            self._data = data
             return
         missing = self._need - self._held
+        self._held += len(data)
         if len(data) < missing:
-            self._parts.append(data)
-            self._held += len(data)
+            parts.append(data)
             return
-        # Only what was kept, and what completes it, is copied.
-        self._parts.append(data[:missing])
-        self._data, self._at = b"".join(self._parts), 0
-        self._later = (data, missing)
-        self._parts.clear()
-        self._held = 0
+        if self._exact:  # the hot path: only the frame cut in two is copied, not the chunk behind it
+            parts.append(data[:missing])
+            self._later = (data, missing)
+        else:
+            parts.append(data)
+        self._data = b"".join(parts)
+        parts.clear()
 
     def next_message(self, now: float) -> Request | Response | None:
         """Hand on frames up to the next message and return it, None when the bytes are used up.
@@ -108,33 +115,16 @@ class Framer:
         """
         while True:
             self._frames(now)
-            message = self._rest()
-            if message is not None:
-                return message
-            if self._at < len(self._data) and not self._parts and not self._discard:
-                continue
-            if not self._advance():
+            if self._at < len(self._data):
+                message = self._find_way() if self._lost_way else self._rest()
+                if message is not None:
+                    return message
+            elif self._later is not None:
+                self._data, self._at = self._later
+                self._later = None
+            else:
+                self._data, self._at = b"", 0
                 return None
-
-    def _advance(self) -> bool:
-        """Go on with the chunk that waits behind the one at work; tell whether there was one."""
-        later = self._later
-        if later is None:
-            self._data, self._at = b"", 0
-            return False
-        self._later = None
-        data, at = later
-        if self._discard:
-            gone = min(self._discard, len(data) - at)
-            self._discard -= gone
-            at += gone
-        if self._parts:  # what was joined was not enough: join once more with what is behind it
-            self._parts.append(data[at:])
-            data, at = b"".join(self._parts), 0
-            self._parts.clear()
-            self._held = 0
-        self._data, self._at = data, at
-        return at < len(data)
 
     def _frames(self, now: float) -> None:
         """Hand on whole frames as long as one follows another: the hot path."""
@@ -162,23 +152,16 @@ class Framer:
         """Deal with what is no whole frame at the present place."""
         data, at = self._data, self._at
         have = len(data) - at
-        if have <= 0:
-            return None
-        if self._lost_way:
-            return self._find_way()
-        first = data[at]
-        if first == _DOLLAR:
+        if data[at] == _DOLLAR:
             self._part_of_frame(have)
-            return None
-        if first in b"\r\n":
-            self._at = at + 1
-            return None
-        if _MESSAGE.match(data, at):
+        elif blank := _BLANK.match(data, at):
+            self._at = blank.end()
+        elif _MESSAGE.match(data, at):
             return self._message()
-        if have < _LONGEST_START and _may_begin(data[at:].upper()):
+        elif have < _LONGEST_START and _may_begin(data[at:].upper()):
             self._keep(have + 1)
-            return None
-        self._lost_way = True
+        else:
+            self._lost_way = True
         return None
 
     def _part_of_frame(self, have: int) -> None:
@@ -193,7 +176,7 @@ class Framer:
             self._discard = total - have
             self._at = len(data)
             return
-        self._keep(total)
+        self._keep(total, exact=True)
 
     def _message(self) -> Request | Response | None:
         data, at = self._data, self._at
@@ -239,12 +222,14 @@ class Framer:
         if self._skipped_in_row > MAX_GARBAGE_BYTES:
             raise RtspError("malformed_message", "no frame in a megabyte", skipped_bytes=self._skipped_in_row)
 
-    def _keep(self, need: int) -> None:
-        """Keep the rest of the chunk at work until there are `need` bytes."""
+    def _keep(self, need: int, *, exact: bool = False) -> None:
+        """Keep the rest of the chunk at work until there are `need` bytes; exact: take not one more."""
         rest = self._data[self._at :]
         self._parts.append(rest)
         self._held = len(rest)
         self._need = need
+        self._exact = exact
+        self._data, self._at = b"", 0
 
 
 def _may_begin(begin: bytes) -> bool:

@@ -1,8 +1,8 @@
 """RTSP requests and responses: reading with limits, and writing.
 
-Reading is lenient where cameras are sloppy (bare line feeds, folded headers, odd case, no reason phrase, spaces
-where none belong) and strict where leniency costs memory or time. Text is UTF-8 with `surrogateescape`, so that a
-realm in EUC-KR goes back to the camera byte for byte.
+Reading is lenient where cameras are sloppy (bare line feeds, folded headers, odd case, no reason phrase,
+spaces where none belong) and strict where leniency costs memory or time. Text is UTF-8 with
+`surrogateescape`, so that a realm in EUC-KR goes back to the camera byte for byte.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Message:
         return [value for key, value in self.headers if key.lower() == wanted]
 
     def cseq(self) -> int | None:
-        """Return the sequence number that joins a response to its request, None when it is missing or no number."""
+        """Return the number that joins a response to its request, None when it is missing or no number."""
         return bounded_int(self.get("CSeq") or "", 0, 0x7FFFFFFF)
 
 
@@ -111,11 +111,7 @@ def head_end(data: bytes, start: int) -> int | None:
     Raises   RtspError "limit" when there is no blank line within MAX_HEAD_BYTES
     """
     bound = start + MAX_HEAD_BYTES
-    ends = [
-        at + len(mark)
-        for mark in (b"\n\r\n", b"\n\n")
-        if (at := data.find(mark, start, bound)) >= 0
-    ]
+    ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := data.find(mark, start, bound)) >= 0]
     if ends:
         return min(ends)
     if len(data) >= bound:
@@ -126,8 +122,8 @@ def head_end(data: bytes, start: int) -> int | None:
 def parse_head(head: bytes) -> Request | Response:
     """Read a header block (start line, headers, blank line) into a message without its body.
 
-    Raises RtspError "malformed_message" when the start line is neither a request's nor a status line, and "limit"
-    for too many lines or bytes.
+    Raises RtspError "malformed_message" when the start line is neither a request's nor a status line, and
+    "limit" for too many lines or bytes.
     """
     if len(head) > MAX_HEAD_BYTES:
         raise RtspError("limit", "a header block is too long", limit_bytes=MAX_HEAD_BYTES)
@@ -168,8 +164,8 @@ def _headers(lines: list[str]) -> Headers:
 def body_length(head: Message) -> int:
     """Return how many bytes of body follow the head.
 
-    Raises RtspError "malformed_message" for a Content-Length that is no number or contradicts another, and "limit"
-    for one beyond MAX_BODY_BYTES.
+    Raises RtspError "malformed_message" for a Content-Length that is no number or contradicts another, and
+    "limit" for one beyond MAX_BODY_BYTES.
     """
     said = set(head.all("Content-Length"))
     if not said:

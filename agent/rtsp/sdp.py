@@ -6,11 +6,14 @@ Source RFC 4566, RFC 3551 section 6 (static payload types), RFC 2326 appendix C
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from agent.rtsp.errors import RtspError
 from agent.rtsp.text import bounded_int, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_SDP_BYTES = 64 * 1024
 MAX_LINES = 2000
@@ -115,9 +118,9 @@ class _Draft:
 def parse_sdp(body: bytes) -> SessionDescription:
     """Read a description.
 
-    Lines end in CRLF, LF or CR; a byte order mark, blanks around lines, NULs at the end and lines of unknown type
-    are tolerated. Attributes that cannot be read are left out; a media line that cannot be read is an error,
-    since what belongs to which stream is then unknown.
+    Lines end in CRLF, LF or CR; a byte order mark, blanks around lines, NULs at the end and lines of unknown
+    type are tolerated. Attributes that cannot be read are left out; a media line that cannot be read is an
+    error, since what belongs to which stream is then unknown.
     Raises RtspError "malformed_sdp", or "limit" beyond 64 KiB, 2000 lines or 32 streams.
     """
     if len(body) > MAX_SDP_BYTES:

@@ -36,7 +36,7 @@ class RtspUrl:
     password: str | None = field(default=None, repr=False)
 
     def request(self) -> str:
-        """Write the address as it stands in requests: without credentials, the port only when it is unusual."""
+        """Write the address as it stands in requests: no credentials, the port only when unusual."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.target}"
@@ -71,9 +71,9 @@ def parse_url(text: str) -> RtspUrl:
     rest = rest.partition("#")[0]
     cut = min((at for mark in "/?" if (at := rest.find(mark)) >= 0), default=len(rest))
     authority, target = rest[:cut], rest[cut:]
-    userinfo, at, hostport = authority.rpartition("@")
+    userinfo, marker, hostport = authority.rpartition("@")
     username = password = None
-    if at:
+    if marker:
         name, colon, word = userinfo.partition(":")
         username, password = _decoded(name), _decoded(word) if colon else None
     host, port = _host_and_port(hostport, _PORTS[scheme])
@@ -112,8 +112,8 @@ def content_base(requested: str, base: str | None, location: str | None) -> str:
     """Choose the address that relative control lines are joined to.
 
     requested  the address that DESCRIBE asked for
-    base       Content-Base header; location Content-Location; each used only when it is an rtsp address, or a path
-               on the same host. Real ones are sometimes "/", empty, or another protocol's.
+    base       Content-Base header; location Content-Location; each used only when it is an rtsp address, or a
+               path on the same host. Real ones are sometimes "/", empty, or another protocol's.
     Source     RFC 2326 appendix C.1.1
     """
     for said in (base, location):
@@ -127,9 +127,9 @@ def content_base(requested: str, base: str | None, location: str | None) -> str:
 def control_url(base: str, control: str | None) -> str:
     """Find the request address of a control line.
 
-    A relative one is appended after the base, query and all, with one slash between: cameras compare strings, and
-    those whose address has a query expect rtsp://host/path?query/trackID=1 (as every common client sends it,
-    against RFC 3986).
+    A relative one is appended after the base, query and all, with one slash between: cameras compare strings,
+    and those whose address has a query expect rtsp://host/path?query/trackID=1 (as every common client sends
+    it, against RFC 3986).
     control  None, "" and "*" mean the base itself
     Source   RFC 2326 appendix C.1.1
     """
@@ -151,7 +151,7 @@ def is_absolute(text: str) -> bool:
 
 
 def without_credentials(text: str) -> str:
-    """Take user and password out of an address that a camera gave, so that they never travel in a request line."""
+    """Take user and password out of an address a camera gave: they must not travel in a request line."""
     return _CREDENTIALS.sub(r"\1", text)
 
 
