@@ -1,8 +1,7 @@
 """Black-box laboratory: cameras on one side, `pasu record` in the middle, and a checker that trusts neither.
 
 The recorder is a process tree that is started, stopped and killed; what it did is read from outside, with other
-means than its own: the catalogue through plain sqlite3, segments through the `age` program and a small MP4 reader
-here that was written after docs/formats.md alone.
+means than its own: the catalogue through plain sqlite3, segments through the `age` program and `tests.checker`.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-from tests import nal
+from tests.checker import Frame, GapRow, Picture, Segment, pictures
 from tests.peer import need
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 SYSTEM_PYTHON = "/usr/bin/python3"  # Debian's python3-gi is built for this one
 TAIL_MAGIC = b"PASUTAIL"
-NTP_EPOCH_S = 2_208_988_800  # seconds from 1900 to 1970, RFC 5905
 
 
 def wait_for(what: str, ready: Callable[[], object], bound_s: float = 30.0) -> object:
@@ -85,17 +84,6 @@ def pss_bytes(pids: Sequence[int]) -> int:
 # --- cameras ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One picture a camera showed. served: somebody was connected, as far as the camera knows."""
-
-    number: int
-    utc_ms: int
-    key: bool
-    digest: str
-    served: bool
-
-
 def prepared_clip(
     width: int = 1920,
     height: int = 1080,
@@ -112,16 +100,13 @@ def prepared_clip(
     if clip.exists():
         return clip
     part = clip.with_suffix(f".{os.getpid()}.part")
-    subprocess.run(
-        [need("ffmpeg"), "-v", "error", "-nostdin", "-y", "-f", "lavfi"]
-        + ["-i", f"testsrc2=size={width}x{height}:rate={fps}", "-t", str(seconds)]
-        + ["-vf", "noise=alls=12:allf=t,format=yuv420p", "-c:v", "libx264", "-preset", "ultrafast"]
-        + ["-profile:v", "baseline", "-b:v", f"{kbps}k", "-minrate", f"{kbps}k", "-maxrate", f"{kbps}k"]
-        + ["-bufsize", f"{kbps}k", "-g", str(gop), "-keyint_min", str(gop), "-sc_threshold", "0"]
-        + ["-x264-params", "aud=1:nal-hrd=cbr", "-f", "h264", str(part)],
-        check=True,
-        timeout=300,
+    rate = f"-b:v {kbps}k -minrate {kbps}k -maxrate {kbps}k -bufsize {kbps}k"
+    command = (
+        f"-v error -nostdin -y -f lavfi -i testsrc2=size={width}x{height}:rate={fps} -t {seconds}"
+        " -vf noise=alls=12:allf=t,format=yuv420p -c:v libx264 -preset ultrafast -profile:v baseline"
+        f" {rate} -g {gop} -keyint_min {gop} -sc_threshold 0 -x264-params aud=1:nal-hrd=cbr -f h264"
     )
+    subprocess.run([need("ffmpeg"), *command.split(), str(part)], check=True, timeout=300)
     part.rename(clip)
     return clip
 
@@ -154,7 +139,7 @@ class GstCameras:
         self.arguments = arguments
         self.process: subprocess.Popen[str] | None = None
 
-    def __enter__(self) -> GstCameras:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -165,9 +150,9 @@ class GstCameras:
         need_gstreamer()
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "server.log").open("a") as log:
+            server = [SYSTEM_PYTHON, str(ROOT / "tests/peers/gst_server.py"), "--ledger", str(self.folder)]
             self.process = subprocess.Popen(
-                [SYSTEM_PYTHON, str(ROOT / "tests/peers/gst_server.py"), "--ledger", str(self.folder)]
-                + ["--port", str(self.port), *self.arguments],
+                [*server, "--port", str(self.port), *self.arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -194,113 +179,6 @@ class GstCameras:
             Frame(entry["frame"], entry["utc_ms"], entry["key"], entry.get("sha256", ""), entry["served"])
             for entry in entries
         ]
-
-
-# --- what was stored, read with other means than the recorder's ------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One stored access unit."""
-
-    utc_ms: float
-    key: bool
-    data: bytes
-
-
-def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Walk the whole boxes of one level; a box cut off at the end is left out."""
-    at = 0
-    while at + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if size == 1 and at + 16 <= len(data):
-            (size,) = struct.unpack_from(">Q", data, at + 8)
-            head = 16
-        if size < head or at + size > len(data):
-            return
-        yield kind, data[at + head : at + size]
-        at += size
-
-
-def inner(data: bytes, *path: bytes) -> bytes:
-    for kind in path:
-        data = next(body for name, body in boxes(data) if name == kind)
-    return data
-
-
-def pictures(mp4: bytes) -> list[Picture]:
-    """List the access units of a segment, each with the UTC its fragment gives it."""
-    found: list[Picture] = []
-    hz = 0
-    utc_ms, media = 0.0, 0
-    moof = b""
-    for kind, body in boxes(mp4):
-        if kind == b"moov":
-            tracks = [content for name, content in boxes(body) if name == b"trak"]
-            assert len(tracks) == 1, f"{len(tracks)} tracks in a segment"
-            assert inner(tracks[0], b"mdia", b"hdlr")[8:12] == b"vide", "a track that is not video"
-            header = inner(tracks[0], b"mdia", b"mdhd")
-            (hz,) = struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)
-        elif kind == b"prft":
-            seconds, part = struct.unpack_from(">II", body, 8)
-            utc_ms = (seconds - NTP_EPOCH_S) * 1000 + part * 1000 / (1 << 32)
-            (media,) = struct.unpack_from(">Q" if body[0] == 1 else ">I", body, 16)
-        elif kind == b"moof":
-            moof = body
-        elif kind == b"mdat":
-            found.extend(_fragment(moof, body, hz, utc_ms, media))
-    return found
-
-
-def _fragment(moof: bytes, mdat: bytes, hz: int, utc_ms: float, media: int) -> Iterator[Picture]:
-    traf = inner(moof, b"traf")
-    decode = inner(traf, b"tfdt")
-    (dts,) = struct.unpack_from(">Q" if decode[0] == 1 else ">I", decode, 4)
-    run = inner(traf, b"trun")
-    flags, count = struct.unpack_from(">II", run)
-    flags &= 0xFFFFFF
-    at = 8 + (4 if flags & 1 else 0) + (4 if flags & 4 else 0)
-    place = 0
-    for _ in range(count):
-        duration = size = sample_flags = offset = 0
-        if flags & 0x100:
-            (duration,) = struct.unpack_from(">I", run, at)
-            at += 4
-        if flags & 0x200:
-            (size,) = struct.unpack_from(">I", run, at)
-            at += 4
-        if flags & 0x400:
-            (sample_flags,) = struct.unpack_from(">I", run, at)
-            at += 4
-        if flags & 0x800:
-            (offset,) = struct.unpack_from(">i", run, at)
-            at += 4
-        when = utc_ms + (dts + offset - media) * 1000 / hz
-        yield Picture(when, not sample_flags & 0x10000, mdat[place : place + size])
-        place += size
-        dts += duration
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A row of the catalogue."""
-
-    camera: str
-    path: Path
-    start_ms: int
-    end_ms: int
-    state: str
-    frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class GapRow:
-    """A gap the ledger admits."""
-
-    start_ms: int
-    end_ms: int
-    cause: str
 
 
 # --- the recorder ----------------------------------------------------------------------------------------------
@@ -343,7 +221,7 @@ class Site:
                 text += f"{name} = {json.dumps(value)}\n"
         self.config.write_text(text)
 
-    def __enter__(self) -> Site:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -466,95 +344,6 @@ def centre_key(path: Path) -> tuple[Path, str]:
         subprocess.run(["age-keygen", "-o", str(path)], check=True, capture_output=True)
     recipient = next(line for line in path.read_text().splitlines() if line.startswith("# public key:"))
     return path, recipient.split(":")[1].strip()
-
-
-# --- the checker -----------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Verdict:
-    """What became of every frame of one camera, from its first stored frame to its last."""
-
-    stored: list[Frame] = field(default_factory=list)
-    excused: list[tuple[Frame, str]] = field(default_factory=list)
-    unexplained: list[Frame] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    foreign: int = 0
-    misplaced: list[tuple[Frame, str]] = field(default_factory=list)
-
-    def summary(self) -> str:
-        return (
-            f"{len(self.stored)} stored, {len(self.excused)} in gaps, {len(self.unexplained)} unexplained, "
-            f"{len(self.doubled)} doubled, {len(self.misplaced)} misplaced, {self.foreign} foreign"
-        )
-
-    def clean(self) -> None:
-        """Assert the oracle: nothing lost without a gap, nothing twice, nothing from elsewhere, all in place."""
-        assert self.stored, "nothing was stored"
-        assert not self.unexplained, f"lost without a gap: {_runs(self.unexplained)}; {self.summary()}"
-        assert not self.doubled, f"stored twice: {self.doubled[:5]}; {self.summary()}"
-        assert not self.foreign, f"pictures the camera never showed; {self.summary()}"
-        assert not self.misplaced, f"outside their segment's span: {self.misplaced[:5]}; {self.summary()}"
-
-    def lost_before(self, at_ms: int) -> float:
-        """Return how many ms of video before a moment are missing: to the last stored frame before it."""
-        newest = max((frame.utc_ms for frame in self.stored if frame.utc_ms <= at_ms), default=None)
-        return 0 if newest is None else at_ms - newest
-
-
-def _runs(frames: Sequence[Frame]) -> list[str]:
-    runs: list[list[Frame]] = []
-    for frame in frames:
-        if runs and runs[-1][-1].number == frame.number - 1:
-            runs[-1].append(frame)
-        else:
-            runs.append([frame])
-    return [f"{run[0].number}..{run[-1].number} at {run[0].utc_ms}" for run in runs[:8]]
-
-
-def check(
-    ledger: Sequence[Frame],
-    stored: Sequence[tuple[Segment, Sequence[Picture]]],
-    gaps: Sequence[GapRow],
-    *,
-    digest: Callable[[bytes], str] = nal.digest,
-    slack_ms: int = 300,
-    placed_within_ms: int = 500,
-) -> Verdict:
-    """Say of every frame between the first and the last stored one whether it is stored, in a gap, or lost.
-
-    slack_ms   a gap's ends are the recorder's idea of time, the ledger's are the camera's: they may differ by the way
-    """
-    verdict = Verdict()
-    places: dict[str, list[Segment]] = {}
-    for segment, found in stored:
-        for picture in found:
-            places.setdefault(digest(picture.data), []).append(segment)
-    known = Counter(frame.digest for frame in ledger)
-    twice = [name for name, count in known.items() if count > 1]
-    assert not twice, "the camera showed equal frames: such a ledger proves nothing"
-    verdict.foreign = sum(1 for name in places if name not in known)
-    verdict.doubled = [name for name, where in places.items() if len(where) > 1]
-    there = [index for index, frame in enumerate(ledger) if frame.digest in places]
-    if not there:
-        return verdict
-    for frame in ledger[there[0] : there[-1] + 1]:
-        where = places.get(frame.digest)
-        if where:
-            verdict.stored.append(frame)
-            segment = where[0]
-            if not segment.start_ms - placed_within_ms <= frame.utc_ms <= segment.end_ms + placed_within_ms:
-                place = f"{segment.path.name} {segment.start_ms}..{segment.end_ms}, shown at {frame.utc_ms}"
-                verdict.misplaced.append((frame, place))
-            continue
-        excuse = next(
-            (gap for gap in gaps if gap.start_ms - slack_ms <= frame.utc_ms <= gap.end_ms + slack_ms), None
-        )
-        if excuse is None:
-            verdict.unexplained.append(frame)
-        else:
-            verdict.excused.append((frame, excuse.cause))
-    return verdict
 
 
 @functools.cache

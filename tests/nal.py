@@ -8,7 +8,10 @@ from __future__ import annotations
 import hashlib
 import struct
 import uuid
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STAMP = uuid.UUID("b3f0f6f2-7a3c-4d7e-9a51-2f1f0c9f6a10").bytes
 IDR, SEI, SPS, PPS, DELIMITER = 5, 6, 7, 8, 9

@@ -22,13 +22,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import gi  # noqa: E402
+import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - its version must be asked for first
 
-from tests import nal  # noqa: E402
+from tests import nal  # noqa: E402 - needs the path above
 
 SLOT_S = 0.005  # cameras wake in slots this wide, so that 48 of them cost 200 wake-ups a second, not 1,440
 
@@ -37,12 +37,11 @@ class Ledger:
     """What one camera showed, one JSON line per frame."""
 
     def __init__(self, folder: Path | None, camera: int, hashed: bool) -> None:
+        self.lock = threading.Lock()
         self.file = (folder / f"cam{camera}.jsonl").open("a") if folder else None
         self.hashed = hashed
 
     def note(self, number: int, data: bytes, key: bool, served: bool) -> None:
-        if self.file is None:
-            return
         entry: dict[str, object] = {
             "frame": number,
             "utc_ms": time.time_ns() // 1_000_000,
@@ -53,9 +52,17 @@ class Ledger:
         }
         if self.hashed:
             entry["sha256"] = nal.digest(data)
-        self.file.write(json.dumps(entry) + "\n")
-        if key:
-            self.file.flush()
+        with self.lock:
+            if self.file is not None:
+                self.file.write(json.dumps(entry) + "\n")
+                if key:
+                    self.file.flush()
+
+    def close(self) -> None:
+        with self.lock:
+            if self.file is not None:
+                self.file.close()
+            self.file = None
 
 
 class Clip:
@@ -172,6 +179,11 @@ def watch_live(
 
     def seen(_pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
         buffer = info.get_buffer()
+        if (
+            buffer.pts == count[1]
+        ):  # the first one comes by twice, before and after the server unblocks the stream
+            return Gst.PadProbeReturn.OK
+        count[1] = buffer.pts
         data = buffer.extract_dup(0, buffer.get_size())
         ledger.note(count[0], data, nal.is_key(data), True)
         count[0] += 1
@@ -205,6 +217,7 @@ def main() -> None:
     server.set_service(str(options.port))
     mounts = server.get_mount_points()
     cameras: list[ClipCamera] = []
+    books: list[Ledger] = []
     ledgers: dict[int, tuple[Ledger, list[int]]] = {}
     if options.ledger:
         options.ledger.mkdir(parents=True, exist_ok=True)
@@ -212,6 +225,7 @@ def main() -> None:
     for number in range(options.first, options.first + (options.live or options.cameras)):
         factory = GstRtspServer.RTSPMediaFactory()
         ledger = Ledger(options.ledger, number, not options.no_hash)
+        books.append(ledger)
         if options.live:
             width, height = options.size.split("x")
             factory.set_launch(
@@ -219,7 +233,7 @@ def main() -> None:
                     width=width, height=height, fps=options.fps, kbps=options.kbps, aac=aac_encoder()
                 )
             )
-            ledgers[number] = (ledger, [0])
+            ledgers[number] = (ledger, [0, -1])
             factory.connect("media-configure", lambda _f, media, n: watch_live(media, n, ledgers), number)
         else:
             clip = cameras[0].clip if cameras else Clip(options.clip, options.fps)
@@ -250,6 +264,8 @@ def main() -> None:
     threading.Thread(target=end_with_input, daemon=True).start()
     print(json.dumps({"port": server.get_bound_port()}), flush=True)
     loop.run()
+    for ledger in books:
+        ledger.close()
 
 
 main()
