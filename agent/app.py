@@ -1,0 +1,304 @@
+"""Composition root: the one module that joins capture with storage.
+
+It holds the life of `pasu record`: the parent (small: no camera bytes, no database, no cryptography) and what a worker does
+from its first to its last line. Work of the parent that needs the database is done in a short-lived fork of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import mmap
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent import __version__
+from agent.capture.supervisor import Supervisor, assign
+from agent.clock import SystemClock
+from agent.errors import PasuError, StorageFault
+from agent.health import write_health
+from agent.language import say
+from agent.model import Fact, GapCause
+
+if TYPE_CHECKING:
+    from agent.capture.camera import CameraPlan, CameraRecorder
+    from agent.config import Config, Secrets
+    from agent.ports import Recorder
+
+WORKER = (sys.executable, "-m", "agent.app")
+PARENT_TURN_S = 0.25
+HEALTH_S = 1.0
+CLOSE_S = 10.0  # for the disk to take what waits in memory
+NICE = -5  # recording goes before everything else on the box, where the rights allow it
+
+log = logging.getLogger("pasu.record")
+
+
+def run(config: Config, secrets: Secrets) -> int:
+    """Start all processes of the agent in the foreground, as a first look or while developing."""
+    return record(config, secrets)
+
+
+def record(config: Config, secrets: Secrets) -> int:
+    """Record until SIGTERM or SIGINT; return the exit status.
+
+    Raises  StorageFault when the vault or the catalogue is not what it should be; then nothing was started
+    """
+    _log_to_stderr()
+    clock = SystemClock()
+    stop = _stop_on_signal(signal.SIGTERM, signal.SIGINT)
+    storage = config.storage
+    cause = _forked(lambda: _prepare(config))
+    run_directory = _run_directory(storage.run)
+    supervisor = Supervisor(
+        assign(_plans(config, secrets), os.cpu_count() or 1),
+        {
+            "box": config.box.id,
+            "vault": str(storage.vault),
+            "state": str(storage.state),
+            "segment_s": storage.segment_s,
+            "loss_window_s": storage.loss_window_s,
+            "recipients": list(storage.recipients),
+        },
+        WORKER,
+        clock,
+        cause=cause,
+        tell=lambda kind, body: _tell_forked(storage.state, kind, body),
+    )
+    next_health = 0.0
+    while not stop():
+        supervisor.turn(PARENT_TURN_S)
+        now = clock.monotonic()
+        if now >= next_health:
+            next_health = now + HEALTH_S
+            _write_health(run_directory, config, supervisor, clock, "recording")
+    clean = supervisor.stop()
+    if clean:
+        _tell_forked(storage.state, "box.stopped", {"version": __version__})
+    _write_health(run_directory, config, supervisor, clock, "stopped")
+    return 0 if clean else 1
+
+
+def worker(control_number: int, mark_number: int) -> int:
+    """Be one worker: take the order from the parent, record until it says stop or goes away."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold pictures
+    _log_to_stderr()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C reaches the parent, which says stop
+    told = _stop_on_signal(signal.SIGTERM)
+    control = socket.socket(fileno=control_number)
+    order = json.loads(control.recv(1 << 20))
+    control.setblocking(False)
+    mark = memoryview(mmap.mmap(mark_number, mmap.PAGESIZE))
+
+    def stopping() -> bool:
+        if told():
+            return True
+        try:
+            message = control.recv(1 << 16)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return not message or "stop" in json.loads(message)
+
+    def beat(message: bytes) -> None:
+        with contextlib.suppress(OSError):
+            control.send(message)
+
+    recorder = _recorder(order)
+    if order["kind"] == "rtsp":
+        status = _record_rtsp(order, recorder, mark, stopping, beat)
+    else:
+        status = _record_libav(order, recorder, stopping, beat)
+    return status if recorder.close(CLOSE_S) else 1
+
+
+def _record_rtsp(
+    order: dict[str, Any],
+    recorder: Recorder,
+    mark: memoryview,
+    stopping: Callable[[], bool],
+    beat: Callable[[bytes], None],
+) -> int:
+    from agent.capture.connection import Login
+    from agent.capture.loop import RtspCamera, RtspLoop
+
+    loop = RtspLoop(
+        recorder, SystemClock(), mark=mark, loss_window_s=order["settings"]["loss_window_s"], beat=beat
+    )
+    for index, (camera, plan) in enumerate(order["cameras"].items()):
+        login = Login(plan["url"], plan["username"], plan["password"], plan["transport"], plan["allow_basic"])
+        camera_plan, camera_recorder = _camera(order, camera, recorder)
+        loop.add(RtspCamera(index, camera_plan, login, camera_recorder))
+    loop.run(stopping)
+    return 0
+
+
+def _record_libav(
+    order: dict[str, Any], recorder: Recorder, stopping: Callable[[], bool], beat: Callable[[bytes], None]
+) -> int:
+    from agent.capture.libav import LibavWorker, plan_source
+
+    ((camera, plan),) = order["cameras"].items()
+    _, camera_recorder = _camera(order, camera, recorder)
+    source = plan_source(plan["url"], plan["width"] or 0, plan["height"] or 0, plan["fps"] or 0)
+    libav = LibavWorker(
+        camera,
+        source,
+        camera_recorder,
+        recorder,
+        SystemClock(),
+        loss_window_s=order["settings"]["loss_window_s"],
+        beat=lambda state: beat(json.dumps(state).encode()),
+    )
+    return libav.run(stopping)
+
+
+def _camera(order: dict[str, Any], camera: str, recorder: Recorder) -> tuple[CameraPlan, CameraRecorder]:
+    from agent.capture.camera import CameraPlan, CameraRecorder
+
+    settings = order["settings"]
+    plan = CameraPlan(settings["box"], camera, settings["segment_s"], order["cameras"][camera]["phase"])
+    covered_ms = recorder.covered_until(camera)
+    return plan, CameraRecorder(plan, recorder, covered_ms, GapCause(order["cause"]))
+
+
+def _recorder(order: dict[str, Any]) -> Recorder:
+    """Open the vault for this worker's cameras, saving first what a predecessor left open."""
+    raise NotImplementedError
+
+
+def _prepare(config: Config) -> str:
+    """Make sure of vault and catalogue, save what was left open, write box.started; return why there was a gap."""
+    raise NotImplementedError
+
+
+def _plans(config: Config, secrets: Secrets) -> dict[str, dict[str, Any]]:
+    """Return per camera what its worker must know; log-ins travel here, over a socket, and nowhere else."""
+    plans: dict[str, dict[str, Any]] = {}
+    for number, camera in enumerate(config.cameras):
+        login = secrets.login(camera.id)
+        plans[camera.id] = {
+            "kind": "rtsp" if camera.kind == "rtsp" else "libav",
+            "url": camera.url,
+            "transport": camera.transport,
+            "allow_basic": camera.allow_basic_auth,
+            "username": login.username if login else None,
+            "password": login.password if login else None,
+            "width": camera.width,
+            "height": camera.height,
+            "fps": camera.fps,
+            "phase": number / len(config.cameras),
+        }
+    return plans
+
+
+def _run_directory(run: Path) -> Path | None:
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        log.warning("no health file: %s: %s", run, error.strerror)
+        return None
+    return run
+
+
+def _write_health(
+    run: Path | None, config: Config, supervisor: Supervisor, clock: SystemClock, state: str
+) -> None:
+    if run is None:
+        return
+    cameras: dict[str, Any] = {camera.id: {"state": "waiting"} for camera in config.cameras}
+    for each in supervisor.workers:
+        cameras.update(each.state.get("cameras", {}))
+    now = clock.now()
+    body = {
+        "process": "record",
+        "version": __version__,
+        "box": config.box.id,
+        "pid": os.getpid(),
+        "state": state,
+        "at_ms": now.utc_ms,
+        "trust": str(now.trust),
+        "workers": [
+            {"name": each.assignment.name, "pid": each.pid, "cameras": list(each.assignment.cameras)}
+            for each in supervisor.workers
+        ],
+        "workers_lost": supervisor.lost,
+        "cameras": cameras,
+    }
+    try:
+        write_health(run, "record", body)
+    except OSError as error:
+        log.warning("no health file: %s", error.strerror)
+
+
+def _tell_forked(state: Path, kind: str, body: dict[str, Any]) -> None:
+    """Append a fact without loading the database into the parent; recording goes on if that fails."""
+
+    def tell() -> str:
+        from agent.storage.catalogue import Catalogue
+
+        catalogue = Catalogue.open(state)
+        catalogue.add_fact(Fact(kind, SystemClock().now(), body))
+        catalogue.close()
+        return ""
+
+    try:
+        _forked(tell)
+    except PasuError as error:
+        log.error("fact %s is not in the ledger: %s", kind, error)  # noqa: TRY400 - the error says it all
+
+
+def _forked(work: Callable[[], str]) -> str:
+    """Do work in a fork of this process, which has one thread, and return its answer; a PasuError comes back as such."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.close(reading)
+            try:
+                answer: dict[str, Any] = {"answer": work()}
+            except PasuError as error:
+                context = {key: str(value) for key, value in error.context.items()}
+                answer = {"code": error.code, "message": error.message, "hint": error.hint, "context": context}
+            with os.fdopen(writing, "w", encoding="utf-8") as pipe:
+                pipe.write(json.dumps(answer))
+            status = 0
+        except BaseException:  # noqa: BLE001 - a fork must never return into its parent's code
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        text = pipe.read()
+    os.waitpid(pid, 0)
+    answer = json.loads(text) if text else {"code": "INTERNAL", "message": "a helper process failed; see above"}
+    if "answer" in answer:
+        return str(answer["answer"])
+    raise StorageFault(answer["code"], answer["message"], hint=answer.get("hint", ""), **answer.get("context", {}))
+
+
+def _stop_on_signal(*signals: signal.Signals) -> Callable[[], bool]:
+    told: list[int] = []
+    for number in signals:
+        signal.signal(number, lambda got, _frame: told.append(got))
+    return lambda: bool(told)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s[%(process)d] %(message)s", stream=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(worker(int(sys.argv[1]), int(sys.argv[2])))

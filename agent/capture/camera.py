@@ -1,0 +1,257 @@
+"""One camera from access units to the recorder: runs, gaps with their causes, facts. Does no I/O of its own.
+
+Whatever source reads the camera (the RTSP loop, libav) drives one of these. All calls carry the monotonic time and the
+box's UTC; commands of the cutter go to the `Recorder` at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.capture.cutter import Begin, Command, Cutter, End, Write
+from agent.capture.timeline import Stamp, Timeline
+from agent.model import Codec, Fact, Gap, GapCause, Instant, Span, Track, Trust, canonical_json, utc_name
+from agent.ports import Recorder, SegmentStart
+
+GAP_MS = 20  # less than one picture at 50 fps: rounding, not absence
+BACKLOG_HIGH_BYTES = 64 << 20  # waiting for the disk, all cameras of a worker together
+BACKLOG_LOW_BYTES = 16 << 20
+
+
+class Format(Protocol):
+    """What a picture's stream says of itself; `agent.rtsp.media.VideoFormat` is one."""
+
+    @property
+    def codec(self) -> str: ...  # noqa: D102 - named by the fields of Track
+    @property
+    def clock_rate(self) -> int: ...  # noqa: D102
+    @property
+    def width(self) -> int: ...  # noqa: D102
+    @property
+    def height(self) -> int: ...  # noqa: D102
+    @property
+    def config(self) -> bytes: ...  # noqa: D102
+    @property
+    def reorder(self) -> int | None: ...  # noqa: D102
+
+
+class Picture(Protocol):
+    """One access unit as sources yield it; `agent.rtsp.media.AccessUnit` is one."""
+
+    timestamp: int
+    data: bytes
+    keyframe: bool
+    lost: int
+    damaged: bool
+    arrival: float
+
+    @property
+    def format(self) -> Format | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPlan:
+    """What a camera's recording is told once: its id, its box, segment length and its share of the grid's shift."""
+
+    box: str
+    camera: str
+    segment_s: int
+    phase: float
+
+
+class CameraRecorder:
+    """The recording of one camera, over all its sessions."""
+
+    def __init__(self, plan: CameraPlan, recorder: Recorder, covered_ms: int | None, cause: GapCause) -> None:
+        """Start with the span since covered_ms missing for `cause`; None for a camera that has never recorded."""
+        self._plan = plan
+        self._recorder = recorder
+        self._cutter = Cutter(plan.segment_s, plan.phase, self._utc_ms, self._about)
+        self._timeline: Timeline | None = None
+        self._format: Format | None = None
+        self._covered_ms = covered_ms
+        self._cause = cause
+        self._detail = ""
+        self._cut_due = False  # a new run at the next keyframe
+        self._dropping = False  # the disk does not follow
+        self._now = Instant(0, Trust.UNTRUSTED)
+        self._last_pts = 0
+        self._step_ms = 40
+        self._hole: tuple[int, int, int] | None = None  # from, to, packets: what this GOP lost on the way
+        self._lost_told = False
+        self._connected_told = False
+        self.frames = 0
+        self.bytes = 0
+        self.skipped = 0
+        self.runs = 0
+
+    @property
+    def recording(self) -> bool:
+        """Tell whether a run is open."""
+        return self._cutter.recording
+
+    @property
+    def track(self) -> Format | None:
+        """Return the format of the newest run."""
+        return self._format
+
+    @property
+    def repairs(self) -> dict[str, int]:
+        """Return what the timeline of this session has repaired."""
+        return dict(self._timeline.repairs) if self._timeline else {}
+
+    def picture(self, unit: Picture, now: Instant, monotonic: float) -> None:
+        """Take one access unit; now and monotonic are the same moment on both clocks."""
+        self._now = now
+        self.bytes += len(unit.data)
+        form = unit.format
+        if form is None:
+            self.skipped += 1
+            return
+        if self._dropping or self._recorder.backlog_bytes() > BACKLOG_HIGH_BYTES:
+            self._give_way()
+        if self._cutter.recording and form is not self._format and form != self._format:
+            if unit.keyframe:
+                self._cut_due = True
+            else:
+                self._end_run(GapCause.PARAMETERS_CHANGED, "")
+        if not self._cutter.recording:
+            if self._dropping or not unit.keyframe:
+                self.skipped += 1
+                return
+            self._begin_run(form, unit.arrival)
+        timeline = self._timeline
+        assert timeline is not None
+        self._follow_clock(timeline, now.utc_ms - monotonic * 1000, monotonic)
+        stamp = timeline.stamp(unit.timestamp, unit.arrival)
+        if stamp.jump:
+            self._cut_due = True
+        if unit.keyframe:
+            self._tell_hole()
+            if self._cut_due:
+                self._end_run(GapCause.CLOCK_JUMP, "", stamp)
+                self._begin_run(form, unit.arrival)
+        if unit.lost or unit.damaged:
+            self._note_hole(timeline, stamp.pts, unit)
+        elif self.frames:
+            self._step_ms = min(1000, max(1, abs(timeline.utc_ms(stamp.pts) - timeline.utc_ms(self._last_pts))))
+        self._last_pts = stamp.pts
+        self.frames += 1
+        self._do(self._cutter.add(unit.data, stamp.pts, stamp.dts, unit.keyframe))
+
+    def flush(self, now: Instant) -> None:
+        """Hand to the recorder what waits; called once per loss window, before the recorder's own flush."""
+        self._now = now
+        self._do(self._cutter.flush())
+
+    def session_ended(self, cause: GapCause, detail: str, now: Instant) -> None:
+        """Close the run; what is missing from here on is missing for `cause`."""
+        self._now = now
+        was_recording = self._cutter.recording
+        self._end_run(cause, detail)
+        self._timeline = None
+        if was_recording or not self._lost_told:
+            self._lost_told = True
+            self.tell("camera.lost", {"cause": str(cause), "detail": detail})
+        if self._covered_ms is None:
+            self._covered_ms = now.utc_ms
+
+    def tell(self, kind: str, body: dict[str, Any]) -> None:
+        """Append a fact about this camera."""
+        self._recorder.fact(Fact(kind, self._now, {"camera": self._plan.camera, **body}))
+
+    def _begin_run(self, form: Format, arrival: float) -> None:
+        old = self._format
+        if old is None or (old.clock_rate, old.reorder) != (form.clock_rate, form.reorder):
+            self._timeline = None
+        self._format = form
+        self._cut_due = False
+        if self._timeline is None:
+            self._timeline = Timeline(form.clock_rate, form.reorder)
+        self.runs += 1
+        track = Track(Codec(form.codec), form.clock_rate, form.width, form.height, form.config)
+        self._cutter.begin_run(f"{utc_name(self._now.utc_ms)}-{int(arrival * 1000):x}", track)
+
+    def _end_run(self, cause: GapCause, detail: str, successor: Stamp | None = None) -> None:
+        self._tell_hole()
+        if self._cutter.recording:
+            self._do(self._cutter.end_run((successor.pts, successor.dts) if successor else None))
+        self._cause = cause
+        self._detail = detail
+
+    def _follow_clock(self, timeline: Timeline, offset_ms: float, monotonic: float) -> None:
+        step_ms = timeline.step(offset_ms)
+        if step_ms:
+            # What came before the step keeps its labels: its run ends under the old clock.
+            assert self._format is not None
+            self._end_run(self._cause, self._detail)
+            self.tell("clock.step", {"step_ms": round(step_ms)})
+            self._covered_ms = None  # the label jumps, nothing is missing
+            self._begin_run(self._format, monotonic)
+        timeline.sync(offset_ms, monotonic)
+
+    def _give_way(self) -> None:
+        """Drop whole GOPs while the disk does not follow."""
+        if not self._dropping:
+            self._dropping = True
+            self._end_run(GapCause.STORAGE_SLOW, "")
+        elif self._recorder.backlog_bytes() < BACKLOG_LOW_BYTES:
+            self._dropping = False
+
+    def _note_hole(self, timeline: Timeline, pts: int, unit: Picture) -> None:
+        here_ms = timeline.utc_ms(pts)
+        before_ms = timeline.utc_ms(self._last_pts) + self._step_ms
+        from_ms = before_ms if here_ms > before_ms + self._step_ms // 2 else here_ms
+        to_ms = here_ms + self._step_ms if unit.damaged else here_ms
+        if to_ms <= from_ms:
+            return
+        first, _, packets = self._hole or (from_ms, to_ms, 0)
+        self._hole = (first, to_ms, packets + unit.lost)
+
+    def _tell_hole(self) -> None:
+        if self._hole is not None:
+            from_ms, to_ms, packets = self._hole
+            self._hole = None
+            self._gap(from_ms, to_ms, GapCause.STREAM_DAMAGED, f"{packets} packets lost")
+
+    def _gap(self, from_ms: int, to_ms: int, cause: GapCause, detail: str) -> None:
+        self._recorder.gap(Gap(self._plan.camera, Span(from_ms, to_ms), cause, detail), self._now)
+
+    def _do(self, commands: list[Command]) -> None:
+        camera = self._plan.camera
+        for command in commands:
+            if isinstance(command, Write):
+                self._recorder.write(camera, command.data, command.end_ms, command.frames)
+                self._covered_ms = command.end_ms
+            elif isinstance(command, Begin):
+                self._begin(command)
+            elif isinstance(command, End):
+                self._recorder.end(camera, command.end_ms)
+                self._covered_ms = command.end_ms
+
+    def _begin(self, begin: Begin) -> None:
+        camera = self._plan.camera
+        if self._covered_ms is not None and begin.start_ms - self._covered_ms > GAP_MS:
+            self._gap(self._covered_ms, begin.start_ms, self._cause, self._detail)
+        if self._lost_told or not self._connected_told:
+            self._lost_told = False
+            self._connected_told = True
+            track = begin.track
+            self.tell(
+                "camera.connected",
+                {"codec": str(track.codec), "width": track.width, "height": track.height, "run": begin.run},
+            )
+        start = Instant(begin.start_ms, self._now.trust)
+        self._recorder.begin(SegmentStart(camera, begin.run, start, begin.track, begin.keyframe))
+        self._recorder.write(camera, begin.init, begin.start_ms, 0)
+        self._covered_ms = begin.start_ms
+
+    def _utc_ms(self, pts: int) -> int:
+        assert self._timeline is not None
+        return self._timeline.utc_ms(pts)
+
+    def _about(self, run: str, start_ms: int) -> bytes:
+        about = {"box": self._plan.box, "camera": self._plan.camera, "run": run, "start_ms": start_ms}
+        return canonical_json(about).encode()
+

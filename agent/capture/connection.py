@@ -1,0 +1,265 @@
+"""One camera's sockets around its RTSP session machine. Edge: non-blocking, nothing here waits."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from agent.rtsp.client import ClientConfig, ClientSession, Event
+from agent.rtsp.errors import RtspError
+from agent.rtsp.url import RtspUrl
+
+RECEIVE_BYTES = 256 << 10  # one call carries what a 4 Mbit/s camera sends in half a second
+RECEIVES_A_TURN = 8  # 40 MB/s a camera; more waits for the next turn, so that no camera starves the others
+DATAGRAM_BYTES = 64 << 10
+DATAGRAMS_A_TURN = 512
+UDP_BUFFER_BYTES = 4 << 20
+CONNECT_S = 2.5  # SYN, one repetition of it, TLS
+PORT_TRIES = 32
+
+
+class Login(NamedTuple):
+    """Where a camera is and how to log in; never printed."""
+
+    url: str
+    username: str | None
+    password: str | None
+    transport: str
+    allow_basic: bool
+
+    def __repr__(self) -> str:
+        return "Login(...)"
+
+
+class Connection:
+    """A session from the name look-up to the TEARDOWN.
+
+    Raises from every call RtspError when the session is over by the protocol, OSError when the network ends it.
+    """
+
+    def __init__(self, login: Login, url: RtspUrl, poller: select.epoll, now: float) -> None:
+        self.sockets: list[socket.socket] = []
+        self.playing = False
+        self._login = login
+        self._url = url
+        self._poller = poller
+        self._deadline = now + CONNECT_S
+        self._stream: socket.socket | None = None
+        self._session: ClientSession | None = None
+        self._phase: Callable[[float], bool] = self._connecting
+        self._unsent = b""
+        self._udp: tuple[socket.socket, socket.socket] | None = None
+        self._peer = ""
+        self._found: list[object] = []
+        if _is_address(url.host):
+            self._found.append((socket.AF_INET6 if ":" in url.host else socket.AF_INET, url.host))
+        else:
+            # The resolver of the C library blocks; a camera's name must not stop the others.
+            threading.Thread(target=_resolve, args=(url.host, self._found), daemon=True).start()
+
+    @property
+    def session(self) -> ClientSession | None:
+        """Return the session machine once the connection stands."""
+        return self._session
+
+    def due(self, now: float) -> list[Event]:
+        """Do what time asks for."""
+        if self._session is None:
+            if now >= self._deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "the camera does not answer")
+            if not self._phase(now):
+                return []
+        session = self._session
+        assert session is not None
+        deadline = session.deadline()
+        if deadline is None or now < deadline:
+            return []
+        events = session.tick(now)
+        self._send(session)
+        return events
+
+    def receive(self, sock: socket.socket, now: float) -> list[Event]:
+        """Read what has come on one of the sockets."""
+        session = self._session
+        if session is None:
+            return []
+        events: list[Event] = []
+        if sock is self._stream:
+            for _ in range(RECEIVES_A_TURN):
+                try:
+                    data = sock.recv(RECEIVE_BYTES)
+                except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    break
+                if not data:
+                    raise RtspError("closed", "the camera closed the connection")
+                events += session.receive(data, now)
+                if len(data) < RECEIVE_BYTES and not isinstance(sock, ssl.SSLSocket):
+                    break
+        else:
+            assert self._udp is not None
+            rtcp = sock is self._udp[1]
+            for _ in range(DATAGRAMS_A_TURN):
+                try:
+                    data, source = sock.recvfrom(DATAGRAM_BYTES)
+                except BlockingIOError:
+                    break
+                if source[0] == self._peer:
+                    events += session.receive_udp(rtcp, data, now)
+        self._send(session)
+        return events
+
+    def after(self, now: float) -> None:
+        """Send what the events' handling may have queued."""
+        if self._session is not None:
+            self._send(self._session)
+
+    def close(self, now: float) -> None:
+        """Say TEARDOWN where that is possible, and let go of everything."""
+        if self._session is not None and self._stream is not None:
+            with contextlib.suppress(OSError, RtspError):
+                self._session.close(now)
+                self._send(self._session)
+        for sock in self.sockets:
+            with contextlib.suppress(OSError, ValueError):
+                self._poller.unregister(sock)
+            sock.close()
+        self.sockets = []
+
+    # Phases before the session; each returns true when the session stands.
+
+    def _connecting(self, now: float) -> bool:
+        if not self._found:
+            return False
+        found = self._found[0]
+        if isinstance(found, OSError):
+            raise found
+        assert isinstance(found, tuple)
+        family, self._peer = found
+        stream = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self.sockets.append(stream)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        state = stream.connect_ex((self._peer, self._url.port))
+        if state not in (0, errno.EINPROGRESS):
+            raise OSError(state, os.strerror(state))
+        self._stream = stream
+        self._phase = self._connected
+        return self._connected(now)
+
+    def _connected(self, now: float) -> bool:
+        stream = self._stream
+        assert stream is not None
+        poll = select.poll()
+        poll.register(stream, select.POLLOUT)
+        if not poll.poll(0):
+            return False
+        state = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if state:
+            raise OSError(state, os.strerror(state))
+        if self._url.secure:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            # Cameras sign their own certificates; see docs/adr/0002.
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            secured = context.wrap_socket(
+                stream, server_hostname=self._url.host, do_handshake_on_connect=False, suppress_ragged_eofs=True
+            )
+            self.sockets[self.sockets.index(stream)] = secured
+            self._stream = secured
+            self._phase = self._handshaking
+            return self._handshaking(now)
+        return self._begin(now)
+
+    def _handshaking(self, now: float) -> bool:
+        stream = self._stream
+        assert isinstance(stream, ssl.SSLSocket)
+        try:
+            stream.do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        return self._begin(now)
+
+    def _begin(self, now: float) -> bool:
+        ports: tuple[int, int] | None = None
+        if self._login.transport == "udp":
+            self._udp = _port_pair(self._peer)
+            self.sockets += self._udp
+            ports = (self._udp[0].getsockname()[1], self._udp[1].getsockname()[1])
+        config = ClientConfig(
+            url=self._url,
+            username=self._login.username,
+            password=self._login.password,
+            transport="udp" if ports else "tcp",
+            client_ports=ports,
+            allow_basic=self._login.allow_basic,
+        )
+        session = ClientSession(config, ssrc=int.from_bytes(os.urandom(4)), nonce=lambda: os.urandom(16).hex())
+        self._session = session
+        session.start(now)
+        for sock in self.sockets:
+            self._poller.register(sock, select.EPOLLIN)
+        self._send(session)
+        return True
+
+    def _send(self, session: ClientSession) -> None:
+        stream = self._stream
+        assert stream is not None
+        out = session.output()
+        if out or self._unsent:
+            self._unsent += out
+            try:
+                sent = stream.send(self._unsent)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                sent = 0
+            self._unsent = self._unsent[sent:]
+            if len(self._unsent) > RECEIVE_BYTES:
+                raise RtspError("closed", "the camera stopped reading")
+        if self._udp is not None:
+            ports = session.server_ports
+            for rtcp, datagram in session.udp_output():
+                if ports is not None:
+                    with contextlib.suppress(OSError):
+                        self._udp[rtcp].sendto(datagram, (self._peer, ports[rtcp]))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _resolve(host: str, found: list[object]) -> None:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+        found.append((family, address[0]))
+    except OSError as error:
+        found.append(error)
+
+
+def _port_pair(peer: str) -> tuple[socket.socket, socket.socket]:
+    """Bind an even port and the odd one above it, as RFC 3550 section 11 asks."""
+    family = socket.AF_INET6 if ":" in peer else socket.AF_INET
+    for _ in range(PORT_TRIES):
+        rtp = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        rtcp = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            rtp.bind(("", 0))
+            port = rtp.getsockname()[1]
+            if port % 2 == 0:
+                rtcp.bind(("", port + 1))
+                rtp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER_BYTES)
+                return rtp, rtcp
+        except OSError:
+            pass
+        rtp.close()
+        rtcp.close()
+    raise OSError(errno.EADDRINUSE, "no pair of UDP ports is free")

@@ -1,0 +1,303 @@
+"""Sources that need libav: analogue boards by V4L2, MPEG-TS over HTTP or UDP, files. Edge and shell of one process.
+
+One process carries one such source, since libav can hang or crash in ways that nothing inside the process can mend. A thread
+reads; the main thread keeps the time: if the reader is silent too long the process ends itself, and the parent starts
+another. Encoded video passes through untouched. Raw pictures of a capture board are encoded to H.264, with the board's own
+encoder where libav knows one. Streams other than the one video stream are discarded by the demuxer.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+import av.logging
+
+from agent.capture.camera import CameraRecorder
+from agent.capture.loop import BEAT_S, TURN_S, camera_state
+from agent.clock import Clock
+from agent.model import GapCause
+from agent.ports import Recorder
+from agent.rtsp.h264 import annexb_to_sample, units_of_config
+from agent.rtsp.media import AccessUnit, VideoFormat
+from agent.rtsp.parameter_sets import format_from_units
+
+CLOCK_HZ = 90_000
+SILENT_S = 5.0
+OPEN_S = 8.0
+QUEUE_PICTURES = 256
+RETRY_S = 2.0
+CODECS = {"h264": "h264", "hevc": "h265", "mpeg4": "mpeg4", "mjpeg": "mjpeg"}
+# Boards first: the Raspberry Pi and most ARM boards, Rockchip, then Intel; software last.
+ENCODERS = ("h264_v4l2m2m", "h264_rkmpp", "h264_qsv", "libx264")
+
+log = logging.getLogger("pasu.record")
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """Where pictures come from: a URL for libav, its input format if it must be said, and options for it.
+
+    paced  true for a file: it is played at the speed of its own timestamps
+    """
+
+    url: str
+    container: str | None
+    options: dict[str, str]
+    paced: bool
+
+
+def plan_source(url: str, width: int, height: int, fps: int) -> SourcePlan:
+    """Turn a configured URL (file:, v4l2:, http(s)://, udp://) into what libav is told."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "v4l2":
+        options = {"framerate": str(fps)} if fps else {}
+        if width and height:
+            options["video_size"] = f"{width}x{height}"
+        return SourcePlan(rest, "v4l2", options, paced=False)
+    if scheme == "file":
+        return SourcePlan(rest.removeprefix("//"), None, {}, paced=True)
+    options = {"rw_timeout": "4000000", "timeout": "4000000"} if scheme.startswith("http") else {"fifo_size": "4096"}
+    return SourcePlan(url, "mpegts" if scheme == "udp" else None, options, paced=False)
+
+
+class LibavWorker:
+    """The main thread's side: takes pictures from the reader, flushes, reports, and ends what hangs."""
+
+    def __init__(
+        self,
+        name: str,
+        plan: SourcePlan,
+        camera: CameraRecorder,
+        recorder: Recorder,
+        clock: Clock,
+        *,
+        loss_window_s: float,
+        beat: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._name = name
+        self._plan = plan
+        self._camera = camera
+        self._recorder = recorder
+        self._clock = clock
+        self._window_s = loss_window_s
+        self._beat = beat
+        self._pictures: queue.Queue[AccessUnit | BaseException | tuple[str, ...]] = queue.Queue(QUEUE_PICTURES)
+        self._state = "connecting"
+        self._cause = ""
+        self._offered: list[str] = []
+        self._last_data = clock.monotonic()
+        self._reconnects = 0
+
+    def run(self, stopping: Callable[[], bool]) -> int:
+        """Record until `stopping`; return the exit status: 0 in order, 1 when the reader hangs."""
+        av.logging.set_level(None)  # libav prints URLs
+        reader = self._start_reader()
+        next_flush = next_beat = 0.0
+        retry_at: float | None = None
+        counted = (0, 0, self._clock.monotonic())
+        while not stopping():
+            now, instant = self._clock.monotonic(), self._clock.now()
+            if retry_at is not None and now >= retry_at:
+                retry_at = None
+                self._last_data = now
+                reader = self._start_reader()
+            if self._drain() and not reader.is_alive():
+                retry_at = now + RETRY_S if not self._plan.paced else now
+                self._reconnects += 1
+            if retry_at is None and now - self._last_data > (SILENT_S if self._state == "recording" else OPEN_S):
+                self._camera.session_ended(GapCause.CAMERA_SILENT, "no picture", instant)
+                return 1
+            if now >= next_flush:
+                next_flush = now + self._window_s
+                self._camera.flush(instant)
+                self._recorder.flush()
+            if now >= next_beat:
+                next_beat = now + BEAT_S
+                counted = self._report(now, counted)
+            time.sleep(TURN_S)
+        self._camera.session_ended(GapCause.AGENT_STOPPED, "", self._clock.now())
+        return 0
+
+    def _start_reader(self) -> threading.Thread:
+        reader = threading.Thread(target=self._read, daemon=True)
+        reader.start()
+        return reader
+
+    def _read(self) -> None:
+        try:
+            for item in read_source(self._plan, self._clock):
+                self._pictures.put(item)
+            self._pictures.put(EOFError("the source has ended"))
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            self._pictures.put(error)
+
+    def _drain(self) -> bool:
+        """Record what the reader has put; return true when it has said that it ended."""
+        ended = False
+        while not ended:
+            try:
+                item = self._pictures.get_nowait()
+            except queue.Empty:
+                return False
+            now, instant = self._clock.monotonic(), self._clock.now()
+            self._last_data = now
+            if isinstance(item, AccessUnit):
+                self._camera.picture(item, instant, now)
+                self._state = "recording" if self._camera.recording else "playing"
+            elif isinstance(item, tuple):
+                self._offered = list(item)
+                self._camera.tell("camera.audio_offered", {"encodings": self._offered})
+            else:
+                ended = True
+                cause = GapCause.CAMERA_CLOSED if isinstance(item, EOFError) else GapCause.CAMERA_UNREACHABLE
+                self._cause = str(cause)
+                self._state = "lost"
+                self._camera.session_ended(cause, type(item).__name__, instant)
+                log.warning("%s: %s: %s", self._name, cause, type(item).__name__)
+        return ended
+
+    def _report(self, now: float, counted: tuple[int, int, float]) -> tuple[int, int, float]:
+        camera = self._camera
+        frames, octets, since = counted
+        elapsed = max(now - since, 0.001)
+        state = camera_state(
+            camera,
+            self._recorder.totals().get(self._name, {}),
+            state=self._state,
+            cause="" if self._state == "recording" else self._cause,
+            audio_offered=self._offered,
+            silent_ms=round((now - self._last_data) * 1000),
+            reconnects=self._reconnects,
+            fps=round((camera.frames - frames) / elapsed, 1),
+            kbit_s=round((camera.bytes - octets) / elapsed / 125),
+        )
+        self._beat({"cameras": {self._name: state}, "backlog_bytes": self._recorder.backlog_bytes()})
+        return camera.frames, camera.bytes, now
+
+
+def read_source(plan: SourcePlan, clock: Clock) -> Iterator[AccessUnit | tuple[str, ...]]:
+    """Open a source and yield its pictures; first, if there is sound, the names of what is offered and left alone.
+
+    Raises  av.error.FFmpegError, OSError for a source that does not open or breaks; ValueError for one without video
+    """
+    options = dict(plan.options)
+    with av.open(plan.url, format=plan.container, options=options, timeout=(OPEN_S - 1, SILENT_S)) as container:
+        if not container.streams.video:
+            raise ValueError("the source has no video")
+        stream = container.streams.video[0]
+        for other in container.streams:
+            if other is not stream:
+                other.discard = "all"
+        if container.streams.audio:
+            yield tuple(audio.codec_context.name for audio in container.streams.audio)
+        units = _passed_through(container, stream) if stream.codec_context.name in CODECS else _encoded(container, stream)
+        yield from _paced(units, clock) if plan.paced else _arrived(units, clock)
+
+
+Timed = tuple[bytes, int, bool, VideoFormat | None]
+
+
+def _arrived(units: Iterator[Timed], clock: Clock) -> Iterator[AccessUnit]:
+    for data, timestamp, keyframe, form in units:
+        yield AccessUnit(timestamp, data, keyframe, 0, False, form, clock.monotonic())  # noqa: FBT003
+
+
+def _paced(units: Iterator[Timed], clock: Clock) -> Iterator[AccessUnit]:
+    """Give every picture at its own time; the first now."""
+    begun: tuple[float, int] | None = None
+    for data, timestamp, keyframe, form in units:
+        now = clock.monotonic()
+        begun = begun or (now, timestamp)
+        due = begun[0] + (timestamp - begun[1]) / CLOCK_HZ
+        if due > now:
+            time.sleep(due - now)
+        yield AccessUnit(timestamp, data, keyframe, 0, False, form, clock.monotonic())  # noqa: FBT003
+
+
+def _passed_through(container: Any, stream: Any) -> Iterator[Timed]:
+    """Yield what is encoded already, byte for byte, as MP4 samples."""
+    codec = CODECS[stream.codec_context.name]
+    extradata = bytes(stream.codec_context.extradata or b"")
+    lengths = codec in ("h264", "h265") and extradata[:1] == b"\x01"
+    form = _format(codec, extradata, stream)
+    for packet in container.demux(stream):
+        timestamp = packet.pts if packet.pts is not None else packet.dts
+        if packet.size == 0 or timestamp is None:
+            continue
+        data = bytes(packet)
+        if codec in ("h264", "h265") and not lengths:
+            data = annexb_to_sample(data)
+            if packet.is_keyframe:
+                found = format_from_units(codec, _units(data), CLOCK_HZ)
+                form = found if found is not None and found != form else form
+        yield data, _ticks(timestamp, packet.time_base), packet.is_keyframe, form
+
+
+def _encoded(container: Any, stream: Any) -> Iterator[Timed]:
+    """Yield raw pictures encoded to H.264."""
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    encoder = _open_encoder(stream.codec_context.width, stream.codec_context.height, rate)
+    form: VideoFormat | None = None
+    for frame in container.decode(stream):
+        picture = frame.reformat(format="yuv420p")
+        picture.pts = _ticks(frame.pts, frame.time_base) if frame.pts is not None else None
+        picture.time_base = Fraction(1, CLOCK_HZ)
+        for packet in encoder.encode(picture):
+            data = annexb_to_sample(bytes(packet))
+            if packet.is_keyframe:
+                found = format_from_units("h264", _units(data), CLOCK_HZ)
+                form = found if found is not None and found != form else form
+            yield data, _ticks(packet.pts, packet.time_base), packet.is_keyframe, form
+
+
+def _open_encoder(width: int, height: int, rate: Fraction) -> Any:
+    """Return the first encoder that opens: two seconds a GOP, no reordering, about 0.1 bit a pixel."""
+    for name in ENCODERS:
+        try:
+            encoder: Any = av.CodecContext.create(name, "w")
+            encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+            encoder.framerate = rate
+            encoder.time_base = Fraction(1, CLOCK_HZ)
+            encoder.gop_size = max(1, round(rate * 2))
+            encoder.max_b_frames = 0
+            encoder.bit_rate = max(500_000, int(width * height * rate / 10))
+            if name == "libx264":
+                encoder.options = {"preset": "veryfast", "tune": "zerolatency"}
+            encoder.open()
+        except (av.error.FFmpegError, ValueError, OSError):
+            continue
+        log.info("analogue pictures are encoded by %s", name)
+        return encoder
+    raise ValueError("no H.264 encoder is there")
+
+
+def _format(codec: str, extradata: bytes, stream: Any) -> VideoFormat | None:
+    if codec in ("h264", "h265"):
+        units = units_of_config(codec, extradata)
+        return format_from_units(codec, units, CLOCK_HZ) if units else None
+    context = stream.codec_context
+    config = extradata if codec == "mpeg4" else b""
+    return VideoFormat(codec, CLOCK_HZ, context.width, context.height, config, None if codec == "mpeg4" else 0)
+
+
+def _units(sample: bytes) -> list[bytes]:
+    units = []
+    at = 0
+    while at + 4 <= len(sample):
+        end = at + 4 + int.from_bytes(sample[at : at + 4])
+        units.append(sample[at + 4 : end])
+        at = end
+    return units
+
+
+def _ticks(value: int, time_base: Fraction) -> int:
+    return round(value * time_base * CLOCK_HZ)

@@ -1,0 +1,244 @@
+"""The one loop that receives from all RTSP cameras of a worker. Shell.
+
+It sleeps until its next turn, 20 a second, instead of waking for every packet: one receive then carries a hundred
+packets, which is where the processor time of other recorders goes. In a turn each camera is served by itself, inside one
+`try`: whatever a camera's bytes provoke ends that camera's session and nothing else. A byte of memory shared with the
+parent says which camera is being served, so that a crash or a hang can be put to its name.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import select
+import socket
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from agent.capture.camera import CameraPlan, CameraRecorder
+from agent.capture.connection import Connection, Login
+from agent.clock import Clock
+from agent.model import GapCause, Instant
+from agent.ports import Recorder
+from agent.rtsp.client import Described, Ended, Event, Playing, Redirected
+from agent.rtsp.errors import RtspError
+from agent.rtsp.media import AccessUnit
+from agent.rtsp.url import RtspUrl, parse_url
+
+TURN_S = 0.05
+BACKOFF_FIRST_S = 0.25
+BACKOFF_MOST_S = 2.5  # with the connection and a keyframe to wait for, 5 s in all
+BEAT_S = 1.0
+
+log = logging.getLogger("pasu.record")
+
+CAUSES = {
+    "timeout": GapCause.CAMERA_SILENT,
+    "closed": GapCause.CAMERA_CLOSED,
+    "auth_failed": GapCause.CAMERA_REFUSED,
+    "auth_unsupported": GapCause.CAMERA_REFUSED,
+    "no_video": GapCause.CAMERA_REFUSED,
+    "status": GapCause.CAMERA_REFUSED,
+    "redirect_refused": GapCause.CAMERA_REFUSED,
+    "transport_refused": GapCause.CAMERA_REFUSED,
+}
+
+
+class RtspCamera:
+    """One camera of the loop: its connection while there is one, its back-off while there is none."""
+
+    def __init__(self, index: int, plan: CameraPlan, login: Login, recorder: CameraRecorder) -> None:
+        self.index = index
+        self.id = plan.camera
+        self.recorder = recorder
+        self.state = "waiting"
+        self.cause = ""
+        self.offered: tuple[str, ...] = ()
+        self.last_data = 0.0
+        self.reconnects = 0
+        self._login = login
+        self._url: RtspUrl = parse_url(login.url)
+        self._connection: Connection | None = None
+        self._next_try = 0.0
+        self._failures = 0
+        self._uninvited = 0
+
+    def turn(self, now: float, instant: Instant, ready: list[socket.socket], poller: select.epoll) -> None:
+        """Serve the camera once; an error of the session ends it and sets the time of the next try."""
+        try:
+            if self._connection is None:
+                if now < self._next_try:
+                    return
+                self.state = "connecting"
+                self._connection = Connection(self._login, self._url, poller, now)
+            connection = self._connection
+            for sock in ready:
+                self.last_data = now
+                self._take(connection.receive(sock, now), now, instant)
+                if self._connection is not connection:
+                    return
+            self._take(connection.due(now), now, instant)
+        except RtspError as error:
+            self._fail(CAUSES.get(error.code, GapCause.STREAM_INVALID), error.code, str(error), now, instant)
+        except OSError as error:
+            cause = GapCause.CAMERA_CLOSED if self.state == "recording" else GapCause.CAMERA_UNREACHABLE
+            detail = error.strerror or type(error).__name__
+            self._fail(cause, detail, detail, now, instant)
+        except Exception:
+            # A bug of ours, provoked by one camera, is not to cost the others a picture.
+            log.exception("%s: error inside the session", self.id)
+            self._fail(GapCause.SESSION_ERROR, "see the log", "error inside the session", now, instant)
+
+    def stop(self, cause: GapCause, now: float, instant: Instant) -> None:
+        """End the session in order."""
+        if self._connection is not None:
+            self._connection.close(now)
+            self._connection = None
+        self.state = "stopped"
+        self.recorder.session_ended(cause, "", instant)
+
+    def sockets(self) -> list[socket.socket]:
+        """Return the sockets of the connection."""
+        return self._connection.sockets if self._connection else []
+
+    def _take(self, events: Iterable[Event | AccessUnit], now: float, instant: Instant) -> None:
+        for event in events:
+            if isinstance(event, AccessUnit):
+                self.recorder.picture(event, instant, now)
+                if self.recorder.recording:
+                    self.state = "recording"
+            elif isinstance(event, Described):
+                self.offered = event.audio
+                if event.audio:
+                    self.recorder.tell("camera.audio_offered", {"encodings": list(event.audio)})
+            elif isinstance(event, Playing):
+                self.state = "playing"
+                self._failures = 0
+            elif isinstance(event, Redirected):
+                self._drop(now)
+                self._url = event.url
+                self._next_try = now
+                return
+            elif isinstance(event, Ended):
+                raise RtspError("closed", event.reason)
+        session = self._connection.session if self._connection else None
+        if session is not None and session.foreign_frames and not self._uninvited:
+            self._uninvited = session.foreign_frames
+            self.recorder.tell("camera.uninvited_data", {"dropped": True})
+
+    def _fail(self, cause: GapCause, detail: str, message: str, now: float, instant: Instant) -> None:
+        if str(cause) != self.cause or self.state == "recording":
+            log.warning("%s: %s: %s", self.id, cause, message)
+        self._drop(now)
+        self.state = "lost"
+        self.cause = str(cause)
+        self.recorder.session_ended(cause, detail, instant)
+        self._url = parse_url(self._login.url)
+        delay = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**self._failures)
+        self._next_try = now + delay * random.uniform(0.6, 1.0)  # noqa: S311 - spreads load, protects nothing
+        self._failures = min(self._failures + 1, 8)
+        self.reconnects += 1
+
+    def _drop(self, now: float) -> None:
+        self._uninvited = 0
+        self.offered = ()
+        if self._connection is not None:
+            self._connection.close(now)
+            self._connection = None
+
+
+class RtspLoop:
+    """All RTSP cameras of one worker."""
+
+    def __init__(
+        self, recorder: Recorder, clock: Clock, *, mark: memoryview, loss_window_s: float, beat: Callable[[bytes], None]
+    ) -> None:
+        """Start without cameras.
+
+        mark   one byte that the parent sees: number of the camera being served plus one, 0 between
+        beat   sends the state to the parent, once a second; never waits
+        """
+        self._recorder = recorder
+        self._clock = clock
+        self._mark = mark
+        self._window_s = loss_window_s
+        self._beat = beat
+        self._cameras: list[RtspCamera] = []
+        self._poller = select.epoll()
+        self._next_flush = 0.0
+        self._next_beat = 0.0
+        self._counted: dict[str, tuple[int, int]] = {}
+        self._counted_at = 0.0
+
+    def add(self, camera: RtspCamera) -> None:
+        """Take a camera in; its first connection is made in the next turn."""
+        self._cameras.append(camera)
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Turn until `stopping` says so; then end every session."""
+        while not stopping():
+            started = self._clock.monotonic()
+            self.turn(started)
+            left = TURN_S - (self._clock.monotonic() - started)
+            if left > 0:
+                time.sleep(left)
+        now, instant = self._clock.monotonic(), self._clock.now()
+        for camera in self._cameras:
+            camera.stop(GapCause.AGENT_STOPPED, now, instant)
+
+    def turn(self, now: float) -> None:
+        """Serve every camera once, and flush and report when it is time."""
+        instant = self._clock.now()
+        ready = {number for number, _ in self._poller.poll(0)}
+        for camera in self._cameras:
+            self._mark[0] = camera.index + 1
+            camera.turn(now, instant, [sock for sock in camera.sockets() if sock.fileno() in ready], self._poller)
+        self._mark[0] = 0
+        if now >= self._next_flush:
+            self._next_flush = now + self._window_s
+            for camera in self._cameras:
+                camera.recorder.flush(instant)
+            self._recorder.flush()
+        if now >= self._next_beat:
+            self._next_beat = now + BEAT_S
+            self._beat(json.dumps(self.state(now)).encode())
+
+    def state(self, now: float) -> dict[str, Any]:
+        """Return what the parent and the health file show of this worker: no addresses, no passwords."""
+        totals = self._recorder.totals()
+        elapsed = max(now - self._counted_at, 0.001)
+        self._counted_at = now
+        cameras = {}
+        for camera in self._cameras:
+            frames, octets = self._counted.get(camera.id, (0, 0))
+            self._counted[camera.id] = (camera.recorder.frames, camera.recorder.bytes)
+            cameras[camera.id] = camera_state(
+                camera.recorder,
+                totals.get(camera.id, {}),
+                state=camera.state,
+                cause="" if camera.state == "recording" else camera.cause,
+                audio_offered=list(camera.offered),
+                silent_ms=round((now - camera.last_data) * 1000) if camera.last_data else None,
+                reconnects=camera.reconnects,
+                fps=round((camera.recorder.frames - frames) / elapsed, 1),
+                kbit_s=round((camera.recorder.bytes - octets) / elapsed / 125),
+            )
+        return {"cameras": cameras, "backlog_bytes": self._recorder.backlog_bytes()}
+
+
+def camera_state(recorder: CameraRecorder, totals: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return one camera's part of the health file."""
+    form = recorder.track
+    return {
+        "codec": form.codec if form else "",
+        "width": form.width if form else 0,
+        "height": form.height if form else 0,
+        "frames": recorder.frames,
+        "skipped": recorder.skipped,
+        "runs": recorder.runs,
+        "repairs": recorder.repairs,
+        **totals,
+        **more,
+    }

@@ -1,0 +1,231 @@
+"""The parent of the recording workers: starts them, hears their heartbeats, replaces the hung and the dead.
+
+It does nothing else, so that nothing can make it fail: no camera bytes, no database while all is well, no threads. One
+worker carries all RTSP cameras (more by core when there are very many); each source that needs libav has its own. A
+camera that was being served when its worker crashed or hung gets a worker of its own from then on: the next time, it
+costs only itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.clock import Clock
+
+HANG_S = 4.0  # without a heartbeat for so long a worker is killed; a killed one's cameras record again within 10 s
+HANG_LIBAV_S = 10.0  # opening a source may take libav its own time-out of 5 s
+RESTART_MOST_S = 5.0
+STABLE_S = 60.0
+CAMERAS_A_LOOP = 64  # a loop with 64 cameras of 4 Mbit/s takes a fifth of a core
+STOP_S = 15.0
+BEAT_BYTES = 1 << 20
+
+log = logging.getLogger("pasu.record")
+
+
+@dataclass(slots=True)
+class Assignment:
+    """What one worker is to do: kind "rtsp" with any number of cameras, or "libav" with one.
+
+    cameras  id -> all that the worker must know of it, its log-in included
+    """
+
+    name: str
+    kind: str
+    cameras: dict[str, dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Worker:
+    """One child process as its parent sees it."""
+
+    assignment: Assignment
+    pid: int
+    control: socket.socket
+    mark: mmap.mmap
+    started: float
+    beaten: float
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    assignment: Assignment
+    due: float
+    cause: str
+
+
+class Supervisor:
+    """Keeps a worker alive for every assignment.
+
+    settings   what every worker is told, as JSON
+    command    argv that starts a worker; two file descriptor numbers are appended
+    tell       takes (kind, body) of a fact; called only when a worker was lost
+    """
+
+    def __init__(
+        self,
+        assignments: Sequence[Assignment],
+        settings: dict[str, Any],
+        command: Sequence[str],
+        clock: Clock,
+        *,
+        cause: str,
+        tell: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self._settings = settings
+        self._command = tuple(command)
+        self._clock = clock
+        self._tell = tell
+        self._workers: list[Worker] = []
+        self._failures: dict[str, int] = {}
+        self._waiting = [_Waiting(assignment, 0.0, cause) for assignment in assignments]
+        self.lost = 0
+
+    @property
+    def workers(self) -> Sequence[Worker]:
+        """Return the living workers."""
+        return self._workers
+
+    def turn(self, wait_s: float) -> None:
+        """Start what is due, hear what the workers say, and end what hangs. Returns after wait_s at the latest."""
+        now = self._clock.monotonic()
+        for waiting in [waiting for waiting in self._waiting if waiting.due <= now]:
+            self._waiting.remove(waiting)
+            self._workers.append(self._start(waiting.assignment, waiting.cause))
+        by_number = {worker.control.fileno(): worker for worker in self._workers}
+        ready, _, _ = select.select(list(by_number), [], [], wait_s)
+        for number in ready:
+            self._hear(by_number[number])
+        now = self._clock.monotonic()
+        for worker in list(self._workers):
+            limit = HANG_LIBAV_S if worker.assignment.kind == "libav" else HANG_S
+            how = self._ended(worker)
+            if how is None and now - worker.beaten > limit:
+                log.error("worker %s (%d) is silent: killed", worker.assignment.name, worker.pid)
+                os.kill(worker.pid, signal.SIGKILL)
+                os.waitpid(worker.pid, 0)
+                how = "hung"
+            if how is not None:
+                self._replace(worker, how, now)
+
+    def stop(self) -> bool:
+        """Ask all workers to end in order, and wait for them. False when one had to be killed."""
+        self._waiting.clear()
+        for worker in self._workers:
+            with contextlib.suppress(OSError):
+                worker.control.send(b'{"stop":true}')
+        until = self._clock.monotonic() + STOP_S
+        clean = True
+        while self._workers:
+            for worker in list(self._workers):
+                how = self._ended(worker)
+                if how is None and self._clock.monotonic() > until:
+                    os.kill(worker.pid, signal.SIGKILL)
+                    os.waitpid(worker.pid, 0)
+                    how = "killed at stop"
+                if how is not None:
+                    clean = clean and how == "exit 0"
+                    self._close(worker)
+            controls = [worker.control for worker in self._workers]
+            for control in select.select(controls, [], [], 0.05)[0] if controls else []:
+                self._hear(next(worker for worker in self._workers if worker.control is control))
+        return clean
+
+    def _start(self, assignment: Assignment, cause: str) -> Worker:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BEAT_BYTES)
+        shared = os.memfd_create("pasu-mark")
+        os.ftruncate(shared, mmap.PAGESIZE)
+        mark = mmap.mmap(shared, mmap.PAGESIZE)
+        os.set_inheritable(theirs.fileno(), True)
+        os.set_inheritable(shared, True)
+        pid = os.posix_spawn(
+            sys.executable, [*self._command, str(theirs.fileno()), str(shared)], dict(os.environ)
+        )
+        theirs.close()
+        os.close(shared)
+        order = {
+            "settings": self._settings,
+            "name": assignment.name,
+            "kind": assignment.kind,
+            "cameras": assignment.cameras,
+            "cause": cause,
+        }
+        ours.send(json.dumps(order).encode())
+        now = self._clock.monotonic()
+        log.info("worker %s started (%d) with %d cameras", assignment.name, pid, len(assignment.cameras))
+        return Worker(assignment, pid, ours, mark, now, now)
+
+    def _hear(self, worker: Worker) -> None:
+        while True:
+            try:
+                message = worker.control.recv(BEAT_BYTES)
+            except (BlockingIOError, OSError):
+                return
+            if not message:
+                return
+            worker.beaten = self._clock.monotonic()
+            worker.state = json.loads(message)
+
+    def _ended(self, worker: Worker) -> str | None:
+        pid, status = os.waitpid(worker.pid, os.WNOHANG)
+        if pid == 0:
+            return None
+        if os.WIFSIGNALED(status):
+            return signal.Signals(os.WTERMSIG(status)).name
+        return f"exit {os.waitstatus_to_exitcode(status)}"
+
+    def _replace(self, worker: Worker, how: str, now: float) -> None:
+        """Begin the dead worker's work anew, the blamed camera in a worker of its own."""
+        self.lost += 1
+        assignment = worker.assignment
+        served = worker.mark[0]
+        self._close(worker)
+        blamed = list(assignment.cameras)[served - 1] if 0 < served <= len(assignment.cameras) else None
+        log.error("worker %s (%d) is gone: %s, serving %s", assignment.name, worker.pid, how, blamed or "none")
+        self._tell("worker.lost", {"worker": assignment.name, "how": how, "serving": blamed or ""})
+        if blamed is not None and len(assignment.cameras) > 1:
+            alone = Assignment(f"rtsp-{blamed}", assignment.kind, {blamed: assignment.cameras[blamed]})
+            rest = {camera: plan for camera, plan in assignment.cameras.items() if camera != blamed}
+            self._waiting.append(_Waiting(Assignment(assignment.name, assignment.kind, rest), now, "worker_lost"))
+            self._waiting.append(_Waiting(alone, now, "worker_lost"))
+            return
+        failures = 0 if now - worker.started > STABLE_S else self._failures.get(assignment.name, 0)
+        self._failures[assignment.name] = failures + 1
+        delay = 0.0 if failures == 0 else min(RESTART_MOST_S, 0.25 * 2**failures)
+        self._waiting.append(_Waiting(assignment, now + delay, "worker_lost"))
+
+    def _close(self, worker: Worker) -> None:
+        self._workers.remove(worker)
+        worker.control.close()
+        worker.mark.close()
+
+
+def assign(cameras: dict[str, dict[str, Any]], loops: int) -> list[Assignment]:
+    """Share the cameras out: RTSP ones over as many loops as needed (at most `loops`), others one process each."""
+    rtsp = {camera: plan for camera, plan in cameras.items() if plan["kind"] == "rtsp"}
+    count = max(1, min(loops, -(-len(rtsp) // CAMERAS_A_LOOP))) if rtsp else 0
+    names = list(rtsp)
+    assignments = [
+        Assignment(f"rtsp-{number}", "rtsp", {camera: rtsp[camera] for camera in names[number::count]})
+        for number in range(count)
+    ]
+    assignments += [
+        Assignment(f"libav-{camera}", "libav", {camera: plan})
+        for camera, plan in cameras.items()
+        if plan["kind"] != "rtsp"
+    ]
+    return assignments

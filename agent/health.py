@@ -1,0 +1,33 @@
+"""What each process says of itself: one small JSON file under the run directory, replaced as a whole.
+
+Nothing in it shows pictures, passwords or addresses. A stale file is itself a sign, so each carries its time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+STALE_S = 10.0
+
+
+def write_health(run: Path, process: str, body: dict[str, Any]) -> None:
+    """Replace <run>/<process>.json. No sync: the directory is in memory, and a restart makes the file anew.
+
+    Raises  OSError; the caller records on
+    """
+    place = run / f"{process}.json"
+    part = run / f".{process}.json.part"
+    part.write_text(json.dumps(body, ensure_ascii=False), encoding="utf-8")
+    os.replace(part, place)  # noqa: PTH105 - as short as its Path form, and the Path form hides that it is atomic
+
+
+def read_health(run: Path, process: str) -> dict[str, Any] | None:
+    """Return what a process said last, None when it has said nothing that can be read."""
+    try:
+        body = json.loads((run / f"{process}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return body if isinstance(body, dict) else None
