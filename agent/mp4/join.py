@@ -38,7 +38,7 @@ def trim(part: Fragment, first: int, stop: int, timescale: int) -> Fragment | No
         return None
     utc_ms = None if part.utc_ms is None else shown_ms(part, timescale)[first]
     base_dts = part.base_dts + _ticks(part.samples[:first])
-    return Fragment(part.sequence, base_dts, utc_ms, kept)
+    return Fragment(part.sequence, base_dts, kept, utc_ms)
 
 
 class Joiner:

@@ -22,7 +22,8 @@ _FTYP = box(b"ftyp", b"isom", bytes(4), b"isom", b"iso2", b"mp41")
 # About a second of pictures in each chunk: players read by chunks, and some stutter with one of hours.
 _CHUNK_SAMPLES = 30
 _MAC_UNIX_S = 2_082_844_800  # seconds from 1904 to 1970, the epoch of ISO/IEC 14496-12
-# Players read durations and offsets into signed 32 bits.
+# ffmpeg refuses samples of 1 GiB; players read durations and offsets into signed 32 bits.
+_LARGEST_BYTES = (1 << 30) - 1
 _LONGEST_TICKS = (1 << 31) - 1
 
 
@@ -50,7 +51,7 @@ def progressive(init: Init, samples_meta: Iterable[SampleMeta], utc_ms: int | No
 
 
 class Index:
-    """Collects the sample tables while pictures go by, about 4 bytes for each of a steady stream."""
+    """Collects the sample tables while pictures go by, 4 bytes for each of a steady stream, 12 of a jittery one."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -59,8 +60,8 @@ class Index:
         self._end = 0  # tick at which the picture shown last has been shown
         self._sizes = array("I")
         self._keyframes = array("I")
-        self._durations: list[list[int]] = []  # [count, value] while the value stays the same
-        self._offsets: list[list[int]] = []
+        self._durations = _Runs()
+        self._offsets = _Runs()
 
     def add(self, size: int, duration: int, offset: int, keyframe: bool) -> None:
         """Append one sample.
@@ -68,7 +69,7 @@ class Index:
         Raises  Mp4Error `sample` when a number does not fit the tables; `keyframe` when the first is none
         """
         if (
-            not 0 <= size <= 0xFFFF_FFFF
+            not 0 <= size <= _LARGEST_BYTES
             or not 0 <= duration <= _LONGEST_TICKS
             or abs(offset) > _LONGEST_TICKS // 2
         ):
@@ -82,8 +83,8 @@ class Index:
         self._sizes.append(size)
         if keyframe:
             self._keyframes.append(self.samples)
-        _count(self._durations, duration)
-        _count(self._offsets, offset)
+        self._durations.add(duration)
+        self._offsets.add(offset)
         self._ticks += duration
         self._end = max(self._end, self._ticks + offset)
 
@@ -96,14 +97,15 @@ class Index:
             raise Mp4Error("sample", "a file without pictures")
         # Offsets are moved up until none is negative, and the edit list takes it back: players that know no
         # signed offsets (ctts version 1) show every picture at its time.
-        shift = max(0, -min(value for _, value in self._offsets))
-        first = self._offsets[0][1] + shift
+        shift = max(0, -min(self._offsets.values))
+        first = self._offsets.values[0] + shift
         shown = max(0, self._end + shift - first)
         edits = box(b"edts", _elst(shown, first)) if first else b""
         mdat_bytes = HEADER_BYTES + self.data_bytes
-        mdat = HEADER.pack(mdat_bytes, b"mdat")
         if mdat_bytes > 0xFFFF_FFFF:
             mdat = HEADER.pack(1, b"mdat") + (mdat_bytes + 8).to_bytes(8, "big")
+        else:
+            mdat = HEADER.pack(mdat_bytes, b"mdat")
         created = 0 if utc_ms is None else max(0, utc_ms // 1000 + _MAC_UNIX_S)
         tables = self._tables(shift)
 
@@ -127,9 +129,9 @@ class Index:
 
     def _tables(self, shift: int) -> bytes:
         """Build stts, ctts, stss and stsz; ctts and stss only where they say something."""
-        tables = [_runs(b"stts", self._durations, 0)]
-        if shift or any(value for _, value in self._offsets):
-            tables.append(_runs(b"ctts", self._offsets, shift))
+        tables = [self._durations.box(b"stts", 0)]
+        if any(self._offsets.values):
+            tables.append(self._offsets.box(b"ctts", shift))
         if len(self._keyframes) != self.samples:
             tables.append(
                 full_box(b"stss", 0, 0, struct.pack(">I", len(self._keyframes)), _big(self._keyframes))
@@ -154,16 +156,27 @@ class Index:
         )
 
 
-def _count(runs: list[list[int]], value: int) -> None:
-    if runs and runs[-1][1] == value:
-        runs[-1][0] += 1
-    else:
-        runs.append([1, value])
+class _Runs:
+    """Numbers as stts and ctts hold them: how often each comes in a row."""
 
+    def __init__(self) -> None:
+        self.counts = array("I")
+        self.values = array("i")
 
-def _runs(kind: bytes, runs: list[list[int]], shift: int) -> bytes:
-    numbers = array("I", [number for count, value in runs for number in (count, value + shift)])
-    return full_box(kind, 0, 0, struct.pack(">I", len(runs)), _big(numbers))
+    def add(self, value: int) -> None:
+        """Append one number."""
+        if self.values and self.values[-1] == value:
+            self.counts[-1] += 1
+        else:
+            self.counts.append(1)
+            self.values.append(value)
+
+    def box(self, kind: bytes, shift: int) -> bytes:
+        """Build the table, with `shift` added to every number."""
+        table = array("I", bytes(8 * len(self.counts)))
+        table[0::2] = self.counts
+        table[1::2] = array("I", [value + shift for value in self.values])
+        return full_box(kind, 0, 0, struct.pack(">I", len(self.counts)), _big(table))
 
 
 def _big(numbers: array[int]) -> bytes:

@@ -24,15 +24,15 @@ class Init(NamedTuple):
 
 
 class Fragment(NamedTuple):
-    """One fragment; the fields are those of `fragment`.
+    """One fragment; the fields are those of `fragment`, in its order.
 
     utc_ms  UTC at which the first sample is shown; None when the fragment does not say
     """
 
     sequence: int
     base_dts: int
-    utc_ms: int | None
     samples: list[Sample]
+    utc_ms: int | None
 
 
 class Reader:
@@ -166,4 +166,4 @@ class Reader:
             ):
                 samples.append(Sample(bytes(view[end : end + size]), duration, offset, keyframe))
                 end += size
-        return Fragment(moof.sequence, moof.base_dts, self._utc_ms, samples)
+        return Fragment(moof.sequence, moof.base_dts, samples, self._utc_ms)
