@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections import Counter
 
 import pytest
 
@@ -63,15 +64,18 @@ def test_one_hundred_thousand_changed_headers():
     data = plaintext(50)
     file = sealed(data, BOB)
     span = shred_span(file)
-    codes = dict.fromkeys(HEADER_CODES, 0)
-    for _ in range(100_000):
-        changed = bent(file[:span], chance) + file[span:]
-        got, fault = outcome(changed, BOB)
+    codes = Counter()
+    for _ in range(103_000):
+        header = bent(file[:span], chance)
+        if header.startswith(file[:span]):
+            continue  # added after the header: that is the payload's affair
+        got, fault = outcome(header + file[span:], BOB)
         assert fault is not None
         assert got == b""
         assert fault.code in HEADER_CODES
         codes[fault.code] += 1
-    assert all(count > 100 for count in codes.values())
+    assert sum(codes.values()) >= 100_000
+    assert min(codes[code] for code in HEADER_CODES) > 100
 
 
 def test_one_hundred_thousand_changed_payloads():
@@ -79,9 +83,11 @@ def test_one_hundred_thousand_changed_payloads():
     data = plaintext(300)
     file = sealed(data)
     span = shred_span(file)
-    codes = set()
-    for _ in range(100_000):
-        payload = bent(file[span:], chance)
+    codes = Counter()
+    for _ in range(103_000):
+        payload = bent(file[span:], chance)[: chance.choice((None, None, None, chance.randrange(400)))]
+        if payload == file[span:]:
+            continue
         got, fault = outcome(file[:span] + payload)
         assert fault is not None
         assert got == b""
@@ -90,8 +96,9 @@ def test_one_hundred_thousand_changed_payloads():
         else:
             assert fault.code in PAYLOAD_CODES
             assert fault.context == {"chunk": 0, "offset": span + NONCE_BYTES, "plain_offset": 0}
-        codes.add(fault.code)
-    assert {"CHUNK_DAMAGED", "HEADER_DAMAGED"} <= codes
+        codes[fault.code] += 1
+    assert sum(codes.values()) >= 100_000
+    assert set(codes) == {"CHUNK_DAMAGED", "TRUNCATED", "HEADER_DAMAGED"}
 
 
 def test_places_are_named_right_among_many_chunks():
