@@ -13,8 +13,9 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from agent.rtsp.client import ClientConfig, ClientSession, Event
+from agent.rtsp.client import ClientSession
 from agent.rtsp.errors import RtspError
+from agent.rtsp.events import ClientConfig, Event
 from agent.rtsp.url import RtspUrl
 
 RECEIVE_BYTES = 256 << 10  # one call carries what a 4 Mbit/s camera sends in half a second
@@ -47,7 +48,6 @@ class Connection:
 
     def __init__(self, login: Login, url: RtspUrl, poller: select.epoll, now: float) -> None:
         self.sockets: list[socket.socket] = []
-        self.playing = False
         self._login = login
         self._url = url
         self._poller = poller
@@ -72,11 +72,10 @@ class Connection:
 
     def due(self, now: float) -> list[Event]:
         """Do what time asks for."""
-        if self._session is None:
+        if not self._phase(now):
             if now >= self._deadline:
                 raise TimeoutError(errno.ETIMEDOUT, "the camera does not answer")
-            if not self._phase(now):
-                return []
+            return []
         session = self._session
         assert session is not None
         deadline = session.deadline()
@@ -116,10 +115,17 @@ class Connection:
         self._send(session)
         return events
 
-    def after(self, now: float) -> None:
-        """Send what the events' handling may have queued."""
-        if self._session is not None:
-            self._send(self._session)
+    def redirect(self, url: RtspUrl, now: float) -> None:
+        """Connect the same session to another address of the same host."""
+        stream = self._stream
+        assert stream is not None
+        self.sockets.remove(stream)
+        self._poller.unregister(stream)
+        stream.close()
+        self._url = url
+        self._unsent = b""
+        self._deadline = now + CONNECT_S
+        self._phase = self._connecting
 
     def close(self, now: float) -> None:
         """Say TEARDOWN where that is possible, and let go of everything."""
@@ -163,7 +169,7 @@ class Connection:
         state = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if state:
             raise OSError(state, os.strerror(state))
-        if self._url.secure:
+        if self._url.scheme == "rtsps":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             # Cameras sign their own certificates; see docs/adr/0002.
             context.check_hostname = False
@@ -187,6 +193,17 @@ class Connection:
         return self._begin(now)
 
     def _begin(self, now: float) -> bool:
+        session = self._session or self._new_session()
+        self._session = session
+        self._phase = _stands
+        session.start(now)
+        for sock in self.sockets:
+            with contextlib.suppress(FileExistsError):  # UDP sockets outlive a redirect
+                self._poller.register(sock, select.EPOLLIN)
+        self._send(session)
+        return True
+
+    def _new_session(self) -> ClientSession:
         ports: tuple[int, int] | None = None
         if self._login.transport == "udp":
             self._udp = _port_pair(self._peer)
@@ -200,13 +217,7 @@ class Connection:
             client_ports=ports,
             allow_basic=self._login.allow_basic,
         )
-        session = ClientSession(config, ssrc=int.from_bytes(os.urandom(4)), nonce=lambda: os.urandom(16).hex())
-        self._session = session
-        session.start(now)
-        for sock in self.sockets:
-            self._poller.register(sock, select.EPOLLIN)
-        self._send(session)
-        return True
+        return ClientSession(config, ssrc=int.from_bytes(os.urandom(4)), nonce=lambda: os.urandom(16).hex())
 
     def _send(self, session: ClientSession) -> None:
         stream = self._stream
@@ -227,6 +238,11 @@ class Connection:
                 if ports is not None:
                     with contextlib.suppress(OSError):
                         self._udp[rtcp].sendto(datagram, (self._peer, ports[rtcp]))
+
+
+def _stands(_now: float) -> bool:
+    """Be the phase of a connection that stands."""
+    return True
 
 
 def _is_address(host: str) -> bool:

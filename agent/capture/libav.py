@@ -20,15 +20,15 @@ from typing import Any
 import av
 import av.error
 import av.logging
+from av.stream import Discard
 
 from agent.capture.camera import CameraRecorder
 from agent.capture.loop import BEAT_S, TURN_S, camera_state
 from agent.clock import Clock
 from agent.model import GapCause
 from agent.ports import Recorder
-from agent.rtsp.h264 import annexb_to_sample, units_of_config
 from agent.rtsp.media import AccessUnit, VideoFormat
-from agent.rtsp.parameter_sets import format_from_units
+from agent.rtsp.units import annexb_to_sample, format_from_units, split_sample, split_start_codes
 
 CLOCK_HZ = 90_000
 SILENT_S = 5.0
@@ -196,7 +196,7 @@ def read_source(plan: SourcePlan, clock: Clock) -> Iterator[AccessUnit | tuple[s
         stream = container.streams.video[0]
         for other in container.streams:
             if other is not stream:
-                other.discard = "all"
+                other.discard = Discard.all
         if container.streams.audio:
             yield tuple(audio.codec_context.name for audio in container.streams.audio)
         units = _passed_through(container, stream) if stream.codec_context.name in CODECS else _encoded(container, stream)
@@ -237,7 +237,7 @@ def _passed_through(container: Any, stream: Any) -> Iterator[Timed]:
         if codec in ("h264", "h265") and not lengths:
             data = annexb_to_sample(data)
             if packet.is_keyframe:
-                found = format_from_units(codec, _units(data), CLOCK_HZ)
+                found = format_from_units(codec, split_sample(data), CLOCK_HZ)
                 form = found if found is not None and found != form else form
         yield data, _ticks(timestamp, packet.time_base), packet.is_keyframe, form
 
@@ -254,7 +254,7 @@ def _encoded(container: Any, stream: Any) -> Iterator[Timed]:
         for packet in encoder.encode(picture):
             data = annexb_to_sample(bytes(packet))
             if packet.is_keyframe:
-                found = format_from_units("h264", _units(data), CLOCK_HZ)
+                found = format_from_units("h264", split_sample(data), CLOCK_HZ)
                 form = found if found is not None and found != form else form
             yield data, _ticks(packet.pts, packet.time_base), packet.is_keyframe, form
 
@@ -281,21 +281,34 @@ def _open_encoder(width: int, height: int, rate: Fraction) -> Any:
 
 
 def _format(codec: str, extradata: bytes, stream: Any) -> VideoFormat | None:
-    if codec in ("h264", "h265"):
-        units = units_of_config(codec, extradata)
-        return format_from_units(codec, units, CLOCK_HZ) if units else None
-    context = stream.codec_context
-    config = extradata if codec == "mpeg4" else b""
-    return VideoFormat(codec, CLOCK_HZ, context.width, context.height, config, None if codec == "mpeg4" else 0)
+    if codec == "mjpeg":
+        return VideoFormat(codec, CLOCK_HZ, stream.codec_context.width, stream.codec_context.height, b"", 0)
+    units = [extradata] if codec == "mpeg4" else units_of_config(codec, extradata)
+    return format_from_units(codec, units, CLOCK_HZ)
 
 
-def _units(sample: bytes) -> list[bytes]:
-    units = []
-    at = 0
-    while at + 4 <= len(sample):
-        end = at + 4 + int.from_bytes(sample[at : at + 4])
-        units.append(sample[at + 4 : end])
-        at = end
+def units_of_config(codec: str, extradata: bytes) -> list[bytes]:
+    """Return the parameter sets in an avcC or hvcC record, or between start codes.
+
+    Source  ISO/IEC 14496-15, 5.3.3.1.2 and 8.3.3.1.2
+    """
+    if extradata[:1] != b"\x01":
+        return split_start_codes(extradata)
+    units: list[bytes] = []
+    at = 22 if codec == "h265" else 5
+    arrays = extradata[at] if codec == "h265" else 2
+    at += codec == "h265"
+    for _ in range(arrays):
+        if codec == "h265":
+            count = int.from_bytes(extradata[at + 1 : at + 3])
+            at += 3
+        else:
+            count = extradata[at] & 31
+            at += 1
+        for _ in range(count):
+            end = at + 2 + int.from_bytes(extradata[at : at + 2])
+            units.append(extradata[at + 2 : end])
+            at = end
     return units
 
 

@@ -22,8 +22,8 @@ from agent.capture.connection import Connection, Login
 from agent.clock import Clock
 from agent.model import GapCause, Instant
 from agent.ports import Recorder
-from agent.rtsp.client import Described, Ended, Event, Playing, Redirected
 from agent.rtsp.errors import RtspError
+from agent.rtsp.events import Described, Ended, Event, Playing, Redirected
 from agent.rtsp.media import AccessUnit
 from agent.rtsp.url import RtspUrl, parse_url
 
@@ -63,7 +63,7 @@ class RtspCamera:
         self._connection: Connection | None = None
         self._next_try = 0.0
         self._failures = 0
-        self._uninvited = 0
+        self._uninvited = False
 
     def turn(self, now: float, instant: Instant, ready: list[socket.socket], poller: select.epoll) -> None:
         """Serve the camera once; an error of the session ends it and sets the time of the next try."""
@@ -77,8 +77,6 @@ class RtspCamera:
             for sock in ready:
                 self.last_data = now
                 self._take(connection.receive(sock, now), now, instant)
-                if self._connection is not connection:
-                    return
             self._take(connection.due(now), now, instant)
         except RtspError as error:
             self._fail(CAUSES.get(error.code, GapCause.STREAM_INVALID), error.code, str(error), now, instant)
@@ -103,7 +101,7 @@ class RtspCamera:
         """Return the sockets of the connection."""
         return self._connection.sockets if self._connection else []
 
-    def _take(self, events: Iterable[Event | AccessUnit], now: float, instant: Instant) -> None:
+    def _take(self, events: Iterable[Event], now: float, instant: Instant) -> None:
         for event in events:
             if isinstance(event, AccessUnit):
                 self.recorder.picture(event, instant, now)
@@ -117,16 +115,17 @@ class RtspCamera:
                 self.state = "playing"
                 self._failures = 0
             elif isinstance(event, Redirected):
-                self._drop(now)
-                self._url = event.url
-                self._next_try = now
-                return
+                assert self._connection is not None
+                self._connection.redirect(event.url, now)
             elif isinstance(event, Ended):
                 raise RtspError("closed", event.reason)
+
+    def tell_uninvited(self) -> None:
+        """Write, once per session, the fact that the camera sends what nobody asked for; it was dropped unread."""
         session = self._connection.session if self._connection else None
-        if session is not None and session.foreign_frames and not self._uninvited:
-            self._uninvited = session.foreign_frames
-            self.recorder.tell("camera.uninvited_data", {"dropped": True})
+        if session is not None and not self._uninvited and session.stats.foreign_frames:
+            self._uninvited = True
+            self.recorder.tell("camera.uninvited_data", {})
 
     def _fail(self, cause: GapCause, detail: str, message: str, now: float, instant: Instant) -> None:
         if str(cause) != self.cause or self.state == "recording":
@@ -142,7 +141,7 @@ class RtspCamera:
         self.reconnects += 1
 
     def _drop(self, now: float) -> None:
-        self._uninvited = 0
+        self._uninvited = False
         self.offered = ()
         if self._connection is not None:
             self._connection.close(now)
@@ -212,6 +211,7 @@ class RtspLoop:
         self._counted_at = now
         cameras = {}
         for camera in self._cameras:
+            camera.tell_uninvited()
             frames, octets = self._counted.get(camera.id, (0, 0))
             self._counted[camera.id] = (camera.recorder.frames, camera.recorder.bytes)
             cameras[camera.id] = camera_state(

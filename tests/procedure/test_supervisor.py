@@ -1,0 +1,126 @@
+"""The parent replaces what dies or hangs, and puts a crash to the camera that was being served."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent.capture import supervisor as module
+from agent.capture.supervisor import Assignment, Supervisor, assign
+from agent.clock import SystemClock
+
+# A worker that beats, and does to itself what its camera's plan says.
+WORKER = """
+import json, mmap, os, signal, socket, sys, time
+control = socket.socket(fileno=int(sys.argv[1]))
+order = json.loads(control.recv(1 << 20))
+mark = mmap.mmap(int(sys.argv[2]), mmap.PAGESIZE)
+control.settimeout(0.02)
+begun = time.monotonic()
+while True:
+    control.send(json.dumps({"cameras": {name: {"state": order["cause"]} for name in order["cameras"]}}).encode())
+    for index, (name, plan) in enumerate(order["cameras"].items()):
+        if time.monotonic() - begun > 0.2 and plan["does"]:
+            mark[0] = index + 1
+            os.kill(os.getpid(), getattr(signal, plan["does"]))
+    try:
+        message = control.recv(1 << 16)
+    except TimeoutError:
+        continue
+    sys.exit(0 if message else 1)
+"""
+
+
+class Parent:
+    def __init__(self, assignments: list[Assignment]) -> None:
+        self.facts: list[tuple[str, dict[str, Any]]] = []
+        self.supervisor = Supervisor(
+            assignments,
+            {},
+            [sys.executable, "-c", WORKER],
+            SystemClock(),
+            cause="agent_killed",
+            tell=lambda kind, body: self.facts.append((kind, body)),
+        )
+
+    def until(self, what: Callable[[], object], bound_s: float = 30.0) -> None:
+        end = time.monotonic() + bound_s
+        while not what():
+            assert time.monotonic() < end, "waited in vain"
+            self.supervisor.turn(0.02)
+
+    def states(self) -> dict[str, str]:
+        return {name: camera["state"] for worker in self.supervisor.workers for name, camera in worker.state.get("cameras", {}).items()}
+
+
+def plan(does: str = "") -> dict[str, Any]:
+    return {"kind": "rtsp", "does": does}
+
+
+def test_workers_start_are_heard_and_stop() -> None:
+    parent = Parent([Assignment("rtsp-0", "rtsp", {"cam01": plan(), "cam02": plan()})])
+    parent.until(lambda: parent.states() == {"cam01": "agent_killed", "cam02": "agent_killed"})
+    assert parent.supervisor.stop()
+    assert parent.facts == []
+    assert parent.supervisor.workers == []
+
+
+@pytest.mark.parametrize("how", ["SIGSEGV", "SIGABRT"])
+def test_a_camera_that_crashes_its_worker_gets_one_of_its_own(how: str) -> None:
+    parent = Parent([Assignment("rtsp-0", "rtsp", {"good": plan(), "bad": plan(how), "fine": plan()})])
+    parent.until(lambda: parent.supervisor.lost >= 1)
+    assert parent.facts[0] == ("worker.lost", {"worker": "rtsp-0", "how": how, "serving": "bad"})
+    parent.until(lambda: {"good", "fine"} <= set(parent.states()))
+    groups = sorted(list(worker.assignment.cameras) for worker in parent.supervisor.workers)
+    assert ["good", "fine"] in groups
+    assert parent.states()["good"] == "worker_lost"
+    steady = next(worker.pid for worker in parent.supervisor.workers if "good" in worker.assignment.cameras)
+    parent.until(lambda: parent.supervisor.lost >= 3)
+    assert all(fact[1]["worker"] == "rtsp-bad" for fact in parent.facts[1:])
+    assert steady in [worker.pid for worker in parent.supervisor.workers]
+    parent.supervisor.stop()
+
+
+def test_a_hung_worker_is_killed_and_its_camera_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HANG_S", 0.5)
+    parent = Parent([Assignment("rtsp-0", "rtsp", {"good": plan(), "stuck": plan("SIGSTOP")})])
+    parent.until(lambda: parent.supervisor.lost >= 1)
+    assert parent.facts[0][1] == {"worker": "rtsp-0", "how": "hung", "serving": "stuck"}
+    parent.until(lambda: "good" in parent.states())
+    parent.supervisor.stop()
+
+
+def test_a_kill_from_outside_blames_nobody() -> None:
+    parent = Parent([Assignment("rtsp-0", "rtsp", {"cam01": plan(), "cam02": plan()})])
+    parent.until(lambda: len(parent.states()) == 2)
+    os.kill(parent.supervisor.workers[0].pid, signal.SIGKILL)
+    parent.until(lambda: parent.supervisor.lost == 1)
+    parent.until(lambda: len(parent.states()) == 2)
+    assert parent.facts[0][1]["serving"] == ""
+    assert [list(worker.assignment.cameras) for worker in parent.supervisor.workers] == [["cam01", "cam02"]]
+    parent.supervisor.stop()
+
+
+def test_a_worker_that_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STOP_S", 0.3)
+    parent = Parent([Assignment("rtsp-0", "rtsp", {"cam01": plan()})])
+    parent.until(lambda: len(parent.states()) == 1)
+    os.kill(parent.supervisor.workers[0].pid, signal.SIGSTOP)
+    assert not parent.supervisor.stop()
+
+
+def test_cameras_are_shared_out() -> None:
+    cameras = {f"cam{number}": plan() for number in range(100)}
+    cameras["file"] = {"kind": "libav"}
+    shared = assign(cameras, loops=2)
+    assert [len(each.cameras) for each in shared] == [50, 50, 1]
+    assert [each.kind for each in shared] == ["rtsp", "rtsp", "libav"]
+    assert assign({}, loops=2) == []
+    assert [each.name for each in assign({"file": {"kind": "libav"}}, 2)] == ["libav-file"]
+    assert len(assign(cameras, loops=1)) == 2
