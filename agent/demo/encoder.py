@@ -6,7 +6,6 @@ afterwards only new stamps are written beside it, so that one core can play a hu
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 
 from agent.demo.stamp import Stamp, sei, user_data
+from agent.demo.units import join_sample, split_unit
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
@@ -27,11 +27,8 @@ LIBRARIES = {"h264": "libx264", "h265": "libx265", "mpeg4": "mpeg4"}
 CODECS = (*LIBRARIES, "mjpeg")
 Show = Literal["scene", "frozen", "grey"]
 JPEG_QUALITY = 70
-# NAL unit types: H.264 table 7-1, H.265 table 7-1.
-PARAMETER_SETS = {"h264": (7, 8), "h265": (32, 33, 34)}
 FILLER_HEADER = {"h264": b"\x0c", "h265": b"\x4c\x01"}
 LEAST_FILLER = 64  # smaller ones would only cost packets
-_START_CODE = re.compile(rb"\x00\x00\x01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +219,7 @@ class Composer:
         room = self._filler_room(sum(map(len, units)) + 4 * len(units))
         if room:
             units.append(FILLER_HEADER[self._codec] + b"\xff" * room + b"\x80")
-        return b"".join([len(unit).to_bytes(4, "big") + unit for unit in units])
+        return join_sample(units)
 
     def _filler_room(self, size: int) -> int:
         """Say how many bytes are missing; a keyframe's surplus is paid back by the frames after it."""
@@ -235,29 +232,6 @@ class Composer:
         room = int(self._credit)
         self._credit -= room
         return room
-
-
-def split_unit(codec: str, data: bytes) -> tuple[list[bytes], list[bytes]]:
-    """Split an encoder's packet into parameter sets and the rest.
-
-    data     Annex B for h264 and h265, raw for mpeg4
-    Returns  (parameter sets, other units); for mpeg4 the headers up to the first GOV or VOP, and what follows
-    """
-    if codec == "mpeg4":
-        for code in (b"\x00\x00\x01\xb3", b"\x00\x00\x01\xb6"):
-            at = data.find(code)
-            if at >= 0:
-                break
-        else:
-            return [data], []
-        return [data[:at]] if at else [], [data[at:]]
-    sets: list[bytes] = []
-    others: list[bytes] = []
-    for part in _START_CODE.split(data)[1:]:
-        nal = part.rstrip(b"\x00")
-        kind = nal[0] & 0x1F if codec == "h264" else nal[0] >> 1 & 0x3F
-        (sets if kind in PARAMETER_SETS[codec] else others).append(nal)
-    return sets, others
 
 
 def encode_jpeg(image: Image, quality: int = JPEG_QUALITY) -> bytes:

@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 
 from agent.demo.encoder import (
-    PARAMETER_SETS,
     Coding,
     Composer,
     LiveEncoder,
     PreparedEncoder,
     encode_jpeg,
-    split_unit,
 )
 from agent.demo.pictures import Painter
 from agent.demo.stamp import Stamp, read_stamp, stamps_in
+from agent.demo.units import PARAMETER_SETS, from_annexb, join_sample, kind, split_sample, split_unit
 
 UTC_MS = 1_795_255_123_000
 SIZE = (320, 240)
@@ -41,22 +40,14 @@ def decode(codec, samples):
     images = []
     for sample in samples:
         data = sample if codec == "mpeg4" else annexb(sample)
-        images += [frame.to_ndarray(format="bgr24") for frame in context.decode(av.Packet(data))]
+        # libav reads past the end of a packet, and wants zeros there; PyAV does not add them to borrowed bytes.
+        packet = av.Packet(memoryview(data + bytes(64))[: len(data)])
+        images += [frame.to_ndarray(format="bgr24") for frame in context.decode(packet)]
     return images + [frame.to_ndarray(format="bgr24") for frame in context.decode(None)]
 
 
-def units(sample):
-    found, at = [], 0
-    while at < len(sample):
-        size = int.from_bytes(sample[at : at + 4], "big")
-        found.append(sample[at + 4 : at + 4 + size])
-        at += 4 + size
-    assert at == len(sample)
-    return found
-
-
 def annexb(sample):
-    return b"".join(b"\0\0\0\1" + unit for unit in units(sample))
+    return b"".join(b"\0\0\0\1" + unit for unit in split_sample(sample))
 
 
 @pytest.mark.parametrize("b_frames", [0, 2])
@@ -120,12 +111,9 @@ def test_prepared_refuses_b_frames():
 def test_parameter_sets_are_apart_from_the_pictures(codec):
     encoder, pictures, samples = encode(codec, 10)
 
-    def kind(unit):
-        return unit[0] & 0x1F if codec == "h264" else unit[0] >> 1 & 0x3F
-
-    assert [kind(unit) for unit in encoder.parameter_sets] == list(PARAMETER_SETS[codec])
-    assert not [unit for p in pictures for unit in p.units if kind(unit) in PARAMETER_SETS[codec]]
-    assert units(samples[0])[: len(encoder.parameter_sets)] == list(encoder.parameter_sets)
+    assert [kind(codec, unit) for unit in encoder.parameter_sets] == list(PARAMETER_SETS[codec])
+    assert not [unit for p in pictures for unit in p.units if kind(codec, unit) in PARAMETER_SETS[codec]]
+    assert split_sample(samples[0])[: len(encoder.parameter_sets)] == list(encoder.parameter_sets)
 
 
 @pytest.mark.parametrize("codec", ["h264", "mjpeg"])
@@ -162,3 +150,16 @@ def test_jpeg_is_baseline_420():
     data = encode_jpeg(np.zeros((64, 64, 3), np.uint8))
     at = data.index(b"\xff\xc0")
     assert data[at + 9 : at + 19] == bytes([3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1])
+
+
+@pytest.mark.parametrize("bad", [b"\0\0\0", b"\0\0\0\0", b"\0\0\0\5ab", b"\xff" * 8])
+def test_lengths_that_do_not_fit_are_refused(bad):
+    with pytest.raises(ValueError, match="does not fit"):
+        split_sample(bad)
+
+
+def test_sample_and_start_codes():
+    nals = [b"\x67ab", b"\x68c", b"\x65" + b"x" * 300]
+    assert split_sample(join_sample(nals)) == nals
+    assert from_annexb(b"\0\0\1".join([b"\0", *nals])) == join_sample(nals)
+    assert from_annexb(b"\0\0\0\1".join([b"", *nals])) == join_sample(nals)
