@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.checker import Frame, GapRow, Picture, Segment, pictures
 from tests.peer import need
@@ -199,6 +199,7 @@ class Site:
         loss_window_s: float = 1.0,
         command: Sequence[str] = ("record",),
         camera_options: dict[str, dict[str, object]] | None = None,
+        secrets: dict[str, tuple[str, str]] | None = None,
     ) -> None:
         self.folder = folder
         self.command = command
@@ -220,6 +221,12 @@ class Site:
             for name, value in ((camera_options or {}).get(camera) or {}).items():
                 text += f"{name} = {json.dumps(value)}\n"
         self.config.write_text(text)
+        self.cameras = list(cameras)
+        place = folder / "secrets.toml"
+        place.touch(0o600)
+        for camera, (username, password) in (secrets or {}).items():
+            with place.open("a") as file:
+                file.write(f'[camera.{camera}]\nusername = "{username}"\npassword = "{password}"\n')
 
     def __enter__(self) -> Self:
         self.start()
@@ -268,6 +275,31 @@ class Site:
         return tree(self.process.pid)
 
     # what it says of itself
+
+    def health(self) -> dict[str, Any]:
+        """Return what the running recorder says; what a predecessor left is nothing."""
+        try:
+            said = json.loads((self.run / "record.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return said if self.process is not None and said["pid"] == self.process.pid else {}
+
+    def states(self) -> dict[str, str]:
+        return {camera: state["state"] for camera, state in self.health().get("cameras", {}).items()}
+
+    def workers(self) -> dict[str, int]:
+        return {worker["name"]: worker["pid"] for worker in self.health().get("workers", [])}
+
+    def wait_recording(self, *cameras: str, bound_s: float = 30.0) -> None:
+        """Wait until the cameras named, or all, are being recorded."""
+
+        def ready() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, f"the recorder ended: {self.log[-3000:]}"
+            states = self.states()
+            return all(states.get(camera) == "recording" for camera in cameras or self.cameras)
+
+        wait_for(f"recording of {cameras or 'all'}", ready, bound_s)
 
     def rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
         """Ask the catalogue; an absent or still unprepared one has no rows."""

@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import gi
 
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - its version must be asked for first
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - its version must be asked for first
 
 from tests import nal  # noqa: E402 - needs the path above
 
@@ -193,6 +194,19 @@ def watch_live(
     pad.add_probe(Gst.PadProbeType.BUFFER, seen)
 
 
+ROLE = "viewer, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
+
+
+def require_login(server: GstRtspServer.RTSPServer, name: str, password: str) -> None:
+    """Let in by Digest log-in only."""
+    auth = GstRtspServer.RTSPAuth()
+    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    auth.add_digest(name, password, token)
+    server.set_auth(auth)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -209,6 +223,7 @@ def main() -> None:
     parser.add_argument("--no-hash", action="store_true")
     parser.add_argument("--audio", action="store_true", help="clips offer an audio track too")
     parser.add_argument("--in-band", action="store_true", help="repeat parameter sets before each keyframe")
+    parser.add_argument("--user", metavar="NAME:PASSWORD", help="ask for this log-in (Digest)")
     options = parser.parse_args()
 
     Gst.init(None)
@@ -248,10 +263,14 @@ def main() -> None:
                 )
             )
             factory.connect("media-configure", lambda _f, media, c: c.attach(media), camera)
+        if options.user:
+            factory.add_role_from_structure(Gst.Structure.from_string(ROLE)[0])
         factory.set_shared(True)
         factory.set_latency(0)
         mounts.add_factory(f"/cam{number}", factory)
 
+    if options.user:
+        require_login(server, *options.user.split(":", 1))
     server.attach(None)
     loop = GLib.MainLoop()
     if cameras:
