@@ -1,5 +1,4 @@
-"""One camera session, the client's side: OPTIONS, DESCRIBE, SETUP of one video stream, PLAY, and keeping it
-alive.
+"""One camera session, the client's side: log-in, SETUP of one video stream, PLAY, and keeping it alive.
 
 Pure: bytes and times in, events and bytes out; the next timer is a return value. There is one SETUP in this
 module, and its address is that of the chosen video stream: sound cannot be asked for.
@@ -31,8 +30,7 @@ _Handler = Callable[["ClientSession", Response, Pending, float], None]
 
 
 class ClientSession:
-    """The machine. Give it what arrives, send what `output` returns, and call `tick` when `deadline` has
-    come.
+    """The machine: give it what arrives, send what `output` returns, call `tick` when `deadline` has come.
 
     An RtspError out of `receive`, `receive_udp` or `tick` ends the session; `close` and one last `output`
     then still tell the camera, so that it frees one of its few places (quirks 25, 38).
@@ -148,19 +146,22 @@ class ClientSession:
         return out
 
     def close(self, now: float) -> None:
-        """Queue TEARDOWN if the camera holds a session for us; `Ended` follows its answer or its timeout."""
+        """Queue TEARDOWN if the camera holds a session for us.
+
+        `Ended` follows its answer or its timeout; after an error nothing follows, and nothing more is read.
+        """
         if self.state is State.CLOSING:
             return
-        if not self._set_up:
+        failed = self.state is State.OVER or self._error is not None
+        self._error = None
+        if self._set_up:
+            self._set_up = False
+            self._framer.connect({})
+            self._exchange.send("TEARDOWN", self._play_url(), (), now)
+            self.state = State.CLOSING
+        if failed or self.state is not State.CLOSING:
             self.state = State.OVER
             self._exchange.pending = None
-            return
-        self._set_up = False
-        self._error = None
-        self.state = State.CLOSING
-        self._setup_until = None
-        self._framer.connect({})
-        self._exchange.send("TEARDOWN", self._play_url(), (), now)
 
     def connection_lost(self, now: float) -> list[Event]:
         """Learn that the peer closed the connection. Raises RtspError "closed" unless we were closing."""

@@ -84,7 +84,10 @@ class Framer:
         self._search = re.compile(candidate + _START, re.IGNORECASE)
 
     def feed(self, data: bytes) -> None:
-        """Take a chunk. The one before must have been worked off by `next_message` returning None."""
+        """Take a chunk. The one before must have been worked off by `next_message` returning None.
+
+        data  immutable, since receivers may keep parts of it
+        """
         if self._discard:
             self._at = min(self._discard, len(data))
             self._discard -= self._at

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 UDP_REORDER = 32  # packets to wait for a late one
 
 
+class _CountedStream(RtpStream):
+    """An RTP stream that tells its packet count alone: `stats` costs 1.8 us, and every receive asks."""
+
+    __slots__ = ()
+
+    @property
+    def packets(self) -> int:
+        """Packets handed to the depacketizer."""
+        return self._packets
+
+
 class MediaPath:
     """One stream, over TCP or UDP as configured.
 
@@ -30,7 +41,7 @@ class MediaPath:
         described = choice.described
         self._config = config
         self._ssrc = ssrc
-        self._stream = RtpStream(
+        self._stream = _CountedStream(
             depacketizer(described.encoding, choice.fmtp, described.clock_rate),
             described.payload_type,
             described.clock_rate,
@@ -81,7 +92,7 @@ class MediaPath:
         pull = self._stream.pull
         while (unit := pull()) is not None:
             events.append(unit)
-        packets = self._stream.stats.packets
+        packets = self._stream.packets
         came = packets != self._packets
         self._packets = packets
         return came
