@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agent.rtsp.errors import RtspError
-from agent.rtsp.media import AccessUnit, VideoFormat
+from agent.rtsp.h264 import H264Depacketizer
+from agent.rtsp.h265 import H265Depacketizer
+from agent.rtsp.mjpeg import MjpegDepacketizer
+from agent.rtsp.mpeg4 import Mpeg4Depacketizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.rtsp.media import AccessUnit, VideoFormat
 
 
 class Depacketizer(Protocol):
@@ -21,7 +28,7 @@ class Depacketizer(Protocol):
     bad: int
     dropped: int
 
-    def push(
+    def push(  # noqa: PLR0917 - the hot path: a keyword costs more than a position
         self, data: bytes, start: int, end: int, timestamp: int, marker: bool, lost: int, now: float
     ) -> None:
         """Take one RTP payload, data[start:end].
@@ -46,8 +53,18 @@ def depacketizer(encoding: str, fmtp: Mapping[str, str], clock_rate: int) -> Dep
     """Choose a depacketizer.
 
     encoding    as in a=rtpmap: H264, H265, MP4V-ES, JPEG (any case)
-    fmtp        parameters of a=fmtp, names in lower case; for JPEG also x-dimensions ("2592,1944") or width, height
+    fmtp        parameters of a=fmtp, names in lower case; for JPEG also x-dimensions ("2592,1944"), or
+                width and height
     clock_rate  RTP timestamp units per second
     Raises      RtspError unsupported_encoding. Broken parameter sets are ignored: they may come in band.
     """
+    name = encoding.upper()
+    if name == "H264":
+        return H264Depacketizer(fmtp, clock_rate)
+    if name == "H265":
+        return H265Depacketizer(fmtp, clock_rate)
+    if name == "MP4V-ES":
+        return Mpeg4Depacketizer(fmtp, clock_rate)
+    if name == "JPEG":
+        return MjpegDepacketizer(fmtp, clock_rate)
     raise RtspError("unsupported_encoding", "no depacketizer for this encoding", encoding=encoding)

@@ -13,7 +13,8 @@ class VideoFormat:
     clock_rate  RTP timestamp units per second
     width       pixels, after cropping; height likewise
     config      avcC record, hvcC record, MPEG-4 VOS..VOL headers, or empty for mjpeg
-    reorder     pictures by which output order may lag decoding order; 0 where that is excluded, None when unsaid
+    reorder     pictures by which output order may lag decoding order; 0 where that is excluded, None
+                when unsaid
     """
 
     codec: str
