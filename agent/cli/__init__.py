@@ -1,1 +1,1 @@
-"""The command line: parse, call, print."""
+"""The command line: parse, call, print. A thin module per command imports what it needs when it runs."""

@@ -1,0 +1,22 @@
+"""Every error code, for the person who must act: what it means and what to do next, in Korean and English.
+
+docs/operations.md is generated from this, and errors whose raiser knows no Korean are shown with these words.
+A test finds every code in the sources and asks for its entry here.
+"""
+
+from agent.cli.codes.code import Code
+from agent.cli.codes.met import MET
+from agent.cli.codes.typed import TYPED
+
+__all__ = ["CODES", "WHO", "Code"]
+
+# Who acts, by heading of the document: agent.errors names the classes the same way.
+WHO = {
+    "installer": ("설치하는 사람", "Whoever installs: configuration"),
+    "types": ("명령을 친 사람", "Whoever typed the command"),
+    "site": ("현장: 디스크와 저장소", "The site: disks and storage"),
+    "investigator": ("영상을 여는 사람: 온전함", "The investigator: integrity"),
+    "key": ("키를 지키는 사람", "The keeper of the keys"),
+}
+
+CODES = {**TYPED, **MET}

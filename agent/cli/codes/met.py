@@ -1,0 +1,230 @@
+"""Codes about what Pasu met: disks, sealed files, keys."""
+
+from __future__ import annotations
+
+from agent.cli.codes.code import code
+
+MET = {
+    # site
+    "DISK_FULL": code(
+        "site",
+        ("디스크가 가득 찼습니다", "the disk is full"),
+        (
+            "보관 일수를 줄이거나 더 큰 디스크로 바꾸십시오. 영상을 손으로 지우지 마십시오",
+            "shorten the retention or put in a larger disk; do not delete recordings by hand",
+        ),
+    ),
+    "DISK_READ_ONLY": code(
+        "site",
+        ("디스크가 읽기 전용이 되었습니다", "the disk is mounted read-only"),
+        (
+            "dmesg에서 디스크 오류를 보고 디스크를 바꾸십시오",
+            "look for disk errors in dmesg, and replace the disk",
+        ),
+    ),
+    "DISK_DENIED": code(
+        "site",
+        ("디스크에 쓸 권한이 없습니다", "the disk denies access"),
+        ("폴더의 소유자와 권한을 확인하십시오", "check owner and mode of the folder"),
+    ),
+    "DISK_MISSING": code(
+        "site",
+        ("디스크나 폴더가 없습니다", "the disk or the folder is not there"),
+        ("케이블과 마운트를 확인하십시오", "check the cable and the mount"),
+    ),
+    "DISK_FAILED": code(
+        "site",
+        ("디스크가 읽기나 쓰기에 실패했습니다", "the disk failed to read or write"),
+        ("dmesg와 SMART를 보고 디스크를 바꾸십시오", "look at dmesg and SMART, and replace the disk"),
+    ),
+    "NAME_TAKEN": code(
+        "site",
+        ("같은 이름의 파일이 이미 있습니다", "a file of that name is there already"),
+        (
+            "파수는 덮어쓰지 않습니다. 박스의 시계가 되돌아갔는지 확인하십시오",
+            "Pasu writes over nothing; check whether the box's clock stepped back",
+        ),
+    ),
+    "VAULT_MISSING": code(
+        "site",
+        ("저장소가 없습니다", "the vault is not there"),
+        (
+            "디스크가 연결되고 마운트되었는지 확인하십시오. 빈 것으로 보고 새로 만들지 않습니다",
+            "check that its disk is connected and mounted; it is never taken for empty and made anew",
+        ),
+    ),
+    "VAULT_FOREIGN": code(
+        "site",
+        ("다른 장비의 저장소입니다", "this is the vault of another box"),
+        (
+            "원래 디스크를 연결하십시오. 바꿀 생각이었다면 상태 폴더도 함께 옮겨야 합니다",
+            "mount the disk that belongs here; a moved vault needs its state folder too",
+        ),
+    ),
+    "VAULT_DAMAGED": code(
+        "site",
+        ("저장소 식별 파일이 손상되었습니다", "the vault's identity file is damaged"),
+        (
+            "디스크를 점검하고 백업에서 VAULT 파일을 되돌리십시오",
+            "check the disk; restore the VAULT file from a backup",
+        ),
+    ),
+    "VAULT_NOT_EMPTY": code(
+        "site",
+        ("새 저장소로 쓸 폴더가 비어 있지 않습니다", "the folder for a new vault is not empty"),
+        (
+            "무엇이 들어 있는지 보고 다른 폴더를 지정하십시오",
+            "look at what is in it, and name another folder",
+        ),
+    ),
+    "CATALOGUE_MISSING": code(
+        "site",
+        ("목록 데이터베이스가 없습니다", "the catalogue is not there"),
+        (
+            (
+                "상태 폴더의 디스크와 설정의 [storage] state를 확인하십시오. 한 번도 녹화하지 않은 "
+                "박스라면 정상입니다"
+            ),
+            (
+                "check the disk of the state folder and [storage] state; on a box that never recorded this "
+                "is as it should be"
+            ),
+        ),
+    ),
+    "CATALOGUE_BUSY": code(
+        "site",
+        ("목록 데이터베이스가 사용 중입니다", "the catalogue is locked by another process"),
+        (
+            "잠시 뒤 다시 하십시오. 계속되면 잡고 있는 프로세스를 찾으십시오",
+            "try again; if it stays, find who holds it",
+        ),
+    ),
+    "CATALOGUE_DAMAGED": code(
+        "site",
+        ("목록 데이터베이스가 손상되었습니다", "the catalogue is damaged"),
+        (
+            "파일을 그대로 보관하고 담당자에게 알리십시오. 영상 파일은 온전합니다",
+            "keep the file as it is and call for support; the recordings themselves are whole",
+        ),
+    ),
+    "CATALOGUE_VERSION": code(
+        "site",
+        ("목록 데이터베이스가 다른 버전입니다", "the catalogue has another version"),
+        (
+            "그것을 쓴 버전 이상의 파수를 설치하십시오",
+            "install the version of Pasu that wrote it, or a later one",
+        ),
+    ),
+    "CATALOGUE_FAILED": code(
+        "site",
+        ("목록 데이터베이스를 쓸 수 없습니다", "the catalogue cannot be used"),
+        (
+            "상태 폴더의 공간과 권한, 디스크 오류를 확인하십시오",
+            "check space, mode and disk errors of the state folder",
+        ),
+    ),
+    # investigator
+    "NOT_AGE_FILE": code(
+        "investigator",
+        ("봉인된 파일이 아닙니다", "this is not a sealed file"),
+        ("파일 이름을 확인하십시오 (.mp4.age)", "check which file was meant (.mp4.age)"),
+    ),
+    "HEADER_DAMAGED": code(
+        "investigator",
+        ("봉인 파일의 머리가 손상되었습니다", "the header of the sealed file is damaged"),
+        (
+            "파일을 보관하고, 다른 사본이 있으면 그것을 여십시오",
+            "keep the file; open another copy if there is one",
+        ),
+    ),
+    "CHUNK_DAMAGED": code(
+        "investigator",
+        (
+            "봉인된 내용의 한 부분이 손상되었거나 바뀌었습니다",
+            "a part of the sealed content is damaged or altered",
+        ),
+        (
+            "파일을 그대로 보관하고 조각 번호와 자리를 기록하십시오. 다른 사본이 있으면 그것을 여십시오",
+            "keep the file as it is, note chunk and byte; open another copy if there is one",
+        ),
+    ),
+    "CHUNK_AFTER_END": code(
+        "investigator",
+        (
+            "끝난 뒤에 내용이 더 있습니다: 덧붙여진 파일입니다",
+            "there is more after the end: something was appended",
+        ),
+        (
+            "파일을 그대로 보관하고 원본과 견주십시오",
+            "keep the file as it is, and compare it with the original",
+        ),
+    ),
+    "TRUNCATED": code(
+        "investigator",
+        ("파일이 끝나기 전에 잘렸습니다", "the file was cut off before its end"),
+        ("복사가 온전했는지 확인하고 다시 복사하십시오", "check that it was copied whole, and copy it again"),
+    ),
+    "VIDEO_DAMAGED": code(
+        "investigator",
+        ("열린 내용이 파수의 영상이 아닙니다", "what was opened is not video that Pasu wrote"),
+        ("파일을 보관하고 담당자에게 알리십시오", "keep the file and call for support"),
+    ),
+    "TAIL_UNUSABLE": code(
+        "investigator",
+        ("꼬리 파일을 쓸 수 없습니다", "a tail file cannot be used"),
+        (
+            "조각 자체는 쓰였습니다. 끝의 몇 초가 빠졌을 수 있습니다",
+            "the segment itself was used; a few seconds at its end may be missing",
+        ),
+    ),
+    # key
+    "NO_MATCHING_IDENTITY": code(
+        "key",
+        ("이 키로는 열 수 없습니다", "none of these keys opens the file"),
+        (
+            "그 박스의 recipients에 적힌 공개키와 짝이 되는 개인키를 쓰십시오",
+            "use the private key that belongs to a public key in that box's recipients",
+        ),
+    ),
+    "RECIPIENT_INVALID": code(
+        "key",
+        ("공개키가 올바르지 않습니다", "the public key is not right"),
+        ("age1…로 시작하는 키를 다시 복사하십시오", "copy the key that begins with age1 again"),
+    ),
+    "IDENTITY_INVALID": code(
+        "key",
+        ("개인키가 올바르지 않습니다", "the private key is not right"),
+        (
+            "AGE-SECRET-KEY-1…로 시작하는 줄이 온전한지 보십시오",
+            "see that the line AGE-SECRET-KEY-1... is whole",
+        ),
+    ),
+    "IDENTITY_MISSING": code(
+        "key",
+        ("개인키 파일에 키가 없습니다", "there is no key in the key file"),
+        (
+            "`pasu centre keygen`이나 age-keygen이 만든 파일인지 확인하십시오",
+            "name a file made by `pasu centre keygen` or age-keygen",
+        ),
+    ),
+    "IDENTITY_UNREADABLE": code(
+        "key",
+        ("개인키 파일을 읽을 수 없습니다", "the key file cannot be read"),
+        ("이름과 권한을 확인하십시오", "check its name and mode"),
+    ),
+    "IDENTITY_ENCRYPTED": code(
+        "key",
+        ("개인키 파일이 암호로 잠겨 있습니다", "the key file is itself encrypted"),
+        ("`age -d`로 먼저 푸십시오", "open it with `age -d` first"),
+    ),
+    "IDENTITY_EXISTS": code(
+        "key",
+        ("이미 있는 키 파일은 덮어쓰지 않습니다", "a key file that is there is not written over"),
+        ("-o로 다른 이름을 주십시오", "name another with -o"),
+    ),
+    "IDENTITY_UNWRITABLE": code(
+        "key",
+        ("키 파일을 쓸 수 없습니다", "the key file cannot be written"),
+        ("폴더가 있고 쓸 수 있는지 확인하십시오", "check that the folder is there and can be written"),
+    ),
+}

@@ -1,0 +1,63 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.language import say
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent.config import Config, Secrets
+
+DEFAULT_CONFIG = Path("/etc/pasu/agent.toml")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add --config."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=DEFAULT_CONFIG,
+        metavar="FILE",
+        help=say(f"설정 파일 (기본 {DEFAULT_CONFIG})", f"configuration file (default {DEFAULT_CONFIG})"),
+    )
+
+
+def add_span(parser: argparse.ArgumentParser, start: str | None, end: str | None) -> None:
+    """Add --from, --to and --utc; a default is as one would type it."""
+    forms = '"2026-11-21T10:00", "10:00", "-10m", "now"'
+    until = say(f" (기본 {start})", f" (default {start})") if start else ""
+    parser.add_argument(
+        "--from",
+        dest="start",
+        default=start,
+        metavar="TIME",
+        help=say(f"시작 시각: {forms}", f"start of the span: {forms}") + until,
+    )
+    until = say(f" (기본 {end})", f" (default {end})") if end else ""
+    parser.add_argument(
+        "--to",
+        dest="end",
+        default=end,
+        metavar="TIME",
+        help=say("끝 시각. 이 시각은 들지 않습니다", "end of the span, itself not part of it") + until,
+    )
+    parser.add_argument(
+        "--utc",
+        action="store_true",
+        help=say("시각을 UTC로 읽고 보입니다", "read and show times as UTC instead of local time"),
+    )
+
+
+def load_with_secrets(file: Path) -> tuple[Config, Secrets]:
+    """Read the configuration and its passwords; warnings go to stderr. Raises ConfigProblems."""
+    from agent.cli.problem import show_warnings
+    from agent.config import load, read_secrets
+
+    config = load(file)
+    show_warnings(config.warnings, sys.stderr)
+    return config, read_secrets(config.secrets_file)

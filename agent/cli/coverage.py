@@ -1,0 +1,136 @@
+"""Turn what the catalogue knows of a span into rows, a share and a bar. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from agent.model import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agent.model import Gap
+    from agent.storage.catalogue import Segment
+
+STORED = frozenset({"COMMITTED", "SALVAGED"})
+GAP = "GAP"
+UNKNOWN = "UNKNOWN"  # neither a segment nor a gap is written down
+JOIN_MS = 100  # less between two segments of one run is the rounding of frame times, no hole
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the answer: a segment (or several joined), a gap, or a span nothing is known of.
+
+    state   COMMITTED, SALVAGED, or another state of a segment; GAP; UNKNOWN
+    detail  of a gap: its cause, and what was added to it
+    """
+
+    span: Span
+    state: str
+    segments: int = 0
+    run: str = ""
+    codec: str = ""
+    width: int = 0
+    height: int = 0
+    sealed_bytes: int = 0
+    frames: int = 0
+    cause: str = ""
+    detail: str = ""
+    path: str = ""
+
+
+def rows(segments: Iterable[Segment], gaps: Iterable[Gap], span: Span) -> list[Row]:
+    """Lay segments, gaps and what is unknown in the order of time.
+
+    Segments keep their full length; gaps and unknown spans are cut to the span that was asked for.
+    """
+    found = [
+        Row(
+            segment.span,
+            segment.state,
+            1,
+            segment.run,
+            segment.codec,
+            segment.width,
+            segment.height,
+            segment.sealed_bytes,
+            segment.frames,
+            path=segment.path,
+        )
+        for segment in segments
+    ]
+    found += [Row(_cut(gap.span, span), GAP, cause=str(gap.cause), detail=gap.detail) for gap in gaps]
+    unknown = outside((row.span for row in found), span)
+    found += [Row(hole, UNKNOWN) for hole in unknown if hole.length_ms > JOIN_MS]
+    return sorted(found, key=lambda row: (row.span.start_ms, row.span.end_ms))
+
+
+def joined(single: Sequence[Row]) -> list[Row]:
+    """Join neighbouring segments of one run, state and picture format into one row."""
+    together: list[Row] = []
+    for row in single:
+        last = together[-1] if together else None
+        if (
+            last is None
+            or not row.segments
+            or _kind(last) != _kind(row)
+            or abs(row.span.start_ms - last.span.end_ms) > JOIN_MS
+        ):
+            together.append(row)
+        else:
+            together[-1] = replace(
+                last,
+                span=Span(last.span.start_ms, max(last.span.end_ms, row.span.end_ms)),
+                segments=last.segments + row.segments,
+                sealed_bytes=last.sealed_bytes + row.sealed_bytes,
+                frames=last.frames + row.frames,
+            )
+    return together
+
+
+def stored_ms(found: Iterable[Row], span: Span) -> int:
+    """Return how much of a span is covered by stored segments; what two of them cover counts once."""
+    return span.length_ms - sum(hole.length_ms for hole in holes(found, span))
+
+
+def holes(found: Iterable[Row], span: Span) -> list[Span]:
+    """Return the parts of a span that no stored segment covers, but for the rounding between two frames."""
+    missing = outside((row.span for row in found if row.state in STORED), span)
+    return [hole for hole in missing if hole.length_ms > JOIN_MS]
+
+
+def bar(found: Sequence[Row], span: Span, cells: int) -> str:
+    """Draw the span: full where it is stored, shaded where it partly is, a dot where it is not."""
+    edges = [span.start_ms + span.length_ms * cell // cells for cell in range(cells + 1)]
+    drawn = ""
+    for start, end in itertools.pairwise(edges):
+        cell = Span(start, end)
+        touching = [row for row in found if row.span.start_ms < end and row.span.end_ms > start]
+        stored = stored_ms(touching, cell)
+        drawn += "█" if stored == cell.length_ms else "▒" if stored else "·"
+    return drawn
+
+
+def outside(covered: Iterable[Span], span: Span) -> list[Span]:
+    """Return what of a span no other covers, in the order of time."""
+    left: list[Span] = []
+    at = span.start_ms
+    for part in sorted(covered, key=lambda part: part.start_ms):
+        if part.start_ms > at and at < span.end_ms:
+            left.append(Span(at, min(part.start_ms, span.end_ms)))
+        at = max(at, part.end_ms)
+    if at < span.end_ms:
+        left.append(Span(at, span.end_ms))
+    return left
+
+
+def _cut(part: Span, span: Span) -> Span:
+    start_ms = min(max(part.start_ms, span.start_ms), span.end_ms)
+    return Span(start_ms, max(start_ms, min(part.end_ms, span.end_ms)))
+
+
+def _kind(row: Row) -> tuple[str, str, str, int, int]:
+    return row.state, row.run, row.codec, row.width, row.height

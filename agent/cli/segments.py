@@ -1,0 +1,209 @@
+"""`pasu segments`: what is stored of a camera's span, and what is missing and why. Nothing is opened."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.common import add_config, add_span
+from agent.cli.parser import UsageError
+from agent.language import say
+from agent.model import GapCause, Span
+
+if TYPE_CHECKING:
+    import argparse
+    from datetime import tzinfo
+
+    from agent.cli.coverage import Row
+
+BAR_CELLS = 60
+STATES = {
+    "COMMITTED": ("저장됨", "stored"),
+    "SALVAGED": ("건져냄", "salvaged"),
+    "CONDEMNED": ("삭제 예정", "to be erased"),
+    "GONE": ("삭제됨", "erased"),
+    "GAP": ("빠짐", "gap"),
+    "UNKNOWN": ("기록 없음", "no entry"),
+}
+CAUSES = {
+    GapCause.CAMERA_UNREACHABLE: ("카메라에 닿지 않음", "camera unreachable"),
+    GapCause.CAMERA_REFUSED: ("카메라가 거절함", "camera refused"),
+    GapCause.CAMERA_SILENT: ("카메라가 보내지 않음", "camera sent nothing"),
+    GapCause.CAMERA_CLOSED: ("카메라가 끊음", "camera closed the session"),
+    GapCause.STREAM_INVALID: ("규격에 맞지 않는 영상", "stream invalid"),
+    GapCause.STREAM_DAMAGED: ("오는 길에 패킷 손실", "packets lost on the way"),
+    GapCause.CLOCK_JUMP: ("시계가 뜀", "clock jumped"),
+    GapCause.PARAMETERS_CHANGED: ("영상 형식이 바뀜", "picture format changed"),
+    GapCause.STORAGE_SLOW: ("디스크가 느림", "disk too slow"),
+    GapCause.STORAGE_FAILED: ("디스크 고장", "disk failed"),
+    GapCause.SESSION_ERROR: ("파수의 오류", "error in Pasu"),
+    GapCause.WORKER_LOST: ("녹화 프로세스가 죽음", "recording process lost"),
+    GapCause.AGENT_STOPPED: ("파수를 멈춤", "Pasu was stopped"),
+    GapCause.AGENT_KILLED: ("정전 또는 강제 종료", "power cut or kill"),
+}
+
+
+def add(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "segments",
+        help=say("무엇이 저장되었고 무엇이 빠졌는지 보입니다", "show what is stored and what is missing"),
+    )
+    parser.description = say(
+        "카메라 한 대의 구간에서 저장된 조각과 빠진 곳을 까닭과 함께 보입니다. 영상은 열지 않습니다.\n\n"
+        "예:\n  pasu segments cam01 --from 10:00 --to 11:00\n  pasu segments cam01 --from -1d --json",
+        "Show which segments of a camera are stored in a span, and what is missing and why. No video "
+        "is opened.\n\n"
+        "examples:\n  pasu segments cam01 --from 10:00 --to 11:00\n  pasu segments cam01 --from -1d --json",
+    )
+    parser.add_argument("camera", metavar="CAMERA", help=say("카메라 id", "a camera's id"))
+    add_span(parser, "-1h", "now")
+    parser.add_argument(
+        "--each",
+        action="store_true",
+        help=say(
+            "이어진 조각을 묶지 않고 하나씩 보입니다", "list every segment instead of joining neighbours"
+        ),
+    )
+    parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
+    add_config(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask the catalogue, and print."""
+    from agent.cli import coverage, times
+    from agent.config import load
+    from agent.storage.catalogue import Catalogue
+
+    zone = UTC if args.utc else None
+    now_ms = time.time_ns() // 1_000_000
+    span = times.parse_span(args.start, args.end, now_ms, zone)
+    config = load(args.config)
+    catalogue = Catalogue.open(config.storage.state, read_only=True)
+    try:
+        seen = catalogue.cameras()
+        if args.camera not in seen and config.camera(args.camera) is None:
+            raise unknown_camera(args.camera, [*seen, *(camera.id for camera in config.cameras)])
+        known = catalogue.coverage(args.camera, span)
+    finally:
+        catalogue.close()
+    # What lies ahead of now is neither stored nor missing.
+    past = Span(span.start_ms, max(span.start_ms, min(span.end_ms, now_ms)))
+    rows = coverage.rows(known.segments, known.gaps, past)
+    if args.json:
+        print(json.dumps(as_json(args.camera, rows, past), ensure_ascii=False, indent=1))
+    else:
+        _print(args, rows, past, zone)
+    return 0
+
+
+def unknown_camera(name: str, known: list[str]) -> UsageError:
+    """Say that there is no such camera, and which there are."""
+    ids = ", ".join(dict.fromkeys(known)) or "-"
+    return UsageError(
+        "CAMERA_UNKNOWN",
+        say(f"이런 카메라가 없습니다: {name}", f"no such camera: {name}"),
+        hint=say(f"있는 카메라: {ids}", f"cameras: {ids}"),
+    )
+
+
+def as_json(camera: str, rows: list[Row], span: Span) -> dict[str, Any]:
+    """Return the answer for programs: times both as ISO UTC and as UTC milliseconds."""
+    from agent.cli import coverage, times
+
+    def place(part: Span) -> dict[str, Any]:
+        return {
+            "start": times.iso_utc(part.start_ms),
+            "end": times.iso_utc(part.end_ms),
+            "start_ms": part.start_ms,
+            "end_ms": part.end_ms,
+            "length_ms": part.length_ms,
+        }
+
+    items: list[dict[str, Any]] = []
+    for row in rows:
+        item = {"state": row.state, **place(row.span)}
+        if row.segments:
+            item |= {
+                "run": row.run,
+                "codec": row.codec,
+                "width": row.width,
+                "height": row.height,
+                "frames": row.frames,
+                "sealed_bytes": row.sealed_bytes,
+                "path": row.path,
+            }
+        elif row.cause:
+            item |= {"cause": row.cause, "detail": row.detail}
+        items.append(item)
+    return {
+        "camera": camera,
+        "span": place(span),
+        "stored_ms": coverage.stored_ms(rows, span),
+        "missing": [place(hole) for hole in coverage.holes(rows, span)],
+        "rows": items,
+    }
+
+
+def _print(args: argparse.Namespace, rows: list[Row], span: Span, zone: tzinfo | None) -> None:
+    from agent.cli import coverage, times
+    from agent.cli.show import console, size, table
+
+    joined = coverage.joined(rows)
+    heads = say("시작|끝|길이|상태|영상|조각|봉인 크기", "start|end|length|state|video|segments|sealed")
+    terminal = console()
+    terminal.print(
+        table(
+            heads.split("|"),
+            [
+                (
+                    times.show_time(row.span.start_ms, zone),
+                    times.show_time(row.span.end_ms, zone),
+                    times.show_length(row.span.length_ms),
+                    _state(row),
+                    f"{row.codec} {row.width}x{row.height}" if row.segments else "",
+                    str(row.segments) if row.segments else "",
+                    size(row.sealed_bytes) if row.segments else "",
+                )
+                for row in (rows if args.each else joined)
+            ],
+            right=(2, 5, 6),
+        )
+    )
+    stored = coverage.stored_ms(joined, span)
+    missing = coverage.holes(joined, span)
+    print()
+    print(f"{args.camera}  {coverage.bar(joined, span, BAR_CELLS)}  {_percent(stored, span.length_ms)}")
+    edge = " " * (len(args.camera) + 2)
+    print(f"{edge}{times.show_time(span.start_ms, zone)} - {times.show_time(span.end_ms, zone)}")
+    lost = times.show_length(sum(hole.length_ms for hole in missing))
+    of = f"{times.show_length(stored)} / {times.show_length(span.length_ms)}"
+    print(
+        edge
+        + say(
+            f"저장 {of}, 빠진 곳 {len(missing)}군데 {lost}",
+            f"stored {of}, missing {lost} in {len(missing)} places",
+        )
+        if missing
+        else edge + say(f"저장 {of}, 빠진 곳 없음", f"stored {of}, nothing missing")
+    )
+
+
+def _percent(part: int, whole: int) -> str:
+    """Write a share, rounded down: what is not whole never reads 100 %."""
+    if whole == 0:
+        return "-"
+    hundredths = part * 10_000 // whole
+    return f"{hundredths // 100}.{hundredths % 100:02d} %"
+
+
+def _state(row: Row) -> str:
+    text = say(*STATES[row.state]) if row.state in STATES else row.state
+    if not row.cause:
+        return text
+    known = row.cause in set(GapCause)
+    cause = say(*CAUSES[GapCause(row.cause)]) if known else row.cause
+    return f"{text}: {cause}" + (f" ({row.detail})" if row.detail else "")

@@ -1,0 +1,52 @@
+"""Tables and bars in the terminal, through rich. Imported only by commands that draw."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+PIPE_COLUMNS = 200  # a file or a pipe has no width of its own; a row should stay one line
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """Return a console that prints texts as they are: a name like "[cam]" is no markup."""
+    out = stream or sys.stdout
+    return Console(
+        file=out,
+        width=None if out.isatty() else PIPE_COLUMNS,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Table:
+    """Build a table.
+
+    heads  titles of the columns
+    right  numbers of the columns that are aligned to the right
+    """
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for number, head in enumerate(heads):
+        drawn.add_column(Text(head), justify="right" if number in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    return drawn
+
+
+def size(count: int) -> str:
+    """Write a number of bytes for people: 312 B, 4.2 MB. Decimal units, as disks are sold."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
