@@ -1,0 +1,391 @@
+"""The catalogue: which segments and gaps there are, and the ledger, in one SQLite file.
+
+WAL, synchronous=FULL: what a transaction said is on the disk. Each thing that happens is one short
+transaction that writes its row and its fact together. Several recorders, the keeper and readers use it at
+once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import astuple, dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agent.errors import StorageFault
+from agent.language import say
+from agent.model import Fact, Gap, GapCause, Instant, Span
+from agent.storage import ledger, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+T = TypeVar("T")
+
+FILE = "catalogue.db"
+COMMITTED = "COMMITTED"
+SALVAGED = "SALVAGED"
+BUSY_S = 5.0
+"""How long a process that may wait does so; the recorder waits far less, and tries again later."""
+
+_CACHE_KIB = 512  # a recorder's transactions touch a few pages; SQLite would take 2 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stored segment, as its row says.
+
+    path            relative to its vault
+    state           COMMITTED or SALVAGED here; the keeper knows more
+    frames          pictures that are certainly whole; plain_bytes and sealed_bytes as in the file (without
+                    the tail)
+    sha256          of the file, hexadecimal
+    keyframe_start  false when it begins in the middle of a GOP
+    has_tail        a `.tail` file continues it
+    """
+
+    vault: str
+    camera: str
+    run: str
+    path: str
+    start_ms: int
+    end_ms: int
+    trust: str
+    codec: str
+    width: int
+    height: int
+    time_base_hz: int
+    frames: int
+    plain_bytes: int
+    sealed_bytes: int
+    sha256: str
+    keyframe_start: bool
+    state: str
+    has_tail: bool
+
+    @property
+    def span(self) -> Span:
+        """The span it covers."""
+        return Span(self.start_ms, self.end_ms)
+
+
+_FIELDS = tuple(column.name for column in fields(Segment))
+_COLUMNS = ", ".join(_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What is known of a camera's span: oldest first, everything that overlaps it."""
+
+    segments: list[Segment]
+    gaps: list[Gap]
+
+
+def _fault(code: str, path: Path, error: Exception) -> StorageFault:
+    message, hint = {
+        "CATALOGUE_BUSY": (
+            say("목록 데이터베이스가 사용 중입니다", "the catalogue is locked by another process"),
+            say(
+                "잠시 후 자동으로 다시 시도합니다",
+                "it is tried again by itself; find who holds it if this stays",
+            ),
+        ),
+        "CATALOGUE_MISSING": (
+            say("목록 데이터베이스가 없습니다", "the catalogue is not there"),
+            say(
+                "상태 폴더의 디스크를 확인하십시오. 새로 만들지 않습니다",
+                "check the state directory's disk; it is never made anew",
+            ),
+        ),
+        "CATALOGUE_DAMAGED": (
+            say("목록 데이터베이스가 손상되었습니다", "the catalogue is damaged, or not a catalogue"),
+            say(
+                "파일을 보관하고 담당자에게 알리십시오",
+                "keep the file as it is and call for support; the videos are intact",
+            ),
+        ),
+        "CATALOGUE_VERSION": (
+            say("목록 데이터베이스의 버전이 다릅니다", "the catalogue has another version"),
+            say(
+                "pasu를 최신 버전으로 설치하십시오",
+                "install the version of pasu that wrote it, or a later one",
+            ),
+        ),
+        "CATALOGUE_FAILED": (
+            say("목록 데이터베이스에 쓸 수 없습니다", "the catalogue cannot be used"),
+            say("상태 폴더의 디스크를 점검하십시오", "check the state directory's disk: space, mode, errors"),
+        ),
+    }[code]
+    return StorageFault(code, message, hint=hint, path=str(path), error=str(error))
+
+
+def translate(path: Path, error: sqlite3.Error) -> StorageFault:
+    """Turn SQLite's error into a StorageFault that says whether waiting helps.
+
+    Returns  CATALOGUE_BUSY (wait), CATALOGUE_DAMAGED (an investigator), CATALOGUE_FAILED (the disk)
+    """
+    code = (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return _fault("CATALOGUE_BUSY", path, error)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return _fault("CATALOGUE_DAMAGED", path, error)
+    return _fault("CATALOGUE_FAILED", path, error)
+
+
+class Catalogue:
+    """A connection to the catalogue. One thread uses it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        """Take an open connection; use `prepare` or `open`."""
+        self.path = path
+        self._db = connection
+
+    @classmethod
+    def prepare(cls, state: Path) -> Catalogue:
+        """Open the catalogue, made or migrated to the present schema. For the process that runs before all
+        others.
+
+        Whether a missing one may be made is the caller's to know.
+        Raises  StorageFault
+        """
+        path = state / FILE
+        db = _connect(path, "rwc", BUSY_S)
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > schema.VERSION:
+                raise _fault("CATALOGUE_VERSION", path, ValueError(f"{version} > {schema.VERSION}"))
+            if version < schema.VERSION:
+                schema.migrate(db, version)
+        except sqlite3.Error as error:
+            db.close()
+            raise translate(path, error) from error
+        except StorageFault:
+            db.close()
+            raise
+        path.chmod(0o600)
+        return cls(path, db)
+
+    @classmethod
+    def open(cls, state: Path, *, read_only: bool = False, busy_s: float = BUSY_S) -> Catalogue:
+        """Open the catalogue that `prepare` made.
+
+        Raises  StorageFault CATALOGUE_MISSING, CATALOGUE_DAMAGED, CATALOGUE_VERSION, CATALOGUE_BUSY,
+                CATALOGUE_FAILED
+        """
+        path = state / FILE
+        if not path.exists():
+            raise _fault("CATALOGUE_MISSING", path, FileNotFoundError(FILE))
+        db = _connect(path, "ro" if read_only else "rw", busy_s)
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.Error as error:
+            db.close()
+            raise translate(path, error) from error
+        if version != schema.VERSION:
+            db.close()
+            raise _fault("CATALOGUE_VERSION", path, ValueError(f"{version} instead of {schema.VERSION}"))
+        return cls(path, db)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def add_vault(self, uuid: str, path: str, created_ms: int) -> None:
+        """Note a vault, or its new place."""
+        self._write(
+            lambda db: db.execute(
+                "INSERT INTO vault (uuid, path, created_ms) VALUES (?, ?, ?)"
+                " ON CONFLICT (uuid) DO UPDATE SET path = excluded.path",
+                (uuid, path, created_ms),
+            )
+        )
+
+    def vaults(self) -> dict[str, str]:
+        """Return the known vaults: uuid to path."""
+        return dict(self._read("SELECT uuid, path FROM vault"))
+
+    def add_cameras(self, cameras: list[str], first_seen_ms: int) -> None:
+        """Note cameras that are new."""
+
+        def insert(db: sqlite3.Connection) -> None:
+            for camera in cameras:
+                _see(db, camera, first_seen_ms)
+
+        self._write(insert)
+
+    def cameras(self) -> list[str]:
+        """Return every camera that was ever seen, by id."""
+        return [row[0] for row in self._read("SELECT id FROM camera ORDER BY id")]
+
+    def commit_segment(self, segment: Segment, at: Instant, **more: int | str | bool) -> bool:
+        """Write a segment's row and its fact: the commit point (C8).
+
+        more     goes into the fact's body
+        Returns  False when the row was there already, and nothing was written
+        Raises   StorageFault
+        """
+        body = {
+            "camera": segment.camera,
+            "run": segment.run,
+            "path": segment.path,
+            "start_ms": segment.start_ms,
+            "end_ms": segment.end_ms,
+            "codec": segment.codec,
+            "frames": segment.frames,
+            "sealed_bytes": segment.sealed_bytes,
+            "sha256": segment.sha256,
+            **more,
+        }
+        kind = "segment.committed" if segment.state == COMMITTED else "segment.salvaged"
+        line = ledger.line(Fact(kind, at, body))
+
+        def insert(db: sqlite3.Connection) -> bool:
+            _see(db, segment.camera, segment.start_ms)
+            cursor = db.execute(
+                f"INSERT INTO segment ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))}) ON CONFLICT DO NOTHING",  # noqa: S608 - constants
+                astuple(segment),
+            )
+            if cursor.rowcount:
+                ledger.append(db, line)
+            return bool(cursor.rowcount)
+
+        return self._write(insert)
+
+    def add_gap(self, gap: Gap, at: Instant) -> None:
+        """Write a gap's row and its fact. Raises StorageFault."""
+        line = gap_line(gap, at)
+
+        def insert(db: sqlite3.Connection) -> None:
+            _see(db, gap.camera, gap.span.start_ms)
+            db.execute(
+                "INSERT INTO gap (camera, start_ms, end_ms, cause, detail, trust) VALUES (?, ?, ?, ?, ?, ?)",
+                (gap.camera, gap.span.start_ms, gap.span.end_ms, gap.cause.value, gap.detail, at.trust.value),
+            )
+            ledger.append(db, line)
+
+        self._write(insert)
+
+    def add_line(self, line: ledger.Line) -> int:
+        """Append a fact that was written down before; return its seq. Raises StorageFault."""
+        return self._write(lambda db: ledger.append(db, line))
+
+    def add_fact(self, fact: Fact) -> int:
+        """Append a fact; return its seq. Raises StorageFault; TypeError or ValueError for a body that cannot
+        be.
+        """
+        return self.add_line(ledger.line(fact))
+
+    def ledger(self, after: int = 0, limit: int = 1000) -> list[ledger.Entry]:
+        """Return the ledger's entries after a seq, in order."""
+        return self._guard(lambda: list(ledger.read(self._db, after, limit)))
+
+    def coverage(self, camera: str, span: Span) -> Coverage:
+        """Return the camera's segments and gaps that overlap a span, oldest first."""
+        gaps = self._read(
+            "SELECT start_ms, end_ms, cause, detail FROM gap"
+            " WHERE camera = ? AND start_ms < ? AND end_ms > ? ORDER BY start_ms, id",
+            (camera, span.end_ms, span.start_ms),
+        )
+        return Coverage(
+            list(self.segments(camera, span)),
+            [Gap(camera, Span(row[0], row[1]), GapCause(row[2]), row[3]) for row in gaps],
+        )
+
+    def segments(self, camera: str, span: Span | None = None) -> Iterator[Segment]:
+        """Yield a camera's stored segments, oldest first; with a span, those that overlap it."""
+        span = span or Span(-(1 << 62), 1 << 62)
+        query = (
+            f"SELECT {_COLUMNS} FROM segment WHERE camera = ? AND start_ms < ? AND end_ms > ?"  # noqa: S608 - constants
+            " AND state IN (?, ?) ORDER BY start_ms, id"
+        )
+        for row in self._read(query, (camera, span.end_ms, span.start_ms, COMMITTED, SALVAGED)):
+            values = dict(zip(_FIELDS, row, strict=True))
+            values["keyframe_start"] = bool(values["keyframe_start"])
+            values["has_tail"] = bool(values["has_tail"])
+            yield Segment(**values)
+
+    def paths(self, vault: str, directory: str) -> dict[str, str]:
+        """Return path and state of every segment in a directory of a vault, both relative paths, but erased
+        ones.
+        """
+        # "0" is the letter after "/", so this is a range on the index and no pattern.
+        query = (
+            "SELECT path, state FROM segment WHERE vault = ? AND path > ? AND path < ? AND state != 'GONE'"
+        )
+        return dict(self._read(query, (vault, directory + "/", directory + "0")))
+
+    def covered_until(self, camera: str) -> int | None:
+        """Return the end of the camera's newest segment or gap, UTC ms; None if there is none."""
+        ends = [
+            self._read(f"SELECT MAX(end_ms) FROM {table} WHERE camera = ?", (camera,))[0][0]  # noqa: S608 - constants
+            for table in ("segment", "gap")
+        ]
+        return max((end for end in ends if end is not None), default=None)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows each table has."""
+        tables = ("camera", "segment", "gap", "ledger")
+        return {table: self._read(f"SELECT COUNT(*) FROM {table}")[0][0] for table in tables}  # noqa: S608 - constants
+
+    def _read(self, query: str, values: Any = ()) -> list[tuple[Any, ...]]:
+        return self._guard(lambda: self._db.execute(query, values).fetchall())
+
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return self._guard(lambda: self._transaction(work))
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do all of the work or nothing. IMMEDIATE: the write lock is waited for at the start, where waiting
+        is safe.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(self._db)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        return result
+
+    def _guard(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.InterfaceError):
+            raise  # ours: waiting would not make it right
+        except sqlite3.Error as error:
+            raise translate(self.path, error) from error
+
+
+def gap_line(gap: Gap, at: Instant) -> ledger.Line:
+    """Write down the fact of a gap. Raises ValueError for text that is not Unicode."""
+    body = {
+        "camera": gap.camera,
+        "start_ms": gap.span.start_ms,
+        "end_ms": gap.span.end_ms,
+        "cause": gap.cause.value,
+        "detail": gap.detail,
+    }
+    return ledger.line(Fact("gap", at, body))
+
+
+def _see(db: sqlite3.Connection, camera: str, first_seen_ms: int) -> None:
+    db.execute(
+        "INSERT INTO camera (id, first_seen_ms) VALUES (?, ?) ON CONFLICT DO NOTHING", (camera, first_seen_ms)
+    )
+
+
+def _connect(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
+    try:
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=busy_s, isolation_level=None
+        )
+    except sqlite3.Error as error:
+        raise translate(path, error) from error
+    try:
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA foreign_keys=ON")
+        db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    except sqlite3.Error as error:
+        db.close()
+        raise translate(path, error) from error
+    return db

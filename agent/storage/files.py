@@ -1,0 +1,275 @@
+"""The one place that knows how to be durable.
+
+Every system call that writes goes through `Disk.call`: tests put a failing disk there instead of patching
+anything. What the operating system refuses comes out as a StorageFault whose code says what the site can do
+about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import stat
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agent.errors import StorageFault
+from agent.language import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+TEMPORARY = ".tmp"
+"""Ending of the file that `atomic_replace` writes before it takes the target's name."""
+
+_FALLOC_FL_KEEP_SIZE = 1  # linux/falloc.h: blocks beyond the end, st_size unchanged
+_CODES = {
+    errno.ENOSPC: "DISK_FULL",
+    errno.EDQUOT: "DISK_FULL",
+    errno.EROFS: "DISK_READ_ONLY",
+    errno.EACCES: "DISK_DENIED",
+    errno.EPERM: "DISK_DENIED",
+    errno.ENOENT: "DISK_MISSING",
+    errno.ENOTDIR: "DISK_MISSING",
+    errno.ENODEV: "DISK_MISSING",
+    errno.EEXIST: "NAME_TAKEN",
+}
+
+
+def fault(op: str, path: Path, error: OSError) -> StorageFault:
+    """Turn what the operating system said into a StorageFault.
+
+    op       the system call; path what it was about
+    Returns  code by errno, DISK_FAILED for everything that has no better name; context path, op, errno name
+    """
+    code = _CODES.get(error.errno or 0, "DISK_FAILED")
+    name = errno.errorcode.get(error.errno or 0, str(error.errno))
+    message, hint = _texts(code)
+    return StorageFault(code, message, hint=hint, path=str(path), op=op, errno=name)
+
+
+def _texts(code: str) -> tuple[str, str]:
+    return {
+        "DISK_FULL": (
+            say("디스크가 가득 찼습니다", "the disk is full"),
+            say(
+                "보관 기간을 줄이거나 더 큰 디스크로 바꾸십시오",
+                "shorten the retention or put in a larger disk",
+            ),
+        ),
+        "DISK_READ_ONLY": (
+            say("디스크가 읽기 전용입니다", "the disk is mounted read-only"),
+            say("dmesg에서 디스크 오류를 확인하십시오", "look for disk errors in dmesg; replace the disk"),
+        ),
+        "DISK_DENIED": (
+            say("디스크에 쓸 권한이 없습니다", "the disk denies access"),
+            say("폴더의 소유자와 권한을 확인하십시오", "check owner and mode of the directory"),
+        ),
+        "DISK_MISSING": (
+            say("파일이나 폴더가 없습니다", "a file or directory is gone"),
+            say("디스크가 연결되어 있는지 확인하십시오", "check that the disk is mounted"),
+        ),
+        "NAME_TAKEN": (
+            say("같은 이름의 파일이 이미 있습니다", "a file of that name exists already"),
+            say("기존 파일은 그대로 두십시오", "leave the existing file alone"),
+        ),
+        "DISK_FAILED": (
+            say("디스크 쓰기에 실패했습니다", "the disk failed"),
+            say("케이블과 디스크를 점검하십시오", "check cable and disk (smartctl -a); replace the disk"),
+        ),
+    }[code]
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_libc.syncfs.argtypes = (ctypes.c_int,)
+
+
+def _fallocate(fd: int, size: int) -> None:
+    if _libc.fallocate(fd, _FALLOC_FL_KEEP_SIZE, 0, size) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _syncfs(fd: int) -> None:
+    if _libc.syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+class Disk:
+    """System calls on files, each either done or a StorageFault. Holds no state."""
+
+    def call(self, op: str, path: Path, function: Callable[..., T], *args: Any) -> T:  # noqa: ARG002 - for those who override it
+        """Make one system call. This is the seam: a subclass may fail it, or cut a write short.
+
+        op, path  say which call this is, for those who choose
+        Raises    OSError, as the operating system does
+        """
+        return function(*args)
+
+    def _do(self, op: str, path: Path, function: Callable[..., T], *args: Any) -> T:
+        while True:
+            try:
+                return self.call(op, path, function, *args)
+            except InterruptedError:
+                continue
+            except OSError as error:
+                raise fault(op, path, error) from error
+
+    def create_excl(self, path: Path) -> int:
+        """Create a file that must not exist, for writing; return its descriptor. Mode 0600."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        return self._do("create", path, os.open, path, flags, FILE_MODE)
+
+    def open_existing(self, path: Path) -> int:
+        """Open a regular file for reading and writing; a symbolic link or anything else is refused."""
+        fd = self._do("open", path, os.open, path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            self.close(fd)
+            raise fault("open", path, OSError(errno.EINVAL, "not a regular file"))
+        return fd
+
+    def open_directory(self, path: Path) -> int:
+        """Open a directory, for `syncfs`."""
+        return self._do("open", path, os.open, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def close(self, fd: int) -> None:
+        """Let go of a descriptor. What the system says is not heard: durable is what was synced."""
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+    def preallocate(self, fd: int, path: Path, size: int) -> bool:
+        """Reserve `size` bytes of blocks without changing the file's length; return whether it was done.
+
+        Only a help against fragments, and so never a fault: a file system that cannot do it, or has no room,
+        says so when the bytes themselves are written.
+        """
+        try:
+            self._do("fallocate", path, _fallocate, fd, size)
+        except StorageFault:
+            return False
+        return True
+
+    def write_all(self, fd: int, path: Path, data: bytes) -> None:
+        """Write every byte, over short writes and interruptions.
+
+        Raises  StorageFault; how much of the data has reached the file is then unknown
+        """
+        written = self._do("write", path, os.write, fd, data)
+        if written != len(data):
+            view = memoryview(data)
+            while written < len(data):
+                written += self._do("write", path, os.write, fd, view[written:])
+
+    def truncate(self, fd: int, path: Path, size: int) -> None:
+        """Set the file's length; blocks reserved beyond it are given back."""
+        self._do("truncate", path, os.ftruncate, fd, size)
+
+    def fdatasync(self, fd: int, path: Path) -> None:
+        """Make the file's bytes durable. Never to be tried again after a fault: the kernel drops what
+        failed.
+        """
+        self._do("fdatasync", path, os.fdatasync, fd)
+
+    def syncfs(self, fd: int, path: Path) -> None:
+        """Make everything on the file system durable. Never to be tried again for the bytes that it failed
+        on.
+        """
+        self._do("syncfs", path, _syncfs, fd)
+
+    def fsync_directory(self, path: Path) -> None:
+        """Make the names in a directory durable."""
+        fd = self.open_directory(path)
+        try:
+            self._do("fsync", path, os.fsync, fd)
+        finally:
+            self.close(fd)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file another name; an existing target is replaced, so the caller has looked."""
+        self._do("rename", target, os.rename, source, target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a name; that it is gone already is as good."""
+        try:
+            self._do("unlink", path, os.unlink, path)
+        except StorageFault as error:
+            if error.context["errno"] != "ENOENT":
+                raise
+
+    def make_directory(self, path: Path) -> None:
+        """Make one directory, and make its name durable; nothing happens if it is there. Mode 0700.
+
+        Parents are never made: where one is missing a disk may be missing, and its place must stay empty.
+        """
+        try:
+            self._do("mkdir", path, os.mkdir, path, DIRECTORY_MODE)
+        except StorageFault as error:
+            if error.code != "NAME_TAKEN" or not is_directory(path):
+                raise
+            return
+        self.fsync_directory(path.parent)
+
+    def atomic_replace(self, path: Path, data: bytes, *, sync: bool) -> None:
+        """Give a file new content, so that a reader sees the old or the new, whole.
+
+        sync    make it durable here; otherwise a later `syncfs` does
+        Raises  StorageFault, the old content is then in place
+        """
+        temporary = path.with_name(path.name + TEMPORARY)
+        self.unlink(temporary)
+        fd = self.create_excl(temporary)
+        try:
+            self.write_all(fd, temporary, data)
+            if sync:
+                self.fdatasync(fd, temporary)
+        finally:
+            self.close(fd)
+        self.rename(temporary, path)
+        if sync:
+            self.fsync_directory(path.parent)
+
+
+def try_lock(fd: int) -> bool:
+    """Lock an open file for this process; false if another holds it. The kernel lets go when the process
+    ends.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def exists(path: Path) -> bool:
+    """Tell whether a name is taken, be it by a dangling link."""
+    return os.path.lexists(path)
+
+
+def is_directory(path: Path) -> bool:
+    """Tell whether the name itself, not what it links to, is a directory."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def is_regular(path: Path) -> bool:
+    """Tell whether the name itself, not what it links to, is a regular file."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def same_file_system(one: Path, other: Path) -> bool:
+    """Tell whether two existing paths lie on the same file system, so that one `syncfs` covers both."""
+    return one.stat().st_dev == other.stat().st_dev

@@ -1,0 +1,148 @@
+"""How far open segments have come, for salvage: the box cannot read its own files back to find out.
+
+One file per worker, `<state>/open/<worker>.json`, replaced at each flush. It is a help, not an authority:
+without it, or with a damaged one, salvage keeps every byte and only knows less about the span.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent.model import Codec, Trust, canonical_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.storage.files import Disk
+
+DIRECTORY = "open"
+_LIMIT_BYTES = 4 << 20  # 16 open segments take 10 KB; what is larger is not ours
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a segment had come at a moment.
+
+    chunks       whole chunks in the file
+    end_ms       UTC up to which whole fragments lie in them, and frames in those
+    tail_bytes   size of the tail file; 0 when there is none that reaches further
+    tail_end_ms  UTC that the segment reaches with its tail, and the frames
+    """
+
+    chunks: int
+    end_ms: int
+    frames: int
+    tail_bytes: int = 0
+    tail_end_ms: int = 0
+    tail_frames: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What a finished file is, written down before it gets its name: then a crash loses nothing of it."""
+
+    end_ms: int
+    frames: int
+    plain_bytes: int
+    sealed_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An open segment.
+
+    path     that it will bear when finished, relative to the vault
+    durable  the mark that the last good sync covers
+    written  the mark of the last flush, whose sync may not have been reached
+    """
+
+    path: str
+    camera: str
+    run: str
+    start_ms: int
+    trust: str
+    codec: str
+    width: int
+    height: int
+    time_base_hz: int
+    keyframe_start: bool
+    durable: Mark
+    written: Mark
+    final: Final | None
+
+
+def write(disk: Disk, place: Path, segments: list[Open], *, sync: bool) -> None:
+    """Replace a worker's file.
+
+    place   its path; sync as in `Disk.atomic_replace`
+    Raises  StorageFault
+    """
+    text = canonical_json({"version": 1, "segments": [asdict(segment) for segment in segments]})
+    disk.atomic_replace(place, text.encode(), sync=sync)
+
+
+def read(place: Path) -> list[Open]:
+    """Read a worker's file; entries that are not whole are passed over, as is a file that is not there."""
+    try:
+        with place.open("rb") as file:
+            content = json.loads(file.read(_LIMIT_BYTES))
+        entries = content["segments"] if content["version"] == 1 else []
+        return [segment for segment in map(_parse, entries) if segment is not None]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def read_all(state: Path) -> dict[str, Open]:
+    """Read the files of all workers, by path; of two that tell of one path, the one that came further
+    counts.
+    """
+    known: dict[str, Open] = {}
+    for place in sorted((state / DIRECTORY).glob("*.json")):
+        for segment in read(place):
+            other = known.get(segment.path)
+            if other is None or _advance(segment) > _advance(other):
+                known[segment.path] = segment
+    return known
+
+
+def _advance(segment: Open) -> tuple[bool, int, int]:
+    return segment.final is not None, segment.written.chunks, segment.written.end_ms
+
+
+def _parse(raw: Any) -> Open | None:
+    try:
+        final = raw["final"]
+        segment = Open(
+            **{
+                **raw,
+                "durable": Mark(**raw["durable"]),
+                "written": Mark(**raw["written"]),
+                "final": None if final is None else Final(**final),
+            }
+        )
+        Trust(segment.trust)
+        Codec(segment.codec)
+    except (TypeError, ValueError, KeyError):
+        return None
+    texts: list[object] = [segment.path, segment.camera, segment.run]
+    numbers: list[object] = [segment.start_ms, segment.width, segment.height, segment.time_base_hz]
+    for mark in (segment.durable, segment.written):
+        numbers += asdict(mark).values()
+    if segment.final is not None:
+        texts.append(segment.final.sha256)
+        numbers += [
+            segment.final.end_ms,
+            segment.final.frames,
+            segment.final.plain_bytes,
+            segment.final.sealed_bytes,
+        ]
+    flag: object = segment.keyframe_start
+    whole = (
+        all(isinstance(text, str) for text in texts)
+        and all(type(number) is int and 0 <= number < 1 << 62 for number in numbers)
+        and isinstance(flag, bool)
+    )
+    return segment if whole else None

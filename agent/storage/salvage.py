@@ -1,0 +1,393 @@
+"""What a killed recorder left behind, put in order. The procedure, cited by its numbers in code and tests:
+
+    `.part`                    S1  cut to the last whole chunk, fdatasync
+                               S2  rename its tail to `<start>.salvaged.mp4.age.tail`
+                               S3  rename it to `<start>.salvaged.mp4.age`
+                               S4  fsync the directory
+                               S5  one transaction: row (SALVAGED) and fact
+    `.part`, finished (C4)     C5 to C7, S5 (COMMITTED), S6  remove its tail
+    finished, without a row    S4, S5, S6
+    salvaged, without a row    S4, S5
+    committed, with a tail     S6
+    anything else              Q1  fact, Q2  rename into quarantine/. Never erased; links are not followed
+
+Killed at any step and run again, it comes to the same end. A `.part` that is locked belongs to a live
+recorder and is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent.errors import IntegrityFault, StorageFault
+from agent.model import Fact, Instant, Trust
+from agent.storage import files, progress
+from agent.storage.catalogue import COMMITTED, SALVAGED, Catalogue, Segment
+from agent.storage.envelope import (
+    CHUNK_BYTES,
+    MAX_HEADER_BYTES,
+    NONCE_BYTES,
+    SEALED_CHUNK_BYTES,
+    TAG_BYTES,
+    shred_span,
+)
+from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem, classify
+from agent.storage.progress import Final, Mark, Open
+from agent.storage.writer import row_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from agent.storage.vault import Vault
+
+UNKNOWN_CODEC = "unknown"
+"""Stands in a row where not even the codec is known; not one of `Codec`."""
+_READ_BYTES = 1 << 20
+_LONGEST_MS = 600_000
+"""How long a segment of which nothing but the file is known may claim to be: ten of the usual ones."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What salvage did. Faults are per file; the others were put in order all the same."""
+
+    salvaged: int = 0
+    adopted: int = 0
+    quarantined: int = 0
+    live: int = 0
+    faults: list[StorageFault] = field(default_factory=list)
+
+
+def salvage(
+    vault: Vault,
+    catalogue: Catalogue,
+    state: Path,
+    cameras: list[str] | None,
+    now: Instant,
+    *,
+    step: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Put in order what killed recorders left in a vault.
+
+    state    directory whose `open/` tells how far segments had come
+    cameras  those the caller owns; None takes all that are there
+    step     is told the number of each step that is done
+    Raises   StorageFault when the catalogue cannot be used; what one file's disk says is in the report
+    """
+    run = _Salvage(vault, catalogue, progress.read_all(state), now, step)
+    root = vault.at("segments")
+    for camera in _names(root):
+        if cameras is not None and camera not in cameras:
+            continue
+        run.camera(root / camera)
+    return run.report
+
+
+class _Salvage:
+    """One pass over a vault."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        catalogue: Catalogue,
+        known: dict[str, Open],
+        now: Instant,
+        step: Callable[[str], None],
+    ) -> None:
+        self.report = Report()
+        self._vault = vault
+        self._disk = vault.disk
+        self._catalogue = catalogue
+        self._known = known
+        self._now = now
+        self._step = step
+
+    def camera(self, directory: Path) -> None:
+        if not CAMERA_NAME.match(directory.name) or not files.is_directory(directory):
+            self._quarantine(directory, "not a camera's directory")
+            return
+        for day in _names(directory):
+            place = directory / day
+            if DAY_NAME.match(day) and files.is_directory(place):
+                self._day(directory.name, day, place)
+            else:
+                self._quarantine(place, "not a day's directory")
+
+    def _day(self, camera: str, day: str, directory: Path) -> None:
+        rows = self._catalogue.paths(self._vault.uuid, f"segments/{camera}/{day}")
+        stems: dict[Stem, set[Kind]] = {}
+        for name in _names(directory):
+            what = classify(camera, day, name)
+            if what is None or not files.is_regular(directory / name):
+                self._quarantine(directory / name, "not a file that belongs here")
+            else:
+                stems.setdefault(what[0], set()).add(what[1])
+        for stem, kinds in stems.items():
+            with self._noting_faults():
+                self._stem(stem, kinds, rows)
+
+    def _stem(self, stem: Stem, kinds: set[Kind], rows: dict[str, str]) -> None:
+        """Put the files of one segment in order; see the table at the top."""
+        if Kind.PART in kinds:
+            if not self._part(stem):
+                return
+            if Kind.TAIL_TEMPORARY in kinds:
+                self._remove(stem, Kind.TAIL_TEMPORARY)
+            return
+        if Kind.TAIL_TEMPORARY in kinds:
+            self._remove(stem, Kind.TAIL_TEMPORARY)
+        if Kind.SALVAGED in kinds:
+            if stem.path(Kind.SALVAGED) not in rows:
+                self._adopt_salvaged(stem)
+        elif Kind.SALVAGED_TAIL in kinds:
+            self._quarantine(self._at(stem, Kind.SALVAGED_TAIL), "a tail without its segment")
+        if Kind.FINAL in kinds:
+            if stem.path(Kind.FINAL) not in rows and not self._adopt(stem):
+                return
+            if Kind.TAIL in kinds:
+                self._remove(stem, Kind.TAIL)
+                self._step("S6")
+        elif Kind.TAIL in kinds:
+            self._quarantine(self._at(stem, Kind.TAIL), "a tail without its segment")
+
+    def _part(self, stem: Stem) -> bool:
+        """Salvage a `.part`; false if it is live."""
+        part = self._at(stem, Kind.PART)
+        fd = self._disk.open_existing(part)
+        try:
+            if not files.try_lock(fd):
+                self.report.live += 1
+                return False
+            if self._finish(stem, fd, part):
+                return True
+            header = _header_bytes(part)
+            status = os.fstat(fd)
+            known = self._known.get(stem.path(Kind.FINAL))
+            tail = self._at(stem, Kind.TAIL)
+            moved_tail = self._at(stem, Kind.SALVAGED_TAIL)
+            chunks = 0
+            if header is not None:
+                chunks = _whole_chunks(part, status.st_size, header, known.durable.chunks if known else 0)
+            reason = ""
+            if header is None:
+                reason = "header unreadable"
+            elif chunks == 0 and not files.exists(tail) and not files.exists(moved_tail):
+                reason = "not one whole chunk"
+            elif files.exists(self._at(stem, Kind.SALVAGED)):
+                reason = "salvaged under this name before"
+            if header is None or reason:
+                self._quarantine(part, reason)
+                if files.exists(tail):
+                    self._quarantine(tail, "a tail without its segment")
+                return True
+            size = header + chunks * SEALED_CHUNK_BYTES
+            if size != status.st_size:
+                self._disk.truncate(fd, part, size)
+                # The time of the last write tells the end of a segment of which nothing else is known.
+                os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+            self._disk.fdatasync(fd, part)
+            self._step("S1")
+            if files.exists(tail):
+                self._disk.rename(tail, moved_tail)
+                self._step("S2")
+            self._disk.rename(part, self._at(stem, Kind.SALVAGED))
+            self._step("S3")
+        finally:
+            os.close(fd)
+        self._adopt_salvaged(stem)
+        return True
+
+    def _finish(self, stem: Stem, fd: int, part: Path) -> bool:
+        """Go on at C5 with a file that had its final chunk (C4); false if this is none."""
+        known = self._known.get(stem.path(Kind.FINAL))
+        if known is None or known.final is None or os.fstat(fd).st_size != known.final.sealed_bytes:
+            return False
+        if _sha256(part) != known.final.sha256:
+            return False
+        self._disk.fdatasync(fd, part)
+        self._step("C5")
+        self._disk.rename(part, self._at(stem, Kind.FINAL))
+        self._step("C6")
+        self._adopt(stem)
+        self._remove(stem, Kind.TAIL)
+        self._step("S6")
+        return True
+
+    def _adopt(self, stem: Stem) -> bool:
+        """Commit a finished file that has no row; false if it is not what was finished, and so is
+        quarantined.
+        """
+        path = stem.path(Kind.FINAL)
+        place = self._vault.at(path)
+        header, size = _header_bytes(place), place.stat().st_size
+        known = self._known.get(path)
+        digest = _sha256(place)
+        final = known.final if known else None
+        if header is None or (final is not None and final.sha256 != digest):
+            self._quarantine(place, "not what was written")
+            return False
+        known = known or self._guess(stem)
+        if final is None:
+            sealed = size - header
+            chunks = -(-sealed // SEALED_CHUNK_BYTES)
+            end_ms = max(known.written.end_ms, known.written.tail_end_ms, self._guess_end(stem, place))
+            final = Final(end_ms, known.written.frames, max(0, sealed - chunks * TAG_BYTES), size, digest)
+        self._disk.fsync_directory(place.parent)
+        self._step("S4")
+        self._commit(row_of(known, self._vault.uuid, path, COMMITTED, final, has_tail=False), adopted=True)
+        self.report.adopted += 1
+        return True
+
+    def _adopt_salvaged(self, stem: Stem) -> None:
+        """Commit a file that was cut and renamed (S3) and has no row."""
+        path = stem.path(Kind.SALVAGED)
+        place = self._vault.at(path)
+        header, size = _header_bytes(place), place.stat().st_size
+        tail = self._at(stem, Kind.SALVAGED_TAIL)
+        has_tail = files.is_regular(tail)
+        if header is None:
+            self._quarantine(place, "header unreadable")
+            if has_tail:
+                self._quarantine(tail, "a tail without its segment")
+            return
+        chunks = max(0, size - header) // SEALED_CHUNK_BYTES
+        known = self._known.get(stem.path(Kind.FINAL))
+        if known is None:
+            known = self._guess(stem)
+            end_ms, frames = self._guess_end(stem, place), 0
+        else:
+            end_ms, frames = reach(known, chunks, tail.stat().st_size if has_tail else 0)
+        what = Final(end_ms, frames, chunks * CHUNK_BYTES, size, _sha256(place))
+        missing = max(0, known.durable.chunks - chunks)
+        self._disk.fsync_directory(place.parent)
+        self._step("S4")
+        row = row_of(known, self._vault.uuid, path, SALVAGED, what, has_tail=has_tail)
+        self._commit(row, has_tail=has_tail, missing_chunks=missing)
+        self.report.salvaged += 1
+
+    def _commit(self, row: Segment, **more: int | bool) -> None:
+        self._catalogue.commit_segment(row, self._now, **more)
+        self._step("S5")
+
+    def _guess(self, stem: Stem) -> Open:
+        """Describe a segment of which nothing but the file is known. Its time is not to be relied on."""
+        nothing = Mark(0, stem.start_ms, 0)
+        return Open(
+            path=stem.path(Kind.FINAL),
+            camera=stem.camera,
+            run="unknown",
+            start_ms=stem.start_ms,
+            trust=Trust.UNTRUSTED.value,
+            codec=UNKNOWN_CODEC,
+            width=0,
+            height=0,
+            time_base_hz=0,
+            keyframe_start=False,
+            durable=nothing,
+            written=nothing,
+            final=None,
+        )
+
+    def _guess_end(self, stem: Stem, place: Path) -> int:
+        """Take the time of the last write as the end, as far as that can be."""
+        start_ms = stem.start_ms
+        last_ms = min(place.stat().st_mtime_ns // 1_000_000, max(self._now.utc_ms, start_ms))
+        return max(start_ms + 1, min(last_ms, start_ms + _LONGEST_MS))
+
+    def _quarantine(self, path: Path, reason: str) -> None:
+        with self._noting_faults():
+            inside = path.relative_to(self._vault.root).as_posix()
+            body = {"path": inside.encode(errors="replace").decode(), "reason": reason}
+            self._catalogue.add_fact(Fact("segment.quarantined", self._now, body))
+            self._step("Q1")
+            self._vault.quarantine(path)
+            self.report.quarantined += 1
+            self._step("Q2")
+
+    def _remove(self, stem: Stem, kind: Kind) -> None:
+        self._disk.unlink(self._at(stem, kind))
+
+    def _at(self, stem: Stem, kind: Kind) -> Path:
+        return self._vault.at(stem.path(kind))
+
+    @contextlib.contextmanager
+    def _noting_faults(self) -> Iterator[None]:
+        """Note what one file's disk says, and go on with the next. A catalogue that fails ends the pass."""
+        try:
+            yield
+        except StorageFault as fault:
+            if fault.code.startswith("CATALOGUE"):
+                raise
+            self.report.faults.append(fault)
+        except OSError as error:
+            self.report.faults.append(files.fault("salvage", self._vault.root, error))
+
+
+def reach(known: Open, chunks: int, tail_bytes: int) -> tuple[int, int]:
+    """Say how far a cut segment certainly reaches: UTC end and whole frames.
+
+    chunks      whole chunks that are in the file
+    tail_bytes  size of its tail file, 0 if there is none
+    A tail that was written after the last mark is at least as good as the one the mark knows (W1 of
+    writer.py).
+    """
+    written, durable = known.written, known.durable
+    if chunks < durable.chunks:
+        # Less than what was durable: the disk lost it. What is left is claimed in proportion.
+        length = durable.end_ms - known.start_ms
+        return known.start_ms + length * chunks // durable.chunks, durable.frames * chunks // durable.chunks
+    best = durable
+    if chunks >= written.chunks:
+        best = written
+        if written.tail_bytes and tail_bytes and not (tail_bytes == durable.tail_bytes != written.tail_bytes):
+            return written.tail_end_ms, written.tail_frames
+    if durable.tail_bytes and tail_bytes and durable.tail_end_ms > best.end_ms:
+        return durable.tail_end_ms, durable.tail_frames
+    return best.end_ms, best.frames
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in directory.iterdir())
+    except OSError as error:
+        raise files.fault("list", directory, error) from error
+
+
+def _header_bytes(place: Path) -> int | None:
+    """Return the length of the age header and nonce at the start of a file; None if they are not whole."""
+    with place.open("rb") as file:
+        start = file.read(MAX_HEADER_BYTES + NONCE_BYTES)
+    try:
+        length = shred_span(start) + NONCE_BYTES
+    except IntegrityFault:
+        return None
+    return length if length <= len(start) else None
+
+
+def _whole_chunks(place: Path, size: int, header: int, promised: int) -> int:
+    """Count the whole chunks in a file.
+
+    Behind those that were promised, chunks whose tag is all zero are not counted: after a loss of power some
+    file systems show zeros where data never arrived. A real tag is zero once in 2^128.
+    """
+    chunks = max(0, size - header) // SEALED_CHUNK_BYTES
+    with place.open("rb") as file:
+        while chunks > promised:
+            file.seek(header + chunks * SEALED_CHUNK_BYTES - TAG_BYTES)
+            if file.read(TAG_BYTES).strip(b"\0"):
+                break
+            chunks -= 1
+    return chunks
+
+
+def _sha256(place: Path) -> str:
+    digest = hashlib.sha256()
+    with place.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,99 @@
+"""The catalogue's tables, made and migrated by the short-lived process that runs before any recorder.
+
+sqlite-utils is imported inside: it costs 25 MB, which a recorder does not carry.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+APPLICATION_ID = 0x50415355
+"""ASCII "PASU", in the database's header: says whose file it is, also to file(1)."""
+
+
+def _first(db: Any) -> None:
+    db["meta"].create({"key": str, "value": str}, pk="key", not_null={"value"})
+    db["vault"].create(
+        {"uuid": str, "path": str, "created_ms": int}, pk="uuid", not_null={"path", "created_ms"}
+    )
+    db["camera"].create({"id": str, "first_seen_ms": int}, pk="id", not_null={"first_seen_ms"})
+    segment = {
+        "id": int,
+        "vault": str,
+        "camera": str,
+        "run": str,
+        "path": str,
+        "start_ms": int,
+        "end_ms": int,
+        "trust": str,
+        "codec": str,
+        "width": int,
+        "height": int,
+        "time_base_hz": int,
+        "frames": int,
+        "plain_bytes": int,
+        "sealed_bytes": int,
+        "sha256": str,
+        "keyframe_start": int,
+        "state": str,
+        "has_tail": int,
+    }
+    db["segment"].create(
+        segment,
+        pk="id",
+        not_null=set(segment) - {"id"},
+        foreign_keys=[("vault", "vault", "uuid"), ("camera", "camera", "id")],
+    )
+    # Paths are relative to their vault, so two vaults may hold the same one. After the clock was set back a
+    # new segment may bear the name of one that was erased.
+    db.execute("CREATE UNIQUE INDEX idx_segment_vault_path ON segment (vault, path) WHERE state != 'GONE'")
+    gap = {
+        "id": int,
+        "camera": str,
+        "start_ms": int,
+        "end_ms": int,
+        "cause": str,
+        "detail": str,
+        "trust": str,
+    }
+    db["gap"].create(gap, pk="id", not_null=set(gap) - {"id"}, foreign_keys=[("camera", "camera", "id")])
+    for table in ("segment", "gap"):
+        db[table].create_index(["camera", "start_ms"])
+        db[table].create_index(["camera", "end_ms"])
+    ledger = {"seq": int, "at_ms": int, "trust": str, "kind": str, "body": str}
+    db["ledger"].create(ledger, pk="seq", not_null=set(ledger) - {"seq"})
+    db["ledger"].create_index(["kind", "seq"])
+
+
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_first,)
+"""Each brings the schema from its place's number to the next; `PRAGMA user_version` counts those that were
+done.
+"""
+
+VERSION = len(MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring the tables from `version` to VERSION, all or nothing.
+
+    connection  in autocommit mode; Raises sqlite3.Error
+    """
+    import sqlite_utils
+
+    db = sqlite_utils.Database(connection)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in MIGRATIONS[version:]:
+            step(db)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
