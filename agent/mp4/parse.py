@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from agent.mp4.boxes import HEADER_BYTES, TRACK_ID, children, only, unpack
+from agent.mp4.boxes import BOX_LIMIT, HEADER_BYTES, TRACK_ID, children, only, unpack
 from agent.mp4.errors import Mp4Error
 from agent.mp4.fragment import NOT_SYNC, NTP_UNIX_S, TFHD_BASE_IS_MOOF, TRUN_OFFSETS, TRUN_PLAIN
 from agent.mp4.movie import OBJECT_TYPES, RECORD_ENTRIES
@@ -93,13 +93,16 @@ def moof_of(data: bytes) -> Moof:
         )
     numbers = struct.unpack_from(">" + ("IIIi" * count if shifted else f"{3 * count}I"), data, at)
     sizes = numbers[1::width]
+    mdat_bytes = HEADER_BYTES + sum(sizes)
+    if mdat_bytes > BOX_LIMIT:
+        raise Mp4Error("moof", "the run's samples are too large", size=mdat_bytes)
     run = Trun(
         sizes,
         numbers[0::width],
         numbers[3::width] if shifted else (0,) * count,
         [not flags & NOT_SYNC for flags in numbers[2::width]],
     )
-    return Moof(sequence, base_dts, HEADER_BYTES + sum(sizes), run)
+    return Moof(sequence, base_dts, mdat_bytes, run)
 
 
 def utc_of(data: bytes) -> int | None:

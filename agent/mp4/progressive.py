@@ -51,13 +51,13 @@ def progressive(init: Init, samples_meta: Iterable[SampleMeta], utc_ms: int | No
 
 
 class Index:
-    """Collects the sample tables while pictures go by, 4 bytes for each of a steady stream, 12 of a jittery one."""
+    """Collects the sample tables while pictures go by: 4 bytes each, 12 while times jitter."""
 
     def __init__(self) -> None:
         self.samples = 0
         self.data_bytes = 0
         self._ticks = 0
-        self._end = 0  # tick at which the picture shown last has been shown
+        self._end = -_LONGEST_TICKS  # tick at which the picture shown last has been shown
         self._sizes = array("I")
         self._keyframes = array("I")
         self._durations = _Runs()
@@ -99,7 +99,7 @@ class Index:
         # signed offsets (ctts version 1) show every picture at its time.
         shift = max(0, -min(self._offsets.values))
         first = self._offsets.values[0] + shift
-        shown = max(0, self._end + shift - first)
+        shown = self._end + shift - first
         edits = box(b"edts", _elst(shown, first)) if first else b""
         mdat_bytes = HEADER_BYTES + self.data_bytes
         if mdat_bytes > 0xFFFF_FFFF:

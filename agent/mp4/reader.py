@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 from agent.mp4.boxes import ABOUT_UUID, BOX_LIMIT, DESCRIPTION_LIMIT, HEADER, HEADER_BYTES
 from agent.mp4.errors import Mp4Error
 from agent.mp4.fragment import PRFT_START, Sample
 from agent.mp4.parse import Moof, Trun, moof_of, moov_of, utc_of
-
-_LARGE = (b"mdat", b"free", b"skip")
 
 
 class Init(NamedTuple):
@@ -78,12 +77,8 @@ class Reader:
         moof, buffer = self._moof, self._buffer
         if moof is None or buffer[:HEADER_BYTES] != HEADER.pack(moof.mdat_bytes, b"mdat"):
             return None
-        end, count = HEADER_BYTES, 0
-        for size in moof.trun.sizes:
-            if end + size > len(buffer):
-                break
-            end += size
-            count += 1
+        ends = accumulate(moof.trun.sizes, initial=HEADER_BYTES)
+        count = sum(end <= len(buffer) for end in ends) - 1
         return self._fragment(moof, count) if count else None
 
     def resync(self) -> None:
@@ -108,7 +103,7 @@ class Reader:
         size: int
         kind: bytes
         size, kind = HEADER.unpack_from(buffer)
-        limit = BOX_LIMIT if kind in _LARGE else DESCRIPTION_LIMIT
+        limit = BOX_LIMIT if kind == b"mdat" else DESCRIPTION_LIMIT
         if not HEADER_BYTES <= size <= limit or not kind.isascii() or not kind.decode().isprintable():
             raise Mp4Error("box_size", "this is not a box of ours", kind=kind.hex(), size=size)
         if kind != self._needed and (self._needed == b"ftyp" or (self._needed and kind == b"moof")):
