@@ -1,5 +1,5 @@
 # One line each; the work is in tools/.
-# Try: make demo SECONDS=60 ARGS=--keep    make test ARGS="-k digest"    PYTHON=python3.12 make demo
+# Try: make demo SECONDS=60 ARGS="--cameras 8"   make test ARGS="-k digest"    PYTHON=python3.12 make demo
 SECONDS ?= 30
 ARGS ?=
 
