@@ -1,1 +1,1 @@
-"""Fragmented MP4 with one video track: boxes, init segments, fragments and a tolerant reader. Pure."""
+"""MP4 with one video track: init segments, fragments, a tolerant reader, joining, progressive files. Pure."""

