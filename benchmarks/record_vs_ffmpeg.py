@@ -2,9 +2,9 @@
 
 Sixteen cameras, 1080p at 30 fps and 4 Mbit/s, from one GStreamer server on this machine; the two recorders in
 turns, several rounds in one run, so that both meet the same machine. Ours is the real thing: sealed, synced,
-catalogued, all its processes counted. Theirs writes plain files and syncs nothing. Then 48 cameras of ours alone.
+catalogued, all its processes counted. Theirs writes plain files and syncs nothing. Then 48 cameras of ours.
 
-Figures are of a window in the middle, everything connected: processor seconds from /proc (user, system, reaped
+Figures are of a window in the middle, all connected: processor seconds from /proc (user, system, reaped
 children), proportional set size at its end, and frames lost from the numbers stamped into every frame: holes
 between the first and the last that was stored.
 
@@ -250,9 +250,9 @@ def conclude(turns: list[Turn], options: argparse.Namespace) -> int:
         (ROOT / "docs/evidence/record-vs-ffmpeg.md").write_text(
             "# `pasu record` beside ffmpeg\n\n"
             f"`make bench ARGS=--evidence`, {time.strftime('%Y-%m-%d', time.gmtime())}; {machine()}.\n"
-            "Cameras 1080p at 30 fps and 4 Mbit/s from GStreamer's RTSP server on the same machine; in turns in"
-            " one run. Ours sealed, synced and catalogued, all processes counted; ffmpeg `-c copy -f segment`,"
-            " one per camera, plain files.\n\n"
+            "Cameras 1080p at 30 fps and 4 Mbit/s from GStreamer's RTSP server on the same machine; in turns"
+            " in one run. Ours sealed, synced and catalogued, all processes counted; ffmpeg `-c copy"
+            " -f segment`, one per camera, plain files.\n\n"
             f"{table(turns)}\n{summary}.\n\n"
             f"Where ours goes: seconds of {ours[-1].cameras} cameras in {ours[-1].seconds:.0f} s"
             " (a `+` marks the storage thread).\n\n"
