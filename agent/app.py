@@ -175,12 +175,43 @@ def _camera(order: dict[str, Any], camera: str, recorder: Recorder) -> tuple[Cam
 
 def _recorder(order: dict[str, Any]) -> Recorder:
     """Open the vault for this worker's cameras, saving first what a predecessor left open."""
-    raise NotImplementedError
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.envelope import X25519Recipient
+    from agent.storage.prepare import open_vault
+    from agent.storage.recorder import DiskRecorder
+    from agent.storage.salvage import salvage
+
+    settings = order["settings"]
+    clock = SystemClock()
+    state = Path(settings["state"]).absolute()
+    vault = open_vault(state, Path(settings["vault"]))
+    if order["cause"] == GapCause.WORKER_LOST:
+        catalogue = Catalogue.open(state)
+        salvage(vault, catalogue, state, list(order["cameras"]), clock.now())
+        catalogue.close()
+    recipients = [X25519Recipient.parse(recipient) for recipient in settings["recipients"]]
+    return DiskRecorder(vault, state, recipients, clock, worker=order["name"])
 
 
 def _prepare(config: Config) -> str:
     """Make sure of vault and catalogue, save what was left open, write box.started; return why there was a gap."""
-    raise NotImplementedError
+    import uuid
+
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.prepare import prepare
+
+    storage = config.storage
+    now = SystemClock().now()
+    report = prepare(
+        storage.vault, storage.state, [camera.id for camera in config.cameras], now, uuid=str(uuid.uuid4())
+    )
+    for fault in report.faults:
+        log.error("left for the next start: %s", fault)
+    catalogue = Catalogue.open(storage.state)
+    before = catalogue.last_fact("box.started", "box.stopped")
+    catalogue.add_fact(Fact("box.started", now, {"version": __version__, "cameras": len(config.cameras)}))
+    catalogue.close()
+    return str(GapCause.AGENT_KILLED if before == "box.started" else GapCause.AGENT_STOPPED)
 
 
 def _plans(config: Config, secrets: Secrets) -> dict[str, dict[str, Any]]:

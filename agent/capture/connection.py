@@ -8,7 +8,6 @@ import ipaddress
 import os
 import select
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -56,6 +55,9 @@ class Connection:
         self._session: ClientSession | None = None
         self._phase: Callable[[float], bool] = self._connecting
         self._unsent = b""
+        self._would_block: tuple[type[OSError], ...] = (BlockingIOError,)
+        self._secured = False
+        self._handshake: Callable[[], None] = lambda: None
         self._udp: tuple[socket.socket, socket.socket] | None = None
         self._peer = ""
         self._found: list[object] = []
@@ -95,12 +97,12 @@ class Connection:
             for _ in range(RECEIVES_A_TURN):
                 try:
                     data = sock.recv(RECEIVE_BYTES)
-                except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                except self._would_block:
                     break
                 if not data:
                     raise RtspError("closed", "the camera closed the connection")
                 events += session.receive(data, now)
-                if len(data) < RECEIVE_BYTES and not isinstance(sock, ssl.SSLSocket):
+                if len(data) < RECEIVE_BYTES and not self._secured:
                     break
         else:
             assert self._udp is not None
@@ -170,6 +172,8 @@ class Connection:
         if state:
             raise OSError(state, os.strerror(state))
         if self._url.scheme == "rtsps":
+            import ssl  # 5 MB that a box without such cameras does without
+
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             # Cameras sign their own certificates; see docs/adr/0002.
             context.check_hostname = False
@@ -179,16 +183,17 @@ class Connection:
             )
             self.sockets[self.sockets.index(stream)] = secured
             self._stream = secured
+            self._secured = True
+            self._would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+            self._handshake = secured.do_handshake
             self._phase = self._handshaking
             return self._handshaking(now)
         return self._begin(now)
 
     def _handshaking(self, now: float) -> bool:
-        stream = self._stream
-        assert isinstance(stream, ssl.SSLSocket)
         try:
-            stream.do_handshake()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            self._handshake()
+        except self._would_block:
             return False
         return self._begin(now)
 
@@ -227,7 +232,7 @@ class Connection:
             self._unsent += out
             try:
                 sent = stream.send(self._unsent)
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            except self._would_block:
                 sent = 0
             self._unsent = self._unsent[sent:]
             if len(self._unsent) > RECEIVE_BYTES:

@@ -279,6 +279,12 @@ class Catalogue:
         """Return the ledger's entries after a seq, in order."""
         return self._guard(lambda: list(ledger.read(self._db, after, limit)))
 
+    def last_fact(self, *kinds: str) -> str | None:
+        """Return which of these kinds the ledger holds last, None when none."""
+        marks = ", ".join("?" * len(kinds))
+        rows = self._read(f"SELECT kind FROM ledger WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT 1", kinds)  # noqa: S608 - marks
+        return rows[0][0] if rows else None
+
     def coverage(self, camera: str, span: Span) -> Coverage:
         """Return the camera's segments and gaps that overlap a span, oldest first."""
         gaps = self._read(
