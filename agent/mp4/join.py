@@ -104,7 +104,11 @@ class Joiner:
         place = start + skipped
         if held and not _fits(held, place):
             raise Mp4Error("gap_too_long", "too much is missing for one file", ticks=place - held.base_dts)
-        if part.utc_ms is not None and (kept or held) and (not self._anchor or (late and not self._expected)):
+        if (
+            part.utc_ms is not None
+            and (kept or held)
+            and (not self._anchor or (late and self._expected is None))
+        ):
             self._anchor = (part.utc_ms, start + part.samples[0].offset)
         self._expected = part.base_dts + _ticks(part.samples)
         self._next = place
