@@ -207,3 +207,10 @@ def test_real_time_distances_are_kept(gaps):
         starts.append(starts[-1] + 1000 + gap_ms)
     _, out = join(*([part(0, start)] for start in starts))
     assert [piece.base_dts * 1000 // HZ for piece in out] == [start - START_MS for start in starts]
+
+
+def test_source_that_stands_at_tick_0_is_not_another_source():
+    """Only a new source's UTC may move the anchor, also when the old one goes on at tick 0."""
+    still = Fragment(1, 0, [Sample(b"", 0, 0, True)], START_MS)
+    _, out = join([still, part(2 * HZ, START_MS + 999_999, "K")], [part(0, START_MS + 5000, "K")])
+    assert [piece.base_dts for piece in out] == [0, 2 * HZ, 5 * HZ]
