@@ -167,6 +167,7 @@ class Authenticator:
     __slots__ = (
         "_accepted",
         "_allow_basic",
+        "_client_nonce",
         "_cnonce",
         "_count",
         "_nonce",
@@ -185,6 +186,7 @@ class Authenticator:
         self._cnonce = cnonce
         self._used: Challenge | None = None
         self._nonce = ""
+        self._client_nonce = ""  # one for each nonce: with -sess it is part of a key that lasts
         self._count = 0
         self._stale = 0
         self._accepted = False
@@ -224,7 +226,11 @@ class Authenticator:
                     scheme=_summary([chosen]),
                 )
         self._used = chosen
-        self._nonce = chosen.params.get("nonce", "")
+        self._take_nonce(chosen.params.get("nonce", ""))
+
+    def _take_nonce(self, nonce: str) -> None:
+        self._nonce = nonce
+        self._client_nonce = self._cnonce()
         self._count = 0
 
     def _choose(self, offered: list[Challenge]) -> Challenge:
@@ -271,7 +277,7 @@ class Authenticator:
         realm = challenge.params.get("realm", "")
         algorithm = challenge.algorithm()
         self._count += 1
-        cnonce = self._cnonce() if challenge.qop() or algorithm.endswith("-SESS") else ""
+        cnonce = self._client_nonce if challenge.qop() or algorithm.endswith("-SESS") else ""
         qop = (f"{self._count:08x}", cnonce, "auth") if challenge.qop() else None
         response = digest_response(
             algorithm, (username, realm, self._password), method, uri, self._nonce, qop=qop, cnonce=cnonce
@@ -302,8 +308,7 @@ class Authenticator:
         self._stale = 0
         for name, word in _items(info or ""):
             if name.lower() == "nextnonce" and word:
-                self._nonce = word
-                self._count = 0
+                self._take_nonce(word)
 
 
 def _summary(offered: list[Challenge]) -> str:
