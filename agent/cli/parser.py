@@ -75,8 +75,8 @@ class HelpFormatter(argparse.HelpFormatter):
         groups: Iterable[argparse._MutuallyExclusiveGroup],
         prefix: str | None = None,
     ) -> None:
-        """Begin with "usage" in the reader's language."""
-        super().add_usage(usage, actions, groups, prefix or say("쓰는 법: ", "usage: "))
+        """Begin with "usage" in the reader's language; argparse asks for an empty prefix to build a name."""
+        super().add_usage(usage, actions, groups, say("쓰는 법: ", "usage: ") if prefix is None else prefix)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return wrap(text, width)

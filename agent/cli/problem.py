@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 from agent.cli.codes import CODES
-from agent.cli.parser import columns
+from agent.cli.parser import columns, wrap
 from agent.language import language, say
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from agent.errors import PasuError
 
 HANGUL = ("\uac00", "\ud7a3")
+PIPE_COLUMNS = 10_000  # a log or a pipe folds its lines itself
 
 
 def show_error(error: PasuError, stream: TextIO | None = None) -> None:
@@ -55,14 +57,11 @@ def show_problems(error: ConfigProblems, stream: TextIO) -> None:
             f"\n{number}. {problem.key + ': ' if problem.key else ''}{code.what}  [{problem.code}]",
             file=stream,
         )
-        _fields(
-            [
-                (say("있는 값", "found"), problem.found),
-                (say("쓸 수 있는 값", "allowed"), problem.allowed),
-                (say("예", "example"), problem.example),
-            ],
-            stream,
-        )
+        of_file = not problem.key
+        found = say("까닭", "reason") if of_file else say("있는 값", "found")
+        allowed = say("할 일", "next") if of_file else say("쓸 수 있는 값", "allowed")
+        fields = [(found, problem.found), (allowed, problem.allowed), (say("예", "example"), problem.example)]
+        _fields(fields, stream)
 
 
 def show_warnings(warnings: Iterable[ConfigWarning], stream: TextIO) -> None:
@@ -73,11 +72,13 @@ def show_warnings(warnings: Iterable[ConfigWarning], stream: TextIO) -> None:
 
 
 def _fields(fields: list[tuple[str, str]], stream: TextIO) -> None:
-    """Print names and values below each other; a value of several lines keeps its place."""
-    shown = [(name, value) for name, value in fields if value]
+    """Print names and values below each other; what is longer than the terminal goes on below itself."""
+    room = shutil.get_terminal_size().columns if stream.isatty() else PIPE_COLUMNS
+    shown = [(name, value) for name, value in fields if value.strip()]
     width = max((columns(name) for name, _ in shown), default=0)
     for name, value in shown:
-        first, *rest = value.splitlines()
+        lines = [part for line in value.splitlines() for part in wrap(line, max(room - width - 5, 20))]
+        first, *rest = lines
         print(f"   {name}{' ' * (width - columns(name))}  {first}", file=stream)
         for line in rest:
             print(f"   {' ' * width}  {line}", file=stream)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ KEYS = (
         "folder of the catalogue and the ledger; not inside the vault",
     ),
     Key(
-        "storage", "run", rules.folder(), "/run/pasu", '"/run/pasu"',
+        "storage", "run", rules.folder(), Path("/run/pasu"), '"/run/pasu"',
         "상태 파일이 놓이는 폴더", "folder of the health files",
     ),
     Key(

@@ -136,7 +136,7 @@ class _Reading:
         return Config(
             file=self._file,
             box=Box(**box),
-            storage=Storage(**{**storage, "run": Path(storage["run"])}),
+            storage=Storage(**storage),
             cameras=tuple(Camera(**camera) for camera in cameras),
             uplink=Uplink(**uplink) if uplink else None,
             tunnel=Tunnel(**tunnel) if tunnel else None,

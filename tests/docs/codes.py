@@ -9,6 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)*")
 COMPOUND = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+")
+# Whose first argument is a code, besides PasuError and what descends from it; of Lost it is the second.
+MAKERS = {"Refused", "Problem", "ConfigWarning", "Lost"}
 # What looks like a code in a module that raises, and is something else.
 NO_CODES = {"COMMITTED", "SALVAGED"}
 
@@ -17,12 +19,13 @@ def used() -> dict[str, str]:
     """Return every code, and one place that uses it.
 
     In a module that knows an error class, every text like THIS_ONE is taken for a code, wherever it stands: codes also
-    come out of dictionaries and conditions. A single word is one only where it is handed to an error class.
+    come out of dictionaries and conditions. A single word is one where it is handed to an error class, or given a name
+    of its own spelling.
     """
     modules = {
         path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "agent").rglob("*.py"))
     }
-    classes = _error_classes(modules) | {"Refused", "Problem", "ConfigWarning"}
+    classes = _error_classes(modules) | MAKERS
     constants = _constants(modules)
     found: dict[str, str] = {}
     for path, tree in modules.items():
@@ -39,6 +42,9 @@ def used() -> dict[str, str]:
                 texts = [node.value] if COMPOUND.fullmatch(node.value) else []
             elif isinstance(node, ast.Call) and _called(node) in classes:
                 texts = _first(node, constants)
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                named = [target.id for target in node.targets if isinstance(target, ast.Name)]
+                texts = [node.value.value] if node.value.value in named else []
             for text in texts:
                 if text not in NO_CODES:
                     found.setdefault(text, f"{path.relative_to(ROOT)}:{node.lineno}")
@@ -92,9 +98,10 @@ def _called(call: ast.Call) -> str:
 
 
 def _first(call: ast.Call, constants: dict[str, str]) -> list[str]:
-    """Return what a call's first argument may be, as far as it is written down."""
+    """Return what the argument of a call that is the code may be, as far as it is written down."""
     texts = []
-    for value in call.args[:1]:
+    place = 1 if _called(call) == "Lost" else 0
+    for value in call.args[place : place + 1]:
         for side in [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]:
             text = constants.get(side.id, "") if isinstance(side, ast.Name) else getattr(side, "value", "")
             if isinstance(text, str) and CODE.fullmatch(text):

@@ -164,6 +164,32 @@ MET = {
         ("파일이 끝나기 전에 잘렸습니다", "the file was cut off before its end"),
         ("복사가 온전했는지 확인하고 다시 복사하십시오", "check that it was copied whole, and copy it again"),
     ),
+    "UNREADABLE": code(
+        "investigator",
+        ("파일을 끝까지 읽을 수 없습니다", "the file could not be read to its end"),
+        ("디스크를 점검하고 다른 사본을 여십시오", "check the disk, and open another copy"),
+    ),
+    "INIT_LOST": code(
+        "investigator",
+        (
+            "조각의 첫머리가 손상되어 영상 형식을 알 수 없습니다",
+            "the beginning of the segment is damaged: its format is unknown",
+        ),
+        ("앞뒤 조각과 함께 여십시오", "open it together with the segments around it"),
+    ),
+    "TIME_UNKNOWN": code(
+        "investigator",
+        ("언제 찍혔는지 적혀 있지 않은 부분이 있습니다", "a part does not say when it was recorded"),
+        ("파일을 보관하고 담당자에게 알리십시오", "keep the file and call for support"),
+    ),
+    "OUTPUT_UNWRITABLE": code(
+        "investigator",
+        ("영상 파일을 쓸 수 없습니다", "the clip cannot be written"),
+        (
+            "영상 크기의 두 배만큼 빈 폴더를 -o로 지정하십시오",
+            "name a folder with room for twice the clip with -o",
+        ),
+    ),
     "VIDEO_DAMAGED": code(
         "investigator",
         ("열린 내용이 파수의 영상이 아닙니다", "what was opened is not video that Pasu wrote"),
