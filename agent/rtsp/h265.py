@@ -254,8 +254,8 @@ class H265Depacketizer(NalDepacketizer):
                 at += 1
 
     def _one(self, nal: bytes) -> None:
-        kind = nal[0] >> 1 & 63
-        if len(nal) < 2 or nal[0] & 0x80 or kind >= AP or not nal[1] & 7:
+        kind = nal[0] >> 1 & 63 if len(nal) > 1 else AP
+        if kind >= AP or nal[0] & 0x80 or not nal[1] & 7:
             self._spoil()
         elif kind > VCL_LAST:
             if kind in (VPS, SPS, PPS) and not nal[0] & 1 and nal[1] < 8:  # of the base layer
