@@ -97,9 +97,10 @@ class CameraHost:
             return None
         self._connections.add(connection)
         redirect = None
-        if "redirect_same_host" in self.quirks:
-            redirect = None if client in self._redirected else f"{self.url}/moved"
-            self._redirected.discard(client)
+        if "redirect_same_host" in self.quirks and client not in self._redirected:
+            connection.redirects = True
+            redirect = f"{self.url}/moved"
+        self._redirected.discard(client)  # only the next connection is the one that follows
         ports = tuple(
             (rtp.get_extra_info("sockname")[1], rtcp.get_extra_info("sockname")[1]) for rtp, rtcp in self._udp
         )
@@ -109,10 +110,9 @@ class CameraHost:
         """Forget a connection."""
         self._connections.discard(connection)
 
-    def request_seen(self, method: str, client: str) -> None:
-        """Hear of a request."""
-        if method == "DESCRIBE" and "redirect_same_host" in self.quirks:
-            self._redirected.add(client)
+    def redirected(self, client: str) -> None:
+        """Hear that a client was sent elsewhere."""
+        self._redirected.add(client)
 
     def playing(self, connection: Connection) -> None:
         """Hear that a client plays."""
@@ -147,7 +147,7 @@ class VirtualCamera(CameraHost):
     """
 
     def __init__(self, spec: CameraSpec, ledger_directory: Path | None = None) -> None:
-        self._studio = Studio(spec, parse(spec.quirks))
+        self._studio = Studio(spec, parse(spec.quirks), time.time_ns() // 1_000_000)
         super().__init__(spec, self._studio.parameter_sets, ledger_directory)
         self._recent: deque[Sample] = deque()
         self._task: asyncio.Task[None] | None = None

@@ -39,6 +39,7 @@ class Connection(asyncio.Protocol):
         self.camera = camera
         self.video: VideoSender | None = None
         self.began = 0.0  # loop time of PLAY
+        self.redirects = False  # the first DESCRIBE here is answered with a redirect
         self.writable = asyncio.Event()
         self.writable.set()
         self._audio: AudioSender | None = None
@@ -135,7 +136,8 @@ class Connection(asyncio.Protocol):
         for event in events:
             if isinstance(event, rtsp.RequestSeen):
                 self._note(event.method, event.url, list(event.headers), now)
-                self.camera.request_seen(event.method, self._peer[0])
+                if self.redirects and event.method == "DESCRIBE":
+                    self.camera.redirected(self._peer[0])
             elif isinstance(event, rtsp.Play):
                 self._play(event.tracks, now)
             elif isinstance(event, rtsp.Teardown):

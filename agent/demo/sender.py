@@ -11,7 +11,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from agent.demo.units import PARAMETER_SETS, SLICES, join_sample, kind, split_sample
-from agent.rtsp.packetizer import packetize
+from agent.rtsp.packetizer import MIN_PAYLOAD_BYTES, packetize
 
 if TYPE_CHECKING:
     from agent.demo.quirks import Quirks
@@ -39,7 +39,7 @@ class VideoSender:
         self._payload_type = payload_type
         self._rate = VIDEO_CLOCK * (quirks.value("clock_x10") or 1) * (1 + quirks.value("clock_drift") / 1e6)
         oversized = int(quirks.value("oversized_packets"))
-        self._max_payload = min(max(oversized, 100), 65_000) if oversized else MTU_PAYLOAD
+        self._max_payload = min(max(oversized, MIN_PAYLOAD_BYTES), 65_000) if oversized else MTU_PAYLOAD
         self._chance = random.Random(ssrc)  # noqa: S311 - repeatable, not secret
         self._frames = 0
         self._last = 0  # ticks of the frame before, as they should be

@@ -33,11 +33,13 @@ class Sample:
 class Studio:
     """Makes the frames of one camera.
 
+    utc_ms          when it begins, for pictures that are prepared
     parameter_sets  those that the SDP names: of the size that the specification gives
     """
 
-    def __init__(self, spec: CameraSpec, quirks: Quirks) -> None:
+    def __init__(self, spec: CameraSpec, quirks: Quirks, utc_ms: int = 0) -> None:
         self._spec = spec
+        self._utc_ms = utc_ms
         self._quirks = quirks
         self._composer = Composer(spec.codec, spec.number, fps=spec.fps, bitrate=spec.bitrate)
         self._in_band = "parameter_sets_in_sdp_only" not in quirks
@@ -110,7 +112,9 @@ class Studio:
         )
         scene = cast("Scene", spec.scene) if spec.scene else None
         painter = Painter(spec.number, spec.name, width, height, scene)
-        return (PreparedEncoder if spec.prepared else LiveEncoder)(painter, coding)
+        return (
+            PreparedEncoder(painter, coding, self._utc_ms) if spec.prepared else LiveEncoder(painter, coding)
+        )
 
 
 def _smaller(side: int) -> int:
