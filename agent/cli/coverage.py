@@ -118,7 +118,7 @@ def outside(covered: Iterable[Span], span: Span) -> list[Span]:
     """Return what of a span no other covers, in the order of time."""
     left: list[Span] = []
     at = span.start_ms
-    for part in sorted(covered, key=lambda part: part.start_ms):
+    for part in sorted((part for part in covered if part.length_ms), key=lambda part: part.start_ms):
         if part.start_ms > at and at < span.end_ms:
             left.append(Span(at, min(part.start_ms, span.end_ms)))
         at = max(at, part.end_ms)

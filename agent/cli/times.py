@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from agent.cli.parser import UsageError
 from agent.language import say
@@ -37,7 +37,8 @@ def parse_time(text: str, now_ms: int, zone: tzinfo | None) -> int:
     try:
         if CLOCK.fullmatch(word):
             today = now.astimezone(zone).replace(tzinfo=None)
-            moment = datetime.combine(today, datetime.fromisoformat(f"2000-01-01T{word.zfill(5)}").time())
+            hour, _, rest = word.partition(":")
+            moment = datetime.combine(today, time.fromisoformat(f"{hour:0>2}:{rest}"))
             if moment > today:
                 moment -= timedelta(days=1)
         else:

@@ -190,6 +190,17 @@ MET = {
             "name a folder with room for twice the clip with -o",
         ),
     ),
+    "CAMERA_DIFFERS": code(
+        "investigator",
+        (
+            "파일 안에 적힌 카메라가 놓인 폴더와 다릅니다",
+            "the segment says it is of another camera than its folder does",
+        ),
+        (
+            "파일을 그대로 보관하고 누가 옮겼는지 확인하십시오",
+            "keep the file as it is, and find out who moved it",
+        ),
+    ),
     "VIDEO_DAMAGED": code(
         "investigator",
         ("열린 내용이 파수의 영상이 아닙니다", "what was opened is not video that Pasu wrote"),

@@ -1,0 +1,110 @@
+"""Rows, shares and bars of a span."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.cli.coverage import GAP, UNKNOWN, bar, holes, joined, outside, rows, stored_ms
+from agent.model import Gap, GapCause, Span
+from agent.storage.catalogue import Segment
+
+SPAN = Span(0, 600_000)
+
+
+def segment(start: int, end: int, state: str = "COMMITTED", run: str = "r1", width: int = 640) -> Segment:
+    return Segment(
+        "v", "cam01", run, f"segments/{start}", start, end, "SYNCED", "h264", width, 360, 90_000, 15, 900, 1000, "00", True, state, False
+    )  # fmt: skip
+
+
+def gap(start: int, end: int) -> Gap:
+    return Gap("cam01", Span(start, end), GapCause.CAMERA_SILENT, "x")
+
+
+def test_everything_of_a_span_in_order():
+    found = rows(
+        [segment(-30_000, 60_000), segment(60_000, 120_000), segment(300_000, 360_000)],
+        [gap(120_000, 200_000)],
+        SPAN,
+    )
+    assert [(row.state, row.span.start_ms, row.span.end_ms) for row in found] == [
+        ("COMMITTED", -30_000, 60_000),
+        ("COMMITTED", 60_000, 120_000),
+        (GAP, 120_000, 200_000),
+        (UNKNOWN, 200_000, 300_000),
+        ("COMMITTED", 300_000, 360_000),
+        (UNKNOWN, 360_000, 600_000),
+    ]
+    assert stored_ms(found, SPAN) == 180_000
+    assert holes(found, SPAN) == [Span(120_000, 300_000), Span(360_000, 600_000)]
+
+
+def test_gaps_are_cut_to_the_span():
+    found = rows([], [gap(-5, 700_000)], SPAN)
+    assert [(row.state, row.span) for row in found] == [(GAP, SPAN)]
+    assert (found[0].cause, found[0].detail) == ("camera_silent", "x")
+
+
+def test_the_rounding_of_frame_times_is_no_hole():
+    found = rows([segment(0, 300_000), segment(300_033, 600_000)], [], SPAN)
+    assert [row.state for row in found] == ["COMMITTED", "COMMITTED"]
+    assert stored_ms(found, SPAN) == SPAN.length_ms
+    assert bar(found, SPAN, 10) == "█" * 10
+
+
+def test_what_is_erased_is_not_stored():
+    found = rows([segment(0, 300_000, "GONE"), segment(300_000, 600_000, "SALVAGED")], [], SPAN)
+    assert stored_ms(found, SPAN) == 300_000
+    assert holes(found, SPAN) == [Span(0, 300_000)]
+
+
+def test_neighbours_of_one_kind_are_joined():
+    found = rows(
+        [segment(0, 60_000), segment(60_033, 120_000), segment(120_000, 180_000, run="r2"), segment(180_000, 240_000, run="r2", width=320),
+         segment(300_000, 360_000, run="r2", width=320), segment(360_000, 400_000, "SALVAGED", "r2", 320)],
+        [gap(240_000, 300_000)],
+        Span(0, 400_000),
+    )  # fmt: skip
+    together = joined(found)
+    assert [(row.segments, row.span.start_ms, row.span.end_ms) for row in together] == [
+        (2, 0, 120_000),
+        (1, 120_000, 180_000),
+        (1, 180_000, 240_000),
+        (0, 240_000, 300_000),
+        (1, 300_000, 360_000),
+        (1, 360_000, 400_000),
+    ]
+    assert (together[0].sealed_bytes, together[0].frames) == (2000, 30)
+    assert joined([]) == []
+
+
+def test_segments_of_one_run_that_are_apart_are_not_joined():
+    found = rows([segment(0, 60_000), segment(61_000, 120_000)], [], Span(0, 120_000))
+    assert [row.segments for row in joined(found)] == [1, 0, 1]
+
+
+def test_the_bar_is_full_only_where_everything_is_stored():
+    found = rows([segment(0, 150_000), segment(300_000, 600_000)], [], SPAN)
+    assert bar(found, SPAN, 4) == "█·██"
+    assert bar(found, SPAN, 3) == "▒▒█"
+    assert bar([], SPAN, 3) == "···"
+
+
+spans = st.tuples(st.integers(-50, 150), st.integers(0, 60)).map(
+    lambda pair: Span(pair[0], pair[0] + pair[1])
+)
+
+
+@given(st.lists(spans, max_size=8))
+def test_outside_is_exactly_what_nothing_covers(covered):
+    span = Span(0, 100)
+    left = outside(covered, span)
+    missing = {ms for part in left for ms in range(part.start_ms, part.end_ms)}
+    assert missing == {
+        ms for ms in range(100) if not any(part.start_ms <= ms < part.end_ms for part in covered)
+    }
+    assert all(part.length_ms for part in left)
+    assert all(one.end_ms < other.start_ms for one, other in pairwise(left))
