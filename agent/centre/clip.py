@@ -83,15 +83,15 @@ class Draft:
     Where the file system cannot do without names (FAT on a USB stick), it has a temporary one until then.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Open it for writing in the folder that it will be published in. Raises OSError."""
-        self.folder = folder
+    def __init__(self, folder: Path, *, unnamed: bool = True) -> None:
+        """Open it for writing in the folder that it will be published in.
+
+        unnamed  false for a file system that is known to need names
+        Raises   OSError
+        """
         self._name: Path | None = None
-        try:
-            descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}:
-                raise
+        descriptor = _open_unnamed(folder) if unnamed else None
+        if descriptor is None:
             descriptor, name = tempfile.mkstemp(prefix=".pasu-", dir=folder)
             self._name = Path(name)
         self.file = os.fdopen(descriptor, "w+b")
@@ -119,6 +119,15 @@ class Draft:
         if self._name is not None:
             with contextlib.suppress(FileNotFoundError):
                 self._name.unlink()
+
+
+def _open_unnamed(folder: Path) -> int | None:
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}:
+            return None
+        raise
 
 
 class Clip:

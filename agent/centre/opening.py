@@ -70,7 +70,8 @@ def open_segments(
 
 
 def _in_order(sources: Sequence[SegmentFile]) -> list[SegmentFile]:
-    by_camera = sorted(sources, key=lambda source: source.camera or "")
+    unique = {source.path: source for source in sources}.values()
+    by_camera = sorted(unique, key=lambda source: source.camera or "")
     ordered: list[SegmentFile] = []
     for _, group in groupby(by_camera, key=lambda source: source.camera or ""):
         one = list(group)
@@ -167,7 +168,7 @@ class _Opening:
         with contextlib.closing(read_segment(source, self._identities, self._progress.within)) as items:
             for item in items:
                 if isinstance(item, Lost):
-                    self._note(item)
+                    self._note(item, source)
                 elif isinstance(item, Init):
                     has_init = True
                     self._describe(item, source)
@@ -178,13 +179,14 @@ class _Opening:
                     if not self._take(item, source):
                         return
 
-    def _note(self, lost: Lost) -> None:
-        """Add a damage to the report."""
+    def _note(self, lost: Lost, source: SegmentFile) -> None:
+        """Add a damage to the report, with the time from which on pictures can be lost by it."""
         self._broken = True
         flood = self._damages[self._waiting :][-1:]
         if lost.chunk is None and flood and (flood[0].path, flood[0].code) == (lost.path, lost.code):
             return  # hostile bytes could otherwise fill the report
-        self._damages.append(replace(lost, from_ms=self._reached))
+        known = [at for at in (self._reached, source.start_ms) if at is not None]
+        self._damages.append(replace(lost, from_ms=max(known, default=None)))
 
     def _there_again(self, utc_ms: int) -> None:
         """Tell the damages that wait for it that there are pictures from this time on."""
@@ -214,7 +216,7 @@ class _Opening:
             detail = "the track's description is lost; that of the segment before is used"
         else:
             detail = "the track's description is lost, and no segment before this one tells it"
-        self._note(Lost(source.path, INIT_LOST, detail))
+        self._note(Lost(source.path, INIT_LOST, detail), source)
 
     def _take(self, part: Fragment, source: SegmentFile) -> bool:
         """Use what the span asks for of a fragment; false once its end is reached."""
@@ -225,11 +227,15 @@ class _Opening:
             sample.duration > LONGEST_TICKS or abs(sample.offset) > LONGEST_TICKS // 2
             for sample in part.samples
         ):
-            self._note(Lost(source.path, VIDEO_DAMAGED, "a picture with a time that no player can show"))
+            self._note(
+                Lost(source.path, VIDEO_DAMAGED, "a picture with a time that no player can show"), source
+            )
             return True
         timed = self._timed(part, init, source)
         if timed is None:
-            self._note(Lost(source.path, TIME_UNKNOWN, "a fragment does not say when it was recorded"))
+            self._note(
+                Lost(source.path, TIME_UNKNOWN, "a fragment does not say when it was recorded"), source
+            )
             return True
         cut, reached = self._cut(timed, init)
         if cut and self._broken:
