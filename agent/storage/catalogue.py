@@ -71,6 +71,7 @@ class Segment:
 
 _FIELDS = tuple(column.name for column in fields(Segment))
 _COLUMNS = ", ".join(_FIELDS)
+_PLACES = ", ".join("?" * len(_FIELDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +243,7 @@ class Catalogue:
         def insert(db: sqlite3.Connection) -> bool:
             _see(db, segment.camera, segment.start_ms)
             cursor = db.execute(
-                f"INSERT INTO segment ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))}) ON CONFLICT DO NOTHING",  # noqa: S608 - constants
+                f"INSERT INTO segment ({_COLUMNS}) VALUES ({_PLACES}) ON CONFLICT DO NOTHING",  # noqa: S608 - constants
                 astuple(segment),
             )
             if cursor.rowcount:

@@ -131,6 +131,8 @@ class Desk:
             camera.down = _Down(start)
             self._note(fault, [camera])
             return
+        # So that salvage knows the run and the codec of what is killed before its first flush.
+        self._write_progress()
         self._settle_loss(camera)
 
     def write(self, name: str, data: bytes, end_ms: int, frames: int) -> None:

@@ -133,6 +133,10 @@ class _Salvage:
 
     def _stem(self, stem: Stem, kinds: set[Kind], rows: dict[str, str]) -> None:
         """Put the files of one segment in order; see the table at the top."""
+        if Kind.TAIL in kinds and self._at(stem, Kind.TAIL).stat().st_size == 0:
+            # Loss of power between its rename and the syncfs, on a file system that orders the two otherwise.
+            self._remove(stem, Kind.TAIL)
+            kinds.discard(Kind.TAIL)
         if Kind.PART in kinds:
             if not self._part(stem):
                 return
@@ -231,12 +235,15 @@ class _Salvage:
         if header is None or (final is not None and final.sha256 != digest):
             self._quarantine(place, "not what was written")
             return False
-        known = known or self._guess(stem)
         if final is None:
+            # Its mark was lost: it reaches at least as far as the last flush said.
             sealed = size - header
-            chunks = -(-sealed // SEALED_CHUNK_BYTES)
-            end_ms = max(known.written.end_ms, known.written.tail_end_ms, self._guess_end(stem, place))
-            final = Final(end_ms, known.written.frames, max(0, sealed - chunks * TAG_BYTES), size, digest)
+            plain = max(0, sealed - -(-sealed // SEALED_CHUNK_BYTES) * TAG_BYTES)
+            end_ms, frames = self._guess_end(stem, place), 0
+            if known is not None:
+                end_ms, frames = reach(known, known.written.chunks, known.written.tail_bytes)
+            final = Final(max(end_ms, stem.start_ms + 1), frames, plain, size, digest)
+        known = known or self._guess(stem)
         self._disk.fsync_directory(place.parent)
         self._step("S4")
         self._commit(row_of(known, self._vault.uuid, path, COMMITTED, final, has_tail=False), adopted=True)
@@ -262,6 +269,7 @@ class _Salvage:
             end_ms, frames = self._guess_end(stem, place), 0
         else:
             end_ms, frames = reach(known, chunks, tail.stat().st_size if has_tail else 0)
+            end_ms = max(end_ms, known.start_ms + 1)  # an empty span would overlap nothing that is asked for
         what = Final(end_ms, frames, chunks * CHUNK_BYTES, size, _sha256(place))
         missing = max(0, known.durable.chunks - chunks)
         self._disk.fsync_directory(place.parent)
@@ -333,8 +341,8 @@ def reach(known: Open, chunks: int, tail_bytes: int) -> tuple[int, int]:
 
     chunks      whole chunks that are in the file
     tail_bytes  size of its tail file, 0 if there is none
-    A tail that was written after the last mark is at least as good as the one the mark knows (W1 of
-    writer.py).
+    A tail of another size than `written` says is the one before it, or one that was written after the mark; both
+    hold at least what `durable` says (W1 of writer.py).
     """
     written, durable = known.written, known.durable
     if chunks < durable.chunks:
@@ -344,7 +352,7 @@ def reach(known: Open, chunks: int, tail_bytes: int) -> tuple[int, int]:
     best = durable
     if chunks >= written.chunks:
         best = written
-        if written.tail_bytes and tail_bytes and not (tail_bytes == durable.tail_bytes != written.tail_bytes):
+        if tail_bytes and tail_bytes == written.tail_bytes:
             return written.tail_end_ms, written.tail_frames
     if durable.tail_bytes and tail_bytes and durable.tail_end_ms > best.end_ms:
         return durable.tail_end_ms, durable.tail_frames
