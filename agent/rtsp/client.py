@@ -235,8 +235,8 @@ class ClientSession:
                 self._exchange.send(self._keepalive_method, self._play_url(), (), now)
             if now >= self._report_at:
                 self._report_at = now + REPORT_INTERVAL_S
-                if self._media is not None:
-                    self._exchange.queue(self._media.report(now))
+                assert self._media is not None  # made before SETUP was sent
+                self._exchange.queue(self._media.report(now))
         elif self.state is State.CLOSING:
             if late:
                 self._end("closed")

@@ -33,7 +33,7 @@ class Quirks:
     options            the same for OPTIONS
     keepalive          29: methods that keep a session alive
     needs_user_agent   32: 401 without a challenge unless a User-Agent is sent
-    redirect           35: DESCRIBE is answered 302 with this Location, as often as redirects says
+    redirect           35: DESCRIBE of any other path than this Location's is answered 302
     channel_shift      interleaved channels are this much higher than asked for
     transports         what SETUP accepts; others get 461
     control            relative or absolute addresses in control lines, or "none"
@@ -51,7 +51,6 @@ class Quirks:
     keepalive: frozenset[str] = frozenset(("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"))
     needs_user_agent: bool = False
     redirect: str | None = None
-    redirects: int = 1_000_000
     channel_shift: int = 0
     transports: frozenset[str] = frozenset(("tcp", "udp"))
     control: Literal["relative", "absolute", "none"] = "relative"
@@ -159,7 +158,6 @@ class ServerSession:
         self._framer = Framer()
         self._out: list[bytes] = []
         self._events: list[ServerEvent] = []
-        self._redirects = 0
         self._last_kept = 0.0
 
     def receive(self, data: bytes, now: float) -> list[ServerEvent]:
@@ -264,10 +262,10 @@ class ServerSession:
 
     def _describe(self, request: Request, _now: float) -> Response | None:
         quirks = self._quirks
-        if quirks.redirect is not None and self._redirects < quirks.redirects:
-            self._redirects += 1
-            return respond(302, (("Location", quirks.redirect),))
-        if self._config.path and _path(request.url) != self._config.path.rstrip("/"):
+        if quirks.redirect is not None:
+            if _path(request.url) != _path(quirks.redirect):
+                return respond(302, (("Location", quirks.redirect),))
+        elif self._config.path and _path(request.url) != self._config.path.rstrip("/"):
             return respond(404)
         base = request.url if request.url.endswith("/") else request.url + "/"
         medias = tuple(self._described(media, base) for media in self._config.medias)

@@ -53,8 +53,17 @@ def test_is_lenient_with_status_lines(head, status, reason):
 
 @pytest.mark.parametrize(
     "head",
-    [b"RTSP/1.0 OK\r\n\r\n", b"RTSP/1.0 99 x\r\n\r\n", b"RTSP/1.0\r\n\r\n", b"HELLO\r\n\r\n", b"\n\n",
-     b"GET / HTTP/1.0\r\n\r\n", b"PLAY RTSP/1.0\r\n\r\n", b"PL4Y u RTSP/1.0\r\n\r\n", b"RTSP/1.0 200 OK\r\n"],
+    [
+        b"RTSP/1.0 OK\r\n\r\n",
+        b"RTSP/1.0 99 x\r\n\r\n",
+        b"RTSP/1.0\r\n\r\n",
+        b"HELLO\r\n\r\n",
+        b"\n\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"PLAY RTSP/1.0\r\n\r\n",
+        b"PL4Y u RTSP/1.0\r\n\r\n",
+        b"RTSP/1.0 200 OK\r\n",
+    ],
 )
 def test_refuses_what_is_no_start_line(head):
     assert code(parse_message, head) == "malformed_message"
@@ -63,7 +72,7 @@ def test_refuses_what_is_no_start_line(head):
 def test_headers_fold_repeat_and_differ_in_case():
     got = parse_head(
         b"RTSP/1.0 200 OK\r\n folded onto nothing\r\nwww-authenticate : Basic\r\nWWW-Authenticate: Digest\r\n"
-        b"\trealm=\"a\"\r\n nonce=1\r\nno colon here\r\n: no name\r\n\r\n"
+        b'\trealm="a"\r\n nonce=1\r\nno colon here\r\n: no name\r\n\r\n'
     )
     assert got.all("Www-Authenticate") == ["Basic", 'Digest realm="a" nonce=1']
     assert got.get("WWW-AUTHENTICATE") == "Basic"
@@ -88,8 +97,17 @@ def test_limits():
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([], 0), (["5"], 5), ([" 5 "], 5), (["5", "5"], 5), (["x"], "malformed_message"), (["-1"], "malformed_message"),
-     (["5", "6"], "malformed_message"), (["262145"], "limit"), (["1" * 5000], "malformed_message")],
+    [
+        ([], 0),
+        (["5"], 5),
+        ([" 5 "], 5),
+        (["5", "5"], 5),
+        (["x"], "malformed_message"),
+        (["-1"], "malformed_message"),
+        (["5", "6"], "malformed_message"),
+        (["262145"], "limit"),
+        (["1" * 5000], "malformed_message"),
+    ],
 )
 def test_content_length(values, expected):
     message = Message(tuple(("content-length", value) for value in values))
@@ -127,7 +145,16 @@ def test_shown_is_printable_and_short():
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0", 0), (" 9\t", 9), ("10", None), ("-1", None), ("", None), ("٣", None), ("1" * 11, None), ("+1", None)],
+    [
+        ("0", 0),
+        (" 9\t", 9),
+        ("10", None),
+        ("-1", None),
+        ("", None),
+        ("٣", None),
+        ("1" * 11, None),
+        ("+1", None),
+    ],
 )
 def test_bounded_int(text, value):
     assert bounded_int(text, 0, 9) == value

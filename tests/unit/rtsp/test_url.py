@@ -27,9 +27,27 @@ def test_reads(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "http://cam/", "rtsp:/cam", "rtsp://", "rtsp:///path", "rtsp://user:pw@/path", "rtsp://c am/", "rtsp://cam/a b",
-     "rtsp://cam\x00/", "rtsp://cam:0/", "rtsp://cam:65536/", "rtsp://cam:x/", "rtsp://[::1/", "rtsp://[::g]/",
-     "rtsp://[::1]x/", "rtsp://u:%ff@cam/", "rtsp://" + "a" * 3000, "rtsp://카메라/", "rtsp://cam/\r\nEvil: 1"],
+    [
+        "",
+        "http://cam/",
+        "rtsp:/cam",
+        "rtsp://",
+        "rtsp:///path",
+        "rtsp://user:pw@/path",
+        "rtsp://c am/",
+        "rtsp://cam/a b",
+        "rtsp://cam\x00/",
+        "rtsp://cam:0/",
+        "rtsp://cam:65536/",
+        "rtsp://cam:x/",
+        "rtsp://[::1/",
+        "rtsp://[::g]/",
+        "rtsp://[::1]x/",
+        "rtsp://u:%ff@cam/",
+        "rtsp://" + "a" * 3000,
+        "rtsp://카메라/",
+        "rtsp://cam/\r\nEvil: 1",
+    ],
 )
 def test_refuses(text):
     with pytest.raises(RtspError) as caught:

@@ -41,17 +41,18 @@ def jpeg_packet(sequence: int, timestamp: int, ssrc: int = 0x1234, payload_type:
 class Wire:
     """Carries bytes both ways until nobody has anything to say."""
 
-    def __init__(self, quirks=None, *, medias=(VIDEO, AUDIO), url="rtsp://cam/main", server=None, **client) -> None:
+    def __init__(
+        self, quirks=None, *, medias=(VIDEO, AUDIO), url="rtsp://cam/main", server=None, **client
+    ) -> None:
         self.now = 100.0
         config = {"medias": medias, **(server or {})}
         self.server_config = ServerConfig(quirks=quirks or Quirks(), **config)
         self.server = ServerSession(self.server_config, nonce=counter("s"))
-        self.client = ClientSession(
-            ClientConfig(parse_url(url), **client), ssrc=0xABCD, nonce=counter("c")
-        )
+        self.client = ClientSession(ClientConfig(parse_url(url), **client), ssrc=0xABCD, nonce=counter("c"))
         self.client_events = []
         self.server_events = []
         self.log = b""
+        self.track = medias.index(VIDEO) if VIDEO in medias else 0
 
     def start(self) -> Wire:
         self.client.start(self.now)
@@ -79,7 +80,7 @@ class Wire:
         return events
 
     def picture(self, sequence: int, **changes) -> list:
-        self.server.send(0, jpeg_packet(sequence, sequence * 3600, **changes))
+        self.server.send(self.track, jpeg_packet(sequence, sequence * 3600, **changes))
         return self.say(self.server.output())
 
     def pass_time(self, seconds: float, *, pictures: bool = True, step: float = 0.5) -> Wire:
@@ -87,7 +88,7 @@ class Wire:
         until = self.now + seconds
         while self.now < until:
             self.now += step
-            if pictures and self.client.state is State.PLAYING and 0 in self.server.tracks:
+            if pictures and self.client.state is State.PLAYING and self.track in self.server.tracks:
                 self.picture(int(self.now / step))
             due = self.client.deadline()
             if due is not None and self.now >= due:
