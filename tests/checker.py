@@ -194,10 +194,12 @@ def check(
     digest: Callable[[bytes], str] = nal.digest,
     slack_ms: int = 300,
     placed_within_ms: int = 500,
+    salvaged_ms: int = 1000,
 ) -> Verdict:
     """Say of every frame between the first and the last stored one whether it is stored, in a gap, or lost.
 
-    slack_ms   a gap's ends are the recorder's idea of time, the ledger's are the camera's: they may differ by the way
+    slack_ms     a gap's ends are the recorder's idea of time, the ledger's are the camera's: they may differ by the way
+    salvaged_ms  a salvaged segment's row claims what is certain; its file may hold up to a loss window more
     """
     verdict = Verdict()
     places: dict[str, list[Segment]] = {}
@@ -217,7 +219,8 @@ def check(
         if where:
             verdict.stored.append(frame)
             segment = where[0]
-            if not segment.start_ms - placed_within_ms <= frame.utc_ms <= segment.end_ms + placed_within_ms:
+            end_ms = segment.end_ms + placed_within_ms + (salvaged_ms if segment.state == "SALVAGED" else 0)
+            if not segment.start_ms - placed_within_ms <= frame.utc_ms <= end_ms:
                 place = f"{segment.path.name} {segment.start_ms}..{segment.end_ms}, shown at {frame.utc_ms}"
                 verdict.misplaced.append((frame, place))
             continue

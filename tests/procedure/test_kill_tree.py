@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import nal
 from tests.checker import Verdict, check
 from tests.lab import ROOT, GstCameras, Site, machine, prepared_clip
 
@@ -94,6 +95,7 @@ def the_catalogue_agrees_with_the_disk(site: Site) -> None:
     for path, size, digest in rows:
         data = (site.vault / str(path)).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (size, digest), path
+        assert nal.STAMP not in data, f"{path} holds pictures in clear"
     files = {
         path.relative_to(site.vault).as_posix()
         for path in (site.vault / "segments").rglob("*")
