@@ -49,7 +49,10 @@ class Coverage:
     def add(self, samples: list[Sample], shown: list[int], timescale: int) -> None:
         """Count the samples of one fragment, shown at these times."""
         start = min(shown)
-        end = max(at + sample.duration * 1000 // timescale for at, sample in zip(shown, samples, strict=True))
+        end = max(
+            at + max(1, sample.duration * 1000 // timescale)
+            for at, sample in zip(shown, samples, strict=True)
+        )
         last = self.spans[-1] if self.spans else None
         if last and last.start_ms <= start <= last.end_ms + HOLE_MS:
             self.spans[-1] = Span(last.start_ms, max(last.end_ms, end))

@@ -113,6 +113,28 @@ def test_a_span_is_cut_at_keyframes(tmp_path, start, end, first, last):
     assert len(got) - len(wanted) <= 3
 
 
+def test_progress_is_told_within_a_long_file(tmp_path):
+    told: list[tuple[int, int]] = []
+    source = segment(tmp_path, 0, 12)
+    opening(tmp_path, [source], progress=lambda *both: told.append(both))
+    size = source.path.stat().st_size
+    assert [total for _, total in told] == [size, size]
+    assert 1 << 20 <= told[0][0] < told[1][0] == size
+
+
+def test_a_track_that_no_clip_can_hold(tmp_path):
+    # A reader has no reason to refuse an empty decoder configuration; a clip with one would play nowhere.
+    plain = bytearray(video(0, 1))
+    at = plain.index(b"avcC") - 4
+    rest = int.from_bytes(plain[at : at + 4], "big") - 8
+    plain[at : at + 4] = (8).to_bytes(4, "big")
+    plain[at + 8 : at + 16] = rest.to_bytes(4, "big") + b"free"
+    source = put(tmp_path, sealed(bytes(plain)), 0)
+    report = opening(tmp_path, [source])
+    assert not report.outputs
+    assert {(lost.code, lost.path) for lost in report.damages} == {("VIDEO_DAMAGED", source.path)}
+
+
 def test_what_lies_wholly_outside_a_span_is_not_there(tmp_path):
     report = opening(tmp_path, [segment(tmp_path, 0, 4)], span(100, 110))
     assert not report.outputs
