@@ -13,6 +13,7 @@ Bounds. One unit may take MAX_UNIT_BYTES of memory, each fragment charged at its
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Protocol
 
@@ -39,7 +40,7 @@ class ParameterSets(Protocol):
         ...
 
 
-class NalDepacketizer:
+class NalDepacketizer(ABC):
     """One access unit under construction, and those that are complete.
 
     A subclass reads the payload structures of its RFC. It calls `_begin` and `_end_packet` around each packet
@@ -151,9 +152,9 @@ class NalDepacketizer:
         for nal in nals:
             self._one(nal)
 
+    @abstractmethod
     def _one(self, nal: bytes) -> None:
         """Take one NAL unit: tell what it is by `_put`, `_slice`, `_learn` or `_spoil`."""
-        raise NotImplementedError
 
     def _open(self, head: bytes, *, vcl: bool, first: bool, key: bool) -> None:
         """Begin a fragmented NAL unit with its header; the subclass sets _fu_head and _fu_middle."""

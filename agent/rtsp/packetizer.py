@@ -11,7 +11,7 @@ from agent.rtsp.jpeg import parse_baseline
 from agent.rtsp.mjpeg import CHANGING, RESTART
 
 _FIXED = struct.Struct(">HHII")
-MIN_PAYLOAD_BYTES = 160  # the JPEG headers with both tables and restart interval take 144
+MIN_PAYLOAD_BYTES = 160  # JPEG's headers take 144 with a restart interval and two usual tables
 WHOLE_PICTURE = 0xFFFF  # first and last bit, and a count that says "reassemble the picture" (RFC 2435, 3.1.7)
 LARGEST_BYTE_SIDE = 2040
 
@@ -148,6 +148,8 @@ def _jpeg(data: bytes, max_payload: int) -> list[bytes]:
     at = 0
     while at < len(picture.scan) or not payloads:
         header = struct.pack(">IBBBB", at, kind, CHANGING, across, down) + restart + (b"" if at else tables)
+        if len(header) >= max_payload:
+            raise RtspError("limit", "these tables do not fit into a packet", max_payload=max_payload)
         part = picture.scan[at : at + max_payload - len(header)]
         payloads.append(header + part)
         at += len(part)

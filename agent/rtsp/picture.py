@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 
 from agent.rtsp.media import AccessUnit, VideoFormat
 from agent.rtsp.nal import MAX_UNIT_BYTES, OVERHEAD
 
 
-class PictureDepacketizer:
+class PictureDepacketizer(ABC):
     """One picture under construction, and those that are complete. A picture with a hole is dropped.
 
     A subclass calls `_begin` and `_append` for each packet, and gives the finished bytes their meaning in
@@ -81,9 +82,9 @@ class PictureDepacketizer:
         elif self._parts:
             self._finish(b"".join(self._parts))
 
+    @abstractmethod
     def _finish(self, data: bytes) -> None:
         """Give the bytes of a whole picture their meaning."""
-        raise NotImplementedError
 
     def _emit(self, data: bytes, keyframe: bool) -> None:
         """Make the picture ready to be pulled."""

@@ -130,7 +130,11 @@ def vol(
 
 def rtp(sequence, timestamp=0, payload=b"", *, marker=False, ssrc=5, payload_type=96, flags=0x80, extra=b""):
     second = payload_type | (0x80 if marker else 0)
-    return struct.pack(">BBHII", flags, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc) + extra + payload
+    return (
+        struct.pack(">BBHII", flags, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
+        + extra
+        + payload
+    )
 
 
 def feed(depacketizer, *payloads, timestamp=0, marker=True, lost=0, now=1.0):

@@ -73,7 +73,9 @@ def test_bytes_before_the_first_start_code_are_a_nal_unit():
     assert split_start_codes(b"\x00\x00\x00\x01\x00\x00\x01") == []
 
 
-@pytest.mark.parametrize("data", [b"\x00\x00\x00\x00", b"\x00\x00\x00\x02\x65", b"\x00\x00", b"\x00\x00\x00\x01"])
+@pytest.mark.parametrize(
+    "data", [b"\x00\x00\x00\x00", b"\x00\x00\x00\x02\x65", b"\x00\x00", b"\x00\x00\x00\x01"]
+)
 def test_sample_with_wrong_lengths_is_refused(data):
     with pytest.raises(RtspError, match="malformed_unit"):
         split_sample(data)

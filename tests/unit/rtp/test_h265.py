@@ -210,7 +210,9 @@ def test_start_codes_inside_payloads():
     stream = b"".join(code + nal for nal in (*SETS, IDR))
     assert only(feed(new(), stream)).data == lengths(*SETS, IDR)
     assert only(feed(new(), *fu(stream, 10, 30))).data == lengths(*SETS, IDR)
-    assert only(feed(new(), *fu(VPS + code + SPS + code + PPS + code + IDR, 10, 30))).data == lengths(*SETS, IDR)
+    assert only(feed(new(), *fu(VPS + code + SPS + code + PPS + code + IDR, 10, 30))).data == lengths(
+        *SETS, IDR
+    )
 
 
 @pytest.mark.parametrize(

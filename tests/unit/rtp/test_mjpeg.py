@@ -1,7 +1,7 @@
 import struct
 
 import cv2
-import numpy
+import numpy as np
 import pytest
 
 from agent.rtsp.depacketizer import depacketizer
@@ -26,7 +26,9 @@ def new(**fmtp):
     return depacketizer("jpeg", fmtp, 90_000)
 
 
-def payload(body, *, offset=0, kind=1, quality=50, width=40, height=30, specific=0, restart=None, tables=None):
+def payload(
+    body, *, offset=0, kind=1, quality=50, width=40, height=30, specific=0, restart=None, tables=None
+):
     head = struct.pack(">IBBBB", specific << 24 | offset, kind, quality, width, height)
     if restart is not None:
         head += struct.pack(">HH", restart, 0xFFFF)
@@ -37,7 +39,7 @@ def payload(body, *, offset=0, kind=1, quality=50, width=40, height=30, specific
 
 
 def picture(quality=50, sampling=cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, **more):
-    image = numpy.random.default_rng(1).integers(0, 255, (64, 96, 3), dtype=numpy.uint8)
+    image = np.random.default_rng(1).integers(0, 255, (64, 96, 3), dtype=np.uint8)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
     for name, value in more.items():
         options += [getattr(cv2, name), value]
@@ -45,7 +47,7 @@ def picture(quality=50, sampling=cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, **more):
 
 
 def pixels(data):
-    return cv2.imdecode(numpy.frombuffer(data, numpy.uint8), cv2.IMREAD_COLOR)
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
 
 
 def only(units):
@@ -74,7 +76,7 @@ def test_rebuilt_file_shows_the_same_picture(kind, sampling, interval):
     headers = jpeg_headers(kind, 96, 64, parsed.luma, parsed.chroma, interval)
     rebuilt = headers + parsed.scan + EOI
     assert parse_baseline(rebuilt) == parsed
-    assert numpy.array_equal(pixels(rebuilt), pixels(data))
+    assert np.array_equal(pixels(rebuilt), pixels(data))
     assert jpeg_size(rebuilt) == (96, 64)
 
 
@@ -90,7 +92,16 @@ def test_fill_bytes_between_segments():
     assert jpeg_size(data[:2] + b"\xff\xff" + data[2:]) == (96, 64)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\x00\x01", b"\xff\xd8\xff\xe0\x00\x40\x00", b"\xff\xd8\x00\x00\x00\x00"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xd8",
+        b"\xff\xd8\xff\xe0\x00\x01",
+        b"\xff\xd8\xff\xe0\x00\x40\x00",
+        b"\xff\xd8\x00\x00\x00\x00",
+    ],
+)
 def test_broken_files_are_refused(data):
     with pytest.raises(RtspError, match="malformed_unit"):
         list(segments(data))
@@ -144,7 +155,12 @@ def test_picture_in_fragments(kind):
     unit = only(feed(new(), *parts, timestamp=5, now=2.5))
     assert unit.data == jpeg_headers(kind & 1, 320, 240, *tables_for(50), restart or 0) + SCAN + EOI
     assert (unit.keyframe, unit.timestamp, unit.arrival, unit.damaged) == (True, 5, 2.5, False)
-    assert (unit.format.codec, unit.format.width, unit.format.height, unit.format.reorder) == ("mjpeg", 320, 240, 0)
+    assert (unit.format.codec, unit.format.width, unit.format.height, unit.format.reorder) == (
+        "mjpeg",
+        320,
+        240,
+        0,
+    )
 
 
 def test_picture_that_brings_its_own_end():

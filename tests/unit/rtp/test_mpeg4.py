@@ -48,7 +48,17 @@ def test_layer(headers, reorder):
 
 @pytest.mark.parametrize(
     "headers",
-    [b"", CODE, CODE + b"\x20", VOS_SIMPLE, vol()[:8], vol(width=0), vol(shape=3), vol(shape=1, verid=2), vol() + bytes(5000)],
+    [
+        b"",
+        CODE,
+        CODE + b"\x20",
+        VOS_SIMPLE,
+        vol()[:8],
+        vol(width=0),
+        vol(shape=3),
+        vol(shape=1, verid=2),
+        vol() + bytes(5000),
+    ],
 )
 def test_layer_that_cannot_be_is_refused(headers):
     with pytest.raises(RtspError) as caught:

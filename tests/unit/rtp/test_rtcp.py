@@ -35,7 +35,14 @@ def test_bytes_after_the_last_whole_header_are_let_pass():
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\x80\xc8\x00", b"\x80\xc8\x00\x06", b"\x40\xc8\x00\x00", b"\x80\xc8\x00\x01\x00\x00\x00\x00", b"\x80\xca\xff\xff"],
+    [
+        b"",
+        b"\x80\xc8\x00",
+        b"\x80\xc8\x00\x06",
+        b"\x40\xc8\x00\x00",
+        b"\x80\xc8\x00\x01\x00\x00\x00\x00",
+        b"\x80\xca\xff\xff",
+    ],
 )
 def test_what_is_no_rtcp_is_refused(data):
     with pytest.raises(RtspError) as caught:
