@@ -103,12 +103,16 @@ def _summary(config: Config, secrets: Secrets) -> None:
     if config.tunnel:
         rows.append((say("터널", "tunnel"), config.tunnel.interface))
     terminal = console()
-    plain = table(("", ""), rows)
+    plain = table(("", ""), rows, folding=(1,))
     plain.show_header = False
     terminal.print(plain)
     print()
     heads = say("카메라|이름|주소|목적|보관|로그인", "camera|name|address|purpose|kept|log-in").split("|")
-    terminal.print(table(heads, [_camera_row(camera, secrets) for camera in config.cameras], right=(4,)))
+    terminal.print(
+        table(
+            heads, [_camera_row(camera, secrets) for camera in config.cameras], right=(4,), folding=(1, 2, 3)
+        )
+    )
     count = len(config.cameras)
     print()
     print(say(f"카메라 {count}대", f"{count} camera{'s' * (count != 1)}"))

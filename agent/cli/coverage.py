@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
     from agent.model import Gap
     from agent.storage.catalogue import Segment
+    from agent.storage.progress import Open
 
-STORED = frozenset({"COMMITTED", "SALVAGED"})
+OPEN = "OPEN"  # being recorded now
+STORED = frozenset({"COMMITTED", "SALVAGED", OPEN})
 GAP = "GAP"
 UNKNOWN = "UNKNOWN"  # neither a segment nor a gap is written down
+LIVE_MS = 15_000  # an open segment that reached so near to now is still growing
 JOIN_MS = 100  # less between two segments of one run is the rounding of frame times, no hole
 
 
@@ -24,7 +27,8 @@ JOIN_MS = 100  # less between two segments of one run is the rounding of frame t
 class Row:
     """One line of the answer: a segment (or several joined), a gap, or a span nothing is known of.
 
-    state   COMMITTED, SALVAGED, or another state of a segment; GAP; UNKNOWN
+    state   COMMITTED, SALVAGED, or another state of a segment; OPEN; GAP; UNKNOWN
+    sealed_bytes  0 for an open segment, which has no size yet
     detail  of a gap: its cause, and what was added to it
     """
 
@@ -42,9 +46,13 @@ class Row:
     path: str = ""
 
 
-def rows(segments: Iterable[Segment], gaps: Iterable[Gap], span: Span) -> list[Row]:
+def rows(
+    segments: Iterable[Segment], gaps: Iterable[Gap], span: Span, opened: Iterable[Open] = ()
+) -> list[Row]:
     """Lay segments, gaps and what is unknown in the order of time.
 
+    opened  the camera's segments that were open when last looked at; one that is in the catalogue by now is
+            passed over
     Segments keep their full length; gaps and unknown spans are cut to the span that was asked for.
     """
     found = [
@@ -62,10 +70,28 @@ def rows(segments: Iterable[Segment], gaps: Iterable[Gap], span: Span) -> list[R
         )
         for segment in segments
     ]
+    known = {row.path for row in found}
+    found += [
+        Row(
+            part, OPEN, 1, one.run, one.codec, one.width, one.height, frames=one.written.frames, path=one.path
+        )
+        for one in opened
+        if one.path not in known and (part := _reached(one)).overlaps(span)
+    ]
     found += [Row(_cut(gap.span, span), GAP, cause=str(gap.cause), detail=gap.detail) for gap in gaps]
     unknown = outside((row.span for row in found), span)
     found += [Row(hole, UNKNOWN) for hole in unknown if hole.length_ms > JOIN_MS]
     return sorted(found, key=lambda row: (row.span.start_ms, row.span.end_ms))
+
+
+def looked_at(span: Span, now_ms: int, opened: Iterable[Open]) -> Span:
+    """Leave out of a span what is ahead of now, and ahead of what a growing segment has reached."""
+    until = now_ms
+    for one in opened:
+        reached = _reached(one).end_ms
+        if now_ms - LIVE_MS <= reached <= now_ms:
+            until = min(until, reached)
+    return Span(span.start_ms, max(span.start_ms, min(span.end_ms, until)))
 
 
 def joined(single: Sequence[Row]) -> list[Row]:
@@ -125,6 +151,12 @@ def outside(covered: Iterable[Span], span: Span) -> list[Span]:
     if at < span.end_ms:
         left.append(Span(at, span.end_ms))
     return left
+
+
+def _reached(one: Open) -> Span:
+    """Return the span of an open segment, with its tail."""
+    ends = (one.written.end_ms, one.written.tail_end_ms, one.durable.end_ms, one.durable.tail_end_ms)
+    return Span(one.start_ms, max(one.start_ms, *ends))
 
 
 def _cut(part: Span, span: Span) -> Span:

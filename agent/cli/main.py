@@ -68,23 +68,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             # A terminal that cannot show a letter gets a question mark, and not a traceback.
             stream.reconfigure(errors="replace")
-    parser = build()
     try:
-        args = parser.parse_args(_bind_times(sys.argv[1:] if arguments is None else list(arguments)))
-        if args.command == "help":
-            return _help(parser, args.topic)
-        if args.command is None:
-            parser.print_help()
-            return USAGE_STATUS
-        status = _run(args)
+        status = _call(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough; keep Python from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    return status
+
+
+def _call(arguments: list[str]) -> int:
+    """Parse and run; argparse leaves by SystemExit after help and for what is mistyped."""
+    parser = build()
+    try:
+        args = parser.parse_args(_bind_times(arguments))
+        if args.command == "help":
+            return _help(parser, args.topic)
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 1
-    return status
+    if args.command is None:
+        parser.print_help()
+        return USAGE_STATUS
+    return _run(args)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -209,7 +209,7 @@ def _print(report: OpenReport, gaps: Sequence[Gap], zone: tzinfo | None) -> None
             )
             for clip in report.outputs
         ]
-        console().print(table(heads, lines, right=(3, 5)))
+        console().print(table(heads, lines, right=(3, 5), folding=(0, 2)))
         print()
         for clip in report.outputs:
             print(f"sha256 {clip.sha256}  {clip.path}")
@@ -258,9 +258,9 @@ def _between(start_ms: int | None, end_ms: int | None, zone: tzinfo | None) -> s
     """Write two times, of which one may be unknown, and the length between them."""
     from agent.cli import times
 
+    if start_ms is not None and end_ms is not None:
+        return f"{times.show_span(start_ms, end_ms, zone)}  {times.show_length(end_ms - start_ms)}"
     unknown = say("알 수 없음", "unknown")
     start = unknown if start_ms is None else times.show_time(start_ms, zone)
     end = unknown if end_ms is None else times.show_time(end_ms, zone)
-    if start_ms is None or end_ms is None:
-        return f"{start} - {end}"
-    return f"{start} - {end}  {times.show_length(end_ms - start_ms)}"
+    return f"{start} - {end}"

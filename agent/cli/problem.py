@@ -17,6 +17,22 @@ if TYPE_CHECKING:
     from agent.errors import PasuError
 
 HANGUL = ("\uac00", "\ud7a3")
+# Names that errors give their circumstances; one that is not here is shown as it stands in the log.
+CONTEXT = {
+    "camera": "카메라",
+    "end": "끝",
+    "errno": "오류 번호",
+    "error": "오류",
+    "expected": "있어야 할 것",
+    "file": "파일",
+    "folder": "폴더",
+    "found": "있는 것",
+    "line": "줄",
+    "op": "하던 일",
+    "path": "경로",
+    "reason": "까닭",
+    "start": "시작",
+}
 PIPE_COLUMNS = 10_000  # a log or a pipe folds its lines itself
 
 
@@ -38,9 +54,8 @@ def show_error(error: PasuError, stream: TextIO | None = None) -> None:
         what = what if _readable(what) else code.what
         then = then if then and _readable(then) else code.next
     print(say(f"오류: {what}  [{error.code}]", f"error: {what}  [{error.code}]"), file=out)
-    _fields(
-        [*((key, str(value)) for key, value in error.context.items()), (say("다음 할 일", "next"), then)], out
-    )
+    context = [(say(CONTEXT.get(key, key), key), str(value)) for key, value in error.context.items()]
+    _fields([*context, (say("다음 할 일", "next"), then)], out)
 
 
 def show_problems(error: ConfigProblems, stream: TextIO) -> None:

@@ -22,6 +22,7 @@ BAR_CELLS = 60
 STATES = {
     "COMMITTED": ("저장됨", "stored"),
     "SALVAGED": ("건져냄", "salvaged"),
+    "OPEN": ("녹화 중", "recording"),
     "CONDEMNED": ("삭제 예정", "to be erased"),
     "GONE": ("삭제됨", "erased"),
     "GAP": ("빠짐", "gap"),
@@ -76,12 +77,15 @@ def run(args: argparse.Namespace) -> int:
     """Ask the catalogue, and print."""
     from agent.cli import coverage, times
     from agent.config import load
+    from agent.storage import progress
     from agent.storage.catalogue import Catalogue
 
     zone = UTC if args.utc else None
     now_ms = time.time_ns() // 1_000_000
     span = times.parse_span(args.start, args.end, now_ms, zone)
     config = load(args.config)
+    # Before the catalogue: what is committed in between is then found twice, and not never.
+    opened = [one for one in progress.read_all(config.storage.state).values() if one.camera == args.camera]
     catalogue = Catalogue.open(config.storage.state, read_only=True)
     try:
         seen = catalogue.cameras()
@@ -90,9 +94,8 @@ def run(args: argparse.Namespace) -> int:
         known = catalogue.coverage(args.camera, span)
     finally:
         catalogue.close()
-    # What lies ahead of now is neither stored nor missing.
-    past = Span(span.start_ms, max(span.start_ms, min(span.end_ms, now_ms)))
-    rows = coverage.rows(known.segments, known.gaps, past)
+    past = coverage.looked_at(span, now_ms, opened)
+    rows = coverage.rows(known.segments, known.gaps, past, opened)
     if args.json:
         print(json.dumps(as_json(args.camera, rows, past), ensure_ascii=False, indent=1))
     else:
@@ -153,39 +156,41 @@ def _print(args: argparse.Namespace, rows: list[Row], span: Span, zone: tzinfo |
     from agent.cli.show import console, size, table
 
     joined = coverage.joined(rows)
-    heads = say("시작|끝|길이|상태|영상|조각|봉인 크기", "start|end|length|state|video|segments|sealed")
-    terminal = console()
-    terminal.print(
-        table(
-            heads.split("|"),
-            [
-                (
-                    times.show_time(row.span.start_ms, zone),
-                    times.show_time(row.span.end_ms, zone),
-                    times.show_length(row.span.length_ms),
-                    _state(row),
-                    f"{row.codec} {row.width}x{row.height}" if row.segments else "",
-                    str(row.segments) if row.segments else "",
-                    size(row.sealed_bytes) if row.segments else "",
-                )
-                for row in (rows if args.each else joined)
-            ],
-            right=(2, 5, 6),
-        )
+    listed = rows if args.each else joined
+    shifts = times.offsets((edge for row in listed for edge in (row.span.start_ms, row.span.end_ms)), zone)
+    shift = f" ({next(iter(shifts))})" if len(shifts) == 1 else ""
+    heads = say("시작|끝|길이|상태|내용|조각|봉인 크기", "start|end|length|state|what|segments|sealed").split(
+        "|"
     )
+    heads[0] += shift
+
+    def line(row: Row) -> tuple[str, ...]:
+        start, end = row.span.start_ms, row.span.end_ms
+        return (
+            times.show_bare(start, zone) if shift else times.show_time(start, zone),
+            times.show_bare(end, zone, beside_ms=start) if shift else times.show_time(end, zone),
+            times.show_length(row.span.length_ms),
+            say(*STATES[row.state]) if row.state in STATES else row.state,
+            f"{row.codec} {row.width}x{row.height}" if row.segments else _cause(row),
+            str(row.segments) if row.segments else "",
+            size(row.sealed_bytes) if row.sealed_bytes else "",
+        )
+
+    console().print(table(heads, [line(row) for row in listed], right=(2, 5, 6), folding=(4,)))
     stored = coverage.stored_ms(joined, span)
     missing = coverage.holes(joined, span)
     print()
     print(f"{args.camera}  {coverage.bar(joined, span, BAR_CELLS)}  {_percent(stored, span.length_ms)}")
     edge = " " * (len(args.camera) + 2)
-    print(f"{edge}{times.show_time(span.start_ms, zone)} - {times.show_time(span.end_ms, zone)}")
+    print(edge + times.show_span(span.start_ms, span.end_ms, zone))
+    places = "1 place" if len(missing) == 1 else f"{len(missing)} places"
     lost = times.show_length(sum(hole.length_ms for hole in missing))
     of = f"{times.show_length(stored)} / {times.show_length(span.length_ms)}"
     print(
         edge
         + say(
             f"저장 {of}, 빠진 곳 {len(missing)}군데 {lost}",
-            f"stored {of}, missing {lost} in {len(missing)} places",
+            f"stored {of}, missing {lost} in {places}",
         )
         if missing
         else edge + say(f"저장 {of}, 빠진 곳 없음", f"stored {of}, nothing missing")
@@ -200,10 +205,7 @@ def _percent(part: int, whole: int) -> str:
     return f"{hundredths // 100}.{hundredths % 100:02d} %"
 
 
-def _state(row: Row) -> str:
-    text = say(*STATES[row.state]) if row.state in STATES else row.state
-    if not row.cause:
-        return text
-    known = row.cause in set(GapCause)
-    cause = say(*CAUSES[GapCause(row.cause)]) if known else row.cause
-    return f"{text}: {cause}" + (f" ({row.detail})" if row.detail else "")
+def _cause(row: Row) -> str:
+    """Say why a span was missed; empty when nothing is written down."""
+    cause = say(*CAUSES[GapCause(row.cause)]) if row.cause in set(GapCause) else row.cause
+    return f"{cause} ({row.detail})" if row.detail else cause

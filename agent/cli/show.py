@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from rich import box
 from rich.console import Console
@@ -28,15 +28,25 @@ def console(stream: TextIO | None = None) -> Console:
     )
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Table:
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    folding: Sequence[int] = (),
+) -> Table:
     """Build a table.
 
-    heads  titles of the columns
-    right  numbers of the columns that are aligned to the right
+    heads    titles of the columns
+    right    numbers of the columns that are aligned to the right
+    folding  numbers of the columns that may be broken into lines when the terminal is narrow
     """
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    drawn = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0)
+    )
     for number, head in enumerate(heads):
-        drawn.add_column(Text(head), justify="right" if number in right else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if number in right else "left"
+        drawn.add_column(Text(head), justify=side, overflow="fold", no_wrap=number not in folding)
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     return drawn

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import TYPE_CHECKING
 
 from agent.cli.parser import UsageError
 from agent.language import say
 from agent.model import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 AGO = re.compile(r"-(\d{1,6})(s|m|h|d)")
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
@@ -76,8 +80,36 @@ def parse_span(start: str, end: str, now_ms: int, zone: tzinfo | None) -> Span:
 
 def show_time(utc_ms: int, zone: tzinfo | None) -> str:
     """Write a point in time in a zone, with its offset: 2026-11-21 10:00:00+09:00."""
+    day, clock, shift = _parts(utc_ms, zone)
+    return f"{day} {clock}{shift}"
+
+
+def show_span(start_ms: int, end_ms: int, zone: tzinfo | None) -> str:
+    """Write two points in time, and once what they share.
+
+    2026-11-21 10:00:00 - 10:05:00 +09:00
+    """
+    (start_day, start, start_offset), (day, end, end_offset) = _parts(start_ms, zone), _parts(end_ms, zone)
+    if start_offset != end_offset:
+        return f"{show_time(start_ms, zone)} - {show_time(end_ms, zone)}"
+    return f"{start_day} {start} - {end if day == start_day else f'{day} {end}'} {end_offset}"
+
+
+def offsets(times_ms: Iterable[int], zone: tzinfo | None) -> set[str]:
+    """Return the offsets of points in time: one, unless the zone changed between them."""
+    return {_parts(utc_ms, zone)[2] for utc_ms in times_ms}
+
+
+def show_bare(utc_ms: int, zone: tzinfo | None, beside_ms: int | None = None) -> str:
+    """Write a point in time where its offset stands elsewhere; its day unless it is that of `beside_ms`."""
+    day, clock, _ = _parts(utc_ms, zone)
+    return clock if beside_ms is not None and _parts(beside_ms, zone)[0] == day else f"{day} {clock}"
+
+
+def _parts(utc_ms: int, zone: tzinfo | None) -> tuple[str, str, str]:
+    """Return day, time of day, and offset."""
     moment = (EPOCH + timedelta(milliseconds=utc_ms)).astimezone(zone)
-    return moment.strftime("%Y-%m-%d %H:%M:%S") + offset(moment)
+    return moment.strftime("%Y-%m-%d"), moment.strftime("%H:%M:%S"), offset(moment)
 
 
 def offset(moment: datetime) -> str:

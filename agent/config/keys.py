@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from agent.config import rules
-from agent.language import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,11 +57,6 @@ class Key:
     korean: str
     english: str
     kinds: tuple[str, ...] = ()
-
-    @property
-    def about(self) -> str:
-        """Return what the key is for, in the reader's language."""
-        return say(self.korean, self.english)
 
 
 TABLES = (

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from agent.cli.codes import CODES, WHO
-from agent.cli.document import documents, example
+from agent.cli.document import documents, example, main
 from agent.config import load
 from agent.config.keys import BY_TABLE
 from tests.docs.codes import ROOT, used
@@ -67,3 +67,13 @@ def test_the_example_file_names_every_key():
     for table, keys in BY_TABLE.items():
         values = bare[table][0] if isinstance(bare[table], list) else bare[table]
         assert set(values) == set(keys)
+
+
+@pytest.mark.parametrize("locale", [None, "ko_KR.UTF-8"])
+def test_the_documents_are_the_same_whatever_the_writer_speaks(tmp_path, monkeypatch, locale):
+    monkeypatch.delenv("LC_ALL", raising=False)
+    if locale:
+        monkeypatch.setenv("LC_ALL", locale)
+    assert main([str(tmp_path / "docs")]) == 0
+    for name, text in documents().items():
+        assert (tmp_path / "docs" / name).read_text(encoding="utf-8") == text

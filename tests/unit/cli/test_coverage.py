@@ -7,9 +7,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cli.coverage import GAP, UNKNOWN, bar, holes, joined, outside, rows, stored_ms
+from agent.cli.coverage import GAP, OPEN, UNKNOWN, bar, holes, joined, looked_at, outside, rows, stored_ms
 from agent.model import Gap, GapCause, Span
 from agent.storage.catalogue import Segment
+from agent.storage.progress import Mark, Open
 
 SPAN = Span(0, 600_000)
 
@@ -84,6 +85,37 @@ def test_neighbours_of_one_kind_are_joined():
 def test_segments_of_one_run_that_are_apart_are_not_joined():
     found = rows([segment(0, 60_000), segment(61_000, 120_000)], [], Span(0, 120_000))
     assert [row.segments for row in joined(found)] == [1, 0, 1]
+
+
+def open_segment(start: int, end: int, tail: int = 0) -> Open:
+    mark = Mark(3, end, 15, 100 if tail else 0, tail, 0)
+    return Open(
+        f"segments/{start}", "cam01", "r1", start, "SYNCED", "h264", 640, 360, 90_000, True, mark, mark, None
+    )
+
+
+def test_what_is_being_recorded_is_stored_as_far_as_it_came():
+    found = rows([segment(0, 60_000)], [], Span(0, 80_000), [open_segment(60_000, 70_000, 72_000)])
+    assert [(row.state, row.span.end_ms) for row in found] == [
+        ("COMMITTED", 60_000),
+        (OPEN, 72_000),
+        (UNKNOWN, 80_000),
+    ]
+    assert stored_ms(found, Span(0, 80_000)) == 72_000
+    committed = rows([segment(60_000, 75_000)], [], Span(60_000, 75_000), [open_segment(60_000, 70_000)])
+    assert [row.state for row in committed] == ["COMMITTED"]
+    assert rows([], [], Span(0, 50_000), [open_segment(60_000, 70_000)])[0].state == UNKNOWN
+
+
+def test_what_is_ahead_of_a_growing_segment_is_not_looked_at():
+    span = Span(0, 100_000)
+    assert looked_at(span, 80_000, []) == Span(0, 80_000)
+    assert looked_at(span, 200_000, []) == span
+    assert looked_at(Span(90_000, 100_000), 80_000, []) == Span(90_000, 90_000)
+    assert looked_at(span, 80_000, [open_segment(60_000, 70_000)]) == Span(0, 70_000)
+    # One that stopped growing a while ago was left behind by a kill: what came after it is missing.
+    assert looked_at(span, 90_001, [open_segment(60_000, 70_000, 75_000)]) == Span(0, 90_001)
+    assert looked_at(span, 65_000, [open_segment(60_000, 70_000)]) == Span(0, 65_000)
 
 
 def test_the_bar_is_full_only_where_everything_is_stored():

@@ -39,7 +39,8 @@ def pasu(*arguments: str, **environment: str) -> subprocess.Popen:
         [sys.executable, "-m", "agent.cli.main", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "LC_ALL": "C.UTF-8", **environment},
+        # Unbuffered output would fail at the first print, and hide what happens at the last flush.
+        env={**os.environ, "PYTHONUNBUFFERED": "", "LC_ALL": "C.UTF-8", **environment},
     )
 
 
@@ -57,8 +58,9 @@ def test_a_terminal_without_hangul_gets_question_marks():
     assert b"? ?: pasu" in out
 
 
-def test_a_reader_that_leaves_is_no_error():
-    process = pasu("help")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_is_no_error(unbuffered):
+    process = pasu("help", PYTHONUNBUFFERED=unbuffered)
     process.stdout.close()
     error = process.stderr.read()
     process.stderr.close()

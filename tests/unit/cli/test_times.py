@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cli.parser import UsageError
-from agent.cli.times import iso_utc, parse_span, parse_time, show_length, show_time
+from agent.cli.times import (
+    iso_utc,
+    offsets,
+    parse_span,
+    parse_time,
+    show_bare,
+    show_length,
+    show_span,
+    show_time,
+)
 from agent.model import Span
 
 KST = timezone(timedelta(hours=9))
@@ -99,6 +108,26 @@ def test_spans():
 def test_zones_are_always_written():
     assert show_time(NOW, KST) == "2026-11-21 19:05:00+09:00"
     assert show_time(NOW, UTC) == "2026-11-21 10:05:00Z"
+
+
+def test_spans_name_once_what_both_ends_share():
+    assert show_span(NOW, NOW + 60_000, KST) == "2026-11-21 19:05:00 - 19:06:00 +09:00"
+    assert show_span(NOW, NOW + 86_400_000, KST) == "2026-11-21 19:05:00 - 2026-11-22 19:05:00 +09:00"
+    assert show_bare(NOW, KST) == "2026-11-21 19:05:00"
+    assert show_bare(NOW + 60_000, KST, beside_ms=NOW) == "19:06:00"
+    assert show_bare(NOW + 86_400_000, KST, beside_ms=NOW) == "2026-11-22 19:05:00"
+    assert offsets([NOW, NOW + 1], KST) == {"+09:00"}
+
+
+def test_a_span_over_a_change_of_the_zone_names_both():
+    from zoneinfo import ZoneInfo
+
+    berlin = ZoneInfo("Europe/Berlin")
+    change = parse_time("2026-10-25T01:00Z", NOW, UTC)
+    assert (
+        show_span(change - 60_000, change, berlin) == "2026-10-25 02:59:00+02:00 - 2026-10-25 02:00:00+01:00"
+    )
+    assert offsets([change - 60_000, change], berlin) == {"+01:00", "+02:00"}
 
 
 @pytest.mark.parametrize(
