@@ -127,11 +127,13 @@ def parse_head(head: bytes) -> Request | Response:
     """
     if len(head) > MAX_HEAD_BYTES:
         raise RtspError("limit", "a header block is too long", limit_bytes=MAX_HEAD_BYTES)
-    lines = head.decode("utf-8", "surrogateescape").strip("\r\n").split("\n")
+    # CR and NUL go wherever they stand: no value that we send back may hold one.
+    text = head.decode("utf-8", "surrogateescape").replace("\r", "").replace("\0", "")
+    lines = text.strip("\n").split("\n")
     if len(lines) > MAX_LINES:
         raise RtspError("limit", "a message has too many lines", limit=MAX_LINES)
     headers = _headers(lines[1:])
-    first = lines[0].strip(" \t\r")
+    first = lines[0].strip(" \t")
     word, _, rest = first.partition(" ")
     if word[:5].upper() == "RTSP/":
         code, _, reason = rest.strip(" \t").partition(" ")

@@ -187,7 +187,8 @@ def _attribute(draft: _Draft, value: str) -> None:
     elif name == "fmtp":
         _fmtp(draft, rest)
     elif name == "control":
-        draft.control = rest
+        # The first one holds: where the next media line was lost, its control line must not become ours.
+        draft.control = rest if draft.control is None else draft.control
     elif name in _DIRECTIONS:
         draft.direction = name
     elif name == "x-dimensions":

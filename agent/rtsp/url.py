@@ -13,6 +13,7 @@ from agent.rtsp.text import bounded_int
 _MAX_URL = 2048
 _PORTS = {"rtsp": 554, "rtsps": 322}  # RFC 7826 section 22.12
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII)
+_BRACKETED = re.compile(r"([0-9A-Fa-f:.]+)(?:%(?:25)?([A-Za-z0-9._-]{1,32}))?", re.ASCII)  # RFC 6874
 # Some cameras take the password in the path or query: /user=admin&password=x&channel=1 (Xiongmai), ?auth=...
 _SECRET = re.compile(r"(?i)((?:password|passwd|passw|pass|pwd|psw|token|secret|auth|key)=)[^&;/?#]*")
 _CREDENTIALS = re.compile(r"(?i)\A(rtsps?://)[^/?#]*@")
@@ -37,7 +38,7 @@ class RtspUrl:
 
     def request(self) -> str:
         """Write the address as it stands in requests: no credentials, the port only when unusual."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.target}"
 
@@ -89,12 +90,13 @@ def _decoded(text: str) -> str:
 
 def _host_and_port(text: str, default: int) -> tuple[str, int]:
     if text.startswith("["):
-        host, mark, after = text[1:].partition("]")
+        inside, mark, after = text[1:].partition("]")
+        address = _BRACKETED.fullmatch(inside)
         try:
-            host = str(IPv6Address(host.replace("%25", "%")))
+            host = str(IPv6Address(address[1])) + (f"%{address[2]}" if address[2] else "") if address else ""
         except ValueError:
-            mark = ""
-        if not mark or (after and not after.startswith(":")):
+            host = ""
+        if not host or not mark or (after and not after.startswith(":")):
             raise RtspError("malformed_url", "not an IPv6 address in brackets")
         digits = after[1:]
     else:

@@ -87,6 +87,12 @@ def test_keeps_foreign_bytes():
     assert Response(got.headers, status=401).serialise().count(realm) == 1
 
 
+def test_what_is_read_can_be_sent_back():
+    got = parse_head(b"RTSP/1.0 200 OK\r\nSession: a\0b\rc\r\n\r\n")
+    assert got.get("Session") == "abc"
+    assert b"Session: abc\r\n" in got.serialise()
+
+
 def test_limits():
     assert code(parse_head, b"A" * (MAX_HEAD_BYTES + 1)) == "limit"
     assert code(parse_head, b"RTSP/1.0 200 OK\n" + b"a\n" * MAX_LINES) == "limit"

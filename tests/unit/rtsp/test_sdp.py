@@ -78,6 +78,7 @@ def test_lines_may_end_anyhow(ending):
         ("m=video 0 RTP/AVP 96\na=framerate:0", "framerate", None),
         ("m=video 0 RTP/AVP 96\na=SendOnly", "direction", "sendonly"),
         ("m=video 0 RTP/AVP 96\na=control:", "control", ""),
+        ("m=video 0 RTP/AVP 96\na=control:v\nm\na=control:a", "control", "v"),
         ("m=video 0 RTP/AVP 96\nx\n\na=unknown:1\na", "control", None),
     ],
 )

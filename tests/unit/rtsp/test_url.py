@@ -43,6 +43,7 @@ def test_reads(text, expected):
         "rtsp://[::1/",
         "rtsp://[::g]/",
         "rtsp://[::1]x/",
+        'rtsp://[fe80::1%e"x]/',
         "rtsp://u:%ff@cam/",
         "rtsp://" + "a" * 3000,
         "rtsp://카메라/",
@@ -65,7 +66,10 @@ def test_shows_no_secret():
     assert url.request() == "rtsp://cam:8554/user=a&password=S3cret&channel=1?auth=S3cret"
 
 
-@pytest.mark.parametrize("text", ["rtsp://cam/a", "rtsps://cam/a", "rtsp://[::1]:8554/a?b", "rtsp://cam:322"])
+@pytest.mark.parametrize(
+    "text",
+    ["rtsp://cam/a", "rtsps://cam/a", "rtsp://[::1]:8554/a?b", "rtsp://[fe80::1%25eth0]/a", "rtsp://cam:322"],
+)
 def test_request_reads_back(text):
     assert parse_url(text).request() == text
 
