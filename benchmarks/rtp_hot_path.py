@@ -55,9 +55,8 @@ def measure(codec: str, pictures: int) -> None:
     for name, packets, first in (("whole pictures", whole, None), ("middle fragments", middle, whole[0])):
         seconds = best_of(codec, packets, first)
         size = sum(map(len, packets))
-        print(
-            f"{codec} {name:16}  {seconds / len(packets) * 1e6:.2f} µs per packet, {size / seconds / 1e6:.0f} MB/s"
-        )
+        cost = seconds / len(packets) * 1e6
+        print(f"{codec} {name:16}  {cost:.2f} µs per packet, {size / seconds / 1e6:.0f} MB/s")
 
 
 if __name__ == "__main__":
