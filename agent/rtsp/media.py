@@ -31,7 +31,7 @@ class AccessUnit:
 
     timestamp  RTP timestamp, unwrapped beyond 32 bits; only differences mean anything, and it may step back
     data       NAL units behind 4-byte lengths for h264 and h265; the picture's bytes for mpeg4 and mjpeg
-    keyframe   decoding can start here
+    keyframe   decoding can start here, unless it is also damaged
     lost       packets missing since the previous unit, at least 1 when a unit was dropped; with `damaged`
                false they belong before this unit, so a keyframe is not hurt by them
     damaged    parts of this unit are missing; what is there is whole NAL units

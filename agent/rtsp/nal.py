@@ -141,7 +141,11 @@ class NalDepacketizer(ABC):
             self._ended = self._timestamp
 
     def _whole(self, data: bytes, start: int, end: int) -> None:
-        """Take a NAL unit that came in one piece; some cameras put several there."""
+        """Take a NAL unit that came in one piece, or several with start codes between them.
+
+        V380 cameras (firmware HwV380E31_WF8_PTZ_WIFI_20201218, "macro-video rtsp server") send SPS, PPS and the
+        IDR slice as one fragmented "SPS" (retina #68, #108).
+        """
         if data.find(START_CODE, start, end) < 0:
             self._one(data[start:end])
             return

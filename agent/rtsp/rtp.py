@@ -381,6 +381,11 @@ class RtpStream:
         return rtcp.receiver_report(self._us, block, CNAME)
 
     @property
+    def packets(self) -> int:
+        """Packets taken from the source; cheap, for watching whether any come."""
+        return self._packets
+
+    @property
     def stats(self) -> RtpStats:
         """Counts since the stream began."""
         return RtpStats(

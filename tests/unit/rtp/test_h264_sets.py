@@ -56,6 +56,25 @@ def test_main_profile():
     assert (sps.width, sps.height, sps.reorder, sps.profile, sps.level) == (320, 240, None, 77, 30)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "274d001fe7402802dd80a5050505f000000300100000030 28b010002dc68000225517fff0280",
+            (77, 1280, 720),
+        ),  # V380, retina #68
+        ("67640033ac1514a0a03d90", (100, 640, 480)),  # Reolink, from SDP, retina #102
+        (
+            "67640033ac1514a0a03da1000004f6000063380404",
+            (100, 640, 480),
+        ),  # the same camera in band: broken VUI
+    ],
+)
+def test_parameter_sets_of_real_cameras(text, expected):
+    sps = parse_sps(bytes.fromhex(text.replace(" ", "")))
+    assert (sps.profile, sps.width, sps.height, sps.reorder) == (*expected, None)
+
+
 def test_1080_lines_are_cropped():
     sps = parse_sps(h264_sps(100, high=high(), width_mbs=120, height_units=68, crop=(0, 0, 0, 4)))
     assert (sps.width, sps.height) == (1920, 1080)

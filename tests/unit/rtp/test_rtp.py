@@ -59,6 +59,7 @@ def test_plain_packets():
     ]
     stats = stream.stats
     assert (stats.packets, stats.lost, stats.bad, stats.dropped, stats.bye) == (3, 0, 3, 2, False)
+    assert stream.packets == 3
 
 
 def test_through_to_access_units():
