@@ -1,4 +1,4 @@
-"""The client machine against cameras that answer wrongly: 100,000 dialogues with mutations, fixed seed.
+"""The client machine against cameras that answer wrongly: 100,000 changed turns, fixed seed.
 
 Whatever comes, it ends in events or in the one declared error, asks for no sound, gives no password away, and says what
 it waits for.
@@ -19,7 +19,7 @@ from agent.rtsp.server import Quirks, ServerConfig, ServerSession
 from agent.rtsp.url import parse_url
 from tests.unit.rtsp.wire import AUDIO, VIDEO, counter, jpeg_packet
 
-CASES = 100_000
+CASES = 100_000  # changed turns, two in each dialogue
 PASSWORD = "S3cretS3cret"
 SETUP = re.compile(rb"^SETUP (\S+) RTSP", re.MULTILINE)
 SOUND = re.compile(rb"\nm=audio 0 RTP/AVP 0\r?\na=rtpmap:0 PCMU/8000\r?\na=control:\S*trackID=1\r?\n")
@@ -36,7 +36,7 @@ PIECES = [
     b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n",
     b"TEARDOWN * RTSP/1.0\r\n\r\n",
     b"REDIRECT * RTSP/1.0\r\nLocation: rtsp://cam/b\r\n\r\n",
-    b"Content-Length: 40\r\n", b"Session: x;timeout=1\r\n", b"Transport: RTP/AVP/TCP;interleaved=2-3\r\n",
+    b"Content-Length: 40\r\n", b"Content-Length: 999999\r\n", b"Session: x;timeout=1\r\n", b"Transport: RTP/AVP/TCP;interleaved=2-3\r\n",
     b"m=audio 0 RTP/AVP 0\r\n", b"a=control:trackID=0\r\n", b"a=control:*\r\n",
 ]  # fmt: skip
 
@@ -52,7 +52,9 @@ def new_client() -> ClientSession:
 
 def record(quirks: Quirks, log_in: LogIn | None) -> list[bytes]:
     """Return what a sane camera says in a session, in turns."""
-    server = ServerSession(ServerConfig((VIDEO, AUDIO), log_in=log_in, quirks=quirks), nonce=counter("s"))
+    server = ServerSession(
+        ServerConfig((VIDEO, AUDIO), log_in=log_in, timeout_s=4, quirks=quirks), nonce=counter("s")
+    )
     client = new_client()
     client.start(0.0)
     turns = []
@@ -65,11 +67,8 @@ def record(quirks: Quirks, log_in: LogIn | None) -> list[bytes]:
         frame(quirks.channel_shift, jpeg_packet(number, number * 3600)) for number in range(3)
     )
     turns.append(pictures + frame(quirks.channel_shift + 1, bytes((0x81, 203, 0, 1)) + bytes(4)))
-    for number in range(1, 6):
-        client.receive(frame(quirks.channel_shift, jpeg_packet(2 + number, number * 9000)), 4.0 * number)
-    client.receive(frame(quirks.channel_shift, jpeg_packet(8, 90000)), 24.0)
-    client.tick(25.0)
-    server.receive(client.output(), 25.0)
+    client.tick(2.0)
+    server.receive(client.output(), 2.0)
     turns.append(server.output())
     return turns
 
@@ -114,10 +113,10 @@ def play(rnd: random.Random, turns: list[bytes]) -> str:
     client.start(0.0)
     now = 0.0
     said = heard = b""
-    broken = rnd.randrange(len(turns))
+    broken = rnd.sample(range(len(turns)), 2)
     try:
         for number, turn in enumerate(turns):
-            if number == broken:
+            if number in broken:
                 data = mutate(rnd, turn)
                 heard += data
                 cut = rnd.randrange(len(data) + 1)
@@ -131,6 +130,9 @@ def play(rnd: random.Random, turns: list[bytes]) -> str:
             if client.state is State.REDIRECTED:
                 client.start(now)
             now += 0.1
+            if number == len(turns) - 2:
+                now += 2.0  # a keepalive is due
+                check_events(client.tick(now))
         for _ in range(3):
             due = client.deadline()
             assert (due is None) == (client.state is State.OVER)
@@ -157,11 +159,10 @@ def play(rnd: random.Random, turns: list[bytes]) -> str:
 def test_dialogues():
     rnd = random.Random(6)
     ends: dict[str, int] = {}
-    for number in range(CASES):
+    for number in range(CASES // 2):
         end = play(rnd, DIALOGUES[number % len(DIALOGUES)])
         ends[end] = ends.get(end, 0) + 1
     assert {
-        "PLAYING",
         "OVER",
         "timeout",
         "status",

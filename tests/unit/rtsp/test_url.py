@@ -43,6 +43,7 @@ def test_reads(text, expected):
         "rtsp://[::1/",
         "rtsp://[::g]/",
         "rtsp://[::1]x/",
+        "rtsp://[::1::2]/",
         'rtsp://[fe80::1%e"x]/',
         "rtsp://u:%ff@cam/",
         "rtsp://" + "a" * 3000,
