@@ -17,6 +17,7 @@ from agent.ports import Recorder, SegmentStart
 GAP_MS = 20  # less than one picture at 50 fps: rounding, not absence
 BACKLOG_HIGH_BYTES = 64 << 20  # waiting for the disk, all cameras of a worker together
 BACKLOG_LOW_BYTES = 16 << 20
+OURS = (GapCause.AGENT_STOPPED, GapCause.AGENT_KILLED, GapCause.WORKER_LOST)
 
 
 class Format(Protocol):
@@ -149,13 +150,20 @@ class CameraRecorder:
         """Close the run; what is missing from here on is missing for `cause`."""
         self._now = now
         was_recording = self._cutter.recording
-        self._end_run(cause, detail)
+        if was_recording:
+            self._end_run(cause, detail)
+        elif self._cause in OURS and cause not in OURS and self._covered_ms is not None:
+            # What we missed ourselves ends here; from now on the camera is what is missing.
+            self._gap(self._covered_ms, max(now.utc_ms, self._covered_ms), self._cause, self._detail)
+            self._covered_ms = max(now.utc_ms, self._covered_ms)
+            self._cause, self._detail = cause, detail
         self._timeline = None
-        if was_recording or not self._lost_told:
+        if cause != GapCause.AGENT_STOPPED and (was_recording or not self._lost_told):
             self._lost_told = True
             self.tell("camera.lost", {"cause": str(cause), "detail": detail})
         if self._covered_ms is None:
             self._covered_ms = now.utc_ms
+            self._cause, self._detail = cause, detail
 
     def tell(self, kind: str, body: dict[str, Any]) -> None:
         """Append a fact about this camera."""

@@ -27,7 +27,7 @@ from agent.rtsp.events import Described, Ended, Event, Playing, Redirected
 from agent.rtsp.media import AccessUnit
 from agent.rtsp.url import RtspUrl, parse_url
 
-TURN_S = 0.05
+TURN_S = 0.1
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MOST_S = 2.5  # with the connection and a keyframe to wait for, 5 s in all
 BEAT_S = 1.0
