@@ -143,8 +143,8 @@ class NalDepacketizer(ABC):
     def _whole(self, data: bytes, start: int, end: int) -> None:
         """Take a NAL unit that came in one piece, or several with start codes between them.
 
-        V380 cameras (firmware HwV380E31_WF8_PTZ_WIFI_20201218, "macro-video rtsp server") send SPS, PPS and the
-        IDR slice as one fragmented "SPS" (retina #68, #108).
+        V380 cameras (firmware HwV380E31_WF8_PTZ_WIFI_20201218, "macro-video rtsp server") send SPS, PPS and
+        the IDR slice as one fragmented "SPS" (retina #68, #108).
         """
         if data.find(START_CODE, start, end) < 0:
             self._one(data[start:end])
