@@ -194,12 +194,13 @@ def check(
     digest: Callable[[bytes], str] = nal.digest,
     slack_ms: int = 300,
     placed_within_ms: int = 500,
-    salvaged_ms: int = 1000,
+    salvaged_ms: int = 2000,
 ) -> Verdict:
     """Say of every frame between the first and the last stored one whether it is stored, in a gap, or lost.
 
     slack_ms     a gap's ends are the recorder's idea of time, the ledger's are the camera's: they may differ by the way
-    salvaged_ms  a salvaged segment's row claims what is certain; its file may hold up to a loss window more
+    salvaged_ms  a salvaged segment's row claims what is certain, whole fragments at the last sync; its file may hold
+                 a window and a fragment more
     """
     verdict = Verdict()
     places: dict[str, list[Segment]] = {}
