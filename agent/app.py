@@ -14,9 +14,7 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +23,11 @@ from agent.capture.supervisor import Supervisor, assign
 from agent.clock import SystemClock
 from agent.errors import PasuError, StorageFault
 from agent.health import write_health
-from agent.language import say
 from agent.model import Fact, GapCause
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.capture.camera import CameraPlan, CameraRecorder
     from agent.config import Config, Secrets
     from agent.ports import Recorder
@@ -302,7 +301,12 @@ def _forked(work: Callable[[], str]) -> str:
                 answer: dict[str, Any] = {"answer": work()}
             except PasuError as error:
                 context = {key: str(value) for key, value in error.context.items()}
-                answer = {"code": error.code, "message": error.message, "hint": error.hint, "context": context}
+                answer = {
+                    "code": error.code,
+                    "message": error.message,
+                    "hint": error.hint,
+                    "context": context,
+                }
             with os.fdopen(writing, "w", encoding="utf-8") as pipe:
                 pipe.write(json.dumps(answer))
             status = 0
@@ -314,10 +318,14 @@ def _forked(work: Callable[[], str]) -> str:
     with os.fdopen(reading, encoding="utf-8") as pipe:
         text = pipe.read()
     os.waitpid(pid, 0)
-    answer = json.loads(text) if text else {"code": "INTERNAL", "message": "a helper process failed; see above"}
+    answer = (
+        json.loads(text) if text else {"code": "INTERNAL", "message": "a helper process failed; see above"}
+    )
     if "answer" in answer:
         return str(answer["answer"])
-    raise StorageFault(answer["code"], answer["message"], hint=answer.get("hint", ""), **answer.get("context", {}))
+    raise StorageFault(
+        answer["code"], answer["message"], hint=answer.get("hint", ""), **answer.get("context", {})
+    )
 
 
 def _stop_on_signal(*signals: signal.Signals) -> Callable[[], bool]:
@@ -328,7 +336,9 @@ def _stop_on_signal(*signals: signal.Signals) -> Callable[[], bool]:
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s[%(process)d] %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname)s %(name)s[%(process)d] %(message)s", stream=sys.stderr
+    )
 
 
 if __name__ == "__main__":

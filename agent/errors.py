@@ -64,7 +64,7 @@ class UplinkFault(PasuError):
     who = "network"
 
 
-class TimeUntrusted(PasuError):  # noqa: N818 - the name is fixed by the design
+class TimeUntrusted(PasuError):
     """The time of day cannot be relied on: record on, erase nothing; an operator confirms the time."""
 
     who = "operator"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from agent.model import Fact, Gap, Instant, Track
+if TYPE_CHECKING:
+    from agent.model import Fact, Gap, Instant, Track
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,10 @@ class Void:
 
 def playing() -> ClientSession:
     """Return a session that plays, its dialogue with the virtual camera's machine done."""
-    fmtp = {"packetization-mode": "1", "sprop-parameter-sets": "Z0LAHpWgHgCJ+XARAAADAAEAAAMAPA8WLqA=,aM48gA=="}
+    fmtp = {
+        "packetization-mode": "1",
+        "sprop-parameter-sets": "Z0LAHpWgHgCJ+XARAAADAAEAAAMAPA8WLqA=,aM48gA==",
+    }
     media = Media(
         kind="video", port=0, proto="RTP/AVP", payload_types=(96,), rtpmap={96: ("H264", 90_000)}, fmtp={96: fmtp},
         control="track1",

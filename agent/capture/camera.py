@@ -136,7 +136,9 @@ class CameraRecorder:
         if unit.lost or unit.damaged:
             self._note_hole(timeline, stamp.pts, unit)
         elif self.frames:
-            self._step_ms = min(1000, max(1, abs(timeline.utc_ms(stamp.pts) - timeline.utc_ms(self._last_pts))))
+            self._step_ms = min(
+                1000, max(1, abs(timeline.utc_ms(stamp.pts) - timeline.utc_ms(self._last_pts)))
+            )
         self._last_pts = stamp.pts
         self.frames += 1
         self._do(self._cutter.add(unit.data, stamp.pts, stamp.dts, unit.keyframe))
@@ -262,4 +264,3 @@ class CameraRecorder:
     def _about(self, run: str, start_ms: int) -> bytes:
         about = {"box": self._plan.box, "camera": self._plan.camera, "run": run, "start_ms": start_ms}
         return canonical_json(about).encode()
-

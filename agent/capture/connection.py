@@ -9,13 +9,16 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.rtsp.client import ClientSession
 from agent.rtsp.errors import RtspError
 from agent.rtsp.events import ClientConfig, Event
-from agent.rtsp.url import RtspUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.rtsp.url import RtspUrl
 
 RECEIVE_BYTES = 256 << 10  # one call carries what a 4 Mbit/s camera sends in half a second
 RECEIVES_A_TURN = 8  # 40 MB/s a camera; more waits for the next turn, so that no camera starves the others
@@ -179,7 +182,10 @@ class Connection:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             secured = context.wrap_socket(
-                stream, server_hostname=self._url.host, do_handshake_on_connect=False, suppress_ragged_eofs=True
+                stream,
+                server_hostname=self._url.host,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=True,
             )
             self.sockets[self.sockets.index(stream)] = secured
             self._stream = secured

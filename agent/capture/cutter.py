@@ -9,18 +9,24 @@ flush, one second at most; the newest picture always waits, since only its succe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from agent.model import Track
 from agent.mp4.fragment import Sample, fragment
 from agent.mp4.init import init_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.model import Track
 
 FRAGMENT_S = 1.0
 FRAGMENT_BYTES = 4 << 20  # a fragment in memory stays below this, whatever the camera sends
 SEGMENT_BYTES = 256 << 20  # 60 s at 35 Mbit/s
 CAP_FACTOR = 1.5  # a segment without a keyframe to cut at ends after this many segment_s
-LAST_PICTURE_S = 1.0  # the last picture of a session is shown as long as the one before, never longer than this
+LAST_PICTURE_S = (
+    1.0  # the last picture of a session is shown as long as the one before, never longer than this
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,23 +12,26 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
 import av.logging
 from av.stream import Discard
 
-from agent.capture.camera import CameraRecorder
 from agent.capture.loop import BEAT_S, TURN_S, camera_state
-from agent.clock import Clock
 from agent.model import GapCause
-from agent.ports import Recorder
 from agent.rtsp.media import AccessUnit, VideoFormat
 from agent.rtsp.units import annexb_to_sample, format_from_units, split_sample, split_start_codes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agent.capture.camera import CameraRecorder
+    from agent.clock import Clock
+    from agent.ports import Recorder
 
 CLOCK_HZ = 90_000
 SILENT_S = 5.0
@@ -65,7 +68,11 @@ def plan_source(url: str, width: int, height: int, fps: int) -> SourcePlan:
         return SourcePlan(rest, "v4l2", options, paced=False)
     if scheme == "file":
         return SourcePlan(rest.removeprefix("//"), None, {}, paced=True)
-    options = {"rw_timeout": "4000000", "timeout": "4000000"} if scheme.startswith("http") else {"fifo_size": "4096"}
+    options = (
+        {"rw_timeout": "4000000", "timeout": "4000000"}
+        if scheme.startswith("http")
+        else {"fifo_size": "4096"}
+    )
     return SourcePlan(url, "mpegts" if scheme == "udp" else None, options, paced=False)
 
 
@@ -90,7 +97,9 @@ class LibavWorker:
         self._clock = clock
         self._window_s = loss_window_s
         self._beat = beat
-        self._pictures: queue.Queue[AccessUnit | BaseException | tuple[str, ...]] = queue.Queue(QUEUE_PICTURES)
+        self._pictures: queue.Queue[AccessUnit | BaseException | tuple[str, ...]] = queue.Queue(
+            QUEUE_PICTURES
+        )
         self._state = "connecting"
         self._cause = ""
         self._offered: list[str] = []
@@ -113,7 +122,9 @@ class LibavWorker:
             if self._drain() and not reader.is_alive():
                 retry_at = now + RETRY_S if not self._plan.paced else now
                 self._reconnects += 1
-            if retry_at is None and now - self._last_data > (SILENT_S if self._state == "recording" else OPEN_S):
+            if retry_at is None and now - self._last_data > (
+                SILENT_S if self._state == "recording" else OPEN_S
+            ):
                 self._camera.session_ended(GapCause.CAMERA_SILENT, "no picture", instant)
                 return 1
             if now >= next_flush:
@@ -190,7 +201,9 @@ def read_source(plan: SourcePlan, clock: Clock) -> Iterator[AccessUnit | tuple[s
     Raises  av.error.FFmpegError, OSError for a source that does not open or breaks; ValueError for one without video
     """
     options = dict(plan.options)
-    with av.open(plan.url, format=plan.container, options=options, timeout=(OPEN_S - 1, SILENT_S)) as container:
+    with av.open(
+        plan.url, format=plan.container, options=options, timeout=(OPEN_S - 1, SILENT_S)
+    ) as container:
         if not container.streams.video:
             raise ValueError("the source has no video")
         stream = container.streams.video[0]
@@ -199,7 +212,11 @@ def read_source(plan: SourcePlan, clock: Clock) -> Iterator[AccessUnit | tuple[s
                 other.discard = Discard.all
         if container.streams.audio:
             yield tuple(audio.codec_context.name for audio in container.streams.audio)
-        units = _passed_through(container, stream) if stream.codec_context.name in CODECS else _encoded(container, stream)
+        units = (
+            _passed_through(container, stream)
+            if stream.codec_context.name in CODECS
+            else _encoded(container, stream)
+        )
         yield from _paced(units, clock) if plan.paced else _arrived(units, clock)
 
 
@@ -208,7 +225,7 @@ Timed = tuple[bytes, int, bool, VideoFormat | None]
 
 def _arrived(units: Iterator[Timed], clock: Clock) -> Iterator[AccessUnit]:
     for data, timestamp, keyframe, form in units:
-        yield AccessUnit(timestamp, data, keyframe, 0, False, form, clock.monotonic())  # noqa: FBT003
+        yield AccessUnit(timestamp, data, keyframe, 0, False, form, clock.monotonic())
 
 
 def _paced(units: Iterator[Timed], clock: Clock) -> Iterator[AccessUnit]:
@@ -220,7 +237,7 @@ def _paced(units: Iterator[Timed], clock: Clock) -> Iterator[AccessUnit]:
         due = begun[0] + (timestamp - begun[1]) / CLOCK_HZ
         if due > now:
             time.sleep(due - now)
-        yield AccessUnit(timestamp, data, keyframe, 0, False, form, clock.monotonic())  # noqa: FBT003
+        yield AccessUnit(timestamp, data, keyframe, 0, False, form, clock.monotonic())
 
 
 def _passed_through(container: Any, stream: Any) -> Iterator[Timed]:

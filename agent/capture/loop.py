@@ -12,20 +12,23 @@ import json
 import logging
 import random
 import select
-import socket
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agent.capture.camera import CameraPlan, CameraRecorder
 from agent.capture.connection import Connection, Login
-from agent.clock import Clock
 from agent.model import GapCause, Instant
-from agent.ports import Recorder
 from agent.rtsp.errors import RtspError
 from agent.rtsp.events import Described, Ended, Event, Playing, Redirected
 from agent.rtsp.media import AccessUnit
 from agent.rtsp.url import RtspUrl, parse_url
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+
+    from agent.capture.camera import CameraPlan, CameraRecorder
+    from agent.clock import Clock
+    from agent.ports import Recorder
 
 TURN_S = 0.1
 BACKOFF_FIRST_S = 0.25
@@ -152,7 +155,13 @@ class RtspLoop:
     """All RTSP cameras of one worker."""
 
     def __init__(
-        self, recorder: Recorder, clock: Clock, *, mark: memoryview, loss_window_s: float, beat: Callable[[bytes], None]
+        self,
+        recorder: Recorder,
+        clock: Clock,
+        *,
+        mark: memoryview,
+        loss_window_s: float,
+        beat: Callable[[bytes], None],
     ) -> None:
         """Start without cameras.
 
@@ -193,7 +202,9 @@ class RtspLoop:
         ready = {number for number, _ in self._poller.poll(0)}
         for camera in self._cameras:
             self._mark[0] = camera.index + 1
-            camera.turn(now, instant, [sock for sock in camera.sockets() if sock.fileno() in ready], self._poller)
+            camera.turn(
+                now, instant, [sock for sock in camera.sockets() if sock.fileno() in ready], self._poller
+            )
         self._mark[0] = 0
         if now >= self._next_flush:
             self._next_flush = now + self._window_s

@@ -17,13 +17,17 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agent.clock import Clock
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-HANG_S = 4.0  # without a heartbeat for so long a worker is killed; a killed one's cameras record again within 10 s
+    from agent.clock import Clock
+
+HANG_S = (
+    4.0  # without a heartbeat for so long a worker is killed; a killed one's cameras record again within 10 s
+)
 HANG_LIBAV_S = 10.0  # opening a source may take libav its own time-out of 5 s
 RESTART_MOST_S = 5.0
 STABLE_S = 60.0
@@ -195,12 +199,16 @@ class Supervisor:
         served = worker.mark[0]
         self._close(worker)
         blamed = list(assignment.cameras)[served - 1] if 0 < served <= len(assignment.cameras) else None
-        log.error("worker %s (%d) is gone: %s, serving %s", assignment.name, worker.pid, how, blamed or "none")
+        log.error(
+            "worker %s (%d) is gone: %s, serving %s", assignment.name, worker.pid, how, blamed or "none"
+        )
         self._tell("worker.lost", {"worker": assignment.name, "how": how, "serving": blamed or ""})
         if blamed is not None and len(assignment.cameras) > 1:
             alone = Assignment(f"rtsp-{blamed}", assignment.kind, {blamed: assignment.cameras[blamed]})
             rest = {camera: plan for camera, plan in assignment.cameras.items() if camera != blamed}
-            self._waiting.append(_Waiting(Assignment(assignment.name, assignment.kind, rest), now, "worker_lost"))
+            self._waiting.append(
+                _Waiting(Assignment(assignment.name, assignment.kind, rest), now, "worker_lost")
+            )
             self._waiting.append(_Waiting(alone, now, "worker_lost"))
             return
         failures = 0 if now - worker.started > STABLE_S else self._failures.get(assignment.name, 0)

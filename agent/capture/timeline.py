@@ -249,7 +249,11 @@ class _RateCheck:
             return False
         media_s = max((raw - raw_then) / self._rate, 1e-6)
         # A camera that paused tells nothing about its clock.
-        off = 1.0 if self._pause_s > self.elapsed_s / 2 else max(media_s / self.elapsed_s, self.elapsed_s / media_s)
+        off = (
+            1.0
+            if self._pause_s > self.elapsed_s / 2
+            else max(media_s / self.elapsed_s, self.elapsed_s / media_s)
+        )
         self._doubts = self._doubts + 1 if off > RATE_DOUBTFUL else 0
         wrong = off > RATE_WRONG or self._doubts >= 2
         if not wrong:

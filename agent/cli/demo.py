@@ -69,6 +69,6 @@ def run(args: argparse.Namespace) -> int:
                 say(f"{name} {value}: 쓸 수 없는 값입니다", f"{name} {value} is out of range"),
                 hint=say(f"1부터 {most}까지", f"1 to {most}"),
             )
-    from agent.demo import show
+    from agent.demo.show import show
 
-    return show.show(seconds=args.seconds, cameras=args.cameras, output=args.output, keep=args.keep)
+    return show(seconds=args.seconds, cameras=args.cameras, output=args.output, keep=args.keep)

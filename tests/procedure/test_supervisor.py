@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agent.capture import supervisor as module
 from agent.capture.supervisor import Assignment, Supervisor, assign
 from agent.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # A worker that beats, and does to itself what its camera's plan says.
 WORKER = """
@@ -56,7 +58,11 @@ class Parent:
             self.supervisor.turn(0.02)
 
     def states(self) -> dict[str, str]:
-        return {name: camera["state"] for worker in self.supervisor.workers for name, camera in worker.state.get("cameras", {}).items()}
+        return {
+            name: camera["state"]
+            for worker in self.supervisor.workers
+            for name, camera in worker.state.get("cameras", {}).items()
+        }
 
 
 def plan(does: str = "") -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,11 @@ from agent.capture import cutter as module
 from agent.capture.cutter import Begin, Command, Cutter, End, Write
 from agent.model import Codec, Track
 from agent.mp4.reader import Fragment, Init, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
 
 HZ = 90_000
 STEP = 3600
@@ -42,7 +46,12 @@ class Bench:
 
     def __init__(self, segment_s: int = 60, phase: float = 0.0, base_ms: int = 600_000_000) -> None:
         self.base_ms = base_ms
-        self.cutter = Cutter(segment_s, phase, lambda pts: self.base_ms + pts * 1000 // HZ, lambda run, start: f"{run} {start}".encode())
+        self.cutter = Cutter(
+            segment_s,
+            phase,
+            lambda pts: self.base_ms + pts * 1000 // HZ,
+            lambda run, start: f"{run} {start}".encode(),
+        )
         self.segments: list[Stored] = []
         self.open: Stored | None = None
 
@@ -91,7 +100,12 @@ def test_segments_are_cut_at_keyframes_on_the_grid() -> None:
     assert not bench.cutter.recording
     assert list(numbers(bench.segments)) == list(range(1000))
     assert all(segment.begin.keyframe for segment in bench.segments)
-    assert [segment.begin.start_ms - bench.base_ms for segment in bench.segments] == [0, 10_000, 20_000, 30_000]
+    assert [segment.begin.start_ms - bench.base_ms for segment in bench.segments] == [
+        0,
+        10_000,
+        20_000,
+        30_000,
+    ]
     for earlier, later in zip(bench.segments, bench.segments[1:], strict=False):
         assert earlier.end_ms == later.begin.start_ms
     assert bench.segments[-1].end_ms == bench.base_ms + 40_000
@@ -203,8 +217,13 @@ def test_reordered_pictures_keep_their_offsets() -> None:
     assert fragment.base_dts == 0
 
 
-@given(st.lists(st.tuples(st.integers(1, 3 * HZ), st.booleans(), st.booleans()), min_size=1, max_size=300), st.floats(0, 0.99))
-def test_every_picture_is_stored_once_and_segments_touch(pictures: list[tuple[int, bool, bool]], phase: float) -> None:
+@given(
+    st.lists(st.tuples(st.integers(1, 3 * HZ), st.booleans(), st.booleans()), min_size=1, max_size=300),
+    st.floats(0, 0.99),
+)
+def test_every_picture_is_stored_once_and_segments_touch(
+    pictures: list[tuple[int, bool, bool]], phase: float
+) -> None:
     bench = Bench(segment_s=5, phase=phase)
     bench.cutter.begin_run("r1", TRACK)
     at = 0

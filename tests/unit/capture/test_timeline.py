@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,12 +18,14 @@ def feed(timeline: Timeline, pictures: list[tuple[int, float]]) -> list[Stamp]:
     return [timeline.stamp(raw, arrival) for raw, arrival in pictures]
 
 
-def even(count: int, *, start: int = 7_000_000, at: float = 100.0, step: int = STEP) -> list[tuple[int, float]]:
+def even(
+    count: int, *, start: int = 7_000_000, at: float = 100.0, step: int = STEP
+) -> list[tuple[int, float]]:
     return [(start + number * step, at + number * 0.04) for number in range(count)]
 
 
 def grows(stamps: list[Stamp]) -> bool:
-    return all(later.dts > earlier.dts for earlier, later in zip(stamps, stamps[1:], strict=False))
+    return all(later.dts > earlier.dts for earlier, later in itertools.pairwise(stamps))
 
 
 def test_a_healthy_camera_is_left_alone() -> None:
@@ -155,7 +159,10 @@ def test_drift_is_followed_slowly() -> None:  # quirk 11
 def test_a_pause_of_the_camera_that_its_clock_does_not_know_is_a_step() -> None:
     timeline = Timeline(HZ, 0)
     timeline.sync(0.0, 100.0)
-    pictures = [(raw, arrival + (4.0 if place >= 300 else 0.0)) for place, (raw, arrival) in enumerate(even(900, at=100.0))]
+    pictures = [
+        (raw, arrival + (4.0 if place >= 300 else 0.0))
+        for place, (raw, arrival) in enumerate(even(900, at=100.0))
+    ]
     stamps = feed(timeline, pictures)
     assert sum(stamp.jump for stamp in stamps) == 1
     assert timeline.repairs == {"step": 1}
