@@ -169,7 +169,7 @@ class Desk:
                 camera.open.mark()
             except StorageFault as fault:
                 self._fail([camera], fault)
-        if not self._opened() and not self._leftovers:
+        if not self._opened() and not self._leftovers and not self._failing:
             return
         self._write_progress()
         self._step("C3b")

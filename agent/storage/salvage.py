@@ -134,7 +134,7 @@ class _Salvage:
     def _stem(self, stem: Stem, kinds: set[Kind], rows: dict[str, str]) -> None:
         """Put the files of one segment in order; see the table at the top."""
         if Kind.TAIL in kinds and self._at(stem, Kind.TAIL).stat().st_size == 0:
-            # Loss of power between its rename and the syncfs, on a file system that orders the two otherwise.
+            # Power was lost between its rename and the syncfs, on a file system that puts names before bytes.
             self._remove(stem, Kind.TAIL)
             kinds.discard(Kind.TAIL)
         if Kind.PART in kinds:

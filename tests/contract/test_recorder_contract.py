@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +11,9 @@ from agent.model import Codec, Fact, Gap, GapCause, Instant, Span, Track, Trust
 from agent.ports import Recorder, SegmentStart
 from tests.fakes.recorder import FakeRecorder
 from tests.unit.storage.box import Box
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T0 = 1_800_000_000_000
 AT = Instant(T0, Trust.SYNCED)

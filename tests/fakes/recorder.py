@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.model import Fact, Gap, Instant, canonical_json
-from agent.ports import SegmentStart
+
+if TYPE_CHECKING:
+    from agent.ports import SegmentStart
 
 
 @dataclass

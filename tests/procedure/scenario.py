@@ -9,19 +9,23 @@ from __future__ import annotations
 import functools
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyrage
 
-from agent.storage.catalogue import COMMITTED, SALVAGED
-from agent.storage.desk import Desk
+from agent.storage.catalogue import COMMITTED, SALVAGED, Segment
 from agent.storage.envelope import Chunk, Damage, Opened, X25519Identity
 from tests.unit.storage.box import SECRET, T0, Box, pattern, start
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.storage.desk import Desk
+
 SEGMENT_MS = 4000
 SEGMENTS = 3
-FRAGMENT_BYTES = {"cam1": 23_000, "cam2": 150_000}
+FRAGMENT_BYTES = {"cam1": 30_000, "cam2": 150_000}
 INIT = {name: b"init of " + name.encode() for name in FRAGMENT_BYTES}
 IDENTITY = X25519Identity.parse(str(SECRET))
 
@@ -64,10 +68,10 @@ def run(desk: Desk, on_flush: Callable[[Promise], None] = lambda _: None) -> Non
                 committed.add((camera, segment - 1))
         on_flush(Promise(frozenset(committed), {}))
         for number in range(SEGMENT_MS // 1000):
-            for camera in INIT:
+            for camera, init in INIT.items():
                 data = fragment(camera, segment, number)
                 desk.write(camera, data, start_ms(segment) + 1000 * (number + 1), 25)
-                done = len(INIT[camera]) + (number + 1) * len(data)
+                done = len(init) + (number + 1) * len(data)
                 rest = (done - 1) % 65_536 + 1
                 # A fragment is 1 s; a rest of more than 0.4 of one is promised by a tail, else whole chunks are.
                 durable[camera, segment] = done if rest > len(data) * 0.41 else done - rest
@@ -98,11 +102,16 @@ def run_and_die(box: Box, when: Callable[[str], bool]) -> None:
 
 
 def recovered(box: Box, camera: str, segment: int) -> bytes:
-    """Return the bytes that can be had of a segment: committed, or salvaged and joined with its tail."""
+    """Return the bytes that can be had of a segment, whatever became of it."""
     rows = [row for row in box.rows() if row.camera == camera and row.start_ms == start_ms(segment)]
     if not rows:
         return b""
     (row,) = rows
+    return plain_of(box, row)
+
+
+def plain_of(box: Box, row: Segment) -> bytes:
+    """Return what a row's file holds: committed, or salvaged and joined with its tail."""
     if row.state == COMMITTED:
         assert not row.has_tail
         return box.open(row)

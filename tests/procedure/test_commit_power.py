@@ -10,12 +10,15 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.storage.catalogue import FILE
 from agent.storage.layout import Kind
 from tests.procedure import scenario
 from tests.unit.storage.box import Box
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Tree = dict[str, bytes]
 

@@ -6,9 +6,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyrage
 
@@ -21,6 +19,10 @@ from agent.storage.files import Disk
 from agent.storage.prepare import open_vault, prepare
 from agent.storage.recorder import DiskRecorder
 from agent.storage.salvage import Report, salvage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 T0 = 1_800_000_000_000
 SECRET = pyrage.x25519.Identity.generate()
