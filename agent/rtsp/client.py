@@ -23,6 +23,7 @@ from agent.rtsp.url import content_base
 
 REPORT_INTERVAL_S = 5.0  # RFC 3550 section 6.2
 KEEPALIVE_MAX_S = 25.0  # well below the 30 s at which the strictest NAT tables forget a UDP binding
+MAX_UNASKED = 200  # messages nobody asked for, between two reports; each takes 20 us of the shared loop
 _PUBLIC = "OPTIONS, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, REDIRECT, TEARDOWN"
 
 
@@ -53,6 +54,7 @@ class ClientSession:
         self._setup_until: float | None = None
         self._unanswered = 0
         self._refused = 0
+        self._unasked = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -235,6 +237,7 @@ class ClientSession:
                 self._exchange.send(self._keepalive_method, self._play_url(), (), now)
             if now >= self._report_at:
                 self._report_at = now + REPORT_INTERVAL_S
+                self._unasked = 0
                 assert self._media is not None  # made before SETUP was sent
                 self._exchange.queue(self._media.report(now))
         elif self.state is State.CLOSING:
@@ -258,9 +261,16 @@ class ClientSession:
     def _answered(self, response: Response, now: float) -> None:
         """Hand an answer to its row of the table."""
         matched = self._exchange.match(response)
-        if matched is not None:
-            kind, pending = matched
-            self.TABLE[self.state, kind](self, response, pending, now)
+        if matched is None:
+            self._count_unasked()
+            return
+        kind, pending = matched
+        self.TABLE[self.state, kind](self, response, pending, now)
+
+    def _count_unasked(self) -> None:
+        self._unasked += 1
+        if self._unasked > MAX_UNASKED:
+            raise RtspError("limit", "the camera floods the session with messages", limit=MAX_UNASKED)
 
     def _log_in(self, response: Response, pending: Pending, now: float) -> None:
         self._exchange.log_in(response, pending, now)
@@ -364,6 +374,7 @@ class ClientSession:
 
     def _serve(self, request: Request, now: float) -> None:
         """Answer a request of the camera, in any state."""
+        self._count_unasked()
         headers: Headers = (("CSeq", request.get("CSeq") or "0"),)
         method = request.method
         if method == "OPTIONS":

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from agent.rtsp.client import ClientSession
+from agent.rtsp.client import MAX_UNASKED, ClientSession
 from agent.rtsp.errors import RtspError
 from agent.rtsp.events import ClientConfig, Described, Ended, Playing, Redirected
-from agent.rtsp.exchange import Kind, State
+from agent.rtsp.exchange import Exchange, Kind, State
 from agent.rtsp.gatekeeper import LogIn
 from agent.rtsp.media import AccessUnit
-from agent.rtsp.message import parse_message
+from agent.rtsp.message import parse_message, respond
 from agent.rtsp.sdp import Media, SessionDescription
 from agent.rtsp.server import ControlPacket, KeepAlive, Play, Quirks, Teardown
 from agent.rtsp.url import parse_url
@@ -655,8 +655,22 @@ def test_a_redirect_while_closing_is_only_answered():
 
 
 def test_a_camera_that_asks_and_does_not_read():
+    exchange = Exchange(ClientConfig(parse_url("rtsp://cam/")), counter("c"))
+    for _ in range(4):
+        exchange.answer(respond(200, (("X", "x" * 60_000),)))
+    assert fails(exchange.answer, respond(200, (("X", "x" * 60_000),))).code == "limit"
+    exchange.take_output()
+    exchange.answer(respond(200))
+
+
+@pytest.mark.parametrize("message", [b"OPTIONS * RTSP/1.0", b"RTSP/1.0 200 OK", b"RTSP/1.0 100 Continue"])
+def test_a_flood_of_messages_ends_it_and_a_trickle_does_not(message):
     wire = Wire().start()
-    assert fails(wire.client.receive, b"OPTIONS * RTSP/1.0\r\n\r\n" * 4000, wire.now).code == "limit"
+    for _ in range(4):
+        wire.say((message + b"\r\n\r\n") * (MAX_UNASKED // 2))
+        wire.pass_time(5)
+    error = fails(wire.say, (message + b"\r\n\r\n") * (MAX_UNASKED + 1))
+    assert (error.code, error.context["limit"]) == ("limit", MAX_UNASKED)
 
 
 # the shell's side
