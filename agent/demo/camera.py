@@ -47,7 +47,6 @@ class CameraHost:
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._udp: list[tuple[asyncio.DatagramTransport, asyncio.DatagramTransport]] = []
-        self._redirected: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -91,28 +90,19 @@ class CameraHost:
 
     # ------------------------------------------------------------------ connections call these
 
-    def attach(self, connection: Connection, client: str) -> ServerConfig | None:
+    def attach(self, connection: Connection) -> ServerConfig | None:
         """Take a new connection; None when it is to be refused."""
         if "one_session_only" in self.quirks and self.sessions:
             return None
         self._connections.add(connection)
-        redirect = None
-        if "redirect_same_host" in self.quirks and client not in self._redirected:
-            connection.redirects = True
-            redirect = f"{self.url}/moved"
-        self._redirected.discard(client)  # only the next connection is the one that follows
         ports = tuple(
             (rtp.get_extra_info("sockname")[1], rtcp.get_extra_info("sockname")[1]) for rtp, rtcp in self._udp
         )
-        return server_config(self.spec, self.quirks, self._parameter_sets, ports, redirect)
+        return server_config(self.spec, self.quirks, self._parameter_sets, ports, self.url)
 
     def detach(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
-
-    def redirected(self, client: str) -> None:
-        """Hear that a client was sent elsewhere."""
-        self._redirected.add(client)
 
     def playing(self, connection: Connection) -> None:
         """Hear that a client plays."""

@@ -39,7 +39,6 @@ class Connection(asyncio.Protocol):
         self.camera = camera
         self.video: VideoSender | None = None
         self.began = 0.0  # loop time of PLAY
-        self.redirects = False  # the first DESCRIBE here is answered with a redirect
         self.writable = asyncio.Event()
         self.writable.set()
         self._audio: AudioSender | None = None
@@ -60,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=BUFFER_BYTES)
         self._peer = tuple(self._transport.get_extra_info("peername")[:2])
-        config = self.camera.attach(self, self._peer[0])
+        config = self.camera.attach(self)
         if config is not None:
             self._session = rtsp.ServerSession(config, nonce=lambda: secrets.token_hex(16))
 
@@ -136,8 +135,6 @@ class Connection(asyncio.Protocol):
         for event in events:
             if isinstance(event, rtsp.RequestSeen):
                 self._note(event.method, event.url, list(event.headers), now)
-                if self.redirects and event.method == "DESCRIBE":
-                    self.camera.redirected(self._peer[0])
             elif isinstance(event, rtsp.Play):
                 self._play(event.tracks, now)
             elif isinstance(event, rtsp.Teardown):

@@ -19,7 +19,7 @@ VIDEO_TYPES = {"h264": 96, "h265": 96, "mpeg4": 96, "mjpeg": 26}
 AUDIO_TYPES = {"pcmu": 0, "aac": 97}
 ENCODINGS = {"h264": "H264", "h265": "H265", "mpeg4": "MP4V-ES", "mjpeg": "JPEG"}
 REALM = "virtual camera"
-ELSEWHERE = "rtsp://203.0.113.9/main"  # RFC 5737: an address that is nobody's
+ELSEWHERE = "rtsp://203.0.113.9/elsewhere"  # RFC 5737: an address that is nobody's
 DEFAULT_TIMEOUT_S = 60
 
 
@@ -28,19 +28,19 @@ def server_config(
     quirks: Quirks,
     parameter_sets: tuple[bytes, ...],
     udp_ports: tuple[tuple[int, int], ...],
-    redirect: str | None,
+    url: str,
 ) -> rtsp.ServerConfig:
     """Describe the camera to the session machine.
 
     parameter_sets  as the encoder made them
-    redirect        where DESCRIBE is sent once, or always to another host
+    url             the camera's own address
     """
     return rtsp.ServerConfig(
         medias=medias(spec, quirks, parameter_sets),
         log_in=_log_in(spec, quirks),
         udp_ports=udp_ports,
         timeout_s=_timeout_s(quirks),
-        quirks=_protocol_quirks(quirks, redirect),
+        quirks=_protocol_quirks(quirks, url),
     )
 
 
@@ -122,7 +122,7 @@ def _timeout_s(quirks: Quirks) -> int:
     return max(1, int(wanted))
 
 
-def _protocol_quirks(quirks: Quirks, redirect: str | None) -> rtsp.Quirks:
+def _protocol_quirks(quirks: Quirks, url: str) -> rtsp.Quirks:
     answer: rtsp.Answer = "ok"
     if "ignores_get_parameter" in quirks:
         answer = "ignore"
@@ -131,13 +131,15 @@ def _protocol_quirks(quirks: Quirks, redirect: str | None) -> rtsp.Quirks:
     keepalive = rtsp.Quirks().keepalive
     if "keepalive_options_only" in quirks:
         keepalive = frozenset(("OPTIONS",))
+    redirect = f"{url}/moved" if "redirect_same_host" in quirks else None
+    if "redirect_other_host" in quirks:
+        redirect = ELSEWHERE
     return rtsp.Quirks(
         get_parameter=answer,
         list_get_parameter=True if answer == "ignore" else None,
         keepalive=keepalive,
         needs_user_agent="needs_user_agent" in quirks,
-        redirect=ELSEWHERE if "redirect_other_host" in quirks else redirect,
-        redirects=1_000_000 if "redirect_other_host" in quirks else 1,
+        redirect=redirect,
         channel_shift=20 if "foreign_channels" in quirks else 0,
         control="absolute" if "absolute_control" in quirks else "relative",
         wrong_profile="wrong_profile_in_sdp" in quirks,

@@ -80,7 +80,7 @@ KINDS: dict[str, Kind] = {
     "digest_both": Kind(31, "offers SHA-256, MD5 and Basic side by side"),
     "stale_nonce": Kind(31, "a nonce is good for `value` requests", 2),
     "needs_user_agent": Kind(32, "401 unless a User-Agent is sent"),
-    "redirect_same_host": Kind(35, "answers the first DESCRIBE with a redirect to itself, other path"),
+    "redirect_same_host": Kind(35, "answers DESCRIBE with a redirect to /moved behind its own path"),
     "redirect_other_host": Kind(35, "answers DESCRIBE with a redirect to another host"),
     "setup_then_silence": Kind(37, "accepts SETUP and PLAY, never sends"),
     "one_session_only": Kind(38, "refuses a second session with 453"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import av
 from agent.demo.camera import CameraHost
 from agent.demo.studio import Sample
 from agent.demo.units import from_annexb, split_sample, split_unit
+from agent.rtsp.errors import RtspError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from agent.demo.connection import Connection
     from agent.demo.spec import CameraSpec
+
+log = logging.getLogger(__name__)
 
 CLOCK = 90_000
 CODEC_NAMES = {"h264": "h264", "hevc": "h265", "mpeg4": "mpeg4", "mjpeg": "mjpeg"}
@@ -102,7 +106,12 @@ class ReplayCamera(CameraHost):
             media_s = unit.ticks / CLOCK
             digest = hashlib.sha256(unit.data).hexdigest()
             sample = Sample(number, 0, media_s, unit.keyframe, unit.data, digest)
-            outcome = connection.offer(sample)
+            try:
+                outcome = connection.offer(sample)
+            except RtspError as error:  # RTP cannot carry it, as JPEG with Huffman tables of its own
+                log.warning("%s: unit %d cannot be sent: %s", self.spec.name, number, error)
+                connection.abort()
+                return
             if outcome == "none":
                 return
             self._enter(sample, int(outcome == "sent"), int(outcome == "dropped"), loop.time())

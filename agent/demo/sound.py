@@ -68,9 +68,10 @@ def _mu_law(sample: int) -> int:
 
 
 def _aac_loop() -> list[bytes]:
-    """Return a second of coded tone, each AU behind its header (RFC 3640 3.3.6) and followed by the marker.
+    """Return a second of coded tone, each AU behind its header (RFC 3640 3.3.6).
 
-    A decoder stops at the AU's end element, so that the marker does no harm.
+    The marker stands in front, in a data_stream_element (ISO 14496-3 4.4.2.2), which decoders skip. Its head
+    is one byte and a count, so that what follows stays on byte borders.
     """
     context = av.CodecContext.create("aac", "w")
     assert isinstance(context, av.AudioCodecContext)
@@ -83,6 +84,5 @@ def _aac_loop() -> list[bytes]:
         frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
         frame.sample_rate, frame.pts = AAC_RATE, start
         units += [bytes(packet) for packet in context.encode(frame)]
-    return [
-        struct.pack(">HH", 16, len(unit) + len(AUDIO_MARKER) << 3) + unit + AUDIO_MARKER for unit in units[1:]
-    ]
+    marker = b"\x80" + bytes([len(AUDIO_MARKER)]) + AUDIO_MARKER
+    return [struct.pack(">HH", 16, len(marker) + len(unit) << 3) + marker + unit for unit in units[1:]]
