@@ -220,7 +220,7 @@ def test_keepalive_by_options_only():
         client = await Client.open(camera.url)
         await client.play()
         started = len(camera.ledger.frames)
-        while len(camera.ledger.frames) < started + 50:
+        while len(camera.ledger.frames) < started + 75:
             assert (await client.ask("OPTIONS"))[0] == 200
             await asyncio.sleep(0.2)
         assert not client.closed
@@ -228,7 +228,7 @@ def test_keepalive_by_options_only():
         await until(lambda: client.closed)
         await client.close()
 
-    with_camera(test, quirks="keepalive_options_only=1")
+    with_camera(test, quirks="keepalive_options_only=2")
 
 
 def test_foreign_channels_and_garbage():
