@@ -113,12 +113,12 @@ class CameraRecorder:
         if self._dropping or self._recorder.backlog_bytes() > BACKLOG_HIGH_BYTES:
             self._give_way()
         if self._cutter.recording and form is not self._format and form != self._format:
-            if unit.keyframe:
+            if unit.keyframe and self._same_clock(form):
                 self._cut_due = True
             else:
                 self._end_run(GapCause.PARAMETERS_CHANGED, "")
         if not self._cutter.recording:
-            if self._dropping or not unit.keyframe:
+            if self._dropping or not unit.keyframe or unit.damaged:
                 self.skipped += 1
                 return
             self._begin_run(form, unit.arrival)
@@ -172,8 +172,7 @@ class CameraRecorder:
         self._recorder.fact(Fact(kind, self._now, {"camera": self._plan.camera, **body}))
 
     def _begin_run(self, form: Format, arrival: float) -> None:
-        old = self._format
-        if old is None or (old.clock_rate, old.reorder) != (form.clock_rate, form.reorder):
+        if not self._same_clock(form):
             self._timeline = None
         self._format = form
         self._cut_due = False
@@ -182,6 +181,10 @@ class CameraRecorder:
         self.runs += 1
         track = Track(Codec(form.codec), form.clock_rate, form.width, form.height, form.config)
         self._cutter.begin_run(f"{utc_name(self._now.utc_ms)}-{int(arrival * 1000):x}", track)
+
+    def _same_clock(self, form: Format) -> bool:
+        old = self._format
+        return old is not None and (old.clock_rate, old.reorder) == (form.clock_rate, form.reorder)
 
     def _end_run(self, cause: GapCause, detail: str, successor: Stamp | None = None) -> None:
         self._tell_hole()
@@ -264,3 +267,19 @@ class CameraRecorder:
     def _about(self, run: str, start_ms: int) -> bytes:
         about = {"box": self._plan.box, "camera": self._plan.camera, "run": run, "start_ms": start_ms}
         return canonical_json(about).encode()
+
+
+def camera_state(recorder: CameraRecorder, totals: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return one camera's part of the health file."""
+    form = recorder.track
+    return {
+        "codec": form.codec if form else "",
+        "width": form.width if form else 0,
+        "height": form.height if form else 0,
+        "frames": recorder.frames,
+        "skipped": recorder.skipped,
+        "runs": recorder.runs,
+        "repairs": recorder.repairs,
+        **totals,
+        **more,
+    }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
 
-    from agent.capture.camera import CameraPlan, CameraRecorder
+    from agent.capture.camera import CameraPlan, CameraRecorder, camera_state
     from agent.clock import Clock
     from agent.ports import Recorder
 
@@ -237,19 +237,3 @@ class RtspLoop:
                 kbit_s=round((camera.recorder.bytes - octets) / elapsed / 125),
             )
         return {"cameras": cameras, "backlog_bytes": self._recorder.backlog_bytes()}
-
-
-def camera_state(recorder: CameraRecorder, totals: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Return one camera's part of the health file."""
-    form = recorder.track
-    return {
-        "codec": form.codec if form else "",
-        "width": form.width if form else 0,
-        "height": form.height if form else 0,
-        "frames": recorder.frames,
-        "skipped": recorder.skipped,
-        "runs": recorder.runs,
-        "repairs": recorder.repairs,
-        **totals,
-        **more,
-    }

@@ -1,0 +1,256 @@
+"""One camera from access units to the recorder: runs, gaps with their causes, facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent.capture import camera as module
+from agent.capture.camera import CameraPlan, CameraRecorder, camera_state
+from agent.model import GapCause, Instant, Trust
+from agent.rtsp.media import AccessUnit, VideoFormat
+from tests.fakes.recorder import FakeRecorder
+
+SMALL = VideoFormat("mjpeg", 90_000, 640, 360, b"", 0)
+LARGE = VideoFormat("mjpeg", 90_000, 1280, 720, b"", 0)
+STEP_MS = 40
+START_MS = 1_790_000_000_000
+
+
+class Scene:
+    """A camera of 25 pictures a second, its box's clocks, and the recorder it feeds."""
+
+    def __init__(self, covered_ms: int | None = None, cause: GapCause = GapCause.AGENT_KILLED) -> None:
+        self.recorder = FakeRecorder()
+        self.camera = CameraRecorder(CameraPlan("box", "cam01", 60, 0.0), self.recorder, covered_ms, cause)
+        self.ms = 0  # since the beginning, on the monotonic clock
+        self.wall_ms = START_MS  # UTC of monotonic zero
+        self.number = 0
+        self.raw = 1000
+
+    @property
+    def instant(self) -> Instant:
+        return Instant(self.wall_ms + self.ms, Trust.SYNCED)
+
+    def picture(self, form: VideoFormat | None = SMALL, **more: Any) -> None:
+        unit = AccessUnit(
+            self.raw,
+            b"picture %d" % self.number,
+            more.get("keyframe", self.number % 25 == 0),
+            more.get("lost", 0),
+            more.get("damaged", False),
+            form,
+            self.ms / 1000,
+        )
+        self.camera.picture(unit, self.instant, self.ms / 1000)
+        self.number += 1
+        self.pause(STEP_MS)
+
+    def pictures(self, count: int, form: VideoFormat = SMALL) -> None:
+        for _ in range(count):
+            self.picture(form)
+            if self.number % 25 == 0:
+                self.camera.flush(self.instant)
+
+    def pause(self, ms: int) -> None:
+        self.ms += ms
+        self.raw += ms * 90
+
+    def end(self, cause: GapCause = GapCause.CAMERA_CLOSED, detail: str = "") -> None:
+        self.camera.session_ended(cause, detail, self.instant)
+
+    def gaps(self) -> list[tuple[int, int, str]]:
+        return [
+            (gap.span.start_ms - START_MS, gap.span.end_ms - START_MS, str(gap.cause))
+            for gap, _ in self.recorder.gaps
+        ]
+
+    def kinds(self) -> list[str]:
+        return [fact.kind for fact in self.recorder.facts]
+
+    def spans(self) -> list[tuple[int, int]]:
+        return [(s.start.start.utc_ms - START_MS, s.end_ms - START_MS) for s in self.recorder.committed]
+
+
+def test_a_new_camera_begins_with_its_first_keyframe() -> None:
+    scene = Scene()
+    scene.number = 20
+    scene.pictures(55)
+    scene.end()
+    assert scene.camera.skipped == 5
+    assert scene.spans() == [(200, 2200)]
+    assert scene.recorder.committed[0].frames == 50
+    assert scene.gaps() == []
+    assert scene.kinds() == ["camera.connected", "camera.lost"]
+    assert scene.recorder.facts[0].body["width"] == 640
+    assert scene.recorder.facts[1].body == {"camera": "cam01", "cause": "camera_closed", "detail": ""}
+
+
+def test_what_was_missed_before_the_start_is_a_gap_with_its_cause() -> None:
+    scene = Scene(covered_ms=START_MS - 5000)
+    scene.pictures(50)
+    assert scene.gaps() == [(-5000, 0, "agent_killed")]
+
+
+def test_an_outage_is_one_gap_and_told_once() -> None:
+    scene = Scene()
+    scene.pictures(50)
+    scene.end(GapCause.CAMERA_SILENT, "timeout")
+    for _ in range(5):
+        scene.pause(1000)
+        scene.end(GapCause.CAMERA_UNREACHABLE, "Connection refused")
+    scene.number = 0
+    scene.pictures(50)
+    scene.end(GapCause.AGENT_STOPPED)
+    assert scene.gaps() == [(2000, 7000, "camera_silent")]
+    assert scene.kinds() == ["camera.connected", "camera.lost", "camera.connected"]
+    assert scene.spans() == [(0, 2000), (7000, 9000)]
+    assert len({segment.start.run for segment in scene.recorder.committed}) == 2
+
+
+def test_our_own_absence_and_the_cameras_are_told_apart() -> None:
+    scene = Scene(covered_ms=START_MS - 5000, cause=GapCause.WORKER_LOST)
+    scene.pause(300)
+    scene.end(GapCause.CAMERA_UNREACHABLE)
+    scene.pause(700)
+    scene.end(GapCause.CAMERA_REFUSED)
+    scene.pictures(50)
+    assert scene.gaps() == [(-5000, 300, "worker_lost"), (300, 1000, "camera_unreachable")]
+
+
+def test_a_new_camera_that_does_not_answer_is_missed_from_the_first_try() -> None:
+    scene = Scene()
+    scene.end(GapCause.CAMERA_REFUSED, "auth_failed")
+    scene.pause(3000)
+    scene.pictures(50)
+    assert scene.gaps() == [(0, 3000, "camera_refused")]
+
+
+def test_new_parameters_begin_a_run_at_their_keyframe() -> None:  # quirk 15
+    scene = Scene()
+    scene.pictures(50)
+    scene.pictures(50, LARGE)
+    scene.end()
+    assert scene.spans() == [(0, 2000), (2000, 4000)]
+    assert [segment.start.track.width for segment in scene.recorder.committed] == [640, 1280]
+    assert scene.gaps() == []
+
+
+def test_new_parameters_without_a_keyframe_wait_for_one() -> None:  # quirk 15
+    scene = Scene()
+    scene.pictures(60)
+    scene.pictures(40, LARGE)
+    scene.end()
+    assert scene.spans() == [(0, 2400), (3000, 4000)]
+    assert scene.gaps() == [(2400, 3000, "parameters_changed")]
+
+
+def test_a_new_media_clock_rate_begins_a_new_timeline() -> None:
+    scene = Scene()
+    scene.pictures(50)
+    scene.pictures(50, VideoFormat("mjpeg", 45_000, 640, 360, b"", 0))
+    scene.end()
+    assert len(scene.recorder.committed) == 2
+
+
+def test_a_jump_of_the_media_clock_begins_a_run_at_the_next_keyframe() -> None:  # quirk 4
+    scene = Scene()
+    scene.pictures(60)
+    scene.raw += 90_000 * 3600
+    scene.pictures(60)
+    scene.end()
+    assert [segment.frames for segment in scene.recorder.committed] == [75, 45]
+    assert scene.gaps() == []
+    assert scene.camera.repairs == {}  # of the session that ended
+
+
+def test_a_step_of_the_boxs_clock_keeps_the_labels_before_it_and_misses_nothing() -> None:
+    scene = Scene()
+    scene.pictures(60)
+    scene.wall_ms += 40 * 86_400_000
+    scene.pictures(60)
+    scene.end()
+    first, second = scene.recorder.committed
+    assert (first.frames, second.frames) == (60, 60)
+    assert first.end_ms == START_MS + 2400
+    assert second.start.start.utc_ms == START_MS + 2400 + 40 * 86_400_000
+    assert not second.start.keyframe_start
+    assert scene.gaps() == []
+    assert [fact.body["step_ms"] for fact in scene.recorder.facts if fact.kind == "clock.step"] == [40 * 86_400_000]
+
+
+def test_lost_packets_are_one_gap_for_each_group_of_pictures() -> None:  # quirk 27
+    scene = Scene()
+    scene.pictures(30)
+    scene.picture(lost=3, damaged=True)
+    scene.pictures(4)
+    scene.pause(2 * STEP_MS)
+    scene.picture(lost=5)
+    scene.pictures(39)
+    scene.end()
+    assert scene.gaps() == [(1200, 1480, "stream_damaged")]
+    assert scene.recorder.gaps[0][0].detail == "8 packets lost"
+    assert scene.recorder.committed[0].frames == 75
+
+
+def test_a_hole_is_told_at_the_sessions_end_too() -> None:
+    scene = Scene()
+    scene.pictures(30)
+    scene.picture(lost=3, damaged=True)
+    scene.end()
+    assert scene.gaps() == [(1200, 1240, "stream_damaged")]
+
+
+def test_lost_packets_that_cost_no_picture_are_no_gap() -> None:
+    scene = Scene()
+    scene.pictures(30)
+    scene.picture(lost=1)
+    scene.pictures(30)
+    assert scene.gaps() == []
+
+
+def test_a_damaged_keyframe_begins_no_run() -> None:
+    scene = Scene()
+    scene.picture(damaged=True, lost=1)
+    scene.pictures(49)
+    assert scene.camera.skipped == 25
+
+
+def test_a_picture_whose_parameters_are_unknown_is_left_out() -> None:
+    scene = Scene()
+    scene.picture(None)
+    assert scene.camera.skipped == 1
+    assert not scene.camera.recording
+
+
+def test_whole_groups_are_dropped_while_the_disk_does_not_follow() -> None:
+    scene = Scene()
+    scene.pictures(60)
+    scene.recorder.backlog = module.BACKLOG_HIGH_BYTES + 1
+    scene.pictures(20)
+    scene.recorder.backlog = module.BACKLOG_LOW_BYTES + 1
+    scene.pictures(30)
+    scene.recorder.backlog = 0
+    scene.pictures(40)
+    scene.end()
+    assert scene.spans() == [(0, 2400), (5000, 6000)]
+    assert scene.gaps() == [(2400, 5000, "storage_slow")]
+
+
+def test_the_state_shows_no_secret_and_everything_else() -> None:
+    scene = Scene()
+    before = camera_state(scene.camera, {}, state="connecting")
+    assert before["codec"] == ""
+    scene.pictures(30)
+    state = camera_state(scene.camera, {"segments": 0}, state="recording")
+    assert (state["codec"], state["width"], state["frames"], state["runs"]) == ("mjpeg", 640, 30, 1)
+    assert state["repairs"] == {}
+
+
+@pytest.mark.parametrize("cause", list(GapCause))
+def test_every_cause_can_end_a_session(cause: GapCause) -> None:
+    scene = Scene()
+    scene.pictures(30)
+    scene.end(cause)
+    assert len(scene.recorder.committed) == 1
