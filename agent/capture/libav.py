@@ -102,6 +102,7 @@ class LibavWorker:
         )
         self._state = "connecting"
         self._cause = ""
+        self._detail = ""
         self._offered: list[str] = []
         self._last_data = clock.monotonic()
         self._reconnects = 0
@@ -171,6 +172,7 @@ class LibavWorker:
                 ended = True
                 cause = GapCause.CAMERA_CLOSED if isinstance(item, EOFError) else GapCause.CAMERA_UNREACHABLE
                 self._cause = str(cause)
+                self._detail = type(item).__name__
                 self._state = "lost"
                 self._camera.session_ended(cause, type(item).__name__, instant)
                 log.warning("%s: %s: %s", self._name, cause, type(item).__name__)
@@ -185,6 +187,7 @@ class LibavWorker:
             self._recorder.totals().get(self._name, {}),
             state=self._state,
             cause="" if self._state == "recording" else self._cause,
+            detail="" if self._state == "recording" else self._detail,
             audio_offered=self._offered,
             silent_ms=round((now - self._last_data) * 1000),
             reconnects=self._reconnects,

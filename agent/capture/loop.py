@@ -15,6 +15,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
+from agent.capture.camera import camera_state
 from agent.capture.connection import Connection, Login
 from agent.model import GapCause, Instant
 from agent.rtsp.errors import RtspError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
 
-    from agent.capture.camera import CameraPlan, CameraRecorder, camera_state
+    from agent.capture.camera import CameraPlan, CameraRecorder
     from agent.clock import Clock
     from agent.ports import Recorder
 
@@ -41,6 +42,7 @@ CAUSES = {
     "timeout": GapCause.CAMERA_SILENT,
     "closed": GapCause.CAMERA_CLOSED,
     "auth_failed": GapCause.CAMERA_REFUSED,
+    "auth_missing": GapCause.CAMERA_REFUSED,
     "auth_unsupported": GapCause.CAMERA_REFUSED,
     "no_video": GapCause.CAMERA_REFUSED,
     "status": GapCause.CAMERA_REFUSED,
@@ -58,6 +60,7 @@ class RtspCamera:
         self.recorder = recorder
         self.state = "waiting"
         self.cause = ""
+        self.detail = ""
         self.offered: tuple[str, ...] = ()
         self.last_data = 0.0
         self.reconnects = 0
@@ -136,6 +139,7 @@ class RtspCamera:
         self._drop(now)
         self.state = "lost"
         self.cause = str(cause)
+        self.detail = message
         self.recorder.session_ended(cause, detail, instant)
         self._url = parse_url(self._login.url)
         delay = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**self._failures)
@@ -230,6 +234,7 @@ class RtspLoop:
                 totals.get(camera.id, {}),
                 state=camera.state,
                 cause="" if camera.state == "recording" else camera.cause,
+                detail="" if camera.state == "recording" else camera.detail,
                 audio_offered=list(camera.offered),
                 silent_ms=round((now - camera.last_data) * 1000) if camera.last_data else None,
                 reconnects=camera.reconnects,
