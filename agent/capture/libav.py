@@ -21,6 +21,7 @@ import av.error
 import av.logging
 from av.stream import Discard
 
+from agent.capture.camera import camera_state
 from agent.capture.loop import BEAT_S, TURN_S
 from agent.model import GapCause
 from agent.rtsp.media import AccessUnit, VideoFormat
@@ -29,7 +30,7 @@ from agent.rtsp.units import annexb_to_sample, format_from_units, split_sample, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agent.capture.camera import CameraRecorder, camera_state
+    from agent.capture.camera import CameraRecorder
     from agent.clock import Clock
     from agent.ports import Recorder
 
