@@ -9,12 +9,13 @@ Nothing here raises for a disk or a catalogue that fails; what it raises is a bu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import StorageFault
 from agent.model import Fact, Gap, GapCause, Instant, Span
 from agent.storage import ledger, progress
+from agent.storage.cameras import Camera, Down, Leftover
 from agent.storage.files import same_file_system
 from agent.storage.outbox import Commit, Item, Missed, Outbox
 from agent.storage.writer import Fragment, OpenSegment, Restart
@@ -29,51 +30,14 @@ if TYPE_CHECKING:
     from agent.storage.envelope import Recipient
     from agent.storage.vault import Vault
 
-HOLD_BYTES = 16 << 20
-"""Pictures kept for a disk that refuses, all cameras together: 2 s of sixteen cameras at 4 Mbit/s."""
+HOLD_BYTES = 48 << 20
+"""Pictures kept for a disk that refuses, all cameras together: 6 s of sixteen cameras at 4 Mbit/s. It must
+exceed what a failed sync gives back, which is one loss window and one fragment of each camera."""
 RETRY_S = 3.0
 _RETRY_LIMIT_S = 60.0
 _PUT_AWAY_TRIES = 3
-_FIRST_RESERVATION_BYTES = 4 << 20
-
-
-@dataclass(slots=True)
-class _Down:
-    """A camera's segment that waits for the disk: its start, and what is still to be written."""
-
-    start: SegmentStart
-    init: list[bytes] = field(default_factory=list)
-    fragments: list[Fragment] = field(default_factory=list)
-
-    def held_bytes(self) -> int:
-        return sum(len(fragment.data) for fragment in self.fragments)
-
-
-@dataclass(slots=True)
-class _Camera:
-    """What the desk knows of a camera. `lost`: a span that no file holds, until its gap is written."""
-
-    name: str
-    open: OpenSegment | None = None
-    down: _Down | None = None
-    lost: Span | None = None
-    reserve_bytes: int = _FIRST_RESERVATION_BYTES
-    segments: int = 0
-    sealed_bytes: int = 0
-    gaps: int = 0
-    last_commit_ms: int | None = None
-
-
-@dataclass(slots=True)
-class _Leftover:
-    """The file of a failed segment. It is put away once a good sync covers what went on elsewhere, or that is
-    lost.
-    """
-
-    segment: OpenSegment
-    camera: _Camera
-    lost: bool = False
-    tries: int = 0
+_CARRIED = 200
+_FINISHED_TOLD = 500  # half an hour of sixteen cameras
 
 
 class Desk:
@@ -107,8 +71,8 @@ class Desk:
         self._first_retry_s = self._retry_s = retry_s
         self._retry_at = 0.0
         self._step = step
-        self._cameras: dict[str, _Camera] = {}
-        self._leftovers: list[_Leftover] = []
+        self._cameras: dict[str, Camera] = {}
+        self._leftovers: list[Leftover] = []
         self._root_fd = -1
         self._outbox = Outbox(state, clock, self._stored)
         self._failing = False
@@ -128,7 +92,7 @@ class Desk:
         try:
             camera.open = self._open(camera, start)
         except StorageFault as fault:
-            camera.down = _Down(start)
+            camera.down = Down(start)
             self._note(fault, [camera])
             return
         # So that salvage knows the run and the codec of what is killed before its first flush.
@@ -143,12 +107,13 @@ class Desk:
                 camera.open.write(data, end_ms, frames)
             except StorageFault as fault:
                 self._fail([camera], fault)
-        elif camera.down is not None:
-            if frames == 0 and not camera.down.fragments:
-                camera.down.init.append(data)
-            else:
-                camera.down.fragments.append(Fragment(data, 0, end_ms, frames))
-                self._bound_held()
+            return
+        assert camera.down is not None, "the recorder lets nobody write without a segment"
+        if frames == 0 and not camera.down.fragments:
+            camera.down.init.append(data)
+        else:
+            camera.down.fragments.append(Fragment(data, 0, end_ms, frames))
+            self._bound_held()
 
     def end(self, name: str, end_ms: int) -> None:
         """Commit the camera's segment (C4 to C8)."""
@@ -203,8 +168,11 @@ class Desk:
         """Try again what is due; return in how many seconds to call again, None when nothing waits."""
         now = self._clock.monotonic()
         if now >= self._retry_at:
-            for camera in [camera for camera in self._cameras.values() if camera.down]:
+            for camera in self._cameras.values():
                 self._revive(camera)
+            if any(camera.down for camera in self._cameras.values()):
+                self._retry_at = now + self._retry_s
+                self._retry_s = min(2 * self._retry_s, _RETRY_LIMIT_S)
         self._outbox.drain()
         waits = [self._retry_at] if any(camera.down for camera in self._cameras.values()) else []
         waits += [self._outbox.due] if self._outbox else []
@@ -251,21 +219,21 @@ class Desk:
 
     # Segments ---------------------------------------------------------------------------------------------
 
-    def _camera(self, name: str) -> _Camera:
+    def _camera(self, name: str) -> Camera:
         camera = self._cameras.get(name)
         if camera is None:
-            camera = self._cameras[name] = _Camera(name)
+            camera = self._cameras[name] = Camera(name)
         return camera
 
-    def _opened(self) -> list[_Camera]:
+    def _opened(self) -> list[Camera]:
         return [camera for camera in self._cameras.values() if camera.open is not None]
 
-    def _open(self, camera: _Camera, start: SegmentStart) -> OpenSegment:
+    def _open(self, camera: Camera, start: SegmentStart) -> OpenSegment:
         return OpenSegment(
             self._vault, start, self._recipients, expected_bytes=camera.reserve_bytes, step=self._step
         )
 
-    def _finish(self, camera: _Camera, end_ms: int) -> None:
+    def _finish(self, camera: Camera, end_ms: int) -> None:
         """Do C4 to C8. After a fault it is tried once more, as a new file; what that cannot take is held in
         `down`.
         """
@@ -313,7 +281,7 @@ class Desk:
 
     # Faults -----------------------------------------------------------------------------------------------
 
-    def _fail(self, cameras: list[_Camera], fault: StorageFault) -> None:
+    def _fail(self, cameras: list[Camera], fault: StorageFault) -> None:
         """Close what a fault covers, and begin anew from memory. Nothing is written or synced there again."""
         self._note(fault, cameras)
         self._release_root()
@@ -324,24 +292,26 @@ class Desk:
         self._bound_held()
         for camera in cameras:
             self._revive(camera)
+        self._retry_at = self._clock.monotonic() + self._retry_s
 
-    def _give_up(self, camera: _Camera, segment: OpenSegment) -> None:
+    def _give_up(self, camera: Camera, segment: OpenSegment) -> None:
         restart: Restart = segment.restart()
         camera.open = None
-        camera.down = _Down(restart.start, list(restart.init), list(restart.fragments))
+        camera.down = Down(restart.start, list(restart.init), list(restart.fragments))
         if segment.is_empty:
             self._remove(segment)
         else:
-            self._leftovers.append(_Leftover(segment, camera))
+            self._leftovers.append(Leftover(segment, camera))
 
     def _remove(self, segment: OpenSegment) -> None:
         """Remove a file that holds nothing which memory does not."""
         try:
             segment.abandon(lost=False)
         except StorageFault as fault:
-            self.trouble["salvage"] = fault  # the next start finds the file and puts it in order
+            self.trouble["salvage"] = fault
+            self._tell_next_start(segment)
 
-    def _revive(self, camera: _Camera) -> None:
+    def _revive(self, camera: Camera) -> None:
         """Begin a new segment with what was kept for it, if the disk takes it."""
         down = camera.down
         if down is None:
@@ -358,8 +328,6 @@ class Desk:
             if segment is not None:
                 self._remove(segment)
             self._note(fault, [camera])
-            self._retry_at = self._clock.monotonic() + self._retry_s
-            self._retry_s = min(2 * self._retry_s, _RETRY_LIMIT_S)
             return
         camera.down, camera.open = None, segment
         self._settle_loss(camera)
@@ -372,7 +340,7 @@ class Desk:
             assert largest.down is not None
             self._lose(largest, largest.down.fragments[-1].end_ms)
 
-    def _lose(self, camera: _Camera, end_ms: int) -> None:
+    def _lose(self, camera: Camera, end_ms: int) -> None:
         """Give up the pictures that a camera's `down` holds; they reach to end_ms."""
         down = camera.down
         assert down is not None
@@ -391,7 +359,7 @@ class Desk:
         start = Instant(max(end_ms, down.start.start.utc_ms), down.start.start.trust)
         down.start = replace(down.start, start=start, keyframe_start=False)
 
-    def _settle_loss(self, camera: _Camera) -> None:
+    def _settle_loss(self, camera: Camera) -> None:
         """Write the gap of what was lost, now that something works again or never will."""
         if camera.lost is not None:
             span, camera.lost = camera.lost, None
@@ -413,17 +381,23 @@ class Desk:
                 leftover.tries += 1
                 if leftover.tries < _PUT_AWAY_TRIES:
                     waiting.append(leftover)
-                else:  # left to the next start's salvage, which is told how far it came
-                    self._carried.append(leftover.segment.progress())
+                else:
+                    self._tell_next_start(leftover.segment)
                 continue
             if row is not None:
                 self._commit(row, leftover.segment)
             elif leftover.segment.quarantined:
                 body = {"path": leftover.segment.quarantined, "reason": "not one whole fragment"}
                 self.line(ledger.line(Fact("segment.quarantined", self._clock.now(), body)))
+        if self._leftovers and not waiting:
+            self.trouble.pop("salvage", None)
         self._leftovers = waiting
 
-    def _note(self, fault: StorageFault, cameras: list[_Camera]) -> None:
+    def _tell_next_start(self, segment: OpenSegment) -> None:
+        """Leave a file that cannot be put away to the next start's salvage, which is told how far it came."""
+        self._carried = [*self._carried[-_CARRIED:], segment.progress()]
+
+    def _note(self, fault: StorageFault, cameras: list[Camera]) -> None:
         """Write a fact when a disk begins to fail; not again until it has recovered."""
         self.trouble["disk"] = fault
         if not self._failing:
@@ -441,7 +415,8 @@ class Desk:
     def _write_progress(self) -> None:
         """Do C3b. That it fails stops nothing: salvage does without it, and knows less."""
         segments = [camera.open.progress() for camera in self._opened() if camera.open]
-        segments += [commit.segment.progress() for commit in self._outbox.commits()]
+        # A catalogue that is locked for so long is told of the older ones by their files alone.
+        segments += [commit.segment.progress() for commit in list(self._outbox.commits())[-_FINISHED_TOLD:]]
         segments += [leftover.segment.progress() for leftover in self._leftovers]
         self._carried = [
             entry for entry in self._carried if (self._vault.root / f"{entry.path}.part").exists()

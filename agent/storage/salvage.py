@@ -7,6 +7,7 @@
                                S5  one transaction: row (SALVAGED) and fact
     `.part`, finished (C4)     C5 to C7, S5 (COMMITTED), S6  remove its tail
     finished, without a row    S4, S5, S6
+    finished, and then cut     S0  rename to `.part`; and on as with one
     salvaged, without a row    S4, S5
     committed, with a tail     S6
     anything else              Q1  fact, Q2  rename into quarantine/. Never erased; links are not followed
@@ -134,9 +135,13 @@ class _Salvage:
     def _stem(self, stem: Stem, kinds: set[Kind], rows: dict[str, str]) -> None:
         """Put the files of one segment in order; see the table at the top."""
         if Kind.TAIL in kinds and self._at(stem, Kind.TAIL).stat().st_size == 0:
-            # Power was lost between its rename and the syncfs, on a file system that puts names before bytes.
+            # Power was lost before the syncfs, on a file system that puts names before bytes.
             self._remove(stem, Kind.TAIL)
             kinds.discard(Kind.TAIL)
+        if Kind.FINAL in kinds and Kind.PART not in kinds and self._is_cut(stem, rows):
+            self._disk.rename(self._at(stem, Kind.FINAL), self._at(stem, Kind.PART))
+            self._step("S0")
+            kinds = kinds - {Kind.FINAL} | {Kind.PART}
         if Kind.PART in kinds:
             if not self._part(stem):
                 return
@@ -158,6 +163,14 @@ class _Salvage:
                 self._step("S6")
         elif Kind.TAIL in kinds:
             self._quarantine(self._at(stem, Kind.TAIL), "a tail without its segment")
+
+    def _is_cut(self, stem: Stem, rows: dict[str, str]) -> bool:
+        """Tell whether a finished file was cut afterwards: its recorder gave it up between C6 and C8."""
+        path = stem.path(Kind.FINAL)
+        known = self._known.get(path)
+        if path in rows or known is None or known.final is None:
+            return False
+        return self._vault.at(path).stat().st_size < known.final.sealed_bytes
 
     def _part(self, stem: Stem) -> bool:
         """Salvage a `.part`; false if it is live."""
@@ -341,8 +354,8 @@ def reach(known: Open, chunks: int, tail_bytes: int) -> tuple[int, int]:
 
     chunks      whole chunks that are in the file
     tail_bytes  size of its tail file, 0 if there is none
-    A tail of another size than `written` says is the one before it, or one that was written after the mark; both
-    hold at least what `durable` says (W1 of writer.py).
+    A tail of another size than `written` says is the one before it, or one that was written after the mark;
+    both hold at least what `durable` says (W1 of writer.py).
     """
     written, durable = known.written, known.durable
     if chunks < durable.chunks:

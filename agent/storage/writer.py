@@ -202,7 +202,9 @@ class OpenSegment:
         self._disk.fsync_directory(self._part.parent)
         self._step("C7")
         self._close()
+        # It may wait for the catalogue for long: let go of the pictures.
         self._kept.clear()
+        self._uncounted.clear()
         return row_of(self.progress(), self._vault.uuid, path, COMMITTED, self.final, has_tail=False)
 
     def remove_tail(self) -> None:
