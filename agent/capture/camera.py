@@ -15,6 +15,7 @@ from agent.model import Codec, Fact, Gap, GapCause, Instant, Span, Track, Trust,
 from agent.ports import Recorder, SegmentStart
 
 GAP_MS = 20  # less than one picture at 50 fps: rounding, not absence
+BURST_MS = 300  # what a camera has kept for a new client comes within this (quirk 12)
 BACKLOG_HIGH_BYTES = 64 << 20  # waiting for the disk, all cameras of a worker together
 BACKLOG_LOW_BYTES = 16 << 20
 OURS = (GapCause.AGENT_STOPPED, GapCause.AGENT_KILLED, GapCause.WORKER_LOST)
@@ -77,6 +78,7 @@ class CameraRecorder:
         self._cut_due = False  # a new run at the next keyframe
         self._dropping = False  # the disk does not follow
         self._now = Instant(0, Trust.UNTRUSTED)
+        self._begun_ms = 0  # UTC of the session's first picture
         self._last_pts = 0
         self._step_ms = 40
         self._hole: tuple[int, int, int] | None = None  # from, to, packets: what this GOP lost on the way
@@ -146,7 +148,8 @@ class CameraRecorder:
     def flush(self, now: Instant) -> None:
         """Hand to the recorder what waits; called once per loss window, before the recorder's own flush."""
         self._now = now
-        self._do(self._cutter.flush())
+        if not 0 <= now.utc_ms - self._begun_ms < BURST_MS:
+            self._do(self._cutter.flush())
 
     def session_ended(self, cause: GapCause, detail: str, now: Instant) -> None:
         """Close the run; what is missing from here on is missing for `cause`."""
@@ -180,6 +183,7 @@ class CameraRecorder:
             self._timeline = Timeline(form.clock_rate, form.reorder)
         self.runs += 1
         track = Track(Codec(form.codec), form.clock_rate, form.width, form.height, form.config)
+            self._begun_ms = self._now.utc_ms
         self._cutter.begin_run(f"{utc_name(self._now.utc_ms)}-{int(arrival * 1000):x}", track)
 
     def _same_clock(self, form: Format) -> bool:

@@ -90,6 +90,7 @@ class Cutter:
         self._waiting_bytes = 0
         self._begun = False  # the open segment's Begin has been given out
         self._base_dts = 0
+        self._placed = False  # the run's first flush has come: a burst on connect (quirk 12) is over
         self._last_step = 0
         self._sequence = 0
         self._segment_bytes = 0
@@ -106,6 +107,7 @@ class Cutter:
         self._run = run
         self._track = track
         self._rate = track.time_base_hz
+        self._placed = False
         self._last_step = self._rate // 25
         self._reset_segment()
 
@@ -121,7 +123,9 @@ class Cutter:
                 or self._segment_bytes + self._waiting_bytes > SEGMENT_BYTES
             ):
                 commands += self._finish(next_dts=dts, next_ms=now_ms)
-            elif (dts - first.dts) >= FRAGMENT_S * self._rate or self._waiting_bytes > FRAGMENT_BYTES:
+            elif self._waiting_bytes > FRAGMENT_BYTES or (
+                self._placed and dts - first.dts >= FRAGMENT_S * self._rate
+            ):
                 commands += self._emit(len(self._waiting), dts, self._utc_ms(pts))
         self._waiting.append(_Picture(data, pts, dts, keyframe))
         self._waiting_bytes += len(data)
@@ -130,6 +134,7 @@ class Cutter:
     def flush(self) -> list[Command]:
         """Give out all but the newest picture."""
         if len(self._waiting) < 2:
+        self._placed = True
             return []
         newest = self._waiting[-1]
         return self._emit(len(self._waiting) - 1, newest.dts, self._utc_ms(newest.pts))
@@ -162,7 +167,21 @@ class Cutter:
         self._segment_bytes = 0
 
     def _emit(self, count: int, next_dts: int, next_ms: int) -> list[Command]:
-        """Turn the first `count` waiting pictures into a fragment; next_dts and next_ms are their successor's."""
+        """Give out the first `count` waiting pictures, in fragments of at most FRAGMENT_S.
+
+        next_dts, next_ms  of the picture after them
+        """
+        commands: list[Command] = []
+        limit = FRAGMENT_S * self._rate
+        while self._waiting[count - 1].dts - self._waiting[0].dts >= limit:
+            at = next(at for at, one in enumerate(self._waiting) if one.dts - self._waiting[0].dts >= limit)
+            successor = self._waiting[at]
+            commands += self._emit_one(at, successor.dts, self._utc_ms(successor.pts))
+            count -= at
+        return commands + self._emit_one(count, next_dts, next_ms)
+
+    def _emit_one(self, count: int, next_dts: int, next_ms: int) -> list[Command]:
+        """Turn the first `count` waiting pictures into one fragment."""
         pictures, self._waiting = self._waiting[:count], self._waiting[count:]
         first = pictures[0]
         start_ms = self._utc_ms(first.pts)

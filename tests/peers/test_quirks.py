@@ -28,7 +28,7 @@ from tests.checker import Frame, GapRow, Picture, Segment, Verdict, check
 from tests.lab import Site, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 SEGMENT_S = 5
@@ -241,7 +241,9 @@ def capped(seen: Evidence) -> None:
     starts = [pictures[0].key for _, pictures in seen.stored]
     assert starts[0]
     assert not all(starts), "no segment had to be cut in the middle of a GOP"
-    rows = seen.site.rows("select keyframe_start from segment where camera = ? order by start_ms", seen.camera)
+    rows = seen.site.rows(
+        "select keyframe_start from segment where camera = ? order by start_ms", seen.camera
+    )
     assert [bool(row[0]) for row in rows] == starts
 
 
@@ -322,7 +324,9 @@ def silent(seen: Evidence) -> None:
     assert len(tries) >= 3
     for earlier, later in pairwise(tries):
         assert 5 <= later - earlier < 10, "5 s of silence end it, and it is tried again at once"
-    assert len(seen.asked("TEARDOWN")) >= len(tries) - 1, "it is told each time, so that it can free its place"
+    assert len(seen.asked("TEARDOWN")) >= len(tries) - 1, (
+        "it is told each time, so that it can free its place"
+    )
 
 
 def one_session(seen: Evidence) -> None:
@@ -352,7 +356,9 @@ def rebooted(seen: Evidence) -> None:
     assert gap.cause in ("camera_closed", "camera_unreachable")
     stored = {sha256(picture.data) for picture in seen.pictures}
     ends = [
-        earlier for earlier, later in pairwise(seen.offered) if earlier.sessions and later.utc_ms - earlier.utc_ms > 2000
+        earlier
+        for earlier, later in pairwise(seen.offered)
+        if earlier.sessions and later.utc_ms - earlier.utc_ms > 2000
     ]
     assert len(ends) == 1
     assert ends[0].sha256 in stored, "the last picture before the plug was pulled"
@@ -501,7 +507,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder: Path = tmp_path_factory.mktemp("quirks")
     specs = [spec_of(number, case) for number, case in enumerate(CASES)]
     ids = [f"cam{number:02d}" for number in range(len(CASES))]
@@ -539,7 +545,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         )
         for camera, spec in zip(ids, specs, strict=True)
     ]
-    yield Run(site, seen, workers, health["workers_lost"])
+    return Run(site, seen, workers, health["workers_lost"])
 
 
 def title(number: int) -> str:

@@ -87,6 +87,26 @@ def test_a_new_camera_begins_with_its_first_keyframe() -> None:
     assert scene.recorder.facts[1].body == {"camera": "cam01", "cause": "camera_closed", "detail": ""}
 
 
+@pytest.mark.parametrize("flush_after", [None, 1, 40])
+def test_a_burst_on_connect_is_put_where_it_was_taken(flush_after: int | None) -> None:  # quirk 12
+    """Three seconds of pictures come at once, and a loss window may end in the midst of them."""
+    scene = Scene()
+    scene.ms, scene.raw = 10_000, 1000
+    for number in range(75):
+        scene.picture()
+        scene.ms -= STEP_MS - 2  # the network's speed, not the camera's
+        if number == flush_after:
+            scene.camera.flush(scene.instant)
+    assert not scene.recorder.open, "written before its place was known"
+    scene.ms += STEP_MS
+    scene.pictures(50)
+    scene.end()
+    ((start_ms, end_ms),) = scene.spans()
+    # The newest of the burst had the least delay.
+    assert start_ms == pytest.approx(10_150 - 3000, abs=50)
+    assert end_ms - start_ms == pytest.approx(5000, abs=50)
+
+
 def test_what_was_missed_before_the_start_is_a_gap_with_its_cause() -> None:
     scene = Scene(covered_ms=START_MS - 5000)
     scene.pictures(50)
