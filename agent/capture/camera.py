@@ -79,6 +79,7 @@ class CameraRecorder:
         self._dropping = False  # the disk does not follow
         self._now = Instant(0, Trust.UNTRUSTED)
         self._begun_ms = 0  # UTC of the session's first picture
+        self._new = False  # nothing of this session was written yet
         self._last_pts = 0
         self._step_ms = 40
         self._hole: tuple[int, int, int] | None = None  # from, to, packets: what this GOP lost on the way
@@ -144,11 +145,14 @@ class CameraRecorder:
         self._last_pts = stamp.pts
         self.frames += 1
         self._do(self._cutter.add(unit.data, stamp.pts, stamp.dts, unit.keyframe))
+        if self._new and not self._bursting(now):
+            self._new = False
+            self._do(self._cutter.flush())
 
     def flush(self, now: Instant) -> None:
         """Hand to the recorder what waits; called once per loss window, before the recorder's own flush."""
         self._now = now
-        if not 0 <= now.utc_ms - self._begun_ms < BURST_MS:
+        if not self._bursting(now):
             self._do(self._cutter.flush())
 
     def session_ended(self, cause: GapCause, detail: str, now: Instant) -> None:
@@ -180,11 +184,15 @@ class CameraRecorder:
         self._format = form
         self._cut_due = False
         if self._timeline is None:
+            self._begun_ms = self._now.utc_ms
+            self._new = True
             self._timeline = Timeline(form.clock_rate, form.reorder)
         self.runs += 1
         track = Track(Codec(form.codec), form.clock_rate, form.width, form.height, form.config)
-            self._begun_ms = self._now.utc_ms
         self._cutter.begin_run(f"{utc_name(self._now.utc_ms)}-{int(arrival * 1000):x}", track)
+
+    def _bursting(self, now: Instant) -> bool:
+        return 0 <= now.utc_ms - self._begun_ms < BURST_MS
 
     def _same_clock(self, form: Format) -> bool:
         old = self._format

@@ -90,8 +90,8 @@ class Cutter:
         self._waiting_bytes = 0
         self._begun = False  # the open segment's Begin has been given out
         self._base_dts = 0
-        self._placed = False  # the run's first flush has come: a burst on connect (quirk 12) is over
         self._last_step = 0
+        self._placed = False  # the run's first flush has come: a burst on connect (quirk 12) is over
         self._sequence = 0
         self._segment_bytes = 0
         self._cut_ms = 0  # boundary at which the next keyframe cuts
@@ -107,8 +107,8 @@ class Cutter:
         self._run = run
         self._track = track
         self._rate = track.time_base_hz
-        self._placed = False
         self._last_step = self._rate // 25
+        self._placed = False
         self._reset_segment()
 
     def add(self, data: bytes, pts: int, dts: int, keyframe: bool) -> list[Command]:
@@ -134,8 +134,8 @@ class Cutter:
     def flush(self) -> list[Command]:
         """Give out all but the newest picture."""
         if len(self._waiting) < 2:
-        self._placed = True
             return []
+        self._placed = True
         newest = self._waiting[-1]
         return self._emit(len(self._waiting) - 1, newest.dts, self._utc_ms(newest.pts))
 
