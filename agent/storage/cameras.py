@@ -49,3 +49,15 @@ class Leftover:
     camera: Camera
     lost: bool = False
     tries: int = 0
+
+    def is_superseded(self) -> bool:
+        """Tell whether what this file holds durably, tail included, is durable in the camera's later files.
+
+        Not just that a sync was good: a segment that was begun after the flush had made its marks has no tail
+        yet.
+        """
+        if self.camera.down is not None:
+            return False
+        if self.camera.open is None:
+            return True  # the later file was finished, and synced by itself
+        return self.camera.open.durable_end_ms(with_tail=True) >= self.segment.durable_end_ms(with_tail=True)

@@ -346,7 +346,9 @@ class Desk:
         assert down is not None
         start_ms = down.start.start.utc_ms
         for leftover in self._leftovers:
-            if leftover.camera is camera and not leftover.lost:
+            # One that was tried and is not lost was superseded before: its tail may be gone, and nothing with
+            # it.
+            if leftover.camera is camera and not leftover.lost and not leftover.tries:
                 leftover.lost = True
                 # A tail that nothing supersedes is kept, and what it holds is not lost.
                 start_ms = max(start_ms, leftover.segment.durable_end_ms(with_tail=True))
@@ -371,7 +373,7 @@ class Desk:
         """Cut and commit the files of failed segments whose rest is durable elsewhere, or lost."""
         waiting = []
         for leftover in self._leftovers:
-            if leftover.camera.down is not None and not leftover.lost:
+            if not leftover.lost and not leftover.is_superseded():
                 waiting.append(leftover)
                 continue
             try:

@@ -104,6 +104,11 @@ def _syncfs(fd: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def _unlink_if_there(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - beside the other system calls
+
+
 class Disk:
     """System calls on files, each either done or a StorageFault. Holds no state."""
 
@@ -199,11 +204,7 @@ class Disk:
 
     def unlink(self, path: Path) -> None:
         """Remove a name; that it is gone already is as good."""
-        try:
-            self._do("unlink", path, os.unlink, path)
-        except StorageFault as error:
-            if error.context["errno"] != "ENOENT":
-                raise
+        self._do("unlink", path, _unlink_if_there, path)
 
     def make_directory(self, path: Path) -> None:
         """Make one directory, and make its name durable; nothing happens if it is there. Mode 0700.
@@ -225,8 +226,8 @@ class Disk:
         Raises  StorageFault, the old content is then in place
         """
         temporary = path.with_name(path.name + TEMPORARY)
-        self.unlink(temporary)
-        fd = self.create_excl(temporary)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = self._do("create", temporary, os.open, temporary, flags, FILE_MODE)
         try:
             self.write_all(fd, temporary, data)
             if sync:

@@ -142,9 +142,10 @@ class OpenSegment:
         fragment = Fragment(data, end_bytes, self.end_ms, frames)
         self._kept.append(fragment)
         self._uncounted.append(fragment)
-        chunks = self._sealer.seal(data)
-        if chunks:
-            self._put(chunks)
+        before = self._sealer.chunks
+        for chunk in self._sealer.seal_chunks(data):
+            self._put(chunk)
+        if self._sealer.chunks > before:
             self._count()
             self._step("C2")
 
@@ -272,7 +273,8 @@ class OpenSegment:
             path for path in (self._vault.at(self._stem.path(kind)) for kind in kinds) if files.exists(path)
         ]
         durable = self._durable
-        keep_tail = lost and durable.tail_bytes > 0
+        moved_tail = self._vault.at(self._stem.path(Kind.SALVAGED_TAIL))
+        keep_tail = lost and durable.tail_bytes > 0 and (files.exists(self._tail) or files.exists(moved_tail))
         if not found or (durable.frames == 0 and not keep_tail):
             self._discard(found, quarantine=lost and not self.is_empty)
             return None
@@ -287,7 +289,7 @@ class OpenSegment:
         if not keep_tail:
             self._disk.unlink(self._tail)
         elif files.exists(self._tail):
-            self._disk.rename(self._tail, self._vault.at(self._stem.path(Kind.SALVAGED_TAIL)))
+            self._disk.rename(self._tail, moved_tail)
         if found[0] != salvaged:
             self._disk.rename(found[0], salvaged)
         self._disk.fsync_directory(salvaged.parent)

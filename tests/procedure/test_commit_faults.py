@@ -58,12 +58,12 @@ def found(box: Box) -> dict[str, set[int]]:
         assert plain.startswith(INIT)
         plain, size = plain[len(INIT) :], CAMERAS[row.camera]
         first = (row.start_ms - T0) // 1000
-        if row.run == "unknown":  # all that is known is its name, which may have been moved on to be free
+        known = row.run != "unknown"
+        if known:
+            assert row.start_ms == T0 + 1000 * first
+            assert row.keyframe_start == (first % FRAGMENTS == 0)
+        else:  # no progress file could be written; the name may have been moved on to be free
             assert row.start_ms <= T0 + 1000 * first + 10
-            assert (row.end_ms, row.frames) == (row.start_ms + 1, 0)
-            continue
-        assert row.start_ms == T0 + 1000 * first
-        assert row.keyframe_start == (first % FRAGMENTS == 0)
         whole = len(plain) // size
         for i in range(whole):
             assert plain[i * size : (i + 1) * size] == fragment(row.camera, first + i)
@@ -72,6 +72,7 @@ def found(box: Box) -> dict[str, set[int]]:
         assert fragment(row.camera, first + whole).startswith(rest) if rest else True
         # A row claims what its file holds: whole fragments, and nothing beyond.
         assert (row.end_ms - row.start_ms) // 1000 == row.frames // 25 <= whole
+        assert known or row.frames == 0
         if row.state == COMMITTED:
             assert not rest
     return numbers

@@ -110,6 +110,7 @@ def test_atomic_replace_shows_the_old_or_the_new_content(tmp_path, sync) -> None
         with pytest.raises(StorageFault):
             disk.atomic_replace(place, b"new %d" % at, sync=sync)
         assert place.read_bytes() in (before, b"new %d" % at)
+    (tmp_path / "a.tmp").write_bytes(b"left by a killed process, and longer than what follows")
     Disk().atomic_replace(place, b"last", sync=sync)
     assert place.read_bytes() == b"last"
     assert os.listdir(tmp_path) == ["a"]
