@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from agent.ports import Recorder
 
 WORKER = (sys.executable, "-m", "agent.app")
-PARENT_TURN_S = 0.25
-HEALTH_S = 1.0
+PARENT_TURN_S = 1.0  # a heartbeat or a worker's end wakes it before that
+HEALTH_S = 2.0
 CLOSE_S = 10.0  # for the disk to take what waits in memory
 NICE = -5  # recording goes before everything else on the box, where the rights allow it
 

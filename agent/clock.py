@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import time
+from functools import lru_cache
 from typing import Protocol
 
 from agent.model import Instant, Trust
 
+TRUST_S = 5.0  # the kernel's state is asked this often at most
 STA_UNSYNC = 0x0040  # linux/timex.h: the kernel's clock is not disciplined
 
 
@@ -38,12 +40,17 @@ class SystemClock:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def now(self) -> Instant:
-        """Return UTC; the kernel's synchronisation state is asked at most once a second."""
+        """Return UTC; the kernel's synchronisation state is asked every TRUST_S."""
         mono = self.monotonic()
         if mono >= self._trust_until:
             self._trust = kernel_trust()
-            self._trust_until = mono + 1.0
+            self._trust_until = mono + TRUST_S
         return Instant(time.time_ns() // 1_000_000, self._trust)
+
+
+@lru_cache(maxsize=1)
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
 
 
 class _Timex(ctypes.Structure):
@@ -67,8 +74,7 @@ def kernel_trust() -> Trust:
     What may erase by it is decided where erasing is decided.
     """
     timex = _Timex()
-    libc = ctypes.CDLL(None, use_errno=True)
-    state = libc.adjtimex(ctypes.byref(timex))
+    state = _libc().adjtimex(ctypes.byref(timex))
     if state < 0 or timex.status & STA_UNSYNC:
         return Trust.HOLDOVER
     return Trust.SYNCED

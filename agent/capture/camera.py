@@ -83,6 +83,7 @@ class CameraRecorder:
         self._last_pts = 0
         self._step_ms = 40
         self._hole: tuple[int, int, int] | None = None  # from, to, packets: what this GOP lost on the way
+        self._synced_at = -1.0
         self._lost_told = False
         self._connected_told = False
         self.frames = 0
@@ -127,7 +128,9 @@ class CameraRecorder:
             self._begin_run(form, unit.arrival)
         timeline = self._timeline
         assert timeline is not None
-        self._follow_clock(timeline, now.utc_ms - monotonic * 1000, monotonic)
+        if monotonic != self._synced_at:  # once a turn
+            self._synced_at = monotonic
+            self._follow_clock(timeline, now.utc_ms - monotonic * 1000, monotonic)
         stamp = timeline.stamp(unit.timestamp, unit.arrival)
         if stamp.jump:
             self._cut_due = True
@@ -187,6 +190,7 @@ class CameraRecorder:
             self._begun_ms = self._now.utc_ms
             self._new = True
             self._timeline = Timeline(form.clock_rate, form.reorder)
+            self._synced_at = -1.0
         self.runs += 1
         track = Track(Codec(form.codec), form.clock_rate, form.width, form.height, form.config)
         self._cutter.begin_run(f"{utc_name(self._now.utc_ms)}-{int(arrival * 1000):x}", track)

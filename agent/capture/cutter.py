@@ -10,7 +10,7 @@ flush, one second at most; the newest picture always waits, since only its succe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.mp4.fragment import Sample, fragment
 from agent.mp4.init import init_segment
@@ -59,8 +59,7 @@ class End:
 Command = Begin | Write | End
 
 
-@dataclass(slots=True)
-class _Picture:
+class _Picture(NamedTuple):
     data: bytes
     pts: int
     dts: int

@@ -16,7 +16,8 @@ UTC is the box's, sampled by the caller as an offset to the monotonic clock, and
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from collections import deque
+from typing import NamedTuple
 
 SLEW_PPM = 500  # camera clocks are within 100 ppm; more would show as uneven motion
 JUMP_S = 5.0  # the idle limit of a session: a longer hole in the media clock cannot be a pause
@@ -32,8 +33,7 @@ MAX_REORDER = 16  # H.264 and H.265 allow no more (max_dec_frame_buffering)
 FIRST_STEP_HZ = 60  # before the picture rate is known, decode times start this close together
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """Where one picture stands.
 
     pts, dts  ticks of the media clock since the run began; dts grows strictly; pts >= dts where the stream allows
@@ -59,7 +59,7 @@ class Timeline:
         self._arrival = 0.0  # of the last picture
         self._pictures = 0
         self._highest = -1  # pts
-        self._recent: list[int] = []  # pts of the last pictures
+        self._recent: deque[int] = deque(maxlen=MAX_REORDER + 1)  # pts of the last pictures
         self._waiting: list[int] = []  # heap of pts that are not yet a dts
         self._dts: int | None = None
         self._place = _Place()
@@ -138,23 +138,27 @@ class Timeline:
 
     def _distinct(self, pts: int) -> int:
         """Return a pts that no recent picture has (quirk 3); backward only where reordering may explain it."""
-        if pts <= self._highest and self._announced and self._reorder == 0:
+        if pts > self._highest:
+            self._highest = pts
+        elif self._announced and self._reorder == 0:
             self._count("timestamp")
-            pts = self._highest + 1
+            pts = self._highest = self._highest + 1
         elif pts in self._recent:
             self._count("timestamp")
             while pts in self._recent:
                 pts += 1
+            self._highest = max(self._highest, pts)
         self._recent.append(pts)
-        del self._recent[: -MAX_REORDER - 1]
-        self._highest = max(self._highest, pts)
         return pts
 
     def _decode_time(self, pts: int) -> int:
         """Return the dts: the presentation time that is due, `reorder` pictures late, and always later than before."""
-        if not self._announced:
+        if not self._announced and pts < self._highest:
             # Reordering that nobody announced (quirk 5): as deep as pictures shown later came earlier.
             self._reorder = max(self._reorder, sum(1 for other in self._recent if other > pts))
+        if self._reorder == 0:
+            self._dts = pts if self._dts is None else max(pts, self._dts + 1)
+            return self._dts
         heapq.heappush(self._waiting, pts)
         if len(self._waiting) > self._reorder:
             due = heapq.heappop(self._waiting)

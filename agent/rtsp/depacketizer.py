@@ -22,11 +22,14 @@ class Depacketizer(Protocol):
     format   parameters in force, None until known
     bad      payloads and NAL units that could not be used
     dropped  access units that were not given out because too much of them was missing
+    run_head  how payloads begin that only continue what came last, so that `extend` may take them together; b"" when
+              none may
     """
 
     format: VideoFormat | None
     bad: int
     dropped: int
+    run_head: bytes
 
     def push(  # noqa: PLR0917 - the hot path: a keyword costs more than a position
         self, data: bytes, start: int, end: int, timestamp: int, marker: bool, lost: int, now: float
@@ -37,6 +40,13 @@ class Depacketizer(Protocol):
         marker     the RTP marker bit
         lost       packets missing directly before this one
         now        monotonic seconds
+        """
+        ...
+
+    def extend(self, fragments: tuple[bytes, ...], octets: int) -> bool:
+        """Take what follows `run_head` in payloads in a row; false, with nothing taken, when they must be pushed.
+
+        octets  length of the fragments together
         """
         ...
 

@@ -20,6 +20,7 @@ from agent.rtsp.message import Request, Response, body_length, head_end, parse_h
 MAX_GARBAGE_BYTES = 1024 * 1024  # skipped in a row before we give up
 
 Receiver = Callable[[bytes, int, int, float], None]  # data, start, end, now
+RunTaker = Callable[[bytes, int, int], int]
 
 _DOLLAR = 0x24
 _read_header = Struct(">BBH").unpack_from  # dollar, channel, length
@@ -55,6 +56,7 @@ class Framer:
         "_lost_way",
         "_need",
         "_parts",
+        "_runs",
         "_search",
         "_skipped_in_row",
         "foreign_frames",
@@ -75,11 +77,17 @@ class Framer:
         self._lost_way = False
         self._skipped_in_row = 0
         self._channels: list[Receiver | None] = [None] * 256
+        self._runs: list[RunTaker | None] = [None] * 256
         self._search = _MESSAGE
 
-    def connect(self, receivers: dict[int, Receiver]) -> None:
-        """Say which channels are negotiated and who takes their frames; holds from the next frame on."""
+    def connect(self, receivers: dict[int, Receiver], runs: dict[int, RunTaker] | None = None) -> None:
+        """Say which channels are negotiated and who takes their frames; holds from the next frame on.
+
+        runs  who may take many frames of a channel at once, and returns how far it came; it has to check that the
+              frames are of that channel
+        """
         self._channels = [receivers.get(channel) for channel in range(256)]
+        self._runs = [(runs or {}).get(channel) for channel in range(256)]
         # A candidate in garbage: a negotiated channel, and RTP's or RTCP's version 2 behind the length.
         known = b"".join(re.escape(bytes((channel,))) for channel in sorted(receivers))
         candidate = rb"\$[" + known + rb"][\x00-\xff]{2}[\x80-\xbf]|" if receivers else b""
@@ -138,7 +146,7 @@ class Framer:
         """
         if self._lost_way:
             return
-        data, at, channels = self._data, self._at, self._channels
+        data, at, channels, runs = self._data, self._at, self._channels, self._runs
         begin, end = at, len(data)
         last = end - 4
         while at <= last:
@@ -151,7 +159,8 @@ class Framer:
                 self.foreign_frames += 1
             else:
                 receiver(data, at + 4, stop, now)
-            at = stop
+            take_run = runs[channel]
+            at = stop if take_run is None else take_run(data, stop, end)
         if at != begin:
             self._at = at
             self._skipped_in_row = 0

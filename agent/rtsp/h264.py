@@ -318,6 +318,7 @@ class H264Depacketizer(NalDepacketizer):
             )
             self._fu_head = head & 0xE0 | FU_A
             self._fu_middle = inner
+            self.run_head = bytes((self._fu_head, inner))
         elif inner != self._fu_middle:
             self._abandon()
             self._damaged = True

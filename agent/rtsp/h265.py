@@ -227,6 +227,7 @@ class H265Depacketizer(NalDepacketizer):
             self._open(head, vcl=vcl, first=data[body] >= 0x80, key=IRAP_FIRST <= inner <= IRAP_LAST)
             self._fu_head = data[start]
             self._fu_middle = inner
+            self.run_head = bytes((data[start], data[start + 1], inner))
         elif inner != self._fu_middle:
             self._abandon()
             self._damaged = True

@@ -73,6 +73,7 @@ class NalDepacketizer(ABC):
         "bad",
         "dropped",
         "format",
+        "run_head",
     )
 
     def __init__(self, sets: ParameterSets, from_sdp: list[bytes], clock_rate: int) -> None:
@@ -113,6 +114,7 @@ class NalDepacketizer(ABC):
     def _forget_fragments(self) -> None:
         self._fu_at = -1  # where in _parts the fragmented NAL unit begins
         self._fu_head = -1  # first byte of its next fragments' payload
+        self.run_head = b""
         self._fu_middle = -1  # FU header of a fragment that neither starts nor ends; -1 never matches
         self._fu_vcl = self._fu_first = self._fu_key = False
 
@@ -161,13 +163,22 @@ class NalDepacketizer(ABC):
         """Take one NAL unit: tell what it is by `_put`, `_slice`, `_learn` or `_spoil`."""
 
     def _open(self, head: bytes, *, vcl: bool, first: bool, key: bool) -> None:
-        """Begin a fragmented NAL unit with its header; the subclass sets _fu_head and _fu_middle."""
+        """Begin a fragmented NAL unit with its header; the subclass sets _fu_head, _fu_middle and run_head."""
         self._fu_at = len(self._parts)
         self._fu_vcl = vcl
         self._fu_first = first
         self._fu_key = key
         self._parts.append(b"")  # its length, once known
         self._parts.append(head)
+
+    def extend(self, fragments: tuple[bytes, ...], octets: int) -> bool:
+        """Take fragments, all from the middle of the open NAL unit; false, with nothing taken, if the bound forbids."""
+        size = self._size + octets + len(fragments) * OVERHEAD
+        if size > MAX_UNIT_BYTES:
+            return False
+        self._parts += fragments
+        self._size = size
+        return True
 
     def _append(self, fragment: bytes) -> None:
         self._parts.append(fragment)

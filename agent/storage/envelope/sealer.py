@@ -9,7 +9,7 @@ from agent.storage.envelope.header import FILE_KEY_BYTES, Recipient, write_heade
 from agent.storage.envelope.stream import CHUNK_BYTES, NONCE_BYTES, ChunkCipher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class Sealer:
@@ -47,26 +47,34 @@ class Sealer:
 
         A whole chunk is held back until more follows: if nothing did, it would have to be sealed as the last
         one, since an empty last chunk is forbidden. So up to 64 KiB stay in `rest`.
-        Pieces are kept by reference until sealed. Each byte is copied once on its way into the cipher.
         Returns  sealed chunks of 65552 bytes each; b"" when none became whole
         """
+        return b"".join([chunk for piece in pieces for chunk in self.seal_chunks(piece)])
+
+    def seal_chunks(self, piece: bytes) -> Iterator[bytes]:
+        """Take plaintext, and give the chunks that became whole by it one by one, so that each is still in the
+        processor's cache when it is written.
+
+        To be used up before anything else is called. Only the ends of a piece are copied on the way to the cipher.
+        """
         assert not self._finished, "the file has its last chunk"
-        added = sum(map(len, pieces))
-        self._pending += pieces
-        self._pending_bytes += added
-        self.plain_bytes += added
-        if self._pending_bytes <= CHUNK_BYTES:
-            return b""
-        plain = memoryview(b"".join(self._pending))
-        count = (self._pending_bytes - 1) // CHUNK_BYTES
-        sealed = [
-            self._cipher.seal(self.chunks + i, plain[i * CHUNK_BYTES : (i + 1) * CHUNK_BYTES], last=False)
-            for i in range(count)
-        ]
-        self.chunks += count
-        self._pending_bytes -= count * CHUNK_BYTES
-        self._pending = [bytes(plain[count * CHUNK_BYTES :])]
-        return b"".join(sealed)
+        self.plain_bytes += len(piece)
+        if self._pending_bytes + len(piece) <= CHUNK_BYTES:
+            self._pending.append(piece)
+            self._pending_bytes += len(piece)
+            return
+        plain = memoryview(piece)
+        at = CHUNK_BYTES - self._pending_bytes
+        chunk: bytes | memoryview = b"".join([*self._pending, plain[:at]])
+        while True:
+            yield self._cipher.seal(self.chunks, chunk, last=False)
+            self.chunks += 1
+            if len(piece) - at <= CHUNK_BYTES:
+                break
+            chunk = plain[at : at + CHUNK_BYTES]
+            at += CHUNK_BYTES
+        self._pending = [bytes(plain[at:])]
+        self._pending_bytes = len(piece) - at
 
     @property
     def rest(self) -> bytes:
