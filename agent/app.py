@@ -1,7 +1,8 @@
 """Composition root: the one module that joins capture with storage.
 
-It holds the life of `pasu record`: the parent (small: no camera bytes, no database, no cryptography) and what a worker does
-from its first to its last line. Work of the parent that needs the database is done in a short-lived fork of it.
+It holds the life of `pasu record`: the parent (small: no camera bytes, no database, no cryptography) and what a
+worker does from its first to its last line. Work of the parent that needs the database is done in a short-lived
+fork of it.
 """
 
 from __future__ import annotations
@@ -290,7 +291,7 @@ def _tell_forked(state: Path, kind: str, body: dict[str, Any]) -> None:
 
 
 def _forked(work: Callable[[], str]) -> str:
-    """Do work in a fork of this process, which has one thread, and return its answer; a PasuError comes back as such."""
+    """Do work in a fork of this process, which has one thread; return its answer, or raise its PasuError."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -1,7 +1,8 @@
 """What one camera's bytes cost from the socket to the recorder's queue, without sockets, disk and noise.
 
-A stream of 4 Mbit/s and 30 pictures a second is made up in memory, as it comes through RTSP over TCP, and fed to the session machine and the camera's recorder in pieces as large as one turn of the
-loop receives. Prints processor microseconds per packet and per picture, and per second of 16 cameras.
+A stream of 4 Mbit/s and 30 pictures a second is made up in memory, as it comes through RTSP over TCP, and fed to the
+session machine and the camera's recorder in pieces as large as one turn of the loop receives. Prints processor
+microseconds per packet and per picture, and per second of 16 cameras.
 
     .venv/bin/python benchmarks/camera_path.py
 """

@@ -42,7 +42,7 @@ class Problem:
     example: str
 
 
-class ConfigProblems(ConfigError):  # noqa: N818 - it is a collection, and its base says Error
+class ConfigProblems(ConfigError):
     """The configuration cannot be used; `problems` holds every reason, in the order of the file's tables."""
 
     def __init__(self, file: Path, problems: list[Problem]) -> None:

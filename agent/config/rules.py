@@ -33,7 +33,7 @@ SECRET_PARTS = (
 )
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer between two functions of this package
+class Refused(Exception):
     """A value is not allowed.
 
     code     of the problem

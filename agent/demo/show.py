@@ -312,12 +312,14 @@ def _statement(place: Path, specs: list[CameraSpec], offered: dict[str, list[str
     ]
     audio = [url for url in setups if "audio" in url]
     what = ", ".join(f"{camera} {'/'.join(encodings)}" for camera, encodings in sorted(offered.items()))
+    if audio:
+        return say(f"음성이 요청되었습니다: {audio}", f"Sound was asked for: {audio}")
     return say(
-        f"음성: 카메라 {len(offered)}대가 제안했습니다({what}). 요청 {len(audio)}회. "
-        f"카메라가 받은 SETUP {len(setups)}건은 모두 영상이었습니다." if not audio else f"음성이 요청되었습니다: {audio}",
-        f"Sound: offered by {len(offered)} cameras ({what}), asked for {len(audio)} times. "
-        f"All {len(setups)} SETUP requests that the cameras received were for video." if not audio else f"Sound was asked for: {audio}",
-    )  # fmt: skip
+        f"음성: 카메라 {len(offered)}대가 제안했으나({what}) 한 번도 요청하지 않았습니다. "
+        f"카메라가 받은 SETUP {len(setups)}건은 모두 영상입니다.",
+        f"Sound: offered by {len(offered)} cameras ({what}), never asked for. "
+        f"All {len(setups)} SETUP requests that the cameras received were for video.",
+    )
 
 
 def _cells(specs: list[CameraSpec], reports: dict[str, OpenReport]) -> Iterator[Cell]:

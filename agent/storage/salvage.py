@@ -167,10 +167,16 @@ class _Salvage:
     def _is_cut(self, stem: Stem, rows: dict[str, str]) -> bool:
         """Tell whether a finished file was cut afterwards: its recorder gave it up between C6 and C8."""
         path = stem.path(Kind.FINAL)
-        known = self._known.get(path)
-        if path in rows or known is None or known.final is None:
+        if path in rows:
             return False
-        return self._vault.at(path).stat().st_size < known.final.sealed_bytes
+        place = self._vault.at(path)
+        size, known = place.stat().st_size, self._known.get(path)
+        if known is not None and known.final is not None:
+            return size < known.final.sealed_bytes
+        # Nothing tells how long it was. One that ends with a whole chunk was cut, or is one of the 65,552nd
+        # part that happens to end so; that one is called salvaged, and nothing of it is lost.
+        header = _header_bytes(place)
+        return header is not None and (size - header) % SEALED_CHUNK_BYTES == 0
 
     def _part(self, stem: Stem) -> bool:
         """Salvage a `.part`; false if it is live."""

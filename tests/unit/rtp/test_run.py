@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.rtsp.depacketizer import depacketizer
 from agent.rtsp.framing import Framer
-from agent.rtsp.media import AccessUnit
 from agent.rtsp.packetizer import packetize
 from agent.rtsp.rtp import RtpStream
 from agent.rtsp.units import sample
+
+if TYPE_CHECKING:
+    from agent.rtsp.media import AccessUnit
 
 PARAMETERS = {
     "h264": [
