@@ -1,8 +1,8 @@
 """Composition root: the one module that joins capture with storage.
 
-It holds the life of `pasu record`: the parent (small: no camera bytes, no database, no cryptography) and what a
-worker does from its first to its last line. Work of the parent that needs the database is done in a short-lived
-fork of it.
+It holds the life of `pasu record`: the parent (small: no camera bytes, no database, no cryptography) and what
+a worker does from its first to its last line. Work of the parent that needs the database is done in a
+short-lived fork of it.
 """
 
 from __future__ import annotations

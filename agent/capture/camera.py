@@ -1,7 +1,7 @@
 """One camera from access units to the recorder: runs, gaps with their causes, facts. Does no I/O of its own.
 
-Whatever source reads the camera (the RTSP loop, libav) drives one of these. All calls carry the monotonic time and the
-box's UTC; commands of the cutter go to the `Recorder` at once.
+Whatever source reads the camera (the RTSP loop, libav) drives one of these. All calls carry the monotonic
+time and the box's UTC; commands of the cutter go to the `Recorder` at once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Cut one camera's pictures into segments and fragments. Pure.
 
-A segment begins with a keyframe and is cut at the first keyframe after its boundary. Boundaries lie on the UTC grid
-of `segment_s`, shifted for each camera, so that a box with many does not commit all at once. When keyframes stay away (quirk 16) a cap in time and in size cuts in the middle of a GOP. A fragment holds what came since the last
-flush, one second at most; the newest picture always waits, since only its successor says how long it was shown
-(quirk 8: no duration is ever guessed while it can be known).
+A segment begins with a keyframe and is cut at the first keyframe after its boundary. Boundaries lie on the
+UTC grid of `segment_s`, shifted for each camera, so that a box with many does not commit all at once. When
+keyframes stay away (quirk 16) a cap in time and in size cuts in the middle of a GOP. A fragment holds what
+came since the last flush, one second at most; the newest picture always waits, since only its successor says
+how long it was shown (quirk 8: no duration is ever guessed while it can be known).
 """
 
 from __future__ import annotations

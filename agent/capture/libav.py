@@ -1,9 +1,10 @@
 """Sources that need libav: analogue boards by V4L2, MPEG-TS over HTTP or UDP, files. Edge and shell of one process.
 
-One process carries one such source, since libav can hang or crash in ways that nothing inside the process can mend.
-A thread reads; the main thread keeps the time: if the reader is silent too long the process ends itself, and the
-parent starts another. Encoded video passes through untouched. Raw pictures of a capture board are encoded to H.264,
-with the board's own encoder where libav knows one. Streams other than the one video stream are discarded by the demuxer.
+One process carries one such source, since libav can hang or crash in ways that nothing inside the process can
+mend. A thread reads; the main thread keeps the time: if the reader is silent too long the process ends
+itself, and the parent starts another. Encoded video passes through untouched. Raw pictures of a capture board
+are encoded to H.264, with the board's own encoder where libav knows one. Streams other than the one video
+stream are discarded by the demuxer.
 """
 
 from __future__ import annotations

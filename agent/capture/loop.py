@@ -1,9 +1,10 @@
 """The one loop that receives from all RTSP cameras of a worker. Shell.
 
-It sleeps until its next turn, ten a second, instead of waking for every packet: one receive then carries dozens of
-packets, and waking is where the processor time of other recorders goes. In a turn each camera is served by itself,
-inside one `try`: whatever a camera's bytes provoke ends that camera's session and nothing else. A byte of memory shared with the
-parent says which camera is being served, so that a crash or a hang can be put to its name.
+It sleeps until its next turn, ten a second, instead of waking for every packet: one receive then carries
+dozens of packets, and waking is where the processor time of other recorders goes. In a turn each camera is
+served by itself, inside one `try`: whatever a camera's bytes provoke ends that camera's session and nothing
+else. A byte of memory shared with the parent says which camera is being served, so that a crash or a hang can
+be put to its name.
 """
 
 from __future__ import annotations
