@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from agent.rtsp.url import RtspUrl
 
 RECEIVE_BYTES = 256 << 10  # one call carries what a 4 Mbit/s camera sends in half a second
-RECEIVES_A_TURN = 8  # 40 MB/s a camera; more waits for the next turn, so that no camera starves the others
+RECORD_BYTES = 16 << 10  # a TLS record holds no more (RFC 8446 5.1), and a receive gives one
+TURN_BYTES = 2 << 20  # 20 MB/s a camera; more waits for the next turn, so that no camera starves the others
 DATAGRAM_BYTES = 64 << 10
 DATAGRAMS_A_TURN = 512
 UDP_BUFFER_BYTES = 4 << 20
-CONNECT_S = 2.5  # SYN, one repetition of it, TLS
+CONNECT_S = 1.5  # SYN and one repetition of it; a camera that came back then waits no longer for the next try
+TLS_S = 5.0  # cameras with weak processors need a second
 PORT_TRIES = 32
 
 
@@ -63,6 +65,7 @@ class Connection:
         self._handshake: Callable[[], None] = lambda: None
         self._udp: tuple[socket.socket, socket.socket] | None = None
         self._peer = ""
+        self._failure: RtspError | OSError | None = None
         self._found: list[object] = []
         if _is_address(url.host):
             self._found.append((socket.AF_INET6 if ":" in url.host else socket.AF_INET, url.host))
@@ -77,6 +80,7 @@ class Connection:
 
     def due(self, now: float) -> list[Event]:
         """Do what time asks for."""
+        self._raise_failure()
         if not self._phase(now):
             if now >= self._deadline:
                 raise TimeoutError(errno.ETIMEDOUT, "the camera does not answer")
@@ -95,29 +99,19 @@ class Connection:
         session = self._session
         if session is None:
             return []
+        self._raise_failure()
         events: list[Event] = []
-        if sock is self._stream:
-            for _ in range(RECEIVES_A_TURN):
-                try:
-                    data = sock.recv(RECEIVE_BYTES)
-                except self._would_block:
-                    break
-                if not data:
-                    raise RtspError("closed", "the camera closed the connection")
-                events += session.receive(data, now)
-                if len(data) < RECEIVE_BYTES and not self._secured:
-                    break
-        else:
-            assert self._udp is not None
-            rtcp = sock is self._udp[1]
-            for _ in range(DATAGRAMS_A_TURN):
-                try:
-                    data, source = sock.recvfrom(DATAGRAM_BYTES)
-                except BlockingIOError:
-                    break
-                if source[0] == self._peer:
-                    events += session.receive_udp(rtcp, data, now)
-        self._send(session)
+        try:
+            if sock is self._stream:
+                self._receive_stream(session, now, events)
+            else:
+                self._receive_datagrams(session, sock, now, events)
+            self._send(session)
+        except (RtspError, OSError) as error:
+            # The pictures that came before the end are recorded first.
+            self._failure = error
+            if not events:
+                raise
         return events
 
     def redirect(self, url: RtspUrl, now: float) -> None:
@@ -143,6 +137,41 @@ class Connection:
                 self._poller.unregister(sock)
             sock.close()
         self.sockets = []
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _receive_stream(self, session: ClientSession, now: float, events: list[Event]) -> None:
+        stream = self._stream
+        assert stream is not None
+        wanted = RECORD_BYTES if self._secured else RECEIVE_BYTES
+        left = TURN_BYTES
+        while left > 0:
+            try:
+                data = stream.recv(wanted)
+            except self._would_block:
+                return
+            if not data:
+                raise RtspError("closed", "the camera closed the connection")
+            events += session.receive(data, now)
+            left -= len(data)
+            # Cameras put each packet into a record of its own: a short one says nothing about what waits.
+            if len(data) < wanted and not self._secured:
+                return
+
+    def _receive_datagrams(
+        self, session: ClientSession, sock: socket.socket, now: float, events: list[Event]
+    ) -> None:
+        assert self._udp is not None
+        rtcp = sock is self._udp[1]
+        for _ in range(DATAGRAMS_A_TURN):
+            try:
+                data, source = sock.recvfrom(DATAGRAM_BYTES)
+            except BlockingIOError:
+                return
+            if source[0] == self._peer:
+                events += session.receive_udp(rtcp, data, now)
 
     # Phases before the session; each returns true when the session stands.
 
@@ -190,6 +219,7 @@ class Connection:
             self.sockets[self.sockets.index(stream)] = secured
             self._stream = secured
             self._secured = True
+            self._deadline = now + TLS_S
             self._would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
             self._handshake = secured.do_handshake
             self._phase = self._handshaking

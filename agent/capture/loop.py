@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 TURN_S = 0.1
 BACKOFF_FIRST_S = 0.25
-BACKOFF_MOST_S = 2.5  # with the connection and a keyframe to wait for, 5 s in all
+BACKOFF_MOST_S = 2.0  # with the connection and a keyframe to wait for, 5 s in all
 BEAT_S = 1.0
 
 log = logging.getLogger("pasu.record")
