@@ -151,3 +151,26 @@ def _parse(raw: Any) -> Open | None:
         and isinstance(flag, bool)
     )
     return segment if whole else None
+
+
+def reach(known: Open, chunks: int, tail_bytes: int) -> tuple[int, int]:
+    """Say how far a cut segment certainly reaches: UTC end and whole frames.
+
+    chunks      whole chunks that are in the file
+    tail_bytes  size of its tail file, 0 if there is none
+    A tail of another size than `written` says is the one before it, or one that was written after the mark;
+    both hold at least what `durable` says (W1 of writer.py).
+    """
+    written, durable = known.written, known.durable
+    if chunks < durable.chunks:
+        # Less than what was durable: the disk lost it. What is left is claimed in proportion.
+        length = durable.end_ms - known.start_ms
+        return known.start_ms + length * chunks // durable.chunks, durable.frames * chunks // durable.chunks
+    best = durable
+    if chunks >= written.chunks:
+        best = written
+        if tail_bytes and tail_bytes == written.tail_bytes:
+            return written.tail_end_ms, written.tail_frames
+    if durable.tail_bytes and tail_bytes and durable.tail_end_ms > best.end_ms:
+        return durable.tail_end_ms, durable.tail_frames
+    return best.end_ms, best.frames

@@ -19,25 +19,18 @@ recorder and is left alone.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agent.errors import IntegrityFault, StorageFault
+from agent.errors import StorageFault
 from agent.model import Fact, Instant, Trust
 from agent.storage import files, progress
 from agent.storage.catalogue import COMMITTED, SALVAGED, Catalogue, Segment
-from agent.storage.envelope import (
-    CHUNK_BYTES,
-    MAX_HEADER_BYTES,
-    NONCE_BYTES,
-    SEALED_CHUNK_BYTES,
-    TAG_BYTES,
-    shred_span,
-)
+from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem, classify
-from agent.storage.progress import Final, Mark, Open
+from agent.storage.progress import Final, Mark, Open, reach
+from agent.storage.sealed import header_bytes, sha256, whole_chunks
 from agent.storage.writer import row_of
 
 if TYPE_CHECKING:
@@ -48,7 +41,6 @@ if TYPE_CHECKING:
 
 UNKNOWN_CODEC = "unknown"
 """Stands in a row where not even the codec is known; not one of `Codec`."""
-_READ_BYTES = 1 << 20
 _LONGEST_MS = 600_000
 """How long a segment of which nothing but the file is known may claim to be: ten of the usual ones."""
 
@@ -120,14 +112,21 @@ class _Salvage:
                 self._quarantine(place, "not a day's directory")
 
     def _day(self, camera: str, day: str, directory: Path) -> None:
-        rows = self._catalogue.paths(self._vault.uuid, f"segments/{camera}/{day}")
+        inside = f"segments/{camera}/{day}"
+        rows = self._catalogue.paths(self._vault.uuid, inside)
+        names = set(_names(directory))
+        # A month of one camera is 43,200 files, nearly all of them in the catalogue: only the others are looked at.
+        stored = {path.rpartition("/")[2] for path in rows}
+        there = names & stored
         stems: dict[Stem, set[Kind]] = {}
-        for name in _names(directory):
+        for name in sorted(names - stored):
             what = classify(camera, day, name)
             if what is None or not files.is_regular(directory / name):
                 self._quarantine(directory / name, "not a file that belongs here")
             else:
-                stems.setdefault(what[0], set()).add(what[1])
+                stem, kind = what
+                present = {each for each in (Kind.FINAL, Kind.SALVAGED) if stem.start + each.value in there}
+                stems.setdefault(stem, present).add(kind)
         for stem, kinds in stems.items():
             with self._noting_faults():
                 self._stem(stem, kinds, rows)
@@ -175,7 +174,7 @@ class _Salvage:
             return size < known.final.sealed_bytes
         # Nothing tells how long it was. One that ends with a whole chunk was cut, or is one of the 65,552nd
         # part that happens to end so; that one is called salvaged, and nothing of it is lost.
-        header = _header_bytes(place)
+        header = header_bytes(place)
         return header is not None and (size - header) % SEALED_CHUNK_BYTES == 0
 
     def _part(self, stem: Stem) -> bool:
@@ -188,14 +187,15 @@ class _Salvage:
                 return False
             if self._finish(stem, fd, part):
                 return True
-            header = _header_bytes(part)
+            header = header_bytes(part)
             status = os.fstat(fd)
+            self._cut(fd, part, status, status.st_size)
             known = self._known.get(stem.path(Kind.FINAL))
             tail = self._at(stem, Kind.TAIL)
             moved_tail = self._at(stem, Kind.SALVAGED_TAIL)
             chunks = 0
             if header is not None:
-                chunks = _whole_chunks(part, status.st_size, header, known.durable.chunks if known else 0)
+                chunks = whole_chunks(part, status.st_size, header, known.durable.chunks if known else 0)
             reason = ""
             if header is None:
                 reason = "header unreadable"
@@ -209,10 +209,7 @@ class _Salvage:
                     self._quarantine(tail, "a tail without its segment")
                 return True
             size = header + chunks * SEALED_CHUNK_BYTES
-            if size != status.st_size:
-                self._disk.truncate(fd, part, size)
-                # The time of the last write tells the end of a segment of which nothing else is known.
-                os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+            self._cut(fd, part, status, size)
             self._disk.fdatasync(fd, part)
             self._step("S1")
             if files.exists(tail):
@@ -225,12 +222,18 @@ class _Salvage:
         self._adopt_salvaged(stem)
         return True
 
+    def _cut(self, fd: int, part: Path, status: os.stat_result, size: int) -> None:
+        """Set a file's length; also to the one it has, which gives back the space that was reserved behind it."""
+        self._disk.truncate(fd, part, size)
+        # The time of the last write tells the end of a segment of which nothing else is known.
+        os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+
     def _finish(self, stem: Stem, fd: int, part: Path) -> bool:
         """Go on at C5 with a file that had its final chunk (C4); false if this is none."""
         known = self._known.get(stem.path(Kind.FINAL))
         if known is None or known.final is None or os.fstat(fd).st_size != known.final.sealed_bytes:
             return False
-        if _sha256(part) != known.final.sha256:
+        if sha256(part) != known.final.sha256:
             return False
         self._disk.fdatasync(fd, part)
         self._step("C5")
@@ -247,9 +250,9 @@ class _Salvage:
         """
         path = stem.path(Kind.FINAL)
         place = self._vault.at(path)
-        header, size = _header_bytes(place), place.stat().st_size
+        header, size = header_bytes(place), place.stat().st_size
         known = self._known.get(path)
-        digest = _sha256(place)
+        digest = sha256(place)
         final = known.final if known else None
         if header is None or (final is not None and final.sha256 != digest):
             self._quarantine(place, "not what was written")
@@ -273,7 +276,7 @@ class _Salvage:
         """Commit a file that was cut and renamed (S3) and has no row."""
         path = stem.path(Kind.SALVAGED)
         place = self._vault.at(path)
-        header, size = _header_bytes(place), place.stat().st_size
+        header, size = header_bytes(place), place.stat().st_size
         tail = self._at(stem, Kind.SALVAGED_TAIL)
         has_tail = files.is_regular(tail)
         if header is None:
@@ -289,7 +292,7 @@ class _Salvage:
         else:
             end_ms, frames = reach(known, chunks, tail.stat().st_size if has_tail else 0)
             end_ms = max(end_ms, known.start_ms + 1)  # an empty span would overlap nothing that is asked for
-        what = Final(end_ms, frames, chunks * CHUNK_BYTES, size, _sha256(place))
+        what = Final(end_ms, frames, chunks * CHUNK_BYTES, size, sha256(place))
         missing = max(0, known.durable.chunks - chunks)
         self._disk.fsync_directory(place.parent)
         self._step("S4")
@@ -355,66 +358,8 @@ class _Salvage:
             self.report.faults.append(files.fault("salvage", self._vault.root, error))
 
 
-def reach(known: Open, chunks: int, tail_bytes: int) -> tuple[int, int]:
-    """Say how far a cut segment certainly reaches: UTC end and whole frames.
-
-    chunks      whole chunks that are in the file
-    tail_bytes  size of its tail file, 0 if there is none
-    A tail of another size than `written` says is the one before it, or one that was written after the mark;
-    both hold at least what `durable` says (W1 of writer.py).
-    """
-    written, durable = known.written, known.durable
-    if chunks < durable.chunks:
-        # Less than what was durable: the disk lost it. What is left is claimed in proportion.
-        length = durable.end_ms - known.start_ms
-        return known.start_ms + length * chunks // durable.chunks, durable.frames * chunks // durable.chunks
-    best = durable
-    if chunks >= written.chunks:
-        best = written
-        if tail_bytes and tail_bytes == written.tail_bytes:
-            return written.tail_end_ms, written.tail_frames
-    if durable.tail_bytes and tail_bytes and durable.tail_end_ms > best.end_ms:
-        return durable.tail_end_ms, durable.tail_frames
-    return best.end_ms, best.frames
-
-
 def _names(directory: Path) -> list[str]:
     try:
         return sorted(entry.name for entry in directory.iterdir())
     except OSError as error:
         raise files.fault("list", directory, error) from error
-
-
-def _header_bytes(place: Path) -> int | None:
-    """Return the length of the age header and nonce at the start of a file; None if they are not whole."""
-    with place.open("rb") as file:
-        start = file.read(MAX_HEADER_BYTES + NONCE_BYTES)
-    try:
-        length = shred_span(start) + NONCE_BYTES
-    except IntegrityFault:
-        return None
-    return length if length <= len(start) else None
-
-
-def _whole_chunks(place: Path, size: int, header: int, promised: int) -> int:
-    """Count the whole chunks in a file.
-
-    Behind those that were promised, chunks whose tag is all zero are not counted: after a loss of power some
-    file systems show zeros where data never arrived. A real tag is zero once in 2^128.
-    """
-    chunks = max(0, size - header) // SEALED_CHUNK_BYTES
-    with place.open("rb") as file:
-        while chunks > promised:
-            file.seek(header + chunks * SEALED_CHUNK_BYTES - TAG_BYTES)
-            if file.read(TAG_BYTES).strip(b"\0"):
-                break
-            chunks -= 1
-    return chunks
-
-
-def _sha256(place: Path) -> str:
-    digest = hashlib.sha256()
-    with place.open("rb") as file:
-        while block := file.read(_READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

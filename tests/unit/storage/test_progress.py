@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from agent.model import Codec, Trust
 from agent.storage import progress
 from agent.storage.files import Disk
-from agent.storage.progress import Final, Mark, Open
-from agent.storage.salvage import reach
+from agent.storage.progress import Final, Mark, Open, reach
 from tests.unit.storage.box import T0
 
 number = st.integers(0, 1 << 60)

@@ -85,6 +85,20 @@ def test_zeros_behind_what_was_promised_are_cut_off(tmp_path) -> None:
         assert len(next(Opened(file, [IDENTITY]).chunks()).data) == 65_536
 
 
+@pytest.mark.parametrize("size", [1000, 100_000])
+def test_space_that_was_reserved_is_given_back(tmp_path, size) -> None:
+    """A whole chunk is salvaged, less is quarantined; neither keeps the 4 MiB that its recorder had reserved."""
+    box = Box(tmp_path)
+    part = leave_part(box, seconds=1, size=size, told=False)
+    assert size > 65_536 or part.with_name(part.name.replace(".part", ".tail")).exists()
+    if size < 65_536:
+        part.with_name(part.name.replace(".part", ".tail")).unlink()
+    reserved = part.stat().st_blocks * 512
+    box.salvage()
+    place = box.vault_path / (box.names() + box.names("quarantine"))[0]
+    assert place.stat().st_blocks * 512 <= min(reserved, 256 << 10)
+
+
 def test_missing_chunks_that_were_durable_are_told(tmp_path) -> None:
     box = Box(tmp_path)
     part = leave_part(box, seconds=6)
