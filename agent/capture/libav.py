@@ -44,6 +44,8 @@ CODECS = {"h264": "h264", "hevc": "h265", "mpeg4": "mpeg4", "mjpeg": "mjpeg"}
 # Boards first: the Raspberry Pi and most ARM boards, Rockchip, then Intel; software last.
 ENCODERS = ("h264_v4l2m2m", "h264_rkmpp", "h264_qsv", "libx264")
 
+CAMERA_ERRORS = (av.error.FFmpegError, OSError, ValueError, EOFError)
+
 log = logging.getLogger("pasu.record")
 
 
@@ -112,7 +114,7 @@ class LibavWorker:
     def run(self, stopping: Callable[[], bool]) -> int:
         """Record until `stopping`; return the exit status: 0 in order, 1 when the reader hangs."""
         av.logging.set_level(None)  # libav prints URLs
-        reader = self._start_reader()
+        self._start_reader()
         next_flush = next_beat = 0.0
         retry_at: float | None = None
         counted = (0, 0, self._clock.monotonic())
@@ -121,8 +123,8 @@ class LibavWorker:
             if retry_at is not None and now >= retry_at:
                 retry_at = None
                 self._last_data = now
-                reader = self._start_reader()
-            if self._drain() and not reader.is_alive():
+                self._start_reader()
+            if self._drain():
                 retry_at = now + RETRY_S if not self._plan.paced else now
                 self._reconnects += 1
             if retry_at is None and now - self._last_data > (
@@ -141,17 +143,17 @@ class LibavWorker:
         self._camera.session_ended(GapCause.AGENT_STOPPED, "", self._clock.now())
         return 0
 
-    def _start_reader(self) -> threading.Thread:
-        reader = threading.Thread(target=self._read, daemon=True)
-        reader.start()
-        return reader
+    def _start_reader(self) -> None:
+        threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         try:
             for item in read_source(self._plan, self._clock):
                 self._pictures.put(item)
             self._pictures.put(EOFError("the source has ended"))
-        except (av.error.FFmpegError, OSError, ValueError) as error:
+        except Exception as error:
+            if not isinstance(error, CAMERA_ERRORS):
+                log.exception("%s: error inside the session", self._name)
             self._pictures.put(error)
 
     def _drain(self) -> bool:
@@ -172,7 +174,10 @@ class LibavWorker:
                 self._camera.tell("camera.audio_offered", {"encodings": self._offered})
             else:
                 ended = True
-                cause = GapCause.CAMERA_CLOSED if isinstance(item, EOFError) else GapCause.CAMERA_UNREACHABLE
+                cause = GapCause.SESSION_ERROR
+                if isinstance(item, CAMERA_ERRORS):
+                    lost = isinstance(item, EOFError) or self._state == "recording"
+                    cause = GapCause.CAMERA_CLOSED if lost else GapCause.CAMERA_UNREACHABLE
                 self._cause = str(cause)
                 self._detail = type(item).__name__
                 self._state = "lost"
