@@ -1,7 +1,7 @@
 """Every quirk a virtual camera can play, recorded by `pasu record` in one run, and what the table promises for each.
 
-All cameras share one recorder, and so one worker: whatever one of them does wrong, the healthy one beside it must lose
-nothing.
+All cameras share one recorder and at most two loops: whatever one of them does wrong, the healthy one beside it must
+lose nothing.
 """
 
 from __future__ import annotations
@@ -566,7 +566,7 @@ def test_quirk(run: Run, number: int) -> None:
 
 def test_no_camera_cost_the_worker_anything(run: Run) -> None:
     assert run.lost == 0
-    assert len(run.workers) == 2, "71 cameras are more than one loop is given"
+    assert len(run.workers) <= 2, "a camera was given a worker of its own"
     assert "Traceback" not in run.site.log, run.site.log[run.site.log.index("Traceback") :][:3000]
     assert "session_error" not in run.site.log
 
