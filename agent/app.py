@@ -201,6 +201,8 @@ def _prepare(config: Config) -> str:
     from agent.storage.prepare import prepare
 
     storage = config.storage
+    for place in (storage.vault, storage.state):
+        place.parent.mkdir(parents=True, exist_ok=True)
     now = SystemClock().now()
     report = prepare(
         storage.vault, storage.state, [camera.id for camera in config.cameras], now, uuid=str(uuid.uuid4())

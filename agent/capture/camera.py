@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agent.capture.cutter import Begin, Command, Cutter, End, Write
+from agent.capture.cutter import Begin, Command, Cutter, Write
 from agent.capture.timeline import Stamp, Timeline
 from agent.model import Codec, Fact, Gap, GapCause, Instant, Span, Track, Trust, canonical_json, utc_name
 from agent.ports import Recorder, SegmentStart
@@ -255,7 +255,7 @@ class CameraRecorder:
                 self._covered_ms = command.end_ms
             elif isinstance(command, Begin):
                 self._begin(command)
-            elif isinstance(command, End):
+            else:
                 self._recorder.end(camera, command.end_ms)
                 self._covered_ms = command.end_ms
 

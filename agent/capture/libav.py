@@ -23,7 +23,7 @@ import av.logging
 from av.stream import Discard
 
 from agent.capture.camera import camera_state
-from agent.capture.loop import BEAT_S, TURN_S
+from agent.capture.loop import BEAT_S, HANDOVERS, TURN_S
 from agent.model import GapCause
 from agent.rtsp.media import AccessUnit, VideoFormat
 from agent.rtsp.units import annexb_to_sample, format_from_units, split_sample, split_start_codes
@@ -115,7 +115,8 @@ class LibavWorker:
         """Record until `stopping`; return the exit status: 0 in order, 1 when the reader hangs."""
         av.logging.set_level(None)  # libav prints URLs
         self._start_reader()
-        next_flush = next_beat = 0.0
+        next_handover = next_beat = 0.0
+        handovers = 0
         retry_at: float | None = None
         counted = (0, 0, self._clock.monotonic())
         while not stopping():
@@ -132,10 +133,12 @@ class LibavWorker:
             ):
                 self._camera.session_ended(GapCause.CAMERA_SILENT, "no picture", instant)
                 return 1
-            if now >= next_flush:
-                next_flush = now + self._window_s
+            if now >= next_handover:
+                next_handover = now + self._window_s / HANDOVERS
+                handovers += 1
                 self._camera.flush(instant)
-                self._recorder.flush()
+                if handovers % HANDOVERS == 0:
+                    self._recorder.flush()
             if now >= next_beat:
                 next_beat = now + BEAT_S
                 counted = self._report(now, counted)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agent.ports import Recorder
 
 TURN_S = 0.1
+HANDOVERS = 2  # in a loss window: a killed process loses what it has not handed to the kernel, with the rest of a chunk
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MOST_S = 2.0  # with the connection and a keyframe to wait for, 5 s in all
 BEAT_S = 1.0
@@ -180,7 +181,8 @@ class RtspLoop:
         self._beat = beat
         self._cameras: list[RtspCamera] = []
         self._poller = select.epoll()
-        self._next_flush = 0.0
+        self._next_handover = 0.0
+        self._handovers = 0
         self._next_beat = 0.0
         self._counted: dict[str, tuple[int, int]] = {}
         self._counted_at = 0.0
@@ -211,11 +213,13 @@ class RtspLoop:
                 now, instant, [sock for sock in camera.sockets() if sock.fileno() in ready], self._poller
             )
         self._mark[0] = 0
-        if now >= self._next_flush:
-            self._next_flush = now + self._window_s
+        if now >= self._next_handover:
+            self._next_handover = now + self._window_s / HANDOVERS
+            self._handovers += 1
             for camera in self._cameras:
                 camera.recorder.flush(instant)
-            self._recorder.flush()
+            if self._handovers % HANDOVERS == 0:
+                self._recorder.flush()
         if now >= self._next_beat:
             self._next_beat = now + BEAT_S
             self._beat(json.dumps(self.state(now)).encode())

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HANG_S = (
     4.0  # without a heartbeat for so long a worker is killed; a killed one's cameras record again within 10 s
 )
+START_S = 20.0  # until the first heartbeat: salvage reads what a predecessor left, and the disk may be slow
 HANG_LIBAV_S = 10.0  # opening a source may take libav its own time-out of 5 s
 RESTART_MOST_S = 5.0
 STABLE_S = 60.0
@@ -114,7 +115,7 @@ class Supervisor:
             self._hear(by_number[number])
         now = self._clock.monotonic()
         for worker in list(self._workers):
-            limit = HANG_LIBAV_S if worker.assignment.kind == "libav" else HANG_S
+            limit = _patience_s(worker)
             how = self._ended(worker)
             if how is None and now - worker.beaten > limit:
                 log.error("worker %s (%d) is silent: killed", worker.assignment.name, worker.pid)
@@ -220,6 +221,13 @@ class Supervisor:
         self._workers.remove(worker)
         worker.control.close()
         worker.mark.close()
+
+
+def _patience_s(worker: Worker) -> float:
+    """Return how long a worker may be silent."""
+    if not worker.state:
+        return START_S
+    return HANG_LIBAV_S if worker.assignment.kind == "libav" else HANG_S
 
 
 def assign(cameras: dict[str, dict[str, Any]], loops: int) -> list[Assignment]:

@@ -97,9 +97,29 @@ def test_a_hung_worker_is_killed_and_its_camera_blamed(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "HANG_S", 0.5)
     parent = Parent([Assignment("rtsp-0", "rtsp", {"good": plan(), "stuck": plan("SIGSTOP")})])
     parent.until(lambda: parent.supervisor.lost >= 1)
+    assert module.START_S > 10  # its start was not what was too slow
     assert parent.facts[0][1] == {"worker": "rtsp-0", "how": "hung", "serving": "stuck"}
     parent.until(lambda: "good" in parent.states())
     parent.supervisor.stop()
+
+
+def test_a_worker_that_never_speaks_is_killed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "START_S", 0.5)
+    facts: list[dict[str, Any]] = []
+    supervisor = Supervisor(
+        [Assignment("rtsp-0", "rtsp", {"cam01": plan()})],
+        {},
+        [sys.executable, "-c", "import time; time.sleep(60)"],
+        SystemClock(),
+        cause="agent_killed",
+        tell=lambda _kind, body: facts.append(body),
+    )
+    end = time.monotonic() + 30
+    while not facts:
+        assert time.monotonic() < end
+        supervisor.turn(0.02)
+    assert facts[0]["how"] == "hung"
+    supervisor.stop()
 
 
 def test_a_kill_from_outside_blames_nobody() -> None:

@@ -197,7 +197,9 @@ def test_a_step_of_the_boxs_clock_keeps_the_labels_before_it_and_misses_nothing(
     assert second.start.start.utc_ms == START_MS + 2400 + 40 * 86_400_000
     assert not second.start.keyframe_start
     assert scene.gaps() == []
-    assert [fact.body["step_ms"] for fact in scene.recorder.facts if fact.kind == "clock.step"] == [40 * 86_400_000]
+    assert [fact.body["step_ms"] for fact in scene.recorder.facts if fact.kind == "clock.step"] == [
+        40 * 86_400_000
+    ]
 
 
 def test_lost_packets_are_one_gap_for_each_group_of_pictures() -> None:  # quirk 27
@@ -256,6 +258,30 @@ def test_whole_groups_are_dropped_while_the_disk_does_not_follow() -> None:
     scene.end()
     assert scene.spans() == [(0, 2400), (5000, 6000)]
     assert scene.gaps() == [(2400, 5000, "storage_slow")]
+
+
+def test_a_disk_that_does_not_follow_from_the_start_costs_what_comes() -> None:
+    scene = Scene()
+    scene.recorder.backlog = module.BACKLOG_HIGH_BYTES + 1
+    scene.pictures(30)
+    scene.recorder.backlog = 0
+    scene.pictures(30)
+    scene.end()
+    assert scene.spans() == [(2000, 2400)]
+
+
+def test_pictures_of_one_turn_share_its_time() -> None:
+    scene = Scene()
+    for _ in range(20):
+        now, monotonic = scene.instant, scene.ms / 1000
+        for _ in range(3):
+            unit = AccessUnit(scene.raw, b"p", scene.number % 25 == 0, 0, False, SMALL, monotonic)
+            scene.camera.picture(unit, now, monotonic)
+            scene.number += 1
+            scene.pause(STEP_MS)
+    scene.end()
+    assert sum(segment.frames for segment in scene.recorder.committed) == 60
+    assert scene.gaps() == []
 
 
 def test_the_state_shows_no_secret_and_everything_else() -> None:
