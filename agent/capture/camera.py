@@ -177,6 +177,16 @@ class CameraRecorder:
             self._covered_ms = now.utc_ms
             self._cause, self._detail = cause, detail
 
+    def renewed(self, cause: GapCause, detail: str) -> CameraRecorder:
+        """Return a new one that goes on where this one is known to have come to, for when its state is in doubt.
+
+        A segment that it left open is ended by the recorder when the next one begins.
+        """
+        fresh = CameraRecorder(self._plan, self._recorder, self._covered_ms, cause)
+        fresh._detail = detail
+        fresh._now = self._now
+        return fresh
+
     def tell(self, kind: str, body: dict[str, Any]) -> None:
         """Append a fact about this camera."""
         self._recorder.fact(Fact(kind, self._now, {"camera": self._plan.camera, **body}))

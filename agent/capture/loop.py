@@ -93,9 +93,26 @@ class RtspCamera:
             detail = error.strerror or type(error).__name__
             self._fail(cause, detail, detail, now, instant)
         except Exception:
-            # A bug of ours, provoked by one camera, is not to cost the others a picture.
             log.exception("%s: error inside the session", self.id)
-            self._fail(GapCause.SESSION_ERROR, "see the log", "error inside the session", now, instant)
+            self._survive(now, instant)
+
+    def flush(self, now: float, instant: Instant) -> None:
+        """Hand over what waits."""
+        try:
+            self.recorder.flush(instant)
+        except Exception:
+            log.exception("%s: error inside the session", self.id)
+            self._survive(now, instant)
+
+    def _survive(self, now: float, instant: Instant) -> None:
+        """End the session after a bug of ours, which is not to cost the other cameras a picture."""
+        cause, detail = GapCause.SESSION_ERROR, "see the log"
+        try:
+            self._fail(cause, detail, "error inside the session", now, instant)
+        except Exception:
+            # Its own state may be what is broken: begin with a new one, from where it is known to have come to.
+            log.exception("%s: error at the session's end", self.id)
+            self.recorder = self.recorder.renewed(cause, detail)
 
     def stop(self, cause: GapCause, now: float, instant: Instant) -> None:
         """End the session in order."""
@@ -115,13 +132,13 @@ class RtspCamera:
                 self.recorder.picture(event, instant, now)
                 if self.recorder.recording:
                     self.state = "recording"
+                    self._failures = 0
             elif isinstance(event, Described):
                 self.offered = event.audio
                 if event.audio:
                     self.recorder.tell("camera.audio_offered", {"encodings": list(event.audio)})
             elif isinstance(event, Playing):
                 self.state = "playing"
-                self._failures = 0
             elif isinstance(event, Redirected):
                 assert self._connection is not None
                 self._connection.redirect(event.url, now)
@@ -139,15 +156,15 @@ class RtspCamera:
         if str(cause) != self.cause or self.state == "recording":
             log.warning("%s: %s: %s", self.id, cause, message)
         self._drop(now)
+        self._url = parse_url(self._login.url)  # a redirect holds for one session
         self.state = "lost"
         self.cause = str(cause)
         self.detail = message
-        self.recorder.session_ended(cause, detail, instant)
-        self._url = parse_url(self._login.url)
         delay = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**self._failures)
         self._next_try = now + delay * random.uniform(0.6, 1.0)  # noqa: S311 - spreads load, protects nothing
         self._failures = min(self._failures + 1, 8)
         self.reconnects += 1
+        self.recorder.session_ended(cause, detail, instant)
 
     def _drop(self, now: float) -> None:
         self._uninvited = False
@@ -217,7 +234,7 @@ class RtspLoop:
             self._next_handover = now + self._window_s / HANDOVERS
             self._handovers += 1
             for camera in self._cameras:
-                camera.recorder.flush(instant)
+                camera.flush(now, instant)
             if self._handovers % HANDOVERS == 0:
                 self._recorder.flush()
         if now >= self._next_beat:
