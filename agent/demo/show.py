@@ -24,6 +24,7 @@ from rich.text import Text
 from agent.centre.keys import keygen, read_identities
 from agent.centre.opening import open_segments
 from agent.centre.segments import SegmentFile
+from agent.cli.segments import CAUSES
 from agent.cli.show import console, size, table
 from agent.demo.ledger import read_requests
 from agent.demo.server import CameraProcess
@@ -31,7 +32,7 @@ from agent.demo.sheet import Cell, write_sheet
 from agent.demo.spec import CameraSpec
 from agent.health import read_health
 from agent.language import say
-from agent.model import utc_name
+from agent.model import GapCause, utc_name
 from agent.storage.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -243,13 +244,17 @@ def _conclude(place: Path, output: Path, specs: list[CameraSpec], *, keep: bool)
                 lambda done, total, task=task: progress.update(task, completed=done, total=total),  # type: ignore[misc]
             )
             gaps[spec.name] = [
-                str(fact["cause"]) for fact in _facts(catalogue, "gap") if fact["camera"] == spec.name
+                say(*CAUSES[GapCause(fact["cause"])])
+                for fact in _facts(catalogue, "gap")
+                if fact["camera"] == spec.name
             ]
     offered = {fact["camera"]: fact["encodings"] for fact in _facts(catalogue, "camera.audio_offered")}
     catalogue.close()
     sheet = output / "contact-sheet.png"
     write_sheet(sheet, list(_cells(specs, reports)), heading="Pasu: sealed on the box, opened at the centre")
+    screen.print(say("\n관제센터의 키로 연 결과", "\nOpened with the control centre's key"), style="bold")
     screen.print(_clips(reports, gaps))
+    screen.print()
     whole = all(report.outputs and not report.damages for report in reports.values())
     screen.print(_statement(place, specs, offered))
     screen.print(say(f"클립과 사진: {output}/", f"Clips and contact sheet: {output}/"))
