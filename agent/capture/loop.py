@@ -130,9 +130,12 @@ class RtspCamera:
         for event in events:
             if isinstance(event, AccessUnit):
                 self.recorder.picture(event, instant, now)
-                if self.recorder.recording:
+                if self.recorder.recording and self.state != "recording":
                     self.state = "recording"
                     self._failures = 0
+                    form = event.format
+                    if form is not None:
+                        log.info("%s: recording %s %dx%d", self.id, form.codec, form.width, form.height)
             elif isinstance(event, Described):
                 self.offered = event.audio
                 if event.audio:

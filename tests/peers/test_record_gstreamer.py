@@ -16,7 +16,6 @@ from tests.lab import ROOT, GstCameras, Site, machine, prepared_clip
 from tests.peer import need
 from tests.wire import Capture, talks
 
-
 EVIDENCE = ROOT / "docs/evidence/gstreamer-60s.md"
 
 
