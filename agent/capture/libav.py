@@ -23,7 +23,7 @@ import av.logging
 from av.stream import Discard
 
 from agent.capture.camera import camera_state
-from agent.capture.loop import BEAT_S, HANDOVERS, TURN_S
+from agent.capture.loop import BEAT_S, HANDOVERS, TURN_S, WINDOW_SHARE
 from agent.model import GapCause
 from agent.rtsp.media import AccessUnit, VideoFormat
 from agent.rtsp.units import annexb_to_sample, format_from_units, split_sample, split_start_codes
@@ -134,7 +134,7 @@ class LibavWorker:
                 self._camera.session_ended(GapCause.CAMERA_SILENT, "no picture", instant)
                 return 1
             if now >= next_handover:
-                next_handover = now + self._window_s / HANDOVERS
+                next_handover = now + self._window_s * WINDOW_SHARE / HANDOVERS
                 handovers += 1
                 self._camera.flush(instant)
                 if handovers % HANDOVERS == 0:

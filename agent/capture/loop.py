@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agent.ports import Recorder
 
 TURN_S = 0.1
+WINDOW_SHARE = 0.9  # of the loss window: a turn, a picture and the writing come on top of it
 HANDOVERS = 2  # in a loss window: a killed process loses what it has not handed to the kernel, with the rest of a chunk
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MOST_S = 2.0  # with the connection and a keyframe to wait for, 5 s in all
@@ -234,7 +235,7 @@ class RtspLoop:
             )
         self._mark[0] = 0
         if now >= self._next_handover:
-            self._next_handover = now + self._window_s / HANDOVERS
+            self._next_handover = now + self._window_s * WINDOW_SHARE / HANDOVERS
             self._handovers += 1
             for camera in self._cameras:
                 camera.flush(now, instant)
