@@ -8,13 +8,16 @@ short-lived fork of it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import mmap
 import os
+import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ from agent.capture.supervisor import Supervisor, assign
 from agent.clock import SystemClock
 from agent.errors import PasuError, StorageFault
 from agent.health import write_health
+from agent.language import say
 from agent.model import Fact, GapCause
 
 if TYPE_CHECKING:
@@ -33,9 +37,11 @@ if TYPE_CHECKING:
     from agent.config import Config, Secrets
     from agent.ports import Recorder
 
-WORKER = (sys.executable, "-m", "agent.app")
+WORKER = (sys.executable, "-P", "-m", "agent.app")  # -P: never code from the directory we were started in
 PARENT_TURN_S = 1.0  # a heartbeat or a worker's end wakes it before that
 HEALTH_S = 2.0
+ALONE_S = 20.0  # for the workers of a parent that was killed to end
+TELL_S = 10.0  # for a fact to reach the ledger
 CLOSE_S = 10.0  # for the disk to take what waits in memory
 NICE = -5  # recording goes before everything else on the box, where the rights allow it
 
@@ -56,6 +62,7 @@ def record(config: Config, secrets: Secrets) -> int:
     clock = SystemClock()
     stop = _stop_on_signal(signal.SIGTERM, signal.SIGINT)
     storage = config.storage
+    lock = _alone(storage.state)
     cause = _forked(lambda: _prepare(config))
     run_directory = _run_directory(storage.run)
     supervisor = Supervisor(
@@ -84,6 +91,7 @@ def record(config: Config, secrets: Secrets) -> int:
     if clean:
         _tell_forked(storage.state, "box.stopped", {"version": __version__})
     _write_health(run_directory, config, supervisor, clock, "stopped")
+    os.close(lock)
     return 0 if clean else 1
 
 
@@ -93,16 +101,15 @@ def worker(control_number: int, mark_number: int) -> int:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold pictures
     _log_to_stderr()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C reaches the parent, which says stop
-    told = _stop_on_signal(signal.SIGTERM)
+    # Ctrl-C and systemd's SIGTERM reach the whole group; the parent's word is what ends a worker, or its end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     control = socket.socket(fileno=control_number)
     order = json.loads(control.recv(1 << 20))
     control.setblocking(False)
-    mark = memoryview(mmap.mmap(mark_number, mmap.PAGESIZE))
+    mark = memoryview(mmap.mmap(mark_number, mmap.PAGESIZE)).cast("H")
 
     def stopping() -> bool:
-        if told():
-            return True
         try:
             message = control.recv(1 << 16)
         except BlockingIOError:
@@ -151,7 +158,10 @@ def _record_libav(
 
     ((camera, plan),) = order["cameras"].items()
     _, camera_recorder = _camera(order, camera, recorder)
-    source = plan_source(plan["url"], plan["width"] or 0, plan["height"] or 0, plan["fps"] or 0)
+    login = (plan["username"], plan["password"] or "") if plan["username"] else None
+    source = plan_source(
+        plan["url"], width=plan["width"] or 0, height=plan["height"] or 0, fps=plan["fps"] or 0, login=login
+    )
     libav = LibavWorker(
         camera,
         source,
@@ -201,8 +211,7 @@ def _prepare(config: Config) -> str:
     from agent.storage.prepare import prepare
 
     storage = config.storage
-    for place in (storage.vault, storage.state):
-        place.parent.mkdir(parents=True, exist_ok=True)
+    storage.vault.parent.mkdir(parents=True, exist_ok=True)
     now = SystemClock().now()
     report = prepare(
         storage.vault, storage.state, [camera.id for camera in config.cameras], now, uuid=str(uuid.uuid4())
@@ -251,8 +260,7 @@ def _write_health(
     if run is None:
         return
     cameras: dict[str, Any] = {camera.id: {"state": "waiting"} for camera in config.cameras}
-    for each in supervisor.workers:
-        cameras.update(each.state.get("cameras", {}))
+    cameras.update(supervisor.cameras())
     now = clock.now()
     body = {
         "process": "record",
@@ -287,12 +295,40 @@ def _tell_forked(state: Path, kind: str, body: dict[str, Any]) -> None:
         return ""
 
     try:
-        _forked(tell)
-    except PasuError as error:
+        _forked(tell, TELL_S)
+    except (PasuError, OSError) as error:
         log.error("fact %s is not in the ledger: %s", kind, error)  # noqa: TRY400 - the error says it all
 
 
-def _forked(work: Callable[[], str]) -> str:
+def _alone(state: Path) -> int:
+    """Make sure that nobody else records into this state; return the lock, which the workers inherit.
+
+    A parent that was killed leaves workers behind that still commit what they have; they are waited for.
+    Raises  StorageFault ALREADY_RECORDING
+    """
+    state.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(state.parent / f".{state.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.set_inheritable(lock, True)
+    until = time.monotonic() + ALONE_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise StorageFault(
+                    "ALREADY_RECORDING",
+                    say("이미 녹화 중입니다", "pasu is recording here already"),
+                    hint=say(
+                        "실행 중인 pasu를 먼저 멈추십시오", "stop the pasu that runs, or leave it to its work"
+                    ),
+                    path=str(state),
+                ) from None
+            time.sleep(0.1)
+        else:
+            return lock
+
+
+def _forked(work: Callable[[], str], timeout_s: float | None = None) -> str:
     """Do work in a fork of this process, which has one thread; return its answer, or raise its PasuError."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -319,7 +355,11 @@ def _forked(work: Callable[[], str]) -> str:
             os._exit(status)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as pipe:
-        text = pipe.read()
+        if select.select([pipe], [], [], timeout_s)[0]:
+            text = pipe.read()
+        else:
+            os.kill(pid, signal.SIGKILL)
+            text = ""
     os.waitpid(pid, 0)
     answer = (
         json.loads(text) if text else {"code": "INTERNAL", "message": "a helper process failed; see above"}

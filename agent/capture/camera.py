@@ -15,7 +15,9 @@ from agent.model import Codec, Fact, Gap, GapCause, Instant, Span, Track, Trust,
 from agent.ports import Recorder, SegmentStart
 
 GAP_MS = 20  # less than one picture at 50 fps: rounding, not absence
+LATELY_MS = 2000
 BURST_MS = 300  # what a camera has kept for a new client comes within this (quirk 12)
+GAP_PART_MS = 600_000  # a long outage is written down in parts, so that no end of ours forgets its cause
 BACKLOG_HIGH_BYTES = 64 << 20  # waiting for the disk, all cameras of a worker together
 BACKLOG_LOW_BYTES = 16 << 20
 OURS = (GapCause.AGENT_STOPPED, GapCause.AGENT_KILLED, GapCause.WORKER_LOST)
@@ -152,11 +154,18 @@ class CameraRecorder:
             self._new = False
             self._do(self._cutter.flush())
 
+    def begun_lately(self, now: Instant) -> bool:
+        """Tell whether the session is so young that nothing of it may be out of this process yet."""
+        return 0 <= now.utc_ms - self._begun_ms < LATELY_MS
+
     def flush(self, now: Instant) -> None:
         """Hand to the recorder what waits; called once per loss window, before the recorder's own flush."""
         self._now = now
         if not self._bursting(now):
             self._do(self._cutter.flush())
+        missing_ms = now.utc_ms - self._covered_ms if self._covered_ms is not None else 0
+        if missing_ms > GAP_PART_MS and self._cause not in OURS and not self._cutter.recording:
+            self._settle(now)  # a kill would put the whole outage down to itself
 
     def session_ended(self, cause: GapCause, detail: str, now: Instant) -> None:
         """Close the run; what is missing from here on is missing for `cause`."""
@@ -166,8 +175,7 @@ class CameraRecorder:
             self._end_run(cause, detail)
         elif self._cause in OURS and cause not in OURS and self._covered_ms is not None:
             # What we missed ourselves ends here; from now on the camera is what is missing.
-            self._gap(self._covered_ms, max(now.utc_ms, self._covered_ms), self._cause, self._detail)
-            self._covered_ms = max(now.utc_ms, self._covered_ms)
+            self._settle(now)
             self._cause, self._detail = cause, detail
         self._timeline = None
         if cause != GapCause.AGENT_STOPPED and (was_recording or not self._lost_told):
@@ -176,6 +184,19 @@ class CameraRecorder:
         if self._covered_ms is None:
             self._covered_ms = now.utc_ms
             self._cause, self._detail = cause, detail
+        if cause == GapCause.AGENT_STOPPED and not was_recording:
+            self._settle(now)
+
+    def leave(self, now: Instant) -> None:
+        """Write down what is missing so far: the process ends, and its successor will not know why it was missing."""
+        if not self._cutter.recording:
+            self._settle(now)
+
+    def _settle(self, now: Instant) -> None:
+        """Write the running gap up to now, for its cause; what follows may have another."""
+        if self._covered_ms is not None and now.utc_ms - self._covered_ms > GAP_MS:
+            self._gap(self._covered_ms, now.utc_ms, self._cause, self._detail)
+            self._covered_ms = now.utc_ms
 
     def renewed(self, cause: GapCause, detail: str) -> CameraRecorder:
         """Return a new one that goes on where this one is known to have come to, for when its state is in doubt.

@@ -26,9 +26,11 @@ TURN_BYTES = 2 << 20  # 20 MB/s a camera; more waits for the next turn, so that 
 DATAGRAM_BYTES = 64 << 10
 DATAGRAMS_A_TURN = 512
 UDP_BUFFER_BYTES = 4 << 20
+LOOK_UP_S = 15.0  # a dead name server makes the C library wait 5 s for the next
 CONNECT_S = 1.5  # SYN and one repetition of it; a camera that came back then waits no longer for the next try
 TLS_S = 5.0  # cameras with weak processors need a second
 PORT_TRIES = 32
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h; the socket module does not name it
 
 
 class Login(NamedTuple):
@@ -55,7 +57,7 @@ class Connection:
         self._login = login
         self._url = url
         self._poller = poller
-        self._deadline = now + CONNECT_S
+        self._deadline = now + LOOK_UP_S
         self._stream: socket.socket | None = None
         self._session: ClientSession | None = None
         self._phase: Callable[[float], bool] = self._connecting
@@ -123,13 +125,16 @@ class Connection:
         stream.close()
         self._url = url
         self._unsent = b""
-        self._deadline = now + CONNECT_S
+        self._failure = None  # of the connection that is left
+        self._secured = False
+        self._would_block = (BlockingIOError,)
         self._phase = self._connecting
+        self._deadline = now + CONNECT_S
 
     def close(self, now: float) -> None:
         """Say TEARDOWN where that is possible, and let go of everything."""
         if self._session is not None and self._stream is not None:
-            with contextlib.suppress(OSError, RtspError):
+            with contextlib.suppress(Exception):  # whatever it is, the sockets must be let go of
                 self._session.close(now)
                 self._send(self._session)
         for sock in self.sockets:
@@ -183,6 +188,7 @@ class Connection:
             raise found
         assert isinstance(found, tuple)
         family, self._peer = found
+        self._deadline = now + CONNECT_S
         stream = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self.sockets.append(stream)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -203,6 +209,7 @@ class Connection:
         state = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if state:
             raise OSError(state, os.strerror(state))
+        self._peer = stream.getpeername()[0]  # as datagrams will name it
         if self._url.scheme == "rtsps":
             import ssl  # 5 MB that a box without such cameras does without
 
@@ -313,7 +320,10 @@ def _port_pair(peer: str) -> tuple[socket.socket, socket.socket]:
             port = rtp.getsockname()[1]
             if port % 2 == 0:
                 rtcp.bind(("", port + 1))
-                rtp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER_BYTES)
+                try:
+                    rtp.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, UDP_BUFFER_BYTES)
+                except PermissionError:  # then as much as net.core.rmem_max allows
+                    rtp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER_BYTES)
                 return rtp, rtcp
         except OSError:
             pass

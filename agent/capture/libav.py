@@ -9,6 +9,7 @@ stream are discarded by the demuxer.
 
 from __future__ import annotations
 
+import base64
 import logging
 import queue
 import threading
@@ -62,8 +63,14 @@ class SourcePlan:
     paced: bool
 
 
-def plan_source(url: str, width: int, height: int, fps: int) -> SourcePlan:
-    """Turn a configured URL (file:, v4l2:, http(s)://, udp://) into what libav is told."""
+def plan_source(
+    url: str, *, width: int = 0, height: int = 0, fps: int = 0, login: tuple[str, str] | None = None
+) -> SourcePlan:
+    """Turn a configured URL (file:, v4l2:, http(s)://, udp://) into what libav is told.
+
+    width,height,fps  to ask of a capture board; 0 leaves it to the board
+    login             user and password for HTTP; they travel as a header, never in the URL
+    """
     scheme, _, rest = url.partition(":")
     if scheme == "v4l2":
         options = {"framerate": str(fps)} if fps else {}
@@ -77,6 +84,9 @@ def plan_source(url: str, width: int, height: int, fps: int) -> SourcePlan:
         if scheme.startswith("http")
         else {"fifo_size": "4096"}
     )
+    if login is not None and scheme.startswith("http"):
+        token = base64.b64encode(":".join(login).encode()).decode()
+        options["headers"] = f"Authorization: Basic {token}\r\n"
     return SourcePlan(url, "mpegts" if scheme == "udp" else None, options, paced=False)
 
 
@@ -132,6 +142,7 @@ class LibavWorker:
                 SILENT_S if self._state == "recording" else OPEN_S
             ):
                 self._camera.session_ended(GapCause.CAMERA_SILENT, "no picture", instant)
+                self._camera.leave(instant)
                 return 1
             if now >= next_handover:
                 next_handover = now + self._window_s * WINDOW_SHARE / HANDOVERS
@@ -162,7 +173,9 @@ class LibavWorker:
     def _drain(self) -> bool:
         """Record what the reader has put; return true when it has said that it ended."""
         ended = False
-        while not ended:
+        for _ in range(QUEUE_PICTURES):  # a source faster than time must not keep us from everything else
+            if ended:
+                break
             try:
                 item = self._pictures.get_nowait()
             except queue.Empty:

@@ -88,7 +88,9 @@ class RtspCamera:
                 self._take(connection.receive(sock, now), now, instant)
             self._take(connection.due(now), now, instant)
         except RtspError as error:
-            self._fail(CAUSES.get(error.code, GapCause.STREAM_INVALID), error.code, str(error), now, instant)
+            # The context of the error may hold an address; code and message never do.
+            text = f"{error.code}: {error.message}"
+            self._fail(CAUSES.get(error.code, GapCause.STREAM_INVALID), error.code, text, now, instant)
         except OSError as error:
             cause = GapCause.CAMERA_CLOSED if self.state == "recording" else GapCause.CAMERA_UNREACHABLE
             detail = error.strerror or type(error).__name__
@@ -117,11 +119,12 @@ class RtspCamera:
 
     def stop(self, cause: GapCause, now: float, instant: Instant) -> None:
         """End the session in order."""
-        if self._connection is not None:
-            self._connection.close(now)
-            self._connection = None
+        try:
+            self._drop(now)
+            self.recorder.session_ended(cause, "", instant)
+        except Exception:
+            log.exception("%s: error at the session's end", self.id)
         self.state = "stopped"
-        self.recorder.session_ended(cause, "", instant)
 
     def sockets(self) -> list[socket.socket]:
         """Return the sockets of the connection."""
@@ -173,9 +176,9 @@ class RtspCamera:
     def _drop(self, now: float) -> None:
         self._uninvited = False
         self.offered = ()
-        if self._connection is not None:
-            self._connection.close(now)
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close(now)
 
 
 class RtspLoop:
@@ -239,7 +242,8 @@ class RtspLoop:
             self._handovers += 1
             for camera in self._cameras:
                 camera.flush(now, instant)
-            if self._handovers % HANDOVERS == 0:
+            begun = any(camera.recorder.begun_lately(instant) for camera in self._cameras)
+            if begun or self._handovers % HANDOVERS == 0:
                 self._recorder.flush()
         if now >= self._next_beat:
             self._next_beat = now + BEAT_S

@@ -34,6 +34,8 @@ RESTART_MOST_S = 5.0
 STABLE_S = 60.0
 CAMERAS_A_LOOP = 64  # a loop with 64 cameras of 4 Mbit/s takes a fifth of a core
 STOP_S = 15.0
+GONE_S = 5.0  # for a killed worker to go, at our own end
+LATE_S = 2.0  # a turn that begins so late means that we stood still ourselves, and so perhaps did all others
 BEAT_BYTES = 1 << 20
 
 log = logging.getLogger("pasu.record")
@@ -61,6 +63,9 @@ class Worker:
     mark: mmap.mmap
     started: float
     beaten: float
+    cause: str
+    killed: bool = False  # by us, and not yet gone: a process that waits for a dead disk may take its time
+    mute: bool = False  # its socket is closed, the process may still be ending
     state: dict[str, Any] = field(default_factory=dict)
 
 
@@ -96,6 +101,9 @@ class Supervisor:
         self._workers: list[Worker] = []
         self._failures: dict[str, int] = {}
         self._waiting = [_Waiting(assignment, 0.0, cause) for assignment in assignments]
+        self._cameras: dict[str, Any] = {}
+        self._untold: list[tuple[str, dict[str, Any]]] = []
+        self._expected = clock.monotonic()  # when the next turn should begin at the latest
         self.lost = 0
 
     @property
@@ -103,27 +111,38 @@ class Supervisor:
         """Return the living workers."""
         return self._workers
 
+    def cameras(self) -> dict[str, Any]:
+        """Return what was last said of every camera."""
+        return self._cameras
+
     def turn(self, wait_s: float) -> None:
         """Start what is due, hear what the workers say, and end what hangs. Returns after wait_s at the latest."""
         now = self._clock.monotonic()
+        if now - self._expected > LATE_S:
+            for worker in self._workers:
+                worker.beaten = now
         for waiting in [waiting for waiting in self._waiting if waiting.due <= now]:
             self._waiting.remove(waiting)
-            self._workers.append(self._start(waiting.assignment, waiting.cause))
-        by_number = {worker.control.fileno(): worker for worker in self._workers}
-        ready, _, _ = select.select(list(by_number), [], [], wait_s)
-        for number in ready:
-            self._hear(by_number[number])
+            try:
+                self._workers.append(self._start(waiting.assignment, waiting.cause))
+            except OSError as error:
+                log.error("worker %s cannot be started: %s", waiting.assignment.name, error.strerror)  # noqa: TRY400
+                waiting.due = now + 1.0
+                self._waiting.append(waiting)
+        # Only now: recording comes first, and the ledger may be busy.
+        while self._untold:
+            self._tell(*self._untold.pop(0))
+        self._listen(wait_s)
         now = self._clock.monotonic()
         for worker in list(self._workers):
-            limit = _patience_s(worker)
             how = self._ended(worker)
-            if how is None and now - worker.beaten > limit:
-                log.error("worker %s (%d) is silent: killed", worker.assignment.name, worker.pid)
-                os.kill(worker.pid, signal.SIGKILL)
-                os.waitpid(worker.pid, 0)
-                how = "hung"
             if how is not None:
                 self._replace(worker, how, now)
+            elif not worker.killed and now - worker.beaten > _patience_s(worker):
+                log.error("worker %s (%d) is silent: killed", worker.assignment.name, worker.pid)
+                worker.killed = True
+                os.kill(worker.pid, signal.SIGKILL)
+        self._expected = self._clock.monotonic()
 
     def stop(self) -> bool:
         """Ask all workers to end in order, and wait for them. False when one had to be killed."""
@@ -136,17 +155,23 @@ class Supervisor:
         while self._workers:
             for worker in list(self._workers):
                 how = self._ended(worker)
-                if how is None and self._clock.monotonic() > until:
+                late = self._clock.monotonic() - until
+                if how is None and late > 0 and not worker.killed:
+                    worker.killed = True
                     os.kill(worker.pid, signal.SIGKILL)
-                    os.waitpid(worker.pid, 0)
-                    how = "killed at stop"
-                if how is not None:
+                if how is not None or late > GONE_S:
                     clean = clean and how == "exit 0"
                     self._close(worker)
-            controls = [worker.control for worker in self._workers]
-            for control in select.select(controls, [], [], 0.05)[0] if controls else []:
-                self._hear(next(worker for worker in self._workers if worker.control is control))
+            self._listen(0.05)
         return clean
+
+    def _listen(self, wait_s: float) -> None:
+        """Hear what the workers say, for wait_s or until one speaks."""
+        by_number = {worker.control.fileno(): worker for worker in self._workers if not worker.mute}
+        for number in select.select(list(by_number), [], [], wait_s)[0]:
+            self._hear(by_number[number])
+        if len(by_number) < len(self._workers):
+            select.select([], [], [], min(wait_s, 0.05))  # one is ending; its end has no socket to wait for
 
     def _start(self, assignment: Assignment, cause: str) -> Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -157,11 +182,17 @@ class Supervisor:
         mark = mmap.mmap(shared, mmap.PAGESIZE)
         os.set_inheritable(theirs.fileno(), True)
         os.set_inheritable(shared, True)
-        pid = os.posix_spawn(
-            sys.executable, [*self._command, str(theirs.fileno()), str(shared)], dict(os.environ)
-        )
-        theirs.close()
-        os.close(shared)
+        try:
+            pid = os.posix_spawn(
+                sys.executable, [*self._command, str(theirs.fileno()), str(shared)], dict(os.environ)
+            )
+        except OSError:
+            ours.close()
+            mark.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(shared)
         order = {
             "settings": self._settings,
             "name": assignment.name,
@@ -169,53 +200,64 @@ class Supervisor:
             "cameras": assignment.cameras,
             "cause": cause,
         }
-        ours.send(json.dumps(order).encode())
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # it is gone already: the next turn sees it
+            ours.send(json.dumps(order).encode())
         now = self._clock.monotonic()
         log.info("worker %s started (%d) with %d cameras", assignment.name, pid, len(assignment.cameras))
-        return Worker(assignment, pid, ours, mark, now, now)
+        return Worker(assignment, pid, ours, mark, now, now, cause)
 
     def _hear(self, worker: Worker) -> None:
         while True:
             try:
                 message = worker.control.recv(BEAT_BYTES)
-            except (BlockingIOError, OSError):
+            except BlockingIOError:
                 return
+            except OSError:
+                message = b""
             if not message:
+                worker.mute = True
                 return
             worker.beaten = self._clock.monotonic()
             worker.state = json.loads(message)
+            self._cameras.update(worker.state["cameras"])
 
     def _ended(self, worker: Worker) -> str | None:
         pid, status = os.waitpid(worker.pid, os.WNOHANG)
         if pid == 0:
             return None
+        if worker.killed:
+            return "hung"
         if os.WIFSIGNALED(status):
-            return signal.Signals(os.WTERMSIG(status)).name
+            number = os.WTERMSIG(status)
+            known = {each.value: each.name for each in signal.Signals}
+            return known.get(number, f"signal {number}")
         return f"exit {os.waitstatus_to_exitcode(status)}"
 
     def _replace(self, worker: Worker, how: str, now: float) -> None:
         """Begin the dead worker's work anew, the blamed camera in a worker of its own."""
         self.lost += 1
         assignment = worker.assignment
-        served = worker.mark[0]
+        served = int.from_bytes(worker.mark[:2], sys.byteorder)
+        # One that never spoke has not recorded: what was missing before it is missing still, for the same reason.
+        cause = "worker_lost" if worker.state else worker.cause
         self._close(worker)
         blamed = list(assignment.cameras)[served - 1] if 0 < served <= len(assignment.cameras) else None
         log.error(
             "worker %s (%d) is gone: %s, serving %s", assignment.name, worker.pid, how, blamed or "none"
         )
-        self._tell("worker.lost", {"worker": assignment.name, "how": how, "serving": blamed or ""})
+        self._untold.append(("worker.lost", {"worker": assignment.name, "how": how, "serving": blamed or ""}))
         if blamed is not None and len(assignment.cameras) > 1:
-            alone = Assignment(f"rtsp-{blamed}", assignment.kind, {blamed: assignment.cameras[blamed]})
+            alone = Assignment(f"alone-{blamed}", assignment.kind, {blamed: assignment.cameras[blamed]})
             rest = {camera: plan for camera, plan in assignment.cameras.items() if camera != blamed}
-            self._waiting.append(
-                _Waiting(Assignment(assignment.name, assignment.kind, rest), now, "worker_lost")
-            )
-            self._waiting.append(_Waiting(alone, now, "worker_lost"))
+            self._waiting.append(_Waiting(Assignment(assignment.name, assignment.kind, rest), now, cause))
+            self._waiting.append(_Waiting(alone, now, cause))
             return
         failures = 0 if now - worker.started > STABLE_S else self._failures.get(assignment.name, 0)
         self._failures[assignment.name] = failures + 1
         delay = 0.0 if failures == 0 else min(RESTART_MOST_S, 0.25 * 2**failures)
-        self._waiting.append(_Waiting(assignment, now + delay, "worker_lost"))
+        self._waiting.append(_Waiting(assignment, now + delay, cause))
 
     def _close(self, worker: Worker) -> None:
         self._workers.remove(worker)

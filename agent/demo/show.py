@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from agent.centre.report import OpenReport
     from agent.demo.stamp import Image
 
+BOX = "demo-0001"
 SEGMENT_S = 10  # short, so that a short demo has some
 REBOOT_S = 3
 START_BOUND_S = 60.0
@@ -66,9 +67,11 @@ def show(seconds: int, cameras: int, output: Path, *, keep: bool = False) -> int
     keep     leave vault, keys and configuration there as well
     Returns  0 when every camera was recorded and opened whole, 1 otherwise
     """
+    output = output.absolute()
     output.mkdir(parents=True, exist_ok=True)
     place = output / "site"
-    shutil.rmtree(place, ignore_errors=True)
+    if (place / "agent.toml").exists() and BOX in (place / "agent.toml").read_text(encoding="utf-8"):
+        shutil.rmtree(place)  # what an earlier demo has kept, and nothing else
     with contextlib.ExitStack() as stack:
         if keep:
             place.mkdir(mode=0o700)
@@ -90,7 +93,7 @@ def _site(place: Path, specs: list[CameraSpec], fleet: CameraProcess) -> Path:
     keys = ", ".join(f'"{recipient}"' for recipient in recipients)
     lines = [
         "[box]",
-        'id = "demo-0001"',
+        f'id = "{BOX}"',
         f'site = "{say("경포해변 시연", "Gyeongpo beach, demonstration")}"',
         f'operator = "{say("시연", "demonstration")}"',
         'contact = "033-000-0000"',
@@ -136,7 +139,11 @@ def _record(config: Path, place: Path, specs: list[CameraSpec], fleet: CameraPro
         finally:
             if recorder.poll() is None:
                 recorder.send_signal(signal.SIGTERM)
-            recorder.wait(STOP_BOUND_S)
+            try:
+                recorder.wait(STOP_BOUND_S)
+            except subprocess.TimeoutExpired:
+                recorder.kill()
+                recorder.wait()
 
 
 def _watch(
@@ -234,8 +241,8 @@ def _conclude(place: Path, output: Path, specs: list[CameraSpec], *, keep: bool)
             rows = list(catalogue.segments(spec.name))
             sources = [SegmentFile.at(place / "vault" / row.path, spec.name) for row in rows]
             clip = output / f"{spec.name}.mp4"
-            for old in output.glob(f"{spec.name}*.mp4"):
-                old.unlink()
+            for old in (clip, *(output / f"{spec.name}-{number}.mp4" for number in range(2, 10))):
+                old.unlink(missing_ok=True)
             reports[spec.name] = open_segments(
                 sources,
                 identities,
@@ -258,7 +265,7 @@ def _conclude(place: Path, output: Path, specs: list[CameraSpec], *, keep: bool)
     whole = all(report.outputs and not report.damages for report in reports.values())
     screen.print(_statement(place, specs, offered))
     screen.print(say(f"클립과 사진: {output}/", f"Clips and contact sheet: {output}/"))
-    if keep:
+    if keep and whole:
         sample = next(iter(reports.values())).segments[0]
         screen.print(
             say("봉인된 조각을 표준 도구로 직접 열어 보려면:", "To open a sealed segment with stock tools:")

@@ -321,12 +321,18 @@ class Catalogue:
         )
         return dict(self._read(query, (vault, directory + "/", directory + "0")))
 
-    def covered_until(self, camera: str) -> int | None:
-        """Return the end of the camera's newest segment or gap, UTC ms; None if there is none."""
-        ends = [
-            self._read(f"SELECT MAX(end_ms) FROM {table} WHERE camera = ?", (camera,))[0][0]  # noqa: S608 - constants
-            for table in ("segment", "gap")
-        ]
+    def covered_until(self, camera: str, now_ms: int | None = None) -> int | None:
+        """Return the end of the camera's newest segment or gap, UTC ms; None if there is none.
+
+        now_ms  what ends later was labelled by a clock that was ahead, and says nothing
+        A `stream_damaged` gap lies inside a segment that may not have become durable, so it does not count.
+        """
+        values = (camera, now_ms if now_ms is not None else 1 << 62)
+        queries = (
+            "SELECT MAX(end_ms) FROM segment WHERE camera = ? AND end_ms <= ?",
+            "SELECT MAX(end_ms) FROM gap WHERE camera = ? AND end_ms <= ? AND cause != 'stream_damaged'",
+        )
+        ends = [self._read(query, values)[0][0] for query in queries]
         return max((end for end in ends if end is not None), default=None)
 
     def counts(self) -> dict[str, int]:

@@ -64,7 +64,10 @@ class DiskRecorder:
         """
         catalogue = Catalogue.open(state)
         try:
-            self._covered = {camera: catalogue.covered_until(camera) for camera in catalogue.cameras()}
+            now_ms = clock.now().utc_ms
+            self._covered = {
+                camera: catalogue.covered_until(camera, now_ms) for camera in catalogue.cameras()
+            }
         finally:
             catalogue.close()
         self._desk = Desk(

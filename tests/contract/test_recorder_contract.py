@@ -88,6 +88,7 @@ class DiskCase:
     def cover(self, camera: str, until_ms: int) -> None:
         assert self.recorder.close(10)
         self.box.add_gap(Gap(camera, Span(until_ms - 1000, until_ms), GapCause.CAMERA_SILENT))
+        self.box.clock.utc_ms = max(self.box.clock.utc_ms, until_ms)
         self.recorder = self.box.recorder()
 
 

@@ -76,6 +76,7 @@ def test_a_new_recorder_goes_on_where_the_killed_one_was(tmp_path) -> None:
     root = tmp_path / "killed"
     scenario.run_and_die(Box(root), count_to(steps.index("C9") + 5))
     box = Box(root)
+    box.clock.utc_ms += 1_000_000
     recorder = box.recorder()
     for camera in scenario.INIT:
         ends = [row.end_ms for row in box.rows() if row.camera == camera]

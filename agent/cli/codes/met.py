@@ -53,6 +53,14 @@ MET = {
             "check that its disk is connected and mounted; it is never taken for empty and made anew",
         ),
     ),
+    "ALREADY_RECORDING": code(
+        "site",
+        ("이미 녹화 중입니다", "another pasu records into the same state folder"),
+        (
+            "실행 중인 pasu를 먼저 멈추십시오 (systemctl stop pasu-record)",
+            "stop the one that runs (systemctl stop pasu-record), or leave it to its work",
+        ),
+    ),
     "VAULT_FOREIGN": code(
         "site",
         ("다른 장비의 저장소입니다", "this is the vault of another box"),

@@ -13,7 +13,7 @@ from agent.model import Fact, Gap, GapCause, Instant, Span, Trust
 from agent.storage import schema
 from agent.storage.catalogue import COMMITTED, FILE, SALVAGED, Catalogue, Segment
 from agent.storage.ledger import instant, size
-from tests.unit.storage.box import T0
+from tests.unit.storage.box import T0, Box
 
 AT = Instant(T0, Trust.HOLDOVER)
 
@@ -283,3 +283,17 @@ def test_a_recorder_does_not_load_what_only_the_schema_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_covered_until_passes_over_the_future_and_what_lies_inside_a_segment(tmp_path) -> None:
+    box = Box(tmp_path)
+    for until_ms, cause in (
+        (T0 + 5000, GapCause.CAMERA_SILENT),
+        (T0 + 7000, GapCause.STREAM_DAMAGED),
+        (T0 + 40 * 86_400_000, GapCause.CAMERA_CLOSED),
+    ):
+        box.add_gap(Gap("cam1", Span(until_ms - 1000, until_ms), cause))
+    catalogue = Catalogue.open(box.state)
+    assert catalogue.covered_until("cam1", T0 + 60_000) == T0 + 5000
+    assert catalogue.covered_until("cam1") == T0 + 40 * 86_400_000
+    catalogue.close()
