@@ -147,6 +147,63 @@ def test_a_new_camera_that_does_not_answer_is_missed_from_the_first_try() -> Non
     assert scene.gaps() == [(0, 3000, "camera_refused")]
 
 
+def test_an_outage_keeps_its_cause_when_the_agent_stops_meanwhile() -> None:
+    scene = Scene()
+    scene.pictures(50)
+    scene.end(GapCause.CAMERA_CLOSED)
+    scene.pause(3000)
+    scene.end(GapCause.AGENT_STOPPED)
+    assert scene.gaps() == [(2000, 5000, "camera_closed")]
+
+
+def test_a_process_that_ends_says_why_the_camera_is_missing() -> None:
+    scene = Scene()
+    scene.pictures(50)
+    scene.camera.leave(scene.instant)
+    assert scene.gaps() == []
+    scene.end(GapCause.CAMERA_SILENT)
+    scene.camera.leave(scene.instant)
+    assert scene.gaps() == []
+    scene.pause(4000)
+    scene.camera.leave(scene.instant)
+    assert scene.gaps() == [(2000, 6000, "camera_silent")]
+
+
+def test_a_long_outage_is_written_down_in_parts() -> None:
+    scene = Scene()
+    scene.pictures(50)
+    scene.end(GapCause.CAMERA_UNREACHABLE)
+    for _ in range(25):
+        scene.pause(60_000)
+        scene.camera.flush(scene.instant)
+    scene.number = 0
+    scene.pictures(25)
+    assert scene.gaps() == [
+        (2000, 662_000, "camera_unreachable"),
+        (662_000, 1_322_000, "camera_unreachable"),
+        (1_322_000, 1_502_000, "camera_unreachable"),
+    ]
+
+
+def test_a_session_is_young_for_two_seconds() -> None:
+    scene = Scene()
+    assert not scene.camera.begun_lately(scene.instant)
+    scene.pictures(25)
+    assert scene.camera.begun_lately(scene.instant)
+    scene.pictures(25)
+    assert not scene.camera.begun_lately(scene.instant)
+
+
+def test_a_recorder_in_doubt_is_renewed_where_it_had_come_to() -> None:
+    scene = Scene()
+    scene.pictures(60)
+    scene.camera = scene.camera.renewed(GapCause.SESSION_ERROR, "see the log")
+    scene.pause(1000)
+    scene.number = 0
+    scene.pictures(30)
+    assert scene.gaps() == [(1960, 3400, "session_error")]  # the newest picture waited for its duration
+
+
 def test_new_parameters_begin_a_run_at_their_keyframe() -> None:  # quirk 15
     scene = Scene()
     scene.pictures(50)
