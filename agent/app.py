@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 import traceback
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -280,7 +281,13 @@ def _write_health(
     try:
         write_health(run, "record", body)
     except OSError as error:
-        log.warning("no health file: %s", error.strerror)
+        _warn_once(f"no health file: {error.strerror}")
+
+
+@lru_cache(maxsize=8)
+def _warn_once(text: str) -> None:
+    """Log a warning the first time; what is wrong with the run directory is wrong every two seconds."""
+    log.warning(text)
 
 
 def _tell_forked(state: Path, kind: str, body: dict[str, Any]) -> None:
