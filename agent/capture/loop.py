@@ -39,6 +39,9 @@ BACKOFF_FIRST_S = 0.25
 BACKOFF_MOST_S = 2.0  # with the connection and a keyframe to wait for, 5 s in all
 BEAT_S = 1.0
 
+# What of an error's context may be shown; the rest may hold an address.
+SAYABLE = ("reason", "phase", "status", "offered", "asked", "after_s", "limit")
+
 log = logging.getLogger("pasu.record")
 
 CAUSES = {
@@ -88,8 +91,11 @@ class RtspCamera:
                 self._take(connection.receive(sock, now), now, instant)
             self._take(connection.due(now), now, instant)
         except RtspError as error:
-            # The context of the error may hold an address; code and message never do.
             text = f"{error.code}: {error.message}"
+            if known := " ".join(
+                f"{name}={error.context[name]}" for name in SAYABLE if name in error.context
+            ):
+                text += f" ({known})"
             self._fail(CAUSES.get(error.code, GapCause.STREAM_INVALID), error.code, text, now, instant)
         except OSError as error:
             cause = GapCause.CAMERA_CLOSED if self.state == "recording" else GapCause.CAMERA_UNREACHABLE
