@@ -14,6 +14,7 @@ from agent.model import parse_utc_name
 from agent.mp4.errors import Mp4Error
 from agent.mp4.reader import Fragment, Init, Reader
 from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, Chunk, Damage, Opened
+from agent.storage.layout import TAIL_MAGIC, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
 
     from agent.storage.envelope import Identity
 
-TAIL_MAGIC = b"PASUTAIL"
 _TAIL_HEAD_BYTES = len(TAIL_MAGIC) + 8
 # A tail holds what does not fill a chunk; the sealed form of that, and room for a header of many recipients.
 _TAIL_LIMIT_BYTES = 2 * SEALED_CHUNK_BYTES
-_SUFFIX = ".mp4.age"
+_SUFFIX = Kind.FINAL.value
 _SALVAGED = ".salvaged"
 
 UNREADABLE = "UNREADABLE"
