@@ -44,7 +44,6 @@ HEALTH_S = 2.0
 ALONE_S = 20.0  # for the workers of a parent that was killed to end
 TELL_S = 10.0  # for a fact to reach the ledger
 CLOSE_S = 10.0  # for the disk to take what waits in memory
-NICE = -5  # recording goes before everything else on the box, where the rights allow it
 
 log = logging.getLogger("pasu.record")
 

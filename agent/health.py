@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-STALE_S = 10.0
-
 
 def write_health(run: Path, process: str, body: dict[str, Any]) -> None:
     """Replace <run>/<process>.json. No sync: the directory is in memory, and a restart makes the file anew.

@@ -24,7 +24,8 @@ import av.logging
 from av.stream import Discard
 
 from agent.capture.camera import camera_state
-from agent.capture.loop import BEAT_S, HANDOVERS, TURN_S, WINDOW_SHARE
+from agent.capture.loop import BEAT_S, TURN_S
+from agent.capture.pace import Pace
 from agent.model import GapCause
 from agent.rtsp.media import AccessUnit, VideoFormat
 from agent.rtsp.units import annexb_to_sample, format_from_units, split_sample, split_start_codes
@@ -109,7 +110,7 @@ class LibavWorker:
         self._camera = camera
         self._recorder = recorder
         self._clock = clock
-        self._window_s = loss_window_s
+        self._pace = Pace(loss_window_s)
         self._beat = beat
         self._pictures: queue.Queue[AccessUnit | BaseException | tuple[str, ...]] = queue.Queue(
             QUEUE_PICTURES
@@ -125,8 +126,7 @@ class LibavWorker:
         """Record until `stopping`; return the exit status: 0 in order, 1 when the reader hangs."""
         av.logging.set_level(None)  # libav prints URLs
         self._start_reader()
-        next_handover = next_beat = 0.0
-        handovers = 0
+        next_beat = 0.0
         retry_at: float | None = None
         counted = (0, 0, self._clock.monotonic())
         while not stopping():
@@ -144,11 +144,9 @@ class LibavWorker:
                 self._camera.session_ended(GapCause.CAMERA_SILENT, "no picture", instant)
                 self._camera.leave(instant)
                 return 1
-            if now >= next_handover:
-                next_handover = now + self._window_s * WINDOW_SHARE / HANDOVERS
-                handovers += 1
+            if self._pace.handover_due(now):
                 self._camera.flush(instant)
-                if handovers % HANDOVERS == 0:
+                if self._pace.window_ends(begun_lately=self._camera.begun_lately(instant)):
                     self._recorder.flush()
             if now >= next_beat:
                 next_beat = now + BEAT_S

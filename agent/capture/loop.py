@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.capture.camera import camera_state
 from agent.capture.connection import Connection, Login
+from agent.capture.pace import Pace
 from agent.model import GapCause, Instant
 from agent.rtsp.errors import RtspError
 from agent.rtsp.events import Described, Ended, Event, Playing, Redirected
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from agent.ports import Recorder
 
 TURN_S = 0.1
-WINDOW_SHARE = 0.9  # of the loss window: a turn, a picture and the writing come on top of it
-HANDOVERS = 2  # in a loss window: a killed process loses what it has not handed to the kernel, with the rest of a chunk
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MOST_S = 2.0  # with the connection and a keyframe to wait for, 5 s in all
 BEAT_S = 1.0
@@ -207,12 +206,10 @@ class RtspLoop:
         self._recorder = recorder
         self._clock = clock
         self._mark = mark
-        self._window_s = loss_window_s
+        self._pace = Pace(loss_window_s)
         self._beat = beat
         self._cameras: list[RtspCamera] = []
         self._poller = select.epoll()
-        self._next_handover = 0.0
-        self._handovers = 0
         self._next_beat = 0.0
         self._counted: dict[str, tuple[int, int]] = {}
         self._counted_at = 0.0
@@ -243,13 +240,11 @@ class RtspLoop:
                 now, instant, [sock for sock in camera.sockets() if sock.fileno() in ready], self._poller
             )
         self._mark[0] = 0
-        if now >= self._next_handover:
-            self._next_handover = now + self._window_s * WINDOW_SHARE / HANDOVERS
-            self._handovers += 1
+        if self._pace.handover_due(now):
             for camera in self._cameras:
                 camera.flush(now, instant)
             begun = any(camera.recorder.begun_lately(instant) for camera in self._cameras)
-            if begun or self._handovers % HANDOVERS == 0:
+            if self._pace.window_ends(begun_lately=begun):
                 self._recorder.flush()
         if now >= self._next_beat:
             self._next_beat = now + BEAT_S
