@@ -10,7 +10,7 @@ import hashlib
 import io
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -68,21 +68,36 @@ class Evidence:
 
     def verdict(self, *, by_stamp: bool = False, placed_within_ms: int = 500) -> Verdict:
         """Account for every frame: bit by bit, or by its stamp where the way has taken parts of it."""
-        digest = self._stamps().__getitem__ if by_stamp else sha256
         frames = [
             Frame(one.frame, one.utc_ms, one.keyframe, str(one.frame) if by_stamp else one.sha256, True)
             for one in self.offered
         ]
-        return check(frames, self.stored, self.gaps, digest=digest, placed_within_ms=placed_within_ms)
+        stored, digest = (self._by_stamp(), bytes.decode) if by_stamp else (self.stored, sha256)
+        return check(frames, stored, self.gaps, digest=digest, placed_within_ms=placed_within_ms)
 
-    def _stamps(self) -> dict[bytes, str]:
-        """Name pictures by their stamps; one that lost the packet with its stamp, by when it was taken."""
-        names = {}
-        for picture in self.pictures:
-            stamp = stamps_in(self.spec.codec, picture.data)
-            nearest = min(self.offered, key=lambda one: abs(one.utc_ms - picture.utc_ms))
-            names[picture.data] = str(stamp.frame if stamp else nearest.frame)
-        return names
+    def _by_stamp(self) -> list[tuple[Segment, list[Picture]]]:
+        """Put the frame's number in the place of each picture's bytes.
+
+        A picture that lost the packet with its stamp is, of the frames between its neighbours' stamps, the one
+        taken nearest to its label: a label alone may be off by more than half a frame. What is left of two such
+        pictures may be equal, so bytes name none.
+        """
+        pictures = sorted(self.pictures, key=lambda one: one.utc_ms)
+        found = [stamps_in(self.spec.codec, picture.data) for picture in pictures]
+        numbers = [stamp.frame if stamp else None for stamp in found]
+        for index, picture in enumerate(pictures):
+            if numbers[index] is not None:
+                continue
+            last = max((one for one in numbers[:index] if one is not None), default=-1)
+            following = min((one for one in numbers[index + 1 :] if one is not None), default=1 << 62)
+            between = [one for one in self.offered if last < one.frame < following]
+            assert between, f"a picture without a stamp between {last} and {following}"
+            numbers[index] = min(between, key=lambda one: abs(one.utc_ms - picture.utc_ms)).frame
+        named = {
+            id(one): replace(one, data=str(number).encode())
+            for one, number in zip(pictures, numbers, strict=True)
+        }
+        return [(segment, [named[id(one)] for one in shown]) for segment, shown in self.stored]
 
     def late_ms(self) -> list[float]:
         """Return for each stored picture by how much its label differs from when it was taken."""
