@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.errors import StorageFault
 from agent.language import say
-from agent.model import Fact, Gap, GapCause, Instant, Span
+from agent.model import Fact, Gap, GapCause, Instant, Span, Trust
 from agent.storage import ledger, schema
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Catalogue:
 
     def add_vault(self, uuid: str, path: str, created_ms: int) -> None:
         """Note a vault, or its new place."""
-        self._write(
+        self.write(
             lambda db: db.execute(
                 "INSERT INTO vault (uuid, path, created_ms) VALUES (?, ?, ?)"
                 " ON CONFLICT (uuid) DO UPDATE SET path = excluded.path",
@@ -203,7 +203,7 @@ class Catalogue:
 
     def vaults(self) -> dict[str, str]:
         """Return the known vaults: uuid to path."""
-        return dict(self._read("SELECT uuid, path FROM vault"))
+        return dict(self.read("SELECT uuid, path FROM vault"))
 
     def add_cameras(self, cameras: list[str], first_seen_ms: int) -> None:
         """Note cameras that are new."""
@@ -212,11 +212,11 @@ class Catalogue:
             for camera in cameras:
                 _see(db, camera, first_seen_ms)
 
-        self._write(insert)
+        self.write(insert)
 
     def cameras(self) -> list[str]:
         """Return every camera that was ever seen, by id."""
-        return [row[0] for row in self._read("SELECT id FROM camera ORDER BY id")]
+        return [row[0] for row in self.read("SELECT id FROM camera ORDER BY id")]
 
     def commit_segment(self, segment: Segment, at: Instant, **more: int | str | bool) -> bool:
         """Write a segment's row and its fact: the commit point (C8).
@@ -243,14 +243,14 @@ class Catalogue:
         def insert(db: sqlite3.Connection) -> bool:
             _see(db, segment.camera, segment.start_ms)
             cursor = db.execute(
-                f"INSERT INTO segment ({_COLUMNS}) VALUES ({_PLACES}) ON CONFLICT DO NOTHING",  # noqa: S608 - constants
-                astuple(segment),
+                f"INSERT INTO segment ({_COLUMNS}, kept_from_ms) VALUES ({_PLACES}, ?) ON CONFLICT DO NOTHING",  # noqa: S608 - constants
+                (*astuple(segment), None if segment.trust == Trust.UNTRUSTED else segment.start_ms),
             )
             if cursor.rowcount:
                 ledger.append(db, line)
             return bool(cursor.rowcount)
 
-        return self._write(insert)
+        return self.write(insert)
 
     def add_gap(self, gap: Gap, at: Instant) -> None:
         """Write a gap's row and its fact. Raises StorageFault."""
@@ -264,11 +264,11 @@ class Catalogue:
             )
             ledger.append(db, line)
 
-        self._write(insert)
+        self.write(insert)
 
     def add_line(self, line: ledger.Line) -> int:
         """Append a fact that was written down before; return its seq. Raises StorageFault."""
-        return self._write(lambda db: ledger.append(db, line))
+        return self.write(lambda db: ledger.append(db, line))
 
     def add_fact(self, fact: Fact) -> int:
         """Append a fact; return its seq. Raises StorageFault; TypeError or ValueError for a body that cannot
@@ -283,12 +283,12 @@ class Catalogue:
     def last_fact(self, *kinds: str) -> str | None:
         """Return which of these kinds the ledger holds last, None when none."""
         marks = ", ".join("?" * len(kinds))
-        rows = self._read(f"SELECT kind FROM ledger WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT 1", kinds)  # noqa: S608 - marks
+        rows = self.read(f"SELECT kind FROM ledger WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT 1", kinds)  # noqa: S608 - marks
         return rows[0][0] if rows else None
 
     def coverage(self, camera: str, span: Span) -> Coverage:
         """Return the camera's segments and gaps that overlap a span, oldest first."""
-        gaps = self._read(
+        gaps = self.read(
             "SELECT start_ms, end_ms, cause, detail FROM gap"
             " WHERE camera = ? AND start_ms < ? AND end_ms > ? ORDER BY start_ms, id",
             (camera, span.end_ms, span.start_ms),
@@ -305,7 +305,7 @@ class Catalogue:
             f"SELECT {_COLUMNS} FROM segment WHERE camera = ? AND start_ms < ? AND end_ms > ?"  # noqa: S608 - constants
             " AND state IN (?, ?) ORDER BY start_ms, id"
         )
-        for row in self._read(query, (camera, span.end_ms, span.start_ms, COMMITTED, SALVAGED)):
+        for row in self.read(query, (camera, span.end_ms, span.start_ms, COMMITTED, SALVAGED)):
             values = dict(zip(_FIELDS, row, strict=True))
             values["keyframe_start"] = bool(values["keyframe_start"])
             values["has_tail"] = bool(values["has_tail"])
@@ -319,7 +319,7 @@ class Catalogue:
         query = (
             "SELECT path, state FROM segment WHERE vault = ? AND path > ? AND path < ? AND state != 'GONE'"
         )
-        return dict(self._read(query, (vault, directory + "/", directory + "0")))
+        return dict(self.read(query, (vault, directory + "/", directory + "0")))
 
     def covered_until(self, camera: str, now_ms: int | None = None) -> int | None:
         """Return the end of the camera's newest segment or gap, UTC ms; None if there is none.
@@ -332,18 +332,35 @@ class Catalogue:
             "SELECT MAX(end_ms) FROM segment WHERE camera = ? AND end_ms <= ?",
             "SELECT MAX(end_ms) FROM gap WHERE camera = ? AND end_ms <= ? AND cause != 'stream_damaged'",
         )
-        ends = [self._read(query, values)[0][0] for query in queries]
+        ends = [self.read(query, values)[0][0] for query in queries]
         return max((end for end in ends if end is not None), default=None)
+
+    def meta(self, key: str) -> str | None:
+        """Return a value that belongs to the catalogue as a whole."""
+        rows = self.read("SELECT value FROM meta WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
+
+    def set_meta(self, key: str, value: str | None) -> None:
+        """Set such a value, or remove it. Raises StorageFault."""
+        self.write(lambda db: set_meta(db, key, value))
 
     def counts(self) -> dict[str, int]:
         """Return how many rows each table has."""
         tables = ("camera", "segment", "gap", "ledger")
-        return {table: self._read(f"SELECT COUNT(*) FROM {table}")[0][0] for table in tables}  # noqa: S608 - constants
+        return {table: self.read(f"SELECT COUNT(*) FROM {table}")[0][0] for table in tables}  # noqa: S608 - constants
 
-    def _read(self, query: str, values: Any = ()) -> list[tuple[Any, ...]]:
+    def read(self, query: str, values: Any = ()) -> list[tuple[Any, ...]]:
+        """Run a query; return its rows. For the modules of this package, each of which owns its tables.
+
+        Raises  StorageFault
+        """
         return self._guard(lambda: self._db.execute(query, values).fetchall())
 
-    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do work in one transaction, all of it or nothing, and return what it returned; durable then.
+
+        Raises  StorageFault; what `work` raises, with nothing written
+        """
         return self._guard(lambda: self._transaction(work))
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -379,6 +396,17 @@ def gap_line(gap: Gap, at: Instant) -> ledger.Line:
         "detail": gap.detail,
     }
     return ledger.line(Fact("gap", at, body))
+
+
+def set_meta(db: sqlite3.Connection, key: str, value: str | None) -> None:
+    """Set or remove a value of `meta` inside the caller's transaction."""
+    if value is None:
+        db.execute("DELETE FROM meta WHERE key = ?", (key,))
+    else:
+        db.execute(
+            "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
 
 
 def _see(db: sqlite3.Connection, camera: str, first_seen_ms: int) -> None:

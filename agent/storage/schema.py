@@ -69,7 +69,59 @@ def _first(db: Any) -> None:
     db["ledger"].create_index(["kind", "seq"])
 
 
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (_first,)
+def _keep(db: Any) -> None:
+    """What keeping needs: when a segment's retention begins, why it goes, holds, and the tree over the ledger."""
+    # kept_from_ms: the age of a segment counts from here. NULL while its time is not to be relied on: such a
+    # segment is too old for nobody. A label from a clock that was wrong must never erase.
+    db["segment"].add_column("kept_from_ms", int)
+    db["segment"].add_column("relabelled_from_ms", int)  # the start it was first recorded under
+    db["segment"].add_column("cause", str, not_null_default="")  # EXPIRED, EVICTED; why it is condemned
+    db["segment"].add_column("condemned_ms", int)
+    db["segment"].add_column("gone_ms", int)
+    db["gap"].add_column("relabelled_from_ms", int)
+    db.execute("UPDATE segment SET kept_from_ms = start_ms WHERE trust != 'UNTRUSTED'")
+    live = "WHERE state IN ('COMMITTED', 'SALVAGED')"
+    db.execute(f"CREATE INDEX idx_segment_camera_kept_from_ms ON segment (camera, kept_from_ms) {live}")
+    db.execute(f"CREATE INDEX idx_segment_unsettled ON segment (id) {live} AND kept_from_ms IS NULL")
+    db.execute("CREATE INDEX idx_segment_condemned ON segment (id) WHERE state = 'CONDEMNED'")
+    db.execute("CREATE INDEX idx_segment_gone_ms ON segment (gone_ms) WHERE state = 'GONE'")
+    hold = {
+        "id": str,
+        "from_ms": int,
+        "to_ms": int,
+        "ground": str,
+        "authority": str,
+        "review_ms": int,
+        "placed_ms": int,
+        "trust": str,
+        "released_ms": int,
+        "release_reason": str,
+    }
+    db["hold"].create(hold, pk="id", not_null=set(hold) - {"id", "released_ms", "release_reason"})
+    db["hold_camera"].create(
+        {"hold": str, "camera": str}, pk=("hold", "camera"), foreign_keys=[("hold", "hold", "id")]
+    )
+    db["hold_camera"].create_index(["camera"])
+    db["hold_segment"].create(
+        {"hold": str, "segment": int, "path": str},  # path: of the link, relative to the vault
+        pk=("hold", "segment"),
+        not_null={"path"},
+        foreign_keys=[("hold", "hold", "id"), ("segment", "segment", "id")],
+    )
+    db["hold_segment"].create_index(["segment"])
+    # One row for each 256 entries of the ledger: the RFC 6962 hash over them, and their leaf hashes once the
+    # entries themselves were let go.
+    db["tree"].create({"block": int, "root": bytes, "leaves": bytes}, pk="block", not_null={"root"})
+    db["checkpoint"].create(
+        {"size": int, "at_ms": int, "root": bytes, "note": str},
+        pk="size",
+        not_null={"at_ms", "root", "note"},
+    )
+    # Names this ledger: one that is begun anew after a catalogue was lost is another one.
+    db.execute("INSERT INTO meta (key, value) VALUES ('ledger', lower(hex(randomblob(8))))")
+
+
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_first, _keep)
 """Each brings the schema from its place's number to the next; `PRAGMA user_version` counts those that were
 done.
 """
