@@ -7,6 +7,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from agent.errors import StorageFault
+from agent.language import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -28,3 +31,26 @@ def fate(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def only_keeper(state: Path) -> int:
+    """Make sure that nobody else keeps this state; return the lock, a descriptor that lasts until it is closed.
+
+    It lies beside the state directory, which may not be there yet.
+    Raises  StorageFault KEEPING_ALREADY; OSError
+    """
+    state.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(state.parent / f".{state.name}.keep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise StorageFault(
+            "KEEPING_ALREADY",
+            say("이미 다른 프로세스가 보관을 맡고 있습니다", "another process keeps this state already"),
+            hint=say(
+                "실행 중인 `pasu keep`을 그대로 두십시오", "leave the `pasu keep` that runs to its work"
+            ),
+            path=str(state),
+        ) from None
+    return fd

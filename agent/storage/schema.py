@@ -15,6 +15,14 @@ APPLICATION_ID = 0x50415355
 """ASCII "PASU", in the database's header: says whose file it is, also to file(1)."""
 
 
+PRESENT = "state NOT IN ('GONE', 'LOST')"
+"""Of a segment whose file should be there. SQLite uses a partial index for a query that says just these words."""
+COVERING = "cause != 'stream_damaged'"
+"""Of a gap that covers its span; damage lies inside a segment, which may not have become durable."""
+LONG_MS = 600_000
+"""Longer is rare: a segment is cut before that, but an outage may last for days."""
+
+
 def _first(db: Any) -> None:
     db["meta"].create({"key": str, "value": str}, pk="key", not_null={"value"})
     db["vault"].create(
@@ -81,10 +89,24 @@ def _keep(db: Any) -> None:
     db["gap"].add_column("relabelled_from_ms", int)
     db.execute("UPDATE segment SET kept_from_ms = start_ms WHERE trust != 'UNTRUSTED'")
     live = "WHERE state IN ('COMMITTED', 'SALVAGED')"
-    db.execute(f"CREATE INDEX idx_segment_camera_kept_from_ms ON segment (camera, kept_from_ms) {live}")
+    # Both by vault: a disk that is short, or away, is a matter of its own.
+    db.execute(f"CREATE INDEX idx_segment_kept ON segment (vault, camera, kept_from_ms) {live}")
+    late = f"{live} AND kept_from_ms != start_ms"
+    db.execute(f"CREATE INDEX idx_segment_kept_late ON segment (vault, camera, kept_from_ms) {late}")
     db.execute(f"CREATE INDEX idx_segment_unsettled ON segment (id) {live} AND kept_from_ms IS NULL")
     db.execute("CREATE INDEX idx_segment_condemned ON segment (id) WHERE state = 'CONDEMNED'")
     db.execute("CREATE INDEX idx_segment_gone_ms ON segment (gone_ms) WHERE state = 'GONE'")
+    # The file of a lost segment is gone, or in quarantine: its name is as free as that of an erased one.
+    db.execute("DROP INDEX idx_segment_vault_path")
+    db.execute(f"CREATE UNIQUE INDEX idx_segment_vault_path ON segment (vault, path) WHERE {PRESENT}")
+    # What overlaps a span begins within it, or less than LONG_MS before it, or is one of these few.
+    for table in ("segment", "gap"):
+        db.execute(
+            f"CREATE INDEX idx_{table}_long ON {table} (camera, end_ms, start_ms) WHERE end_ms - start_ms > {LONG_MS}"
+        )
+    # How far a camera is covered; see Catalogue.covered_until.
+    db.execute("DROP INDEX idx_gap_camera_end_ms")
+    db.execute(f"CREATE INDEX idx_gap_covering ON gap (camera, end_ms) WHERE {COVERING}")
     hold = {
         "id": str,
         "from_ms": int,

@@ -53,6 +53,11 @@ MET = {
             "check that its disk is connected and mounted; it is never taken for empty and made anew",
         ),
     ),
+    "KEEPING_ALREADY": code(
+        "site",
+        ("이미 다른 프로세스가 보관을 맡고 있습니다", "another process keeps this box's recordings already"),
+        ("실행 중인 `pasu keep`을 그대로 두십시오", "leave the `pasu keep` that runs to its work"),
+    ),
     "ALREADY_RECORDING": code(
         "site",
         ("이미 녹화 중입니다", "another pasu records into the same state folder"),
