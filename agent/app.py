@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import logging
-import mmap
 import os
 import select
 import signal
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent import __version__
+from agent.capture.shared import Shared
 from agent.capture.supervisor import Supervisor, assign
 from agent.clock import SystemClock
 from agent.errors import PasuError, StorageFault
@@ -95,7 +95,7 @@ def record(config: Config, secrets: Secrets) -> int:
     return 0 if clean else 1
 
 
-def worker(control_number: int, mark_number: int) -> int:
+def worker(control_number: int, shared_number: int) -> int:
     """Be one worker: take the order from the parent, record until it says stop or goes away."""
     import resource
 
@@ -107,7 +107,7 @@ def worker(control_number: int, mark_number: int) -> int:
     control = socket.socket(fileno=control_number)
     order = json.loads(control.recv(1 << 20))
     control.setblocking(False)
-    mark = memoryview(mmap.mmap(mark_number, mmap.PAGESIZE)).cast("H")
+    shared = Shared(shared_number)
 
     def stopping() -> bool:
         try:
@@ -124,7 +124,7 @@ def worker(control_number: int, mark_number: int) -> int:
 
     recorder = _recorder(order)
     if order["kind"] == "rtsp":
-        status = _record_rtsp(order, recorder, mark, stopping, beat)
+        status = _record_rtsp(order, recorder, shared, stopping, beat)
     else:
         status = _record_libav(order, recorder, stopping, beat)
     return status if recorder.close(CLOSE_S) else 1
@@ -133,7 +133,7 @@ def worker(control_number: int, mark_number: int) -> int:
 def _record_rtsp(
     order: dict[str, Any],
     recorder: Recorder,
-    mark: memoryview,
+    shared: Shared,
     stopping: Callable[[], bool],
     beat: Callable[[bytes], None],
 ) -> int:
@@ -141,12 +141,13 @@ def _record_rtsp(
     from agent.capture.loop import RtspCamera, RtspLoop
 
     loop = RtspLoop(
-        recorder, SystemClock(), mark=mark, loss_window_s=order["settings"]["loss_window_s"], beat=beat
+        recorder, SystemClock(), mark=shared.mark, loss_window_s=order["settings"]["loss_window_s"], beat=beat
     )
     for index, (camera, plan) in enumerate(order["cameras"].items()):
         login = Login(plan["url"], plan["username"], plan["password"], plan["transport"], plan["allow_basic"])
         camera_plan, camera_recorder = _camera(order, camera, recorder)
-        loop.add(RtspCamera(index, camera_plan, login, camera_recorder))
+        witness = shared.note if shared.witness else None
+        loop.add(RtspCamera(index, camera_plan, login, camera_recorder, witness))
     loop.run(stopping)
     return 0
 
@@ -209,6 +210,7 @@ def _prepare(config: Config) -> str:
 
     from agent.storage.catalogue import Catalogue
     from agent.storage.prepare import prepare
+    from agent.storage.starts import flapping
 
     storage = config.storage
     storage.vault.parent.mkdir(parents=True, exist_ok=True)
@@ -221,6 +223,9 @@ def _prepare(config: Config) -> str:
     catalogue = Catalogue.open(storage.state)
     before = catalogue.last_fact("box.started", "box.stopped")
     catalogue.add_fact(Fact("box.started", now, {"version": __version__, "cameras": len(config.cameras)}))
+    if (fact := flapping(catalogue, now)) is not None:
+        log.error("started %d times without an orderly stop: look at the power", fact.body["starts"])
+        catalogue.add_fact(fact)
     catalogue.close()
     return str(GapCause.AGENT_KILLED if before == "box.started" else GapCause.AGENT_STOPPED)
 

@@ -52,9 +52,21 @@ class Connection:
     Raises from every call RtspError when the session is over by the protocol, OSError when the network ends it.
     """
 
-    def __init__(self, login: Login, url: RtspUrl, poller: select.epoll, now: float) -> None:
+    def __init__(
+        self,
+        login: Login,
+        url: RtspUrl,
+        poller: select.epoll,
+        now: float,
+        witness: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """Begin with the name look-up.
+
+        witness  is given what has come before anything reads it
+        """
         self.sockets: list[socket.socket] = []
         self._login = login
+        self._witness = witness
         self._url = url
         self._poller = poller
         self._deadline = now + LOOK_UP_S
@@ -159,6 +171,8 @@ class Connection:
                 return
             if not data:
                 raise RtspError("closed", "the camera closed the connection")
+            if self._witness is not None:
+                self._witness(data)
             events += session.receive(data, now)
             left -= len(data)
             # Cameras put each packet into a record of its own: a short one says nothing about what waits.
@@ -176,6 +190,8 @@ class Connection:
             except BlockingIOError:
                 return
             if source[0] == self._peer:
+                if self._witness is not None:
+                    self._witness(data)
                 events += session.receive_udp(rtcp, data, now)
 
     # Phases before the session; each returns true when the session stands.

@@ -3,7 +3,7 @@
 It sleeps until its next turn, ten a second, instead of waking for every packet: one receive then carries
 dozens of packets, and waking is where the processor time of other recorders goes. In a turn each camera is
 served by itself, inside one `try`: whatever a camera's bytes provoke ends that camera's session and nothing
-else. A byte of memory shared with the parent says which camera is being served, so that a crash or a hang can
+else. A word of memory shared with the parent says which camera is being served, so that a crash or a hang can
 be put to its name.
 """
 
@@ -59,7 +59,18 @@ CAUSES = {
 class RtspCamera:
     """One camera of the loop: its connection while there is one, its back-off while there is none."""
 
-    def __init__(self, index: int, plan: CameraPlan, login: Login, recorder: CameraRecorder) -> None:
+    def __init__(
+        self,
+        index: int,
+        plan: CameraPlan,
+        login: Login,
+        recorder: CameraRecorder,
+        witness: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """Start without a connection.
+
+        witness  is given what the camera sends before anything reads it; for one that crashed a worker before
+        """
         self.index = index
         self.id = plan.camera
         self.recorder = recorder
@@ -70,6 +81,7 @@ class RtspCamera:
         self.last_data = 0.0
         self.reconnects = 0
         self._login = login
+        self._witness = witness
         self._url: RtspUrl = parse_url(login.url)
         self._connection: Connection | None = None
         self._next_try = 0.0
@@ -83,7 +95,7 @@ class RtspCamera:
                 if now < self._next_try:
                     return
                 self.state = "connecting"
-                self._connection = Connection(self._login, self._url, poller, now)
+                self._connection = Connection(self._login, self._url, poller, now, self._witness)
             connection = self._connection
             for sock in ready:
                 self.last_data = now
@@ -200,7 +212,7 @@ class RtspLoop:
     ) -> None:
         """Start without cameras.
 
-        mark   one byte that the parent sees: number of the camera being served plus one, 0 between
+        mark   one word that the parent sees: number of the camera being served plus one, 0 between
         beat   sends the state to the parent, once a second; never waits
         """
         self._recorder = recorder

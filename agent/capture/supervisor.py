@@ -3,7 +3,8 @@
 It does nothing else, so that nothing can make it fail: no camera bytes, no database while all is well, no threads. One
 worker carries all RTSP cameras (more by core when there are very many); each source that needs libav has its own. A
 camera that was being served when its worker crashed or hung gets a worker of its own from then on: the next time, it
-costs only itself.
+costs only itself. One that goes on crashing is put under quarantine (agent/capture/poison.py); of what it had sent last
+only the hash is kept, for it is video.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import mmap
 import os
 import select
 import signal
 import socket
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from agent.capture.poison import CRASHES, WITHIN_S, Suspects
+from agent.capture.shared import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +40,8 @@ STOP_S = 15.0
 GONE_S = 5.0  # for a killed worker to go, at our own end
 LATE_S = 2.0  # a turn that begins so late means that we stood still ourselves, and so perhaps did all others
 BEAT_BYTES = 1 << 20
+# What a process does not come to by itself alone: SIGKILL and SIGTERM come from outside, an exit status from our code.
+CRASH_SIGNALS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"})
 
 log = logging.getLogger("pasu.record")
 
@@ -46,11 +51,13 @@ class Assignment:
     """What one worker is to do: kind "rtsp" with any number of cameras, or "libav" with one.
 
     cameras  id -> all that the worker must know of it, its log-in included
+    witness  keep the last bytes that came: its camera crashed a worker before
     """
 
     name: str
     kind: str
     cameras: dict[str, dict[str, Any]]
+    witness: bool = False
 
 
 @dataclass(slots=True)
@@ -60,7 +67,7 @@ class Worker:
     assignment: Assignment
     pid: int
     control: socket.socket
-    mark: mmap.mmap
+    shared: Shared
     started: float
     beaten: float
     cause: str
@@ -101,7 +108,8 @@ class Supervisor:
         self._workers: list[Worker] = []
         self._failures: dict[str, int] = {}
         self._waiting = [_Waiting(assignment, 0.0, cause) for assignment in assignments]
-        self._cameras: dict[str, Any] = {}
+        self._cameras: dict[str, dict[str, Any]] = {}
+        self._suspects = Suspects()
         self._untold: list[tuple[str, dict[str, Any]]] = []
         self._expected = clock.monotonic()  # when the next turn should begin at the latest
         self.lost = 0
@@ -113,7 +121,8 @@ class Supervisor:
 
     def cameras(self) -> dict[str, Any]:
         """Return what was last said of every camera."""
-        return self._cameras
+        restricted = {camera: {"restricted": True} for camera in self._suspects.restricted()}
+        return {camera: {**state, **restricted.get(camera, {})} for camera, state in self._cameras.items()}
 
     def turn(self, wait_s: float) -> None:
         """Start what is due, hear what the workers say, and end what hangs. Returns after wait_s at the latest."""
@@ -129,6 +138,9 @@ class Supervisor:
                 log.error("worker %s cannot be started: %s", waiting.assignment.name, error.strerror)  # noqa: TRY400
                 waiting.due = now + 1.0
                 self._waiting.append(waiting)
+        for camera in self._suspects.acquitted(now):
+            log.info("%s: ten minutes without a crash: no longer restricted", camera)
+            self._untold.append(("camera.restored", {"camera": camera}))
         # Only now: recording comes first, and the ledger may be busy.
         while self._untold:
             self._tell(*self._untold.pop(0))
@@ -177,22 +189,19 @@ class Supervisor:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BEAT_BYTES)
-        shared = os.memfd_create("pasu-mark")
-        os.ftruncate(shared, mmap.PAGESIZE)
-        mark = mmap.mmap(shared, mmap.PAGESIZE)
         os.set_inheritable(theirs.fileno(), True)
-        os.set_inheritable(shared, True)
+        shared, number = Shared.create(witness=assignment.witness)
         try:
             pid = os.posix_spawn(
-                sys.executable, [*self._command, str(theirs.fileno()), str(shared)], dict(os.environ)
+                sys.executable, [*self._command, str(theirs.fileno()), str(number)], dict(os.environ)
             )
         except OSError:
             ours.close()
-            mark.close()
+            shared.close()
             raise
         finally:
             theirs.close()
-            os.close(shared)
+            os.close(number)
         order = {
             "settings": self._settings,
             "name": assignment.name,
@@ -206,7 +215,7 @@ class Supervisor:
             ours.send(json.dumps(order).encode())
         now = self._clock.monotonic()
         log.info("worker %s started (%d) with %d cameras", assignment.name, pid, len(assignment.cameras))
-        return Worker(assignment, pid, ours, mark, now, now, cause)
+        return Worker(assignment, pid, ours, shared, now, now, cause)
 
     def _hear(self, worker: Worker) -> None:
         while True:
@@ -239,7 +248,8 @@ class Supervisor:
         """Begin the dead worker's work anew, the blamed camera in a worker of its own."""
         self.lost += 1
         assignment = worker.assignment
-        served = int.from_bytes(worker.mark[:2], sys.byteorder)
+        served = worker.shared.mark[0]
+        last = worker.shared.last()
         # One that never spoke has not recorded: what was missing before it is missing still, for the same reason.
         cause = "worker_lost" if worker.state else worker.cause
         self._close(worker)
@@ -248,8 +258,12 @@ class Supervisor:
             "worker %s (%d) is gone: %s, serving %s", assignment.name, worker.pid, how, blamed or "none"
         )
         self._untold.append(("worker.lost", {"worker": assignment.name, "how": how, "serving": blamed or ""}))
+        for camera in assignment.cameras:
+            self._cameras.setdefault(camera, {}).update(state="waiting", cause=cause)
         if blamed is not None and len(assignment.cameras) > 1:
-            alone = Assignment(f"alone-{blamed}", assignment.kind, {blamed: assignment.cameras[blamed]})
+            alone = Assignment(
+                f"alone-{blamed}", assignment.kind, {blamed: assignment.cameras[blamed]}, witness=True
+            )
             rest = {camera: plan for camera, plan in assignment.cameras.items() if camera != blamed}
             self._waiting.append(_Waiting(Assignment(assignment.name, assignment.kind, rest), now, cause))
             self._waiting.append(_Waiting(alone, now, cause))
@@ -257,12 +271,39 @@ class Supervisor:
         failures = 0 if now - worker.started > STABLE_S else self._failures.get(assignment.name, 0)
         self._failures[assignment.name] = failures + 1
         delay = 0.0 if failures == 0 else min(RESTART_MOST_S, 0.25 * 2**failures)
+        if len(assignment.cameras) == 1 and (blamed is not None or _is_crash(assignment, how)):
+            (camera,) = assignment.cameras
+            delay = max(delay, self._judge(camera, how, last, now))
+            assignment = replace(assignment, witness=True)
         self._waiting.append(_Waiting(assignment, now + delay, cause))
+
+    def _judge(self, camera: str, how: str, last: bytes, now: float) -> float:
+        """Note that a camera crashed its own worker; return how long it is left alone, in seconds."""
+        sentence = self._suspects.crashed(camera, now)
+        if sentence.poisoned:
+            import hashlib  # brings libcrypto with it, which the parent does without while all is well
+
+            log.error("%s: %d crashes of its own worker: restricted", camera, CRASHES)
+            body = {
+                "camera": camera,
+                "how": how,
+                "crashes": CRASHES,
+                "within_s": round(WITHIN_S),
+                "bytes": len(last),
+                "sha256": hashlib.sha256(last).hexdigest() if last else "",
+            }
+            self._untold.append(("camera.poisoned", body))
+        return sentence.pause_s or 0.0
 
     def _close(self, worker: Worker) -> None:
         self._workers.remove(worker)
         worker.control.close()
-        worker.mark.close()
+        worker.shared.close()
+
+
+def _is_crash(assignment: Assignment, how: str) -> bool:
+    """Tell whether an end is one that input can bring about, where the worker does not say whose turn it is."""
+    return how in CRASH_SIGNALS or (assignment.kind == "libav" and how == "hung")
 
 
 def _patience_s(worker: Worker) -> float:
