@@ -25,6 +25,7 @@ STATES = {
     "OPEN": ("녹화 중", "recording"),
     "CONDEMNED": ("삭제 예정", "to be erased"),
     "GONE": ("삭제됨", "erased"),
+    "LOST": ("잃음", "lost"),
     "GAP": ("빠짐", "gap"),
     "UNKNOWN": ("기록 없음", "no entry"),
 }
@@ -41,6 +42,7 @@ CAUSES = {
     GapCause.STORAGE_FAILED: ("디스크 고장", "disk failed"),
     GapCause.SESSION_ERROR: ("파수의 오류", "error in Pasu"),
     GapCause.WORKER_LOST: ("녹화 프로세스가 죽음", "recording process lost"),
+    GapCause.SEGMENT_LOST: ("저장한 조각을 잃음", "stored segment was lost"),
     GapCause.AGENT_STOPPED: ("파수를 멈춤", "Pasu was stopped"),
     GapCause.AGENT_KILLED: ("정전 또는 강제 종료", "power cut or kill"),
 }

@@ -17,7 +17,7 @@ from agent.model import Fact, Gap, GapCause, Instant, Span, Trust
 from agent.storage import ledger, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -72,6 +72,29 @@ class Segment:
 _FIELDS = tuple(column.name for column in fields(Segment))
 _COLUMNS = ", ".join(_FIELDS)
 _PLACES = ", ".join("?" * len(_FIELDS))
+LIVE = "state IN ('COMMITTED', 'SALVAGED')"
+"""Of a segment that is stored and stays. SQLite uses a partial index for a query that says just these words."""
+
+
+def overlapping(table: str, columns: str, condition: str = "1") -> str:
+    """Write the query for a camera's rows that overlap a span, oldest first: `:camera`, `:from_ms`, `:to_ms`.
+
+    table, columns, condition  SQL, of the caller's own making; the row's id comes as the last column
+    What overlaps and is short begins near the span; what is long has its own index. So however long the history
+    is, only rows near the span are looked at, and the few long ones that end after it begins.
+    """
+    where = f"camera = :camera AND start_ms < :to_ms AND end_ms > :from_ms AND {condition}"
+    limit = schema.LONG_MS
+    return (
+        f"SELECT {columns}, id FROM {table} INDEXED BY idx_{table}_camera_start_ms WHERE {where}"  # noqa: S608 - constants
+        f" AND start_ms > :from_ms - {limit} AND end_ms - start_ms <= {limit}"
+        f" UNION ALL SELECT {columns}, id FROM {table} INDEXED BY idx_{table}_long WHERE {where}"
+        f" AND end_ms - start_ms > {limit} ORDER BY start_ms, id"
+    )
+
+
+_SEGMENTS = overlapping("segment", _COLUMNS, LIVE)
+_GAPS = overlapping("gap", "start_ms, end_ms, cause, detail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,16 +278,7 @@ class Catalogue:
     def add_gap(self, gap: Gap, at: Instant) -> None:
         """Write a gap's row and its fact. Raises StorageFault."""
         line = gap_line(gap, at)
-
-        def insert(db: sqlite3.Connection) -> None:
-            _see(db, gap.camera, gap.span.start_ms)
-            db.execute(
-                "INSERT INTO gap (camera, start_ms, end_ms, cause, detail, trust) VALUES (?, ?, ?, ?, ?, ?)",
-                (gap.camera, gap.span.start_ms, gap.span.end_ms, gap.cause.value, gap.detail, at.trust.value),
-            )
-            ledger.append(db, line)
-
-        self.write(insert)
+        self.write(lambda db: insert_gap(db, gap, line))
 
     def add_line(self, line: ledger.Line) -> int:
         """Append a fact that was written down before; return its seq. Raises StorageFault."""
@@ -282,17 +296,14 @@ class Catalogue:
 
     def last_fact(self, *kinds: str) -> str | None:
         """Return which of these kinds the ledger holds last, None when none."""
-        marks = ", ".join("?" * len(kinds))
-        rows = self.read(f"SELECT kind FROM ledger WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT 1", kinds)  # noqa: S608 - marks
-        return rows[0][0] if rows else None
+        # One kind at a time: each is the end of a range of the index, where a list of kinds would be sorted.
+        query = "SELECT MAX(seq), kind FROM ledger WHERE kind = ?"
+        found = [row for kind in kinds for row in self.read(query, (kind,)) if row[0] is not None]
+        return max(found)[1] if found else None
 
     def coverage(self, camera: str, span: Span) -> Coverage:
         """Return the camera's segments and gaps that overlap a span, oldest first."""
-        gaps = self.read(
-            "SELECT start_ms, end_ms, cause, detail FROM gap"
-            " WHERE camera = ? AND start_ms < ? AND end_ms > ? ORDER BY start_ms, id",
-            (camera, span.end_ms, span.start_ms),
-        )
+        gaps = self.read(_GAPS, {"camera": camera, "from_ms": span.start_ms, "to_ms": span.end_ms})
         return Coverage(
             list(self.segments(camera, span)),
             [Gap(camera, Span(row[0], row[1]), GapCause(row[2]), row[3]) for row in gaps],
@@ -301,23 +312,16 @@ class Catalogue:
     def segments(self, camera: str, span: Span | None = None) -> Iterator[Segment]:
         """Yield a camera's stored segments, oldest first; with a span, those that overlap it."""
         span = span or Span(-(1 << 62), 1 << 62)
-        query = (
-            f"SELECT {_COLUMNS} FROM segment WHERE camera = ? AND start_ms < ? AND end_ms > ?"  # noqa: S608 - constants
-            " AND state IN (?, ?) ORDER BY start_ms, id"
-        )
-        for row in self.read(query, (camera, span.end_ms, span.start_ms, COMMITTED, SALVAGED)):
-            values = dict(zip(_FIELDS, row, strict=True))
-            values["keyframe_start"] = bool(values["keyframe_start"])
-            values["has_tail"] = bool(values["has_tail"])
-            yield Segment(**values)
+        for row in self.read(_SEGMENTS, {"camera": camera, "from_ms": span.start_ms, "to_ms": span.end_ms}):
+            yield segment_of(row)
 
     def paths(self, vault: str, directory: str) -> dict[str, str]:
-        """Return path and state of every segment in a directory of a vault, both relative paths, but erased
-        ones.
+        """Return path and state of every segment in a directory of a vault, both relative paths, but those
+        erased and lost.
         """
         # "0" is the letter after "/", so this is a range on the index and no pattern.
         query = (
-            "SELECT path, state FROM segment WHERE vault = ? AND path > ? AND path < ? AND state != 'GONE'"
+            f"SELECT path, state FROM segment WHERE vault = ? AND path > ? AND path < ? AND {schema.PRESENT}"  # noqa: S608 - constants
         )
         return dict(self.read(query, (vault, directory + "/", directory + "0")))
 
@@ -330,7 +334,7 @@ class Catalogue:
         values = (camera, now_ms if now_ms is not None else 1 << 62)
         queries = (
             "SELECT MAX(end_ms) FROM segment WHERE camera = ? AND end_ms <= ?",
-            "SELECT MAX(end_ms) FROM gap WHERE camera = ? AND end_ms <= ? AND cause != 'stream_damaged'",
+            f"SELECT MAX(end_ms) FROM gap WHERE camera = ? AND end_ms <= ? AND {schema.COVERING}",  # noqa: S608 - constants
         )
         ends = [self.read(query, values)[0][0] for query in queries]
         return max((end for end in ends if end is not None), default=None)
@@ -384,6 +388,24 @@ class Catalogue:
             raise  # ours: waiting would not make it right
         except sqlite3.Error as error:
             raise translate(self.path, error) from error
+
+
+def segment_of(row: Sequence[Any]) -> Segment:
+    """Put a segment together from its columns, in the order of the fields of Segment; what follows is left out."""
+    values = dict(zip(_FIELDS, row, strict=False))
+    values["keyframe_start"] = bool(values["keyframe_start"])
+    values["has_tail"] = bool(values["has_tail"])
+    return Segment(**values)
+
+
+def insert_gap(db: sqlite3.Connection, gap: Gap, line: ledger.Line) -> None:
+    """Write a gap's row and its fact (`gap_line`) inside the caller's transaction."""
+    _see(db, gap.camera, gap.span.start_ms)
+    db.execute(
+        "INSERT INTO gap (camera, start_ms, end_ms, cause, detail, trust) VALUES (?, ?, ?, ?, ?, ?)",
+        (gap.camera, gap.span.start_ms, gap.span.end_ms, gap.cause.value, gap.detail, line.at.trust.value),
+    )
+    ledger.append(db, line)
 
 
 def gap_line(gap: Gap, at: Instant) -> ledger.Line:

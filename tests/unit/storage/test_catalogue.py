@@ -5,8 +5,11 @@ import os
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.errors import StorageFault
 from agent.model import Fact, Gap, GapCause, Instant, Span, Trust
@@ -70,9 +73,10 @@ def test_the_same_segment_is_committed_once(catalogue) -> None:
     assert catalogue.counts() == {"camera": 1, "segment": 1, "gap": 0, "ledger": 1}
 
 
-def test_the_name_of_an_erased_segment_may_be_used_again(catalogue) -> None:
+@pytest.mark.parametrize("state", ["GONE", "LOST"])
+def test_the_name_of_an_erased_or_lost_segment_may_be_used_again(catalogue, state) -> None:
     assert catalogue.commit_segment(segment(), AT)
-    catalogue._db.execute("UPDATE segment SET state = 'GONE'")
+    catalogue._db.execute("UPDATE segment SET state = ?", (state,))
     assert catalogue.paths("uuid-1", "segments/cam1/2027-01-15") == {}
     assert list(catalogue.segments("cam1")) == []
     assert catalogue.commit_segment(segment(frames=7), AT)
@@ -116,16 +120,87 @@ def test_covered_until_is_the_newest_end_of_segment_or_gap(catalogue) -> None:
     assert catalogue.covered_until("cam1") == T0 + 60_010
 
 
-def test_the_queries_of_every_start_use_an_index(catalogue) -> None:
-    for query in (
-        "SELECT MAX(end_ms) FROM segment WHERE camera = 'c'",
-        "SELECT MAX(end_ms) FROM gap WHERE camera = 'c'",
-        "SELECT path FROM segment WHERE vault = 'v' AND path > 'a/' AND path < 'a0' AND state != 'GONE'",
-        "SELECT * FROM segment WHERE camera = 'c' AND start_ms < 9 AND end_ms > 1",
-        "SELECT * FROM ledger WHERE seq > 5 ORDER BY seq LIMIT 9",
-    ):
-        plan = " ".join(row[3] for row in catalogue._db.execute("EXPLAIN QUERY PLAN " + query))
-        assert "SCAN" not in plan, plan
+def plans(catalogue: Catalogue, work) -> dict[str, str]:
+    """Run something, and return how SQLite goes about each statement of it."""
+    said: list[str] = []
+    catalogue._db.set_trace_callback(said.append)
+    try:
+        work()
+    finally:
+        catalogue._db.set_trace_callback(None)
+    found = {}
+    for statement in said:
+        if statement.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+            steps = catalogue._db.execute("EXPLAIN QUERY PLAN " + statement)
+            found[statement] = " | ".join(row[3] for row in steps)
+    return found
+
+
+def test_no_query_walks_a_table_that_grows(catalogue) -> None:
+    """B18: millions of rows cost what a few cost."""
+
+    def everything() -> None:
+        catalogue.covered_until("cam1", T0)
+        catalogue.coverage("cam1", Span(T0, T0 + 1))
+        list(catalogue.segments("cam1"))
+        catalogue.paths("uuid-1", "segments/cam1/2027-01-15")
+        catalogue.last_fact("box.started", "box.stopped")
+        catalogue.ledger(5, 9)
+        catalogue.commit_segment(segment(), AT)
+        catalogue.add_gap(Gap("cam1", Span(T0, T0 + 10), GapCause.CLOCK_JUMP), AT)
+        catalogue.add_fact(Fact("x", AT))
+
+    found = plans(catalogue, everything)
+    assert len(found) >= 12
+    for statement, plan in found.items():
+        assert "SCAN" not in plan, (statement, plan)
+    # Each span of time is bounded on both sides, but for what lasts long and has an index of its own.
+    (coverage,) = (plan for statement, plan in found.items() if "FROM gap INDEXED" in statement)
+    assert "idx_gap_camera_start_ms (camera=? AND start_ms>? AND start_ms<?)" in coverage
+    assert "idx_gap_long (camera=? AND end_ms>?" in coverage
+
+
+spans = st.tuples(st.integers(0, 4_000_000), st.one_of(st.integers(0, 900_000), st.integers(0, 4_000_000)))
+
+
+@given(rows=st.lists(spans, max_size=12), asked=spans)
+@settings(max_examples=200, deadline=None)
+def test_coverage_finds_all_that_overlaps_however_long_it_is(rows, asked) -> None:
+    found = Catalogue(Path(FILE), _memory())
+    expected = set()
+    span = Span(asked[0], asked[0] + asked[1])
+    for start, length in rows:
+        gap = Gap("cam1", Span(start, start + length), GapCause.CLOCK_JUMP)
+        found.add_gap(gap, AT)
+        found.commit_segment(segment(start, length, path=f"{start}/{length}"), AT)
+        if start < span.end_ms and start + length > span.start_ms:
+            expected.add((start, start + length))
+    coverage = found.coverage("cam1", span)
+    assert {(gap.span.start_ms, gap.span.end_ms) for gap in coverage.gaps} == expected
+    assert {(row.start_ms, row.end_ms) for row in coverage.segments} == expected
+    assert [row.start_ms for row in coverage.segments] == sorted(row.start_ms for row in coverage.segments)
+    found.close()
+
+
+def _memory() -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    schema.migrate(db, 0)
+    db.execute("INSERT INTO vault VALUES ('uuid-1', '/vault', 0)")
+    return db
+
+
+def test_damage_inside_segments_says_nothing_of_how_far_a_camera_is_covered(catalogue) -> None:
+    catalogue.add_gap(Gap("cam1", Span(T0, T0 + 10), GapCause.AGENT_KILLED), AT)
+    catalogue.add_gap(Gap("cam1", Span(T0 + 20, T0 + 30), GapCause.STREAM_DAMAGED), AT)
+    assert catalogue.covered_until("cam1") == T0 + 10
+
+
+def test_the_last_of_several_kinds_of_facts(catalogue) -> None:
+    assert catalogue.last_fact("a", "b") is None
+    for kind in ("a", "b", "c"):
+        catalogue.add_fact(Fact(kind, AT))
+    assert catalogue.last_fact("b", "a") == "b"
+    assert catalogue.last_fact("a") == "a"
 
 
 def test_paths_of_a_directory_are_not_those_of_its_neighbours(catalogue) -> None:
