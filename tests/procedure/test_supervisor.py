@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent.capture import poison
 from agent.capture import supervisor as module
 from agent.capture.supervisor import Assignment, Supervisor, assign
 from agent.clock import SystemClock
@@ -19,17 +21,20 @@ if TYPE_CHECKING:
 
 # A worker that beats, and does to itself what its camera's plan says.
 WORKER = """
-import json, mmap, os, signal, socket, sys, time
+import json, os, signal, socket, sys, time
+from agent.capture.shared import Shared
 control = socket.socket(fileno=int(sys.argv[1]))
 order = json.loads(control.recv(1 << 20))
-mark = mmap.mmap(int(sys.argv[2]), mmap.PAGESIZE)
+shared = Shared(int(sys.argv[2]))
 control.settimeout(0.02)
 begun = time.monotonic()
 while True:
     control.send(json.dumps({"cameras": {name: {"state": order["cause"]} for name in order["cameras"]}}).encode())
     for index, (name, plan) in enumerate(order["cameras"].items()):
         if time.monotonic() - begun > 0.2 and plan["does"]:
-            mark[0] = index + 1
+            shared.mark[0] = index + 1 if order["kind"] == "rtsp" else 0
+            if shared.witness:
+                shared.note(b"seen by " + name.encode())
             os.kill(os.getpid(), getattr(signal, plan["does"]))
     try:
         message = control.recv(1 << 16)
@@ -56,6 +61,9 @@ class Parent:
         while not what():
             assert time.monotonic() < end, "waited in vain"
             self.supervisor.turn(0.02)
+
+    def lost(self) -> list[str]:
+        return [body["worker"] for kind, body in self.facts if kind == "worker.lost"]
 
     def states(self) -> dict[str, str]:
         return {
@@ -88,8 +96,79 @@ def test_a_camera_that_crashes_its_worker_gets_one_of_its_own(how: str) -> None:
     assert parent.states()["good"] == "worker_lost"
     steady = next(worker.pid for worker in parent.supervisor.workers if "good" in worker.assignment.cameras)
     parent.until(lambda: len(parent.facts) >= 3)
-    assert all(fact[1]["worker"] == "alone-bad" for fact in parent.facts[1:])
+    assert all(fact[1]["worker"] == "alone-bad" for fact in parent.facts[1:3])
     assert steady in [worker.pid for worker in parent.supervisor.workers]
+    parent.supervisor.stop()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes are as long as seconds."""
+    monkeypatch.setattr(poison, "PAUSE_FIRST_S", 0.4)
+    monkeypatch.setattr(poison, "PAUSE_MOST_S", 0.8)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a8_the_third_crash_of_its_own_worker_is_told_with_the_hash_of_what_it_sent() -> None:
+    parent = Parent([Assignment("rtsp-0", "rtsp", {"good": plan(), "bad": plan("SIGSEGV")})])
+    parent.until(lambda: parent.lost().count("alone-bad") == 6)
+    told = [body for kind, body in parent.facts if kind == "camera.poisoned"]
+    assert told == [
+        {
+            "camera": "bad",
+            "how": "SIGSEGV",
+            "crashes": 3,
+            "within_s": 600,
+            "bytes": len(b"seen by bad"),
+            "sha256": hashlib.sha256(b"seen by bad").hexdigest(),
+        }
+    ]
+    assert [kind for kind, _ in parent.facts].index("camera.poisoned") == 4  # after one in the shared worker
+    assert parent.lost()[0] == "rtsp-0"
+    assert parent.lost().count("rtsp-0") == 1
+    parent.until(lambda: "good" in parent.states())
+    cameras = parent.supervisor.cameras()
+    assert cameras["bad"]["restricted"]
+    assert "restricted" not in cameras["good"]
+    parent.supervisor.stop()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a8_a_camera_is_restored_when_it_stays_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = plan("SIGABRT")
+    parent = Parent([Assignment("rtsp-0", "rtsp", {"bad": bad})])
+    parent.until(lambda: "camera.poisoned" in dict(parent.facts))
+    bad["does"] = ""
+    parent.until(lambda: parent.states() == {"bad": "worker_lost"})
+    assert parent.supervisor.cameras()["bad"]["restricted"]
+    assert "camera.restored" not in dict(parent.facts)
+    monkeypatch.setattr(poison, "CALM_S", 0.0)
+    parent.until(lambda: parent.facts[-1] == ("camera.restored", {"camera": "bad"}))
+    assert "restricted" not in parent.supervisor.cameras()["bad"]
+    parent.supervisor.stop()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a8_a_source_that_crashes_libav_is_restricted_too() -> None:
+    parent = Parent([Assignment("libav-board", "libav", {"board": {"kind": "libav", "does": "SIGSEGV"}})])
+    parent.until(lambda: "camera.poisoned" in dict(parent.facts))
+    assert dict(parent.facts)["camera.poisoned"]["camera"] == "board"
+    parent.supervisor.stop()
+
+
+def test_a8_kills_from_outside_poison_nobody() -> None:
+    parent = Parent([Assignment("libav-board", "libav", {"board": {"kind": "libav", "does": "SIGKILL"}})])
+    parent.until(lambda: len(parent.lost()) == 4)
+    assert {kind for kind, _ in parent.facts} == {"worker.lost"}
+    parent.supervisor.stop()
+
+
+def test_a_camera_whose_worker_is_gone_is_shown_as_waiting() -> None:
+    parent = Parent([Assignment("rtsp-0", "rtsp", {"cam01": plan()})])
+    parent.until(lambda: len(parent.states()) == 1)
+    os.kill(parent.supervisor.workers[0].pid, signal.SIGKILL)
+    parent.until(lambda: parent.facts or parent.supervisor.lost)
+    assert parent.supervisor.cameras()["cam01"]["state"] == "waiting"
     parent.supervisor.stop()
 
 
