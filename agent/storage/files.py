@@ -142,6 +142,23 @@ class Disk:
             raise fault("open", path, OSError(errno.EINVAL, "not a regular file"))
         return fd
 
+    def open_reading(self, path: Path) -> int:
+        """Open a regular file for reading; a symbolic link or anything else is refused."""
+        fd = self._do("open", path, os.open, path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            self.close(fd)
+            raise fault("open", path, OSError(errno.EINVAL, "not a regular file"))
+        return fd
+
+    def read_at(self, fd: int, path: Path, size: int, offset: int) -> bytes:
+        """Read at most `size` bytes from an offset; fewer only at the end of the file."""
+        parts: list[bytes] = []
+        while size > 0 and (part := self._do("read", path, os.pread, fd, size, offset)):
+            parts.append(part)
+            size -= len(part)
+            offset += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     def open_directory(self, path: Path) -> int:
         """Open a directory, for `syncfs`."""
         return self._do("open", path, os.open, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -201,6 +218,10 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name; an existing target is replaced, so the caller has looked."""
         self._do("rename", target, os.rename, source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name, which must be free; a symbolic link is not followed."""
+        self._do("link", target, lambda: os.link(source, target, follow_symlinks=False))
 
     def unlink(self, path: Path) -> None:
         """Remove a name; that it is gone already is as good."""
