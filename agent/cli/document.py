@@ -17,6 +17,7 @@ from agent.cli.main import build
 from agent.config.keys import BY_TABLE, TABLES, Absent, Key
 from agent.config.secrets import EXAMPLE as SECRETS_EXAMPLE
 from agent.config.values import PURPOSE_TITLES
+from agent.health import CONDITIONS, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -55,6 +56,21 @@ STATUSES = (
     ("78", "configuration refused, or a file that was named", "설정이나 지정한 파일을 쓸 수 없습니다"),
     ("130", "interrupted by Ctrl-C", "Ctrl-C로 중단했습니다"),
 )
+
+CONDITIONS_ENGLISH = (
+    "What a process finds wrong stands in its health file (`<run>/keep.json` and the like) until it is right "
+    "again, with the time since when. Critical: footage is being lost, or soon will be. Alarm: a duty is broken, "
+    "or will be unless somebody acts. Warning: somebody should look within days."
+)
+CONDITIONS_KOREAN = (
+    "프로세스가 발견한 문제는 풀릴 때까지 상태 파일(`<run>/keep.json` 등)에 시작된 시각과 함께 적힙니다."
+)
+SEVERITIES = {
+    Severity.CRITICAL: "위급",
+    Severity.ALARM: "경보",
+    Severity.WARNING: "주의",
+    Severity.INFO: "알림",
+}
 
 
 def documents() -> dict[str, str]:
@@ -169,6 +185,15 @@ def operations() -> str:
                     f"{_sentence(code.what_korean)} **다음 할 일:** {_sentence(code.next_korean)}",
                     "",
                 ]
+    lines += ["## Conditions · 상태", "", CONDITIONS_ENGLISH, "", CONDITIONS_KOREAN, ""]
+    for name, condition in CONDITIONS.items():
+        texts = (
+            (condition.severity, condition.what_english, "Next", condition.next_english),
+            (SEVERITIES[condition.severity], condition.what_korean, "다음 할 일", condition.next_korean),
+        )
+        lines += [f"### {name}", ""]
+        for severity, what, head, then in texts:
+            lines += [f"*{severity}* · {_sentence(what)} **{head}:** {_sentence(then)}", ""]
     return _finish(lines)
 
 

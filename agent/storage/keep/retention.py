@@ -172,16 +172,16 @@ def _plan_vault(view: View, vault: VaultView, draft: _Draft) -> None:
     room = vault.room
     need_bytes = _need(room.free_bytes, room.scheduled_bytes + freed, vault.bytes)
     need_files = _need(room.free_files, room.scheduled_files + len(going), vault.files)
-    for each in _oldest_first(vault.shelves):
+    for oldest in _oldest_first(vault.shelves):
         if need_bytes <= 0 and need_files <= 0:
             return
-        if each is None:
+        if oldest is None:
             draft.more = True
             return
-        if each.id in going or (need_files <= 0 and each.sealed_bytes <= 0):
+        if oldest.id in going or (need_files <= 0 and oldest.sealed_bytes <= 0):
             continue
-        draft.erase.append((each.id, Cause.EVICTED))
-        need_bytes -= max(0, each.sealed_bytes)
+        draft.erase.append((oldest.id, Cause.EVICTED))
+        need_bytes -= max(0, oldest.sealed_bytes)
         need_files -= 1
     if need_bytes > 0 or need_files > 0:
         draft.short.append(vault.uuid)
