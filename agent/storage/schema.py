@@ -131,9 +131,9 @@ def _keep(db: Any) -> None:
         foreign_keys=[("hold", "hold", "id"), ("segment", "segment", "id")],
     )
     db["hold_segment"].create_index(["segment"])
-    # One row for each 256 entries of the ledger: the RFC 6962 hash over them, and their leaf hashes once the
-    # entries themselves were let go.
-    db["tree"].create({"block": int, "root": bytes, "leaves": bytes}, pk="block", not_null={"root"})
+    # One row for each complete block of 256 entries of the ledger. nodes: the RFC 6962 hashes of the complete
+    # subtrees that end with it, its own first; leaves: its leaf hashes, once entries of it were let go.
+    db["tree"].create({"block": int, "nodes": bytes, "leaves": bytes}, pk="block", not_null={"nodes"})
     db["checkpoint"].create(
         {"size": int, "at_ms": int, "root": bytes, "note": str},
         pk="size",

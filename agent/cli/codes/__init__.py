@@ -6,6 +6,7 @@ A test finds every code in the sources and asks for its entry here.
 
 from agent.cli.codes.code import Code
 from agent.cli.codes.met import MET
+from agent.cli.codes.proof import PROOF
 from agent.cli.codes.typed import TYPED
 
 __all__ = ["CODES", "WHO", "Code"]
@@ -19,4 +20,4 @@ WHO = {
     "key": ("키를 지키는 사람", "The keeper of the keys"),
 }
 
-CODES = {**TYPED, **MET}
+CODES = {**TYPED, **MET, **PROOF}

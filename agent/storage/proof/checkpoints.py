@@ -1,0 +1,408 @@
+"""Checkpoints: the signed heads of the ledger's tree, on the box and on each vault's disk, and what they find.
+
+    <state>/CHECKPOINT, <vault>/CHECKPOINT   the newest
+    <state>/witness/...                      those that another ledger of this box left, or that this one contradicts
+
+Making one:
+    P1 the tree grows · P2 what is signed already is compared with the ledger: what contradicts it is kept as a file,
+    then becomes a fact `tamper.ledger` · P3 root and signature, one transaction writes the row · P4 the files.
+A file never says more than the ledger on the disk holds, so one that does has seen a ledger that was cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from agent.errors import IntegrityFault, StorageFault
+from agent.language import say
+from agent.model import Fact
+from agent.storage import files, ledger
+from agent.storage.catalogue import set_meta
+from agent.storage.proof import merkle, note, tree
+from agent.storage.proof.leaf import entry_hash
+from agent.storage.proof.note import Head, NoteError, Verifier
+from agent.storage.proof.thin import superfluous
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from agent.model import Instant
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.proof.signing import BoxKey
+    from agent.storage.vault import Vault
+
+FILE = "CHECKPOINT"
+WITNESS = "witness"
+DUE_ENTRIES = 100
+DUE_MS = 60_000
+"""A checkpoint is at most so many entries or so old (requirement S10)."""
+
+ONCE_BLOCKS = 512  # 131,072 entries of an old ledger without a tree in one call: about half a second
+AGAIN_BLOCKS = 32
+"""Complete blocks that are hashed again with each checkpoint: 30 ms. A ledger of 5.6 million entries is gone through in
+about half a day, one of a day of 16 cameras within minutes.
+"""
+
+_LOCK = "checkpoint.lock"
+_SIGNED_BY = "signed_by"
+_NEXT_AGAIN = "ledger_next_again"
+_EDITED = "ledger_edited_blocks"
+
+
+class Verdict(StrEnum):
+    """What an earlier checkpoint says about the ledger."""
+
+    SAME = "same"
+    EXTENDS = "extends"  # the ledger has grown since, and begins with what was signed
+    TRUNCATED = "truncated"  # it is shorter than what was signed: cut off, or an older copy
+    FORKED = "forked"  # it has other entries than those that were signed: edited, or another history
+    OTHER_LEDGER = "other_ledger"  # the checkpoint is of another ledger
+    BAD_SIGNATURE = "bad_signature"
+
+    @property
+    def good(self) -> bool:
+        """Whether the ledger keeps what the checkpoint promised."""
+        return self in (Verdict.SAME, Verdict.EXTENDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A signed tree head.
+
+    text   the whole note
+    at_ms  when it was made; None for one that came as a file
+    """
+
+    head: Head
+    text: str
+    at_ms: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Return how many entries it covers."""
+        return self.head.size
+
+    @property
+    def root(self) -> bytes:
+        """Return the root over them."""
+        return self.head.root
+
+    @property
+    def ledger_id(self) -> str:
+        """Return the id of the ledger: the last part of its origin."""
+        return self.head.origin.rpartition("/")[2]
+
+
+def origin(box: str, ledger_id: str) -> str:
+    """Return the name of a box's ledger."""
+    return f"pasu/v1/{box}/{ledger_id}"
+
+
+def parse(data: bytes, at_ms: int | None = None) -> Checkpoint:
+    """Read a checkpoint, its signature not yet verified. Raises NoteError."""
+    parsed = note.parse_note(data)
+    return Checkpoint(note.parse_head(parsed.text), data.decode(), at_ms)
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a checkpoint's file, its signature not yet verified.
+
+    Raises  StorageFault; IntegrityFault CHECKPOINT_INVALID
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(note.MOST_BYTES + 1)
+    except OSError as error:
+        raise files.fault("read", path, error) from error
+    try:
+        return parse(data)
+    except NoteError as error:
+        raise IntegrityFault(
+            "CHECKPOINT_INVALID",
+            say("체크포인트 파일이 아닙니다", "this is not a checkpoint"),
+            hint=say("CHECKPOINT 파일을 주십시오", "name a file CHECKPOINT, or one the centre kept"),
+            path=str(path),
+            reason=str(error),
+        ) from None
+
+
+def signed_by(checkpoint: Checkpoint, verifier: Verifier) -> bool:
+    """Tell whether a key signed it."""
+    try:
+        note.parse_note(checkpoint.text.encode()).verify(verifier)
+    except NoteError:
+        return False
+    return True
+
+
+def newest(catalogue: Catalogue) -> Checkpoint | None:
+    """Return the newest checkpoint that the catalogue holds."""
+    rows = catalogue.read("SELECT note, at_ms FROM checkpoint ORDER BY size DESC LIMIT 1")
+    return _from_row(rows[0]) if rows else None
+
+
+def kept(catalogue: Catalogue) -> list[Checkpoint]:
+    """Return every checkpoint that the catalogue holds and that can be read, oldest first."""
+    rows = catalogue.read("SELECT note, at_ms FROM checkpoint ORDER BY size")
+    return [checkpoint for row in rows if (checkpoint := _from_row(row))]
+
+
+def examine(
+    catalogue: Catalogue, checkpoint: Checkpoint, vkey: Verifier | str, *, entries: bool = True
+) -> Verdict:
+    """Compare the ledger with an earlier checkpoint.
+
+    vkey     the box's public key, as the centre knows it
+    entries  hash every entry again (3 us each), so that an edit shows; without, believe the hashes the tree keeps
+    Raises   NoteError for a key that is none; StorageFault
+    """
+    verifier = Verifier.parse(vkey) if isinstance(vkey, str) else vkey
+    if not signed_by(checkpoint, verifier):
+        return Verdict.BAD_SIGNATURE
+    if checkpoint.ledger_id != tree.identity(catalogue):
+        return Verdict.OTHER_LEDGER
+    size = tree.size(catalogue)
+    if checkpoint.size > size:
+        return Verdict.TRUNCATED
+    try:
+        root = _root_of_entries(catalogue, checkpoint.size) if entries else _root(catalogue, checkpoint.size)
+    except IntegrityFault:
+        return Verdict.FORKED
+    if root != checkpoint.root:
+        return Verdict.FORKED
+    return Verdict.SAME if checkpoint.size == size else Verdict.EXTENDS
+
+
+def advance(
+    catalogue: Catalogue,
+    key: BoxKey,
+    vaults: Sequence[Vault],
+    state: Path,
+    at: Instant,
+    *,
+    force: bool = False,
+    step: Callable[[str], None] = lambda _: None,
+) -> Checkpoint | None:
+    """Keep the tree up, and make a checkpoint when one is due. Called at every tick.
+
+    vaults   those that are there; one whose disk refuses gets its file the next time
+    force    make one whenever the ledger has grown
+    step     told each number of the procedure
+    Returns  the new checkpoint; None when none was due, or the tree of an old ledger is still being made
+    Raises   StorageFault; IntegrityFault LEDGER_HOLE
+    """
+    with _locked(state):
+        while tree.grow(catalogue, ONCE_BLOCKS) == ONCE_BLOCKS:
+            if not force:
+                return None
+        step("P1")
+        if not _due(catalogue, at, force=force):
+            return None
+        _compare(catalogue, key, vaults, state, at)
+        _name_key(catalogue, key, at)
+        tree.grow(catalogue)
+        step("P2")
+        checkpoint = _make(catalogue, key, at)
+        step("P3")
+        _write_files(checkpoint, vaults, state)
+        step("P4")
+    return checkpoint
+
+
+def _due(catalogue: Catalogue, at: Instant, *, force: bool) -> bool:
+    last = newest(catalogue)
+    size = tree.size(catalogue)
+    if last is None or size < last.size:
+        return size > 0
+    grown = size - last.size
+    age_ms = at.utc_ms - (last.at_ms or 0)
+    # A clock that was set back makes an age negative: then it is time too.
+    return grown > 0 and (force or grown >= DUE_ENTRIES or not 0 <= age_ms < DUE_MS)
+
+
+def _make(catalogue: Catalogue, key: BoxKey, at: Instant) -> Checkpoint:
+    """P3."""
+    size = tree.size(catalogue)
+    head = Head(origin(key.box, tree.identity(catalogue)), size, _root(catalogue, size))
+    text = key.sign(note.write_head(head))
+    edited = json.loads(catalogue.meta(_EDITED) or "[]")
+    begin = int(catalogue.meta(_NEXT_AGAIN) or 0)
+    wrong = [block for block in tree.wrong_blocks(catalogue, begin, AGAIN_BLOCKS) if block not in edited]
+    after = begin + AGAIN_BLOCKS if begin + AGAIN_BLOCKS < tree.blocks(catalogue) else 0
+    lines = [
+        ledger.line(
+            Fact(
+                "tamper.ledger",
+                at,
+                {
+                    "verdict": "edited",
+                    "from_seq": block * tree.BLOCK + 1,
+                    "to_seq": (block + 1) * tree.BLOCK,
+                },
+            )
+        )
+        for block in wrong
+    ]
+
+    def insert(db: sqlite3.Connection) -> None:
+        db.execute(
+            "INSERT INTO checkpoint (size, at_ms, root, note) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (size) DO UPDATE SET at_ms = excluded.at_ms, root = excluded.root, note = excluded.note",
+            (size, at.utc_ms, head.root, text),
+        )
+        sizes = [row[0] for row in db.execute("SELECT size FROM checkpoint")]
+        db.executemany("DELETE FROM checkpoint WHERE size = ?", [(old,) for old in superfluous(sizes)])
+        set_meta(db, _NEXT_AGAIN, str(after))
+        if lines:
+            set_meta(db, _EDITED, json.dumps(sorted([*edited, *wrong])))
+        for line in lines:
+            ledger.append(db, line)
+
+    catalogue.write(insert)
+    return Checkpoint(head, text, at.utc_ms)
+
+
+def _name_key(catalogue: Catalogue, key: BoxKey, at: Instant) -> None:
+    """Say in the ledger, once, who signs it: `key.created`, or `key.used` for a key that an earlier ledger named."""
+    vkey, before = str(key.verifier), catalogue.meta(_SIGNED_BY)
+    if before == vkey:
+        return
+    body = {"vkey": vkey} | ({"previous": before} if before else {})
+    line = ledger.line(Fact("key.created" if key.created else "key.used", at, body))
+
+    def insert(db: sqlite3.Connection) -> None:
+        set_meta(db, _SIGNED_BY, vkey)
+        ledger.append(db, line)
+
+    catalogue.write(insert)
+
+
+def _compare(catalogue: Catalogue, key: BoxKey, vaults: Sequence[Vault], state: Path, at: Instant) -> None:
+    """P2: look whether the ledger still begins with everything that was signed and is at hand."""
+    last = newest(catalogue)
+    places = [("catalogue", last)] if last else []
+    for name, path in [
+        ("state", state / FILE),
+        *((f"vault {vault.uuid}", vault.at(FILE)) for vault in vaults),
+    ]:
+        with contextlib.suppress(StorageFault, IntegrityFault):
+            places.append((name, read(path)))
+    seen: set[str] = set()
+    for place, checkpoint in places:
+        if checkpoint.text in seen:
+            continue
+        seen.add(checkpoint.text)
+        verdict = examine(catalogue, checkpoint, key.verifier, entries=False)
+        if not verdict.good:
+            _keep_witness(checkpoint, state, vaults)
+        if verdict in (Verdict.TRUNCATED, Verdict.FORKED):
+            _report(catalogue, place, checkpoint, verdict, at)
+
+
+def _report(catalogue: Catalogue, place: str, checkpoint: Checkpoint, verdict: Verdict, at: Instant) -> None:
+    body = {
+        "verdict": verdict.value,
+        "place": place,
+        "size": checkpoint.size,
+        "root": checkpoint.root.hex(),
+        "found_size": tree.size(catalogue),
+    }
+    line = ledger.line(Fact("tamper.ledger", at, body))
+
+    def insert(db: sqlite3.Connection) -> None:
+        # It is kept as a file; as a row it would be found again each time.
+        db.execute("DELETE FROM checkpoint WHERE size = ? AND note = ?", (checkpoint.size, checkpoint.text))
+        ledger.append(db, line)
+
+    catalogue.write(insert)
+
+
+def witnesses(state: Path) -> list[Path]:
+    """Return the files of checkpoints that were set aside."""
+    folder = state / WITNESS
+    return sorted(folder.iterdir()) if files.is_directory(folder) else []
+
+
+def _keep_witness(checkpoint: Checkpoint, state: Path, vaults: Sequence[Vault]) -> None:
+    disk = vaults[0].disk if vaults else files.Disk()
+    folder = state / WITNESS
+    disk.make_directory(folder)
+    name = f"{checkpoint.size}-{hashlib.sha256(checkpoint.text.encode()).hexdigest()[:16]}"
+    if not files.exists(folder / name):
+        disk.atomic_replace(folder / name, checkpoint.text.encode(), sync=True)
+
+
+def _write_files(checkpoint: Checkpoint, vaults: Sequence[Vault], state: Path) -> None:
+    """P4. A vault that is not itself gets nothing: below a mount point that is empty is another disk."""
+    disk = vaults[0].disk if vaults else files.Disk()
+    data = checkpoint.text.encode()
+    for vault in vaults:
+        with contextlib.suppress(StorageFault):
+            vault.verify()
+            vault.disk.atomic_replace(vault.at(FILE), data, sync=True)
+    disk.atomic_replace(state / FILE, data, sync=True)
+
+
+def _root(catalogue: Catalogue, size: int) -> bytes:
+    return tree.Tree(catalogue).root(size)
+
+
+def _root_of_entries(catalogue: Catalogue, size: int) -> bytes:
+    """Return the root over the entries themselves; where entries were let go, over what was kept of them."""
+    peaks = merkle.Peaks()
+    for block in range(-(-size // tree.BLOCK)):
+        for leaf in block_hashes(catalogue, block)[: size - block * tree.BLOCK]:
+            peaks.push(leaf)
+    if peaks.size != size:
+        raise tree.hole(peaks.size + 1)
+    return peaks.root()
+
+
+def block_hashes(catalogue: Catalogue, block: int) -> list[bytes]:
+    """Return a block's leaf hashes as its entries give them, and the kept ones only where an entry was let go.
+
+    Raises  IntegrityFault LEDGER_HOLE
+    """
+    begin = block * tree.BLOCK
+    hashes = tree.kept_leaves(catalogue, block)
+    found = tree.entries(catalogue, begin, tree.BLOCK)
+    if not hashes:
+        for place, row in enumerate(found):
+            if row[0] != begin + place + 1:
+                raise tree.hole(begin + place + 1)
+        return [entry_hash(*row) for row in found]
+    for row in found:
+        hashes[row[0] - begin - 1] = entry_hash(*row)
+    return hashes
+
+
+def _from_row(row: tuple[str, int]) -> Checkpoint | None:
+    try:
+        return parse(row[0].encode(), row[1])
+    except NoteError:
+        return None
+
+
+@contextmanager
+def _locked(state: Path) -> Iterator[None]:
+    """Let one process at a time make a checkpoint: the files have one name."""
+    path = state / _LOCK
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+    except OSError as error:
+        raise files.fault("open", path, error) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
