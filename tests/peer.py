@@ -13,6 +13,9 @@ PACKAGES = {
     "ffprobe": "ffmpeg",
     "tcpdump": "tcpdump",
     "strace": "strace",
+    "systemd-analyze": "systemd",
+    "mkfs.ext4": "e2fsprogs",
+    "losetup": "mount",
     "gst-launch-1.0": "gstreamer1.0-tools",
 }
 

@@ -1,0 +1,48 @@
+"""The systemd units: what they allow, measured by systemd itself. Nothing is started."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.peer import need
+
+UNITS = Path(__file__).parents[2] / "systemd"
+EXPOSURE = {"pasu-keep.service": 0.6, "pasu-record.service": 1.9}
+
+
+def lines(unit: str) -> list[str]:
+    return [line for line in (UNITS / unit).read_text().splitlines() if line and not line.startswith("#")]
+
+
+def test_every_unit_has_a_bound() -> None:
+    assert {path.name for path in UNITS.glob("*.service")} == set(EXPOSURE)
+
+
+@pytest.mark.parametrize("unit", sorted(EXPOSURE))
+def test_no_unit_allows_more_than_was_thought_of(unit) -> None:
+    need("systemd-analyze")
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", UNITS / unit],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    found = re.search(r"Overall exposure level for .*: ([0-9.]+)", done.stdout)
+    assert found, done.stdout + done.stderr
+    assert float(found[1]) <= EXPOSURE[unit]
+
+
+def test_what_erases_has_no_network() -> None:
+    keep = lines("pasu-keep.service")
+    assert "PrivateNetwork=yes" in keep
+    assert "RestrictAddressFamilies=none" in keep
+    assert "IPAddressDeny=any" in keep
+
+
+def test_stopping_one_leaves_the_health_of_the_other() -> None:
+    for unit in EXPOSURE:
+        assert "RuntimeDirectoryPreserve=yes" in lines(unit)
