@@ -66,7 +66,7 @@ def within(what: str, measured_s: float, bound_s: float) -> None:
 
 
 def test_a_camera_that_goes_silent_stalls_or_reboots(tmp_path):
-    """Three ways to fail of one camera each, one after the other, beside two that nothing may happen to."""
+    """A7: three ways to fail of one camera, one after the other, beside two that lose no picture."""
     spec = CameraSpec(7, width=640, height=360, fps=15, gop=15)
     with (
         good_cameras(tmp_path / "good") as good,
@@ -272,7 +272,7 @@ LIES = {
 
 
 def test_cameras_that_send_garbage_cost_the_others_nothing(tmp_path):
-    """All kinds of garbage at once, beside two good cameras."""
+    """A7: all kinds of garbage at once, beside two good cameras that lose no picture."""
     import contextlib
 
     with contextlib.ExitStack() as stack:
@@ -304,6 +304,7 @@ def test_cameras_that_send_garbage_cost_the_others_nothing(tmp_path):
 
 @pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGSTOP, signal.SIGKILL])
 def test_a_worker_that_dies_or_hangs_is_replaced(tmp_path, how):
+    """A1 for a worker alone, and A6: what hangs is found by its silence, killed, and the cause is written."""
     with (
         good_cameras(tmp_path / "cameras", 3) as cameras,
         Site(

@@ -1,4 +1,4 @@
-"""kill -9 of the whole process tree at random moments: what is missing is little, known, and needs nobody.
+"""A1, A3: kill -9 of the whole process tree at random moments: what is missing is little, known, and needs nobody.
 
 Frames are accounted for by the cameras' own ledgers (tests.lab, tests.checker), never by the recorder's word.
 """

@@ -86,7 +86,7 @@ def test_workers_start_are_heard_and_stop() -> None:
 
 
 @pytest.mark.parametrize("how", ["SIGSEGV", "SIGABRT"])
-def test_a_camera_that_crashes_its_worker_gets_one_of_its_own(how: str) -> None:
+def test_a7_a_camera_that_crashes_its_worker_gets_one_of_its_own(how: str) -> None:
     parent = Parent([Assignment("rtsp-0", "rtsp", {"good": plan(), "bad": plan(how), "fine": plan()})])
     parent.until(lambda: parent.facts)
     assert parent.facts[0] == ("worker.lost", {"worker": "rtsp-0", "how": how, "serving": "bad"})
@@ -172,7 +172,7 @@ def test_a_camera_whose_worker_is_gone_is_shown_as_waiting() -> None:
     parent.supervisor.stop()
 
 
-def test_a_hung_worker_is_killed_and_its_camera_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a6_a_hung_worker_is_killed_and_its_camera_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HANG_S", 0.5)
     parent = Parent([Assignment("rtsp-0", "rtsp", {"good": plan(), "stuck": plan("SIGSTOP")})])
     parent.until(lambda: parent.facts)
