@@ -1,0 +1,146 @@
+"""How much each camera stores per day, and how much is stored now: what the forecast is made from.
+
+Nothing of it is kept on the disk. A full count of 2.8 million rows takes seconds, so it is made camera by camera and
+day by day, a few at each turn; past days change only when something is erased from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.storage.keep.retention import DAY_MS, Demand, reach_tenths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agent.storage.catalogue import Catalogue
+
+FRESH_MS = 600_000
+"""The last 24 hours and today are counted anew this often."""
+HOUR_MS = 3_600_000
+
+_SUM = (
+    "SELECT vault, SUM(sealed_bytes), SUM(CASE WHEN state IN ('COMMITTED', 'SALVAGED') THEN sealed_bytes ELSE 0 END),"
+    " MIN(start_ms) FROM segment WHERE camera = ? AND start_ms >= ? AND start_ms < ? GROUP BY vault"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What a camera stored in a span on one vault: bytes written, bytes still there, where it begins."""
+
+    written: int
+    live: int
+    start_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How long a vault holds what its cameras store, in tenths of days: at the last day's rate, and the week's.
+
+    allowed_tenths  the longest retention among them
+    """
+
+    day_tenths: int
+    week_tenths: int | None
+    allowed_tenths: int
+    bytes_per_day: int
+
+
+class Stock:
+    """The counts, in memory."""
+
+    def __init__(self, window_ms: int) -> None:
+        """Count nothing yet. `window_ms` is the longest retention."""
+        self._window_ms = window_ms
+        self._days: dict[tuple[str, int], tuple[int, Mapping[str, Count]]] = {}  # with when it was counted
+        self._last: dict[str, tuple[int, Mapping[str, Count]]] = {}
+
+    def advance(
+        self, catalogue: Catalogue, cameras: Sequence[str], now_ms: int, enough: Callable[[], bool]
+    ) -> bool:
+        """Count what is due, until `enough` says so; return whether everything is counted.
+
+        Raises  StorageFault
+        """
+        today = now_ms // DAY_MS
+        first = (now_ms - self._window_ms) // DAY_MS
+        for key in [key for key in self._days if not first <= key[1] <= today or key[0] not in cameras]:
+            del self._days[key]
+        for camera in cameras:
+            if self._is_stale(self._last.get(camera), now_ms):
+                if enough():
+                    return False
+                self._last[camera] = (now_ms, _count(catalogue, camera, now_ms - DAY_MS, now_ms))
+            for day in range(today, first - 1, -1):
+                known = self._days.get((camera, day))
+                changing = day == today or (known is not None and known[0] < (day + 1) * DAY_MS + HOUR_MS)
+                if known is None or (changing and self._is_stale(known, now_ms)):
+                    if enough():
+                        return False
+                    counted = _count(catalogue, camera, day * DAY_MS, (day + 1) * DAY_MS)
+                    self._days[camera, day] = (now_ms, counted)
+        return True
+
+    @staticmethod
+    def _is_stale(known: tuple[int, object] | None, now_ms: int) -> bool:
+        return known is None or not 0 <= now_ms - known[0] < FRESH_MS
+
+    def forget(self, camera: str, start_ms: int) -> None:
+        """Count the day of a segment anew: it was erased."""
+        self._days.pop((camera, start_ms // DAY_MS), None)
+
+    def forecast(
+        self, vault: str, now_ms: int, retention_of: Callable[[str], int], spare_bytes: int
+    ) -> Forecast | None:
+        """Say how long a vault holds its cameras' recordings.
+
+        spare_bytes  free and on its way to be, without the reserve and what holds keep of the counted time
+        Returns      None when nothing was recorded on it in the last day
+        """
+        live = sum(
+            counts[vault].live
+            for (camera, day), (_, counts) in self._days.items()
+            if vault in counts and (day + 1) * DAY_MS > now_ms - retention_of(camera)
+        )
+        daily = {
+            camera: Demand(_per_day(counts[vault], now_ms, DAY_MS), retention_of(camera))
+            for camera, (_, counts) in self._last.items()
+            if vault in counts
+        }
+        capacity = live + spare_bytes
+        tenths = reach_tenths([*daily.values()], capacity)
+        if tenths is None:
+            return None
+        return Forecast(
+            tenths,
+            reach_tenths(self._weekly(vault, now_ms, retention_of), capacity),
+            max(demand.retention_ms for demand in daily.values()) * 10 // DAY_MS,
+            sum(demand.bytes_per_day for demand in daily.values()),
+        )
+
+    def _weekly(self, vault: str, now_ms: int, retention_of: Callable[[str], int]) -> list[Demand]:
+        today = now_ms // DAY_MS
+        weeks: dict[str, list[Count]] = {}
+        for (camera, day), (_, counts) in self._days.items():
+            if today - 7 <= day < today and vault in counts:
+                weeks.setdefault(camera, []).append(counts[vault])
+        return [
+            Demand(sum(count.written for count in counts) // len(counts), retention_of(camera))
+            for camera, counts in weeks.items()
+        ]
+
+
+def _per_day(count: Count, now_ms: int, window_ms: int) -> int:
+    """Return the rate of a window; of a camera that began within it, since then."""
+    covered_ms = min(window_ms, max(HOUR_MS, now_ms - count.start_ms))
+    return count.written * DAY_MS // covered_ms
+
+
+def _count(catalogue: Catalogue, camera: str, from_ms: int, until_ms: int) -> Mapping[str, Count]:
+    rows = catalogue.read(_SUM, (camera, from_ms, until_ms))
+    return {
+        vault: Count(max(0, int(written or 0)), max(0, int(live or 0)), start_ms)
+        for vault, written, live, start_ms in rows
+    }
