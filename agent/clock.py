@@ -1,16 +1,27 @@
-"""Time as the rest of Pasu sees it: a monotonic clock that never steps, and UTC with a trust."""
+"""Time as the rest of Pasu sees it: a monotonic clock that never steps, and UTC with a trust.
+
+`SystemClock` labels what is recorded. What the labels follow is decided by whoever watches the clock
+(agent.storage.keep.time) and published in one file; a clock without that file keeps a line of its own.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
+from agent import timefile, trust
 from agent.model import Instant, Trust
+from agent.trust import Belief, Observation
 
-TRUST_S = 5.0  # the kernel's state is asked this often at most
+SYNCED_S = 5.0  # the kernel's state is asked this often at most
+LOOK_S = 1.0  # and the published line this often
 STA_UNSYNC = 0x0040  # linux/timex.h: the kernel's clock is not disciplined
+TOGETHER_MS = 50  # two clocks that were read further apart are read again
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
@@ -25,27 +36,124 @@ class Clock(Protocol):
         ...
 
 
-class SystemClock:
-    """The machine's clocks.
+class ClockSource(Protocol):
+    """The machine's clocks, read and not judged; tests hand in their own."""
 
-    CLOCK_BOOTTIME is used as the monotonic clock, so that a suspended box sees the time it slept.
+    def boot_id(self) -> str:
+        """Return the kernel's name for this boot."""
+        ...
+
+    def boot_ms(self) -> int:
+        """Return CLOCK_BOOTTIME: it never steps, and goes on while the box sleeps."""
+        ...
+
+    def utc_ms(self) -> int:
+        """Return CLOCK_REALTIME: whatever was last set."""
+        ...
+
+    def kernel_synced(self) -> bool:
+        """Tell whether a time service disciplines the kernel's clock."""
+        ...
+
+
+class SystemSource:
+    """The clocks of the kernel."""
+
+    def boot_id(self) -> str:
+        """Read /proc; a system without it has one boot only."""
+        return _boot_id()
+
+    def boot_ms(self) -> int:
+        """Read CLOCK_BOOTTIME."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+    def utc_ms(self) -> int:
+        """Read CLOCK_REALTIME."""
+        return time.time_ns() // 1_000_000
+
+    def kernel_synced(self) -> bool:
+        """Ask adjtimex(2)."""
+        timex = _Timex()
+        state: int = _libc().adjtimex(ctypes.byref(timex))
+        return state >= 0 and not timex.status & STA_UNSYNC
+
+
+def read(source: ClockSource) -> Observation:
+    """Read all clocks at one moment, as nearly as can be."""
+    boot_id, synced = source.boot_id(), source.kernel_synced()
+    for _ in range(5):
+        before_ms = source.boot_ms()
+        utc_ms = source.utc_ms()
+        after_ms = source.boot_ms()
+        if after_ms - before_ms <= TOGETHER_MS:
+            break  # else the process was stopped, or the box slept, between the two
+    return Observation(boot_id, after_ms, utc_ms, synced)
+
+
+class SystemClock:
+    """The machine's clocks, and labels that go on along the published line when somebody sets the clock.
+
+    CLOCK_BOOTTIME is the monotonic clock, so that a suspended box sees the time it slept.
     """
 
-    def __init__(self) -> None:
-        self._trust = Trust.UNTRUSTED
-        self._trust_until = 0.0
+    def __init__(self, state: Path | None = None, source: ClockSource | None = None) -> None:
+        """Read the line that is published in a state directory; without one, keep a line from here."""
+        self._source = source or SystemSource()
+        self._file = state / timefile.FILE if state else None
+        self._boot_id = self._source.boot_id()
+        self._own: Belief | None = None
+        self._published: Belief | None = None
+        self._file_mark: tuple[int, int, int] | None = None
+        self._look_ms = 0
+        self._synced = False
+        self._synced_until_ms = 0
 
     def monotonic(self) -> float:
         """Return seconds since boot, sleep included."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def now(self) -> Instant:
-        """Return UTC; the kernel's synchronisation state is asked every TRUST_S."""
-        mono = self.monotonic()
-        if mono >= self._trust_until:
-            self._trust = kernel_trust()
-            self._trust_until = mono + TRUST_S
-        return Instant(time.time_ns() // 1_000_000, self._trust)
+        """Return UTC; the kernel's synchronisation state is asked every SYNCED_S, the file every LOOK_S."""
+        boot_ms = self._source.boot_ms()
+        utc_ms = self._source.utc_ms()
+        if boot_ms >= self._synced_until_ms:
+            self._synced = self._source.kernel_synced()
+            self._synced_until_ms = boot_ms + int(SYNCED_S * 1000)
+        if self._file is not None and boot_ms >= self._look_ms:
+            self._look(self._file)
+            self._look_ms = boot_ms + int(LOOK_S * 1000)
+        if self._published is not None:
+            return trust.label(self._published, boot_ms, utc_ms, kernel_synced=self._synced)
+        if self._own is None:
+            self._own = trust.begin(None, Observation(self._boot_id, boot_ms, utc_ms, self._synced))
+        at = self._own.line.at(boot_ms)
+        # Where somebody should watch and does not, the kernel's word alone is not enough: it knows no time before.
+        alone = self._file is None
+        if alone and self._synced and abs(utc_ms - at) <= trust.STEP_MS and utc_ms >= trust.BUILD_MS:
+            return Instant(utc_ms, Trust.SYNCED)
+        return Instant(at, Trust.UNTRUSTED)
+
+    def _look(self, file: Path) -> None:
+        """Take the published line when it is another one; what cannot be read changes nothing."""
+        try:
+            status = os.stat(file)  # noqa: PTH116 - once a second, in every recorder
+            mark = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if mark == self._file_mark:
+                return
+            belief, _ = timefile.decode(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        self._file_mark = mark
+        if belief.boot_id == self._boot_id:
+            self._published = belief
+
+
+@lru_cache(maxsize=1)
+def _boot_id() -> str:
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 @lru_cache(maxsize=1)
@@ -65,16 +173,3 @@ class _Timex(ctypes.Structure):
         ("status", ctypes.c_int),
         ("room", ctypes.c_char * 256),
     )
-
-
-def kernel_trust() -> Trust:
-    """Ask the kernel whether its clock is disciplined: SYNCED, else HOLDOVER.
-
-    HOLDOVER and not UNTRUSTED: a clock that nobody disciplines is usually right, and recording labels with it.
-    What may erase by it is decided where erasing is decided.
-    """
-    timex = _Timex()
-    state = _libc().adjtimex(ctypes.byref(timex))
-    if state < 0 or timex.status & STA_UNSYNC:
-        return Trust.HOLDOVER
-    return Trust.SYNCED

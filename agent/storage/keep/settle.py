@@ -1,0 +1,275 @@
+"""Give back its time to what was recorded in doubt.
+
+A row whose label was not to be relied on is too old for nobody (`kept_from_ms` is NULL). Once time is trusted again,
+it is known by how much the labels were off, if it was in this boot: the rows are shifted, and keep their old start
+beside the new one. Of a boot that ended in doubt that is never known: such rows are kept from now on, late rather than
+early. Files keep their names: names say where, the catalogue says what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent.model import Fact, Gap, GapCause, Instant, Span, Trust
+from agent.storage import ledger
+from agent.storage.catalogue import gap_line, set_meta
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from agent.storage.catalogue import Catalogue
+    from agent.trust import Belief, Doubt
+
+LIMIT = 5000
+"""Rows a transaction: about 50 ms on a weak box, which a recorder's commit can wait for."""
+META = "boot"
+"""In `meta`: this boot's id, and the last rows of the boots before it, of segments and of gaps."""
+SLACK_MS = 10_000
+"""Who labels reads the published line a second late, and puts pictures of a burst some seconds back."""
+GAP_MS = 20
+
+_LIVE = "state IN ('COMMITTED', 'SALVAGED') AND kept_from_ms IS NULL"
+_OPEN_GAP = "trust = 'UNTRUSTED' AND relabelled_from_ms IS NULL"
+
+
+class Row(NamedTuple):
+    """A row that waits: its id and camera, and its span as it was labelled."""
+
+    id: int
+    camera: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row belongs: its span, and the doubt that says so, None where the labels were right."""
+
+    row: Row
+    start_ms: int
+    end_ms: int
+    doubt: Doubt | None
+
+
+def mark_boot(catalogue: Catalogue, boot_id: str) -> None:
+    """Note where the rows of earlier boots end. To be called before anything is recorded in this one.
+
+    Raises  StorageFault
+    """
+
+    def mark(db: sqlite3.Connection) -> None:
+        if _marked(db)[0] != boot_id:
+            segment = db.execute("SELECT COALESCE(MAX(id), 0) FROM segment").fetchone()[0]
+            gap = db.execute("SELECT COALESCE(MAX(id), 0) FROM gap").fetchone()[0]
+            set_meta(db, META, f"{boot_id} {segment} {gap}")
+
+    catalogue.write(mark)
+
+
+def settle(catalogue: Catalogue, belief: Belief, boot_ms: int, now: Instant, limit: int = LIMIT) -> int:
+    """Settle at most `limit` rows in one transaction, oldest first; return how many.
+
+    belief   trusted; boot_ms, now  the same moment on both clocks
+    Raises   StorageFault
+    """
+    # Asked outside first: with nothing to do, as nearly always, no transaction is begun.
+    if not catalogue.read(f"SELECT 1 FROM gap WHERE {_OPEN_GAP} LIMIT 1") and not catalogue.read(  # noqa: S608 - constants
+        f"SELECT 1 FROM segment WHERE {_LIVE} LIMIT 1"  # noqa: S608 - constants
+    ):
+        return 0
+    return catalogue.write(lambda db: _Batch(db, belief, boot_ms, now).run(limit))
+
+
+_TABLES = ("segment", "gap")
+
+
+def _marked(db: sqlite3.Connection) -> tuple[str, int, int]:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (META,)).fetchone()
+    if row is None:
+        return "", 0, 0
+    boot_id, segment, gap = row[0].split(" ")
+    return boot_id, int(segment), int(gap)
+
+
+class _Batch:
+    """One transaction's work."""
+
+    def __init__(self, db: sqlite3.Connection, belief: Belief, boot_ms: int, now: Instant) -> None:
+        self._db = db
+        self._belief = belief
+        self._boot_ms = boot_ms
+        self._now = now
+        boot_id, segment, gap = _marked(db)
+        # Nothing was recorded in this boot as long as nobody has marked it.
+        self._last = (segment, gap) if boot_id == belief.boot_id else (1 << 62, 1 << 62)
+
+    def run(self, limit: int) -> int:
+        gaps = self._rows("gap", _OPEN_GAP, limit)
+        segments = self._rows("segment", _LIVE, limit - len(gaps))
+        placed_gaps = [self._place(row, this_boot=row.id > self._last[1], by_end=True) for row in gaps]
+        placed = [self._place(row, this_boot=row.id > self._last[0], by_end=False) for row in segments]
+        known_gaps = [place for place in placed_gaps if place]
+        known = [place for place in placed if place]
+        bridges = self._bridges([*known_gaps, *known])
+        self._write(known_gaps, known)
+        for gap in bridges:
+            self._insert(gap)
+        self._tell(known_gaps, known)
+        lost_gaps = [row for row, place in zip(gaps, placed_gaps, strict=True) if not place]
+        lost = [row for row, place in zip(segments, placed, strict=True) if not place]
+        if lost or lost_gaps:
+            self._keep_from_now(lost_gaps, lost)
+        return len(gaps) + len(segments)
+
+    def _rows(self, table: str, condition: str, limit: int) -> list[Row]:
+        query = f"SELECT id, camera, start_ms, end_ms FROM {table} WHERE {condition} ORDER BY id LIMIT ?"  # noqa: S608 - constants
+        return [Row(*row) for row in self._db.execute(query, (limit,))]
+
+    def _place(self, row: Row, *, this_boot: bool, by_end: bool) -> Place | None:
+        """Say where a row belongs; None when that cannot be known.
+
+        by_end  a gap, which ends in the boot that wrote it but may begin before
+        """
+        belief = self._belief
+        known_ms = row.end_ms if by_end else row.start_ms
+        for doubt in reversed(belief.doubts):
+            if (doubt.boot_id == belief.boot_id) == this_boot and _within(doubt, known_ms):
+                shift_ms = doubt.shift_ms
+                end_ms = row.end_ms + shift_ms
+                start_ms = (
+                    row.start_ms + shift_ms if not by_end or _within(doubt, row.start_ms) else row.start_ms
+                )
+                return Place(row, min(start_ms, end_ms), end_ms, doubt)
+        boot_ms = known_ms - belief.line.offset_ms
+        if this_boot and -SLACK_MS <= boot_ms <= self._boot_ms + SLACK_MS:
+            # A recorder that saw the clock leave the line and come back: its labels stayed on it.
+            return Place(row, row.start_ms, row.end_ms, None)
+        return None
+
+    def _write(self, gaps: list[Place], segments: list[Place]) -> None:
+        for table, places in zip(_TABLES, (segments, gaps), strict=True):
+            kept = ", kept_from_ms = ?" if table == "segment" else ""
+            self._db.executemany(
+                f"UPDATE {table} SET relabelled_from_ms = start_ms, start_ms = ?, end_ms = ?, trust = ?{kept}"  # noqa: S608 - constants
+                " WHERE id = ?",
+                [
+                    (
+                        place.start_ms,
+                        place.end_ms,
+                        Trust.HOLDOVER.value,
+                        *((place.start_ms,) if kept else ()),
+                        place.row.id,
+                    )
+                    for place in places
+                ],
+            )
+
+    def _bridges(self, places: Iterable[Place]) -> list[Gap]:
+        """Return the gaps between the boot before and this one, which no recorder could measure.
+
+        While the clock was wrong, what was recorded before lay in its future, or years back.
+        """
+        first: dict[str, int] = {}
+        for place in places:
+            if place.doubt and place.doubt.from_ms == 0 and place.doubt.shift_ms and self._is_first(place):
+                camera = place.row.camera
+                first[camera] = min(place.start_ms, first.get(camera, place.start_ms))
+        bridges = []
+        for camera, start_ms in first.items():
+            covered_ms = self._covered_before(camera, start_ms)
+            if covered_ms is not None and start_ms - covered_ms > GAP_MS:
+                span = Span(covered_ms, start_ms)
+                bridges.append(Gap(camera, span, self._cause(), "the clock was not set"))
+        return bridges
+
+    def _is_first(self, place: Place) -> bool:
+        """Tell whether nothing of the camera was settled in this boot before."""
+        assert place.doubt is not None
+        if place.doubt.boot_id != self._belief.boot_id:
+            return False
+        return not any(
+            self._db.execute(
+                f"SELECT 1 FROM {table} WHERE id > ? AND camera = ? AND relabelled_from_ms IS NOT NULL LIMIT 1",  # noqa: S608 - constants
+                (last, place.row.camera),
+            ).fetchone()
+            for table, last in zip(_TABLES, self._last, strict=True)
+        )
+
+    def _covered_before(self, camera: str, start_ms: int) -> int | None:
+        """Return the end of the newest row of earlier boots that ends before, UTC ms."""
+        ends = [
+            self._db.execute(
+                f"SELECT MAX(end_ms) FROM {table} WHERE camera = ? AND end_ms <= ? AND id <= ?{but}",  # noqa: S608 - constants
+                (camera, start_ms, last),
+            ).fetchone()[0]
+            for table, last, but in (
+                ("segment", self._last[0], ""),
+                ("gap", self._last[1], " AND cause != 'stream_damaged'"),
+            )
+        ]
+        return max((end for end in ends if end is not None), default=None)
+
+    def _cause(self) -> GapCause:
+        """Say how the boot before ended: box.started is the last thing told before this boot's own."""
+        kinds = [
+            row[0]
+            for row in self._db.execute(
+                "SELECT kind FROM ledger WHERE kind IN ('box.started', 'box.stopped') ORDER BY seq DESC LIMIT 2"
+            )
+        ]
+        return GapCause.AGENT_STOPPED if kinds[1:] == ["box.stopped"] else GapCause.AGENT_KILLED
+
+    def _insert(self, gap: Gap) -> None:
+        at = Instant(self._now.utc_ms, Trust.HOLDOVER)
+        self._db.execute(
+            "INSERT INTO gap (camera, start_ms, end_ms, cause, detail, trust) VALUES (?, ?, ?, ?, ?, ?)",
+            (gap.camera, gap.span.start_ms, gap.span.end_ms, gap.cause.value, gap.detail, at.trust.value),
+        )
+        ledger.append(self._db, gap_line(gap, at))
+
+    def _tell(self, gaps: list[Place], segments: list[Place]) -> None:
+        """Write one fact for each amount by which labels were off."""
+        by_shift: dict[int, tuple[list[Place], list[Place]]] = {}
+        for number, places in enumerate((segments, gaps)):
+            for place in places:
+                shift_ms = place.doubt.shift_ms if place.doubt else 0
+                by_shift.setdefault(shift_ms, ([], []))[number].append(place)
+        for shift_ms, (of_segments, of_gaps) in by_shift.items():
+            places = of_segments + of_gaps
+            body = {
+                "segments": len(of_segments),
+                "gaps": len(of_gaps),
+                "shift_ms": shift_ms,
+                "from": _span((place.row.start_ms, place.row.end_ms) for place in places),
+                "to": _span((place.start_ms, place.end_ms) for place in places),
+            }
+            ledger.append(self._db, ledger.line(Fact("time.relabelled", self._now, body)))
+
+    def _keep_from_now(self, gaps: list[Row], segments: list[Row]) -> None:
+        """Leave the labels of rows that cannot be placed; they are kept as if they had been recorded now."""
+        self._db.executemany(
+            "UPDATE segment SET kept_from_ms = ? WHERE id = ?",
+            [(self._now.utc_ms, row.id) for row in segments],
+        )
+        self._db.executemany(
+            "UPDATE gap SET relabelled_from_ms = start_ms WHERE id = ?", [(row.id,) for row in gaps]
+        )
+        body = {
+            "segments": len(segments),
+            "gaps": len(gaps),
+            "kept_from_ms": self._now.utc_ms,
+            "from": _span((row.start_ms, row.end_ms) for row in [*segments, *gaps]),
+        }
+        ledger.append(self._db, ledger.line(Fact("time.unplaced", self._now, body)))
+
+
+def _within(doubt: Doubt, label_ms: int) -> bool:
+    boot_ms = label_ms - doubt.label_ms
+    return doubt.from_ms - SLACK_MS <= boot_ms <= doubt.to_ms + SLACK_MS
+
+
+def _span(spans: Iterable[tuple[int, int]]) -> dict[str, int]:
+    starts, ends = zip(*spans, strict=True)
+    return {"start_ms": min(starts), "end_ms": max(ends)}

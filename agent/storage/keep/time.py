@@ -1,0 +1,370 @@
+"""Watch the clock: read it, believe it or not, publish the line that labels follow, and tell.
+
+`TimeKeeper` is the edge around `agent.trust`. It keeps what is known in `<state>/time.json`, which every recorder
+reads. What was recorded in doubt is given its time back by `agent.storage.keep.settle`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from agent import timefile, trust
+from agent.clock import SystemSource, read
+from agent.errors import StorageFault
+from agent.language import say
+from agent.model import Fact, Instant, Trust
+from agent.storage import ledger
+from agent.storage.catalogue import Catalogue
+from agent.storage.files import Disk
+from agent.storage.keep import settle
+from agent.trust import Anchor, Belief, Observation, Reason, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agent.clock import ClockSource
+
+SAVE_MS = 600_000
+"""What is known is written at changes, and else this often: a clock that is saved every second wears out flash."""
+MOVED_MS = 500
+"""The line has moved by this much: a change that labels should follow at once."""
+LOCK = "time.lock"
+UNTOLD = 1000
+"""Facts that wait for the ledger; a clock that is set every second is told by the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known about time now, for people and conditions.
+
+    state, reason   see agent.trust
+    now             the label of now
+    real_ms         what the kernel's clock shows, UTC ms; not the label, while somebody has set it
+    since_ms        label of when trust was last won or lost
+    kernel_synced   a time service disciplines the kernel's clock
+    anchor          the last time that was known to be right, None when there never was one
+    held_ms         how long nobody has confirmed the time, in this boot; left_ms of trust without that
+    confirmed       a person's word that was not used yet, and fits
+    fault           time.json cannot be written, None when it can
+    """
+
+    state: Trust
+    reason: Reason
+    now: Instant
+    real_ms: int
+    since_ms: int
+    kernel_synced: bool
+    anchor: Anchor | None
+    held_ms: int
+    left_ms: int
+    confirmed: bool
+    fault: StorageFault | None
+
+    @property
+    def what(self) -> str:
+        """Say in the reader's language why the time is trusted, or not."""
+        return say(*_WORDS[self.reason][0])
+
+    @property
+    def next(self) -> str:
+        """Say what to do about it; empty when there is nothing to do."""
+        if self.reason in (Reason.ABSENT, Reason.BACKWARD) and self.confirmed:
+            return say(
+                "확인은 받았습니다. 시각 동기(chrony, systemd-timesyncd)가 되면 믿습니다",
+                "confirmed; it is trusted once a time service (chrony, systemd-timesyncd) has synchronised too",
+            )
+        return say(*_WORDS[self.reason][1])
+
+
+class TimeKeeper:
+    """The one who decides whether time is trusted. One process at a time has one and calls `observe` every second."""
+
+    def __init__(self, state: Path, *, disk: Disk | None = None, source: ClockSource | None = None) -> None:
+        """Read what was known last; writes nothing yet."""
+        self._state = state
+        self._disk = disk or Disk()
+        self._source = source or SystemSource()
+        self._belief, self._untold = _load(state)
+        if self._belief is None:
+            self._belief = _from_ledger(state)
+        self._seen = self._look()
+        self._saved: tuple[Belief, int] | None = None
+        self._told_saved = len(self._untold)
+        self._fault: StorageFault | None = None
+        self._observed = False
+
+    @property
+    def boot_id(self) -> str:
+        """Return the kernel's name for this boot."""
+        return self._seen.boot_id
+
+    @property
+    def knows_boot(self) -> bool:
+        """Tell whether the line of this boot is published: nobody else needs to begin it then."""
+        return self._belief is not None and self._belief.boot_id == self._seen.boot_id
+
+    @property
+    def belief(self) -> Belief | None:
+        """Return what is believed, for `settle` and tests."""
+        return self._belief
+
+    def observe(self) -> Instant:
+        """Read the clocks, decide, publish what changed; return now as it is labelled.
+
+        A disk that refuses changes nothing in what is decided; it is tried again at the next call.
+        """
+        self._seen = self._look()
+        self._observed = True
+        if self.knows_boot:
+            self._take()
+        else:
+            with _alone(self._state):
+                # Who starts recording may have begun this boot's line meanwhile: there must be one only.
+                published, untold = _load(self._state)
+                if published is not None and published.boot_id == self._seen.boot_id:
+                    self._belief, self._untold = published, [*self._untold, *untold][:UNTOLD]
+                self._take()
+        return self._now()
+
+    def facts(self) -> list[Fact]:
+        """Return the facts that are not in the ledger yet, oldest first."""
+        return [
+            Fact(fact["kind"], Instant(fact["at_ms"], Trust(fact["trust"])), fact["body"])
+            for fact in self._untold
+        ]
+
+    def told(self, count: int) -> None:
+        """Forget the oldest facts: they are in the ledger."""
+        del self._untold[:count]
+        self._save()
+
+    def tell(self, catalogue: Catalogue) -> int:
+        """Append the waiting facts to the ledger, all in one transaction; return how many. Raises StorageFault."""
+        lines = [ledger.line(fact) for fact in self.facts()]
+        if lines:
+            catalogue.write(lambda db: [ledger.append(db, line) for line in lines])
+            self.told(len(lines))
+        return len(lines)
+
+    def settle(self, catalogue: Catalogue, limit: int = settle.LIMIT) -> int:
+        """Give what was recorded in doubt its time back, at most `limit` rows in one transaction; return how many.
+
+        Nothing is done while time is not trusted. To be called each tick, again and again until it returns 0.
+        Raises  StorageFault
+        """
+        now = self._now()
+        if self._belief is None or now.trust is Trust.UNTRUSTED:
+            return 0
+        return settle.settle(catalogue, self._belief, self._seen.boot_ms, now, limit)
+
+    def status(self) -> Status:
+        """Return what is known, as of the last observation; before the first, as one would decide now."""
+        seen = self._seen
+        belief = self._belief
+        if belief is None or not self._observed:
+            belief, _ = trust.observe(belief, seen)
+        word = seen.confirmed
+        waiting = word is not None and word.boot_ms > belief.heard[0] and trust.fits(word, seen)
+        anchor = belief.anchor
+        held_ms = seen.boot_ms - anchor.boot_ms if anchor and anchor.boot_id == seen.boot_id else 0
+        return Status(
+            belief.state,
+            belief.reason,
+            trust.label(belief, seen.boot_ms, seen.utc_ms, kernel_synced=seen.kernel_synced),
+            seen.utc_ms,
+            belief.since_utc_ms,
+            seen.kernel_synced,
+            anchor,
+            held_ms,
+            0 if belief.state is Trust.UNTRUSTED else max(0, trust.HOLDOVER_MS - held_ms),
+            waiting,
+            self._fault,
+        )
+
+    def _look(self) -> Observation:
+        return replace(read(self._source), confirmed=read_word(self._state))
+
+    def _take(self) -> None:
+        """Decide by what was seen, and write it down where it matters."""
+        self._belief, told = trust.observe(self._belief, self._seen)
+        now = self._now()
+        for fact in told:
+            if len(self._untold) < UNTOLD:
+                entry = {"kind": fact.kind, "at_ms": now.utc_ms, "trust": str(now.trust), "body": fact.body}
+                self._untold.append(entry)
+        if self._worth_saving(self._belief):
+            self._save()
+
+    def _now(self) -> Instant:
+        belief, seen = self._belief, self._seen
+        if belief is None or belief.boot_id != seen.boot_id:
+            return Instant(seen.utc_ms, Trust.UNTRUSTED)
+        return trust.label(belief, seen.boot_ms, seen.utc_ms, kernel_synced=belief.state is Trust.SYNCED)
+
+    def _worth_saving(self, belief: Belief) -> bool:
+        if self._saved is None or self._fault is not None or self._told_saved != len(self._untold):
+            return True
+        saved, at_ms = self._saved
+        moved = abs(saved.line.offset_ms - belief.line.offset_ms) >= MOVED_MS
+        due = belief.state is not Trust.UNTRUSTED and self._seen.boot_ms - at_ms >= SAVE_MS
+        return (
+            moved
+            or due
+            or (saved.state, saved.reason, saved.heard)
+            != (
+                belief.state,
+                belief.reason,
+                belief.heard,
+            )
+        )
+
+    def _save(self) -> None:
+        """Publish. The old file stays in place when the disk refuses."""
+        if self._belief is None:
+            return
+        data = timefile.encode(self._belief, self._untold).encode()
+        try:
+            self._disk.atomic_replace(self._state / timefile.FILE, data, sync=True)
+        except StorageFault as fault:
+            self._fault = fault
+            return
+        self._fault = None
+        self._saved = (self._belief, self._seen.boot_ms)
+        self._told_saved = len(self._untold)
+
+
+def read_word(state: Path) -> Word | None:
+    """Return the newest word of a person for the time; None when there is none that can be read."""
+    try:
+        return timefile.decode_word((state / timefile.CONFIRMED_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def confirm(state: Path, by: str, seen: Observation, *, disk: Disk | None = None) -> Word:
+    """Give one's word for the time that was seen; whoever watches the clock takes it within a second.
+
+    Raises  StorageFault
+    """
+    word = Word(by, seen.boot_id, seen.boot_ms, seen.utc_ms)
+    data = timefile.encode_word(word).encode()
+    (disk or Disk()).atomic_replace(state / timefile.CONFIRMED_FILE, data, sync=True)
+    return word
+
+
+def published(state: Path) -> Belief | None:
+    """Return what was published last, None when nothing that can be read was."""
+    return _load(state)[0]
+
+
+def _load(state: Path) -> tuple[Belief | None, list[dict[str, Any]]]:
+    try:
+        return timefile.decode((state / timefile.FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None, []
+
+
+def _from_ledger(state: Path) -> Belief | None:
+    """Make up for a lost or damaged file: the ledger's last trusted entry is a time that has been.
+
+    Without that, a box with thirty days on its disk would be taken for a new one, and believe any clock.
+    """
+    try:
+        catalogue = Catalogue.open(state, read_only=True, busy_s=1.0)
+    except StorageFault:
+        return None
+    try:
+        rows = catalogue.read("SELECT at_ms FROM ledger WHERE trust != 'UNTRUSTED' ORDER BY seq DESC LIMIT 1")
+    except StorageFault:
+        return None
+    finally:
+        catalogue.close()
+    if not rows:
+        return None
+    at_ms = int(rows[0][0])
+    nowhere = Observation("", 0, at_ms, kernel_synced=False)
+    return replace(trust.begin(None, nowhere), anchor=Anchor("", 0, at_ms, "ledger"))
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the lock on this boot's first line, where the state directory can be written."""
+    try:
+        fd = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+_SYNC = (
+    "시각 동기(chrony, systemd-timesyncd)를 켜십시오. 표시된 시각이 맞으면 `pasu clock confirm`으로 확인하십시오",
+    "turn on a time service (chrony, systemd-timesyncd); if the time shown is right, say so with `pasu clock confirm`",
+)
+_BOTH = (
+    "시각 동기가 되어야 하고, 사람이 `pasu clock confirm`으로 확인도 해야 합니다",
+    "two words are needed: a time service must synchronise, and a person must `pasu clock confirm`",
+)
+_NONE = ("", "")
+_WORDS: dict[Reason, tuple[tuple[str, str], tuple[str, str]]] = {
+    Reason.NEW_BOOT: (("방금 켜졌습니다", "the box has just started"), _SYNC),
+    Reason.SYNCED: (("시각이 동기되어 있습니다", "the clock is synchronised"), _NONE),
+    Reason.FIRST_SYNC: (
+        ("시각이 처음으로 동기되었습니다", "the clock is synchronised, for the first time"),
+        _NONE,
+    ),
+    Reason.BACK_SYNCED: (
+        ("다시 켜진 뒤 시각이 동기되었습니다", "the clock is synchronised after a restart"),
+        _NONE,
+    ),
+    Reason.HOLDOVER: (
+        (
+            "동기는 없으나 맞던 시각이 이어지고 있습니다",
+            "not synchronised now, but it goes on from a time that was right",
+        ),
+        (
+            "시각 동기(chrony, systemd-timesyncd)를 확인하십시오",
+            "look after the time service (chrony, systemd-timesyncd)",
+        ),
+    ),
+    Reason.NAMED: (("사람이 시각을 확인했습니다", "the time was confirmed"), _NONE),
+    Reason.UNSYNCED: (
+        (
+            "켜진 뒤로 아무도 시각을 알려 주지 않았습니다",
+            "since the box started nobody has said what time it is",
+        ),
+        _SYNC,
+    ),
+    Reason.STEPPED: (
+        ("누군가 시계를 바꾸었습니다", "somebody has set the clock"),
+        (
+            "바뀐 시각이 맞으면 `pasu clock confirm`, 틀리면 시계를 되돌리십시오",
+            "if the new time is right, `pasu clock confirm`; if not, set the clock back",
+        ),
+    ),
+    Reason.SPENT: (
+        ("닷새 동안 아무도 시각을 확인하지 않았습니다", "for five days nobody has confirmed the time"),
+        _SYNC,
+    ),
+    Reason.ABSENT: (
+        ("사흘 넘게 시각을 모르고 있었습니다", "for more than three days the time was not known"),
+        _BOTH,
+    ),
+    Reason.BACKWARD: (
+        ("마지막으로 알던 시각보다 이릅니다", "the clock shows a time before the last that was known"),
+        _BOTH,
+    ),
+    Reason.IMPLAUSIBLE: (
+        ("있을 수 없는 시각입니다", "the clock shows a time that cannot be"),
+        ("시계를 맞춘 뒤 `pasu clock confirm`으로 확인하십시오", "set the clock, then `pasu clock confirm`"),
+    ),
+}
