@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import mmap
 import os
 import select
 import signal
@@ -40,6 +41,9 @@ STOP_S = 15.0
 GONE_S = 5.0  # for a killed worker to go, at our own end
 LATE_S = 2.0  # a turn that begins so late means that we stood still ourselves, and so perhaps did all others
 BEAT_BYTES = 1 << 20
+MEMORY_S = 5.0  # how often a worker's memory is looked at
+# Far above what a worker's queues may hold (512 MiB while a disk is away), or half of a small machine.
+MEMORY_BYTES = min(3 << 29, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
 # What a process does not come to by itself alone: SIGKILL and SIGTERM come from outside, an exit status from our code.
 CRASH_SIGNALS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"})
 
@@ -71,7 +75,7 @@ class Worker:
     started: float
     beaten: float
     cause: str
-    killed: bool = False  # by us, and not yet gone: a process that waits for a dead disk may take its time
+    killed: str = ""  # why, by us; and not yet gone: a process that waits for a dead disk may take its time
     mute: bool = False  # its socket is closed, the process may still be ending
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -111,6 +115,7 @@ class Supervisor:
         self._cameras: dict[str, dict[str, Any]] = {}
         self._suspects = Suspects()
         self._untold: list[tuple[str, dict[str, Any]]] = []
+        self._next_weighing = 0.0
         self._expected = clock.monotonic()  # when the next turn should begin at the latest
         self.lost = 0
 
@@ -151,9 +156,11 @@ class Supervisor:
             if how is not None:
                 self._replace(worker, how, now)
             elif not worker.killed and now - worker.beaten > _patience_s(worker):
-                log.error("worker %s (%d) is silent: killed", worker.assignment.name, worker.pid)
-                worker.killed = True
-                os.kill(worker.pid, signal.SIGKILL)
+                self._kill(worker, "hung")
+            elif not worker.killed and now >= self._next_weighing and _resident(worker.pid) > MEMORY_BYTES:
+                self._kill(worker, "memory")  # before the kernel chooses a victim, which may be another
+        if now >= self._next_weighing:
+            self._next_weighing = now + MEMORY_S
         self._expected = self._clock.monotonic()
 
     def stop(self) -> bool:
@@ -169,8 +176,7 @@ class Supervisor:
                 how = self._ended(worker)
                 late = self._clock.monotonic() - until
                 if how is None and late > 0 and not worker.killed:
-                    worker.killed = True
-                    os.kill(worker.pid, signal.SIGKILL)
+                    self._kill(worker, "hung")
                 if how is not None or late > GONE_S:
                     clean = clean and how == "exit 0"
                     self._close(worker)
@@ -237,12 +243,17 @@ class Supervisor:
         if pid == 0:
             return None
         if worker.killed:
-            return "hung"
+            return worker.killed
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             known = {each.value: each.name for each in signal.Signals}
             return known.get(number, f"signal {number}")
         return f"exit {os.waitstatus_to_exitcode(status)}"
+
+    def _kill(self, worker: Worker, why: str) -> None:
+        log.error("worker %s (%d) is killed: %s", worker.assignment.name, worker.pid, why)
+        worker.killed = why
+        os.kill(worker.pid, signal.SIGKILL)
 
     def _replace(self, worker: Worker, how: str, now: float) -> None:
         """Begin the dead worker's work anew, the blamed camera in a worker of its own."""
@@ -303,7 +314,16 @@ class Supervisor:
 
 def _is_crash(assignment: Assignment, how: str) -> bool:
     """Tell whether an end is one that input can bring about, where the worker does not say whose turn it is."""
-    return how in CRASH_SIGNALS or (assignment.kind == "libav" and how == "hung")
+    return how in CRASH_SIGNALS or how == "memory" or (assignment.kind == "libav" and how == "hung")
+
+
+def _resident(pid: int) -> int:
+    """Return how much memory a process has, in bytes; 0 when that cannot be told."""
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:  # noqa: PTH123 - pathlib is more than the parent needs
+            return int(file.read().split()[1]) * mmap.PAGESIZE
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _patience_s(worker: Worker) -> float:

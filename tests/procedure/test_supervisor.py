@@ -35,7 +35,10 @@ while True:
             shared.mark[0] = index + 1 if order["kind"] == "rtsp" else 0
             if shared.witness:
                 shared.note(b"seen by " + name.encode())
-            os.kill(os.getpid(), getattr(signal, plan["does"]))
+            if plan["does"] == "leak":
+                hoard = bytearray(os.urandom(1 << 20) * 256)
+            else:
+                os.kill(os.getpid(), getattr(signal, plan["does"]))
     try:
         message = control.recv(1 << 16)
     except TimeoutError:
@@ -153,6 +156,22 @@ def test_a8_a_source_that_crashes_libav_is_restricted_too() -> None:
     parent = Parent([Assignment("libav-board", "libav", {"board": {"kind": "libav", "does": "SIGSEGV"}})])
     parent.until(lambda: "camera.poisoned" in dict(parent.facts))
     assert dict(parent.facts)["camera.poisoned"]["camera"] == "board"
+    parent.supervisor.stop()
+
+
+def test_a7_a_worker_that_leaks_is_replaced_before_the_machine_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MEMORY_BYTES", 128 << 20)
+    monkeypatch.setattr(module, "MEMORY_S", 0.05)
+    leaky = Assignment("libav-leaky", "libav", {"leaky": {"kind": "libav", "does": "leak"}})
+    parent = Parent([leaky, Assignment("rtsp-0", "rtsp", {"good": plan()})])
+    parent.until(lambda: "good" in parent.states())
+    steady = next(worker.pid for worker in parent.supervisor.workers if "good" in worker.assignment.cameras)
+    parent.until(lambda: "camera.poisoned" in dict(parent.facts))
+    assert dict(parent.facts)["worker.lost"] == {"worker": "libav-leaky", "how": "memory", "serving": ""}
+    assert dict(parent.facts)["camera.poisoned"]["how"] == "memory"
+    assert steady in [worker.pid for worker in parent.supervisor.workers]
     parent.supervisor.stop()
 
 
