@@ -59,9 +59,9 @@ def record(config: Config, secrets: Secrets) -> int:
     Raises  StorageFault when the vault or the catalogue is not what it should be; then nothing was started
     """
     _log_to_stderr()
-    clock = SystemClock()
     stop = _stop_on_signal(signal.SIGTERM, signal.SIGINT)
     storage = config.storage
+    clock = SystemClock(storage.state)
     lock = _alone(storage.state)
     cause = _forked(lambda: _prepare(config))
     run_directory = _run_directory(storage.run)
@@ -141,7 +141,11 @@ def _record_rtsp(
     from agent.capture.loop import RtspCamera, RtspLoop
 
     loop = RtspLoop(
-        recorder, SystemClock(), mark=shared.mark, loss_window_s=order["settings"]["loss_window_s"], beat=beat
+        recorder,
+        SystemClock(Path(order["settings"]["state"])),
+        mark=shared.mark,
+        loss_window_s=order["settings"]["loss_window_s"],
+        beat=beat,
     )
     for index, (camera, plan) in enumerate(order["cameras"].items()):
         login = Login(plan["url"], plan["username"], plan["password"], plan["transport"], plan["allow_basic"])
@@ -168,7 +172,7 @@ def _record_libav(
         source,
         camera_recorder,
         recorder,
-        SystemClock(),
+        SystemClock(Path(order["settings"]["state"])),
         loss_window_s=order["settings"]["loss_window_s"],
         beat=lambda state: beat(json.dumps(state).encode()),
     )
@@ -193,8 +197,8 @@ def _recorder(order: dict[str, Any]) -> Recorder:
     from agent.storage.salvage import salvage
 
     settings = order["settings"]
-    clock = SystemClock()
     state = Path(settings["state"]).absolute()
+    clock = SystemClock(state)
     vault = open_vault(state, Path(settings["vault"]))
     if order["cause"] == GapCause.WORKER_LOST:
         catalogue = Catalogue.open(state)
@@ -209,18 +213,20 @@ def _prepare(config: Config) -> str:
     import uuid
 
     from agent.storage.catalogue import Catalogue
+    from agent.storage.keep.time import begin_boot, mark_boot
     from agent.storage.prepare import prepare
     from agent.storage.starts import flapping
 
     storage = config.storage
     storage.vault.parent.mkdir(parents=True, exist_ok=True)
-    now = SystemClock().now()
+    now = begin_boot(storage.state)
     report = prepare(
         storage.vault, storage.state, [camera.id for camera in config.cameras], now, uuid=str(uuid.uuid4())
     )
     for fault in report.faults:
         log.error("left for the next start: %s", fault)
     catalogue = Catalogue.open(storage.state)
+    mark_boot(catalogue)
     before = catalogue.last_fact("box.started", "box.stopped")
     catalogue.add_fact(Fact("box.started", now, {"version": __version__, "cameras": len(config.cameras)}))
     if (fact := flapping(catalogue, now)) is not None:
@@ -301,7 +307,7 @@ def _tell_forked(state: Path, kind: str, body: dict[str, Any]) -> None:
         from agent.storage.catalogue import Catalogue
 
         catalogue = Catalogue.open(state)
-        catalogue.add_fact(Fact(kind, SystemClock().now(), body))
+        catalogue.add_fact(Fact(kind, SystemClock(state).now(), body))
         catalogue.close()
         return ""
 

@@ -129,7 +129,7 @@ class TimeKeeper:
                 if published is not None and published.boot_id == self._seen.boot_id:
                     self._belief, self._untold = published, [*self._untold, *untold][:UNTOLD]
                 self._take()
-        return self._now()
+        return self.now()
 
     def facts(self) -> list[Fact]:
         """Return the facts that are not in the ledger yet, oldest first."""
@@ -157,7 +157,7 @@ class TimeKeeper:
         Nothing is done while time is not trusted. To be called each tick, again and again until it returns 0.
         Raises  StorageFault
         """
-        now = self._now()
+        now = self.now()
         if self._belief is None or now.trust is Trust.UNTRUSTED:
             return 0
         return settle.settle(catalogue, self._belief, self._seen.boot_ms, now, limit)
@@ -192,7 +192,7 @@ class TimeKeeper:
     def _take(self) -> None:
         """Decide by what was seen, and write it down where it matters."""
         self._belief, told = trust.observe(self._belief, self._seen)
-        now = self._now()
+        now = self.now()
         for fact in told:
             if len(self._untold) < UNTOLD:
                 entry = {"kind": fact.kind, "at_ms": now.utc_ms, "trust": str(now.trust), "body": fact.body}
@@ -200,11 +200,12 @@ class TimeKeeper:
         if self._worth_saving(self._belief):
             self._save()
 
-    def _now(self) -> Instant:
+    def now(self) -> Instant:
+        """Return when the clocks were last read, as it is labelled."""
         belief, seen = self._belief, self._seen
         if belief is None or belief.boot_id != seen.boot_id:
             return Instant(seen.utc_ms, Trust.UNTRUSTED)
-        return trust.label(belief, seen.boot_ms, seen.utc_ms, kernel_synced=belief.state is Trust.SYNCED)
+        return trust.label(belief, seen.boot_ms, seen.utc_ms, kernel_synced=seen.kernel_synced)
 
     def _worth_saving(self, belief: Belief) -> bool:
         if self._saved is None or self._fault is not None or self._told_saved != len(self._untold):
@@ -236,6 +237,24 @@ class TimeKeeper:
         self._fault = None
         self._saved = (self._belief, self._seen.boot_ms)
         self._told_saved = len(self._untold)
+
+
+def begin_boot(state: Path, *, disk: Disk | None = None, source: ClockSource | None = None) -> Instant:
+    """Begin the line of this boot, unless somebody has; return now as it is labelled. For who starts recording.
+
+    Makes the state directory, in which `prepare` makes everything else. Its parent must be there.
+    Raises  StorageFault
+    """
+    disk = disk or Disk()
+    disk.make_directory(state)
+    keeper = TimeKeeper(state, disk=disk, source=source)
+    # The facts wait in the file for whoever keeps.
+    return keeper.now() if keeper.knows_boot else keeper.observe()
+
+
+def mark_boot(catalogue: Catalogue, *, source: ClockSource | None = None) -> None:
+    """Note where the rows of earlier boots end, once nothing of them is left to be salvaged. Raises StorageFault."""
+    settle.mark_boot(catalogue, (source or SystemSource()).boot_id())
 
 
 def read_word(state: Path) -> Word | None:
