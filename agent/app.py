@@ -192,14 +192,17 @@ def _recorder(order: dict[str, Any]) -> Recorder:
     """Open the vault for this worker's cameras, saving first what a predecessor left open."""
     from agent.storage.catalogue import Catalogue
     from agent.storage.envelope import X25519Recipient
-    from agent.storage.prepare import open_vault
+    from agent.storage.prepare import open_vaults
     from agent.storage.recorder import DiskRecorder
     from agent.storage.salvage import salvage
 
     settings = order["settings"]
     state = Path(settings["state"]).absolute()
     clock = SystemClock(state)
-    vault = open_vault(state, Path(settings["vault"]))
+    vaults, faults = open_vaults(state, [Path(settings["vault"])])
+    for fault in faults.values():
+        raise fault
+    vault = vaults[0]
     if order["cause"] == GapCause.WORKER_LOST:
         catalogue = Catalogue.open(state)
         salvage(vault, catalogue, state, list(order["cameras"]), clock.now())
@@ -221,7 +224,12 @@ def _prepare(config: Config) -> str:
     storage.vault.parent.mkdir(parents=True, exist_ok=True)
     now = begin_boot(storage.state)
     report = prepare(
-        storage.vault, storage.state, [camera.id for camera in config.cameras], now, uuid=str(uuid.uuid4())
+        [storage.vault],
+        storage.state,
+        [camera.id for camera in config.cameras],
+        now,
+        box=config.box.id,
+        new_uuid=lambda: str(uuid.uuid4()),
     )
     for fault in report.faults:
         log.error("left for the next start: %s", fault)

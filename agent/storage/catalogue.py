@@ -7,14 +7,18 @@ once.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.errors import StorageFault
 from agent.language import say
-from agent.model import Fact, Gap, GapCause, Instant, Span, Trust
+from agent.model import Fact, Gap, GapCause, Instant, Span, Trust, canonical_json
 from agent.storage import ledger, schema
+from agent.storage.files import Disk
+from agent.storage.layout import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -117,15 +121,15 @@ def _fault(code: str, path: Path, error: Exception) -> StorageFault:
         "CATALOGUE_MISSING": (
             say("목록 데이터베이스가 없습니다", "the catalogue is not there"),
             say(
-                "상태 폴더의 디스크를 확인하십시오. 새로 만들지 않습니다",
-                "check the state directory's disk; it is never made anew",
+                "상태 폴더의 디스크를 확인하십시오. `pasu record`가 시작할 때 다시 만듭니다",
+                "check the state directory's disk; `pasu record` begins a new one when it starts",
             ),
         ),
         "CATALOGUE_DAMAGED": (
             say("목록 데이터베이스가 손상되었습니다", "the catalogue is damaged, or not a catalogue"),
             say(
-                "파일을 보관하고 담당자에게 알리십시오",
-                "keep the file as it is and call for support; the videos are intact",
+                "`pasu record`가 파일을 따로 옮기고 다시 만듭니다. 영상은 그대로입니다",
+                "`pasu record` moves it aside and begins a new one; the videos are intact",
             ),
         ),
         "CATALOGUE_VERSION": (
@@ -143,26 +147,55 @@ def _fault(code: str, path: Path, error: Exception) -> StorageFault:
     return StorageFault(code, message, hint=hint, path=str(path), error=str(error))
 
 
-def translate(path: Path, error: sqlite3.Error) -> StorageFault:
-    """Turn SQLite's error into a StorageFault that says whether waiting helps.
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return which file lies at a path: device and inode; None when none does."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - once per transaction, and half the time of its Path form
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
-    Returns  CATALOGUE_BUSY (wait), CATALOGUE_DAMAGED (an investigator), CATALOGUE_FAILED (the disk)
+
+def mark_damaged(path: Path, inode: int) -> None:
+    """Ask for a catalogue to be moved aside: who records does it (agent/storage/aside.py). That it fails is no fault.
+
+    inode  of the damaged file: whoever found it may have had it open while another took its place
+    """
+    with contextlib.suppress(StorageFault):
+        text = canonical_json({"inode": inode, "reason": "damaged"})
+        Disk().atomic_replace(path.parent / DAMAGED, text.encode() + b"\n", sync=True)
+
+
+def translate(path: Path, error: sqlite3.Error, place: tuple[int, int] | None = None) -> StorageFault:
+    """Turn SQLite's error into a StorageFault that says whether waiting helps; a damage is also marked.
+
+    place    which file it is about, None for the one that lies there now
+    Returns  CATALOGUE_BUSY (wait), CATALOGUE_DAMAGED (`pasu record` moves it aside), CATALOGUE_FAILED (the disk)
     """
     code = (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return _fault("CATALOGUE_BUSY", path, error)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        place = place or identity(path)
+        if place is not None:
+            mark_damaged(path, place[1])
         return _fault("CATALOGUE_DAMAGED", path, error)
     return _fault("CATALOGUE_FAILED", path, error)
 
 
 class Catalogue:
-    """A connection to the catalogue. One thread uses it."""
+    """A connection to the catalogue. One thread uses it.
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        """Take an open connection; use `prepare` or `open`."""
+    After any StorageFault but CATALOGUE_BUSY it is to be closed, and opened anew: another file may lie there.
+    """
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, place: tuple[int, int] | None = None
+    ) -> None:
+        """Take an open connection; use `prepare` or `open`. `place`: which file lay there before it was opened."""
         self.path = path
         self._db = connection
+        self._place = place or identity(path)
 
     @classmethod
     def prepare(cls, state: Path) -> Catalogue:
@@ -197,7 +230,8 @@ class Catalogue:
                 CATALOGUE_FAILED
         """
         path = state / FILE
-        if not path.exists():
+        place = identity(path)
+        if place is None:
             raise _fault("CATALOGUE_MISSING", path, FileNotFoundError(FILE))
         db = _connect(path, "ro" if read_only else "rw", busy_s)
         try:
@@ -205,10 +239,14 @@ class Catalogue:
         except sqlite3.Error as error:
             db.close()
             raise translate(path, error) from error
+        if version == 0:  # cut to nothing, or never ours
+            db.close()
+            mark_damaged(path, place[1])
+            raise _fault("CATALOGUE_DAMAGED", path, ValueError("no tables"))
         if version != schema.VERSION:
             db.close()
             raise _fault("CATALOGUE_VERSION", path, ValueError(f"{version} instead of {schema.VERSION}"))
-        return cls(path, db)
+        return cls(path, db, place)
 
     def close(self) -> None:
         """Close the connection."""
@@ -383,11 +421,16 @@ class Catalogue:
 
     def _guard(self, work: Callable[[], T]) -> T:
         try:
-            return work()
+            result = work()
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.InterfaceError):
             raise  # ours: waiting would not make it right
         except sqlite3.Error as error:
-            raise translate(self.path, error) from error
+            raise translate(self.path, error, self._place) from error
+        # Asked afterwards: what a file was told that still lay there is in it when it is moved aside, and what it was
+        # told later is told to the next one again.
+        if identity(self.path) != self._place:
+            raise _fault("CATALOGUE_MISSING", self.path, FileNotFoundError("moved aside"))
+        return result
 
 
 def segment_of(row: Sequence[Any]) -> Segment:

@@ -14,6 +14,8 @@ from agent.model import parse_utc_name, utc_day, utc_name
 CAMERA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 DAY_NAME = re.compile(r"[0-9]{4,}-[0-9]{2}-[0-9]{2}\Z")
 TAIL_MAGIC = b"PASUTAIL"
+DAMAGED = "catalogue-damaged"
+"""In the state directory: whoever found the catalogue damaged says so here, and it is moved aside."""
 _STEM_LENGTH = len("20261121T101500.123Z")
 
 

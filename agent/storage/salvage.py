@@ -19,6 +19,7 @@ recorder and is left alone.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,7 +29,8 @@ from agent.model import Fact, Instant, Trust
 from agent.storage import files, progress
 from agent.storage.catalogue import COMMITTED, SALVAGED, Catalogue, Segment
 from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
-from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem, classify
+from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem
+from agent.storage.orphans import Orphans, names_in, orphans, touched
 from agent.storage.progress import Final, Mark, Open, reach
 from agent.storage.sealed import header_bytes, sha256, whole_chunks
 from agent.storage.writer import row_of
@@ -41,19 +43,28 @@ if TYPE_CHECKING:
 
 UNKNOWN_CODEC = "unknown"
 """Stands in a row where not even the codec is known; not one of `Codec`."""
+UNRECONCILED = "unreconciled"
+"""Key in `meta`: JSON list of the vaults whose files have no rows yet, since their catalogue was lost."""
 _LONGEST_MS = 600_000
 """How long a segment of which nothing but the file is known may claim to be: ten of the usual ones."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What salvage did. Faults are per file; the others were put in order all the same."""
+    """What a start did.
+
+    faults        per file; the others were put in order all the same
+    vault_faults  the vaults that are missing, another box's, or damaged; they were left alone
+    began         why a new catalogue was begun, empty for the usual start
+    """
 
     salvaged: int = 0
     adopted: int = 0
     quarantined: int = 0
     live: int = 0
     faults: list[StorageFault] = field(default_factory=list)
+    vault_faults: dict[Path, StorageFault] = field(default_factory=dict)
+    began: str = ""
 
 
 def salvage(
@@ -64,24 +75,30 @@ def salvage(
     now: Instant,
     *,
     step: Callable[[str], None] = lambda _: None,
+    report: Report | None = None,
 ) -> Report:
-    """Put in order what killed recorders left in a vault.
+    """Put in order what killed recorders left in a vault, in the days that they may have touched.
 
+    While a catalogue that was begun anew has no rows yet for what is stored, finished files are left to
+    keep/rebuild.py, but those of which a progress file tells.
     state    directory whose `open/` tells how far segments had come
     cameras  those the caller owns; None takes all that are there
     step     is told the number of each step that is done
+    report   to be continued
     Raises   StorageFault when the catalogue cannot be used; what one file's disk says is in the report
     """
-    run = _Salvage(vault, catalogue, progress.read_all(state), now, step)
+    known = progress.read_all(state)
+    run = Salvage(vault, catalogue, known, now, step=step, report=report)
+    run.unreconciled = vault.uuid in json.loads(catalogue.meta(UNRECONCILED) or "[]")
     root = vault.at("segments")
-    for camera in _names(root):
+    for camera in names_in(root):
         if cameras is not None and camera not in cameras:
             continue
         run.camera(root / camera)
     return run.report
 
 
-class _Salvage:
+class Salvage:
     """One pass over a vault."""
 
     def __init__(
@@ -90,9 +107,13 @@ class _Salvage:
         catalogue: Catalogue,
         known: dict[str, Open],
         now: Instant,
-        step: Callable[[str], None],
+        *,
+        step: Callable[[str], None] = lambda _: None,
+        report: Report | None = None,
     ) -> None:
-        self.report = Report()
+        """Take what the progress files tell, by path."""
+        self.report = report or Report()
+        self.unreconciled = False
         self._vault = vault
         self._disk = vault.disk
         self._catalogue = catalogue
@@ -101,35 +122,44 @@ class _Salvage:
         self._step = step
 
     def camera(self, directory: Path) -> None:
+        """Put the days of one camera in order that may have been touched."""
         if not CAMERA_NAME.match(directory.name) or not files.is_directory(directory):
             self._quarantine(directory, "not a camera's directory")
             return
-        for day in _names(directory):
-            place = directory / day
-            if DAY_NAME.match(day) and files.is_directory(place):
-                self._day(directory.name, day, place)
+        days = []
+        for day in names_in(directory):
+            if DAY_NAME.match(day) and files.is_directory(directory / day):
+                days.append(day)
             else:
-                self._quarantine(place, "not a day's directory")
+                self._quarantine(directory / day, "not a day's directory")
+        told = {path.split("/")[2] for path in self._known if path.startswith(f"segments/{directory.name}/")}
+        for day in touched(days, self._now, told):
+            self._day(directory.name, day)
 
-    def _day(self, camera: str, day: str, directory: Path) -> None:
-        inside = f"segments/{camera}/{day}"
-        rows = self._catalogue.paths(self._vault.uuid, inside)
-        names = set(_names(directory))
-        # A month of one camera is 43,200 files, nearly all of them in the catalogue: only the others are looked at.
-        stored = {path.rpartition("/")[2] for path in rows}
-        there = names & stored
-        stems: dict[Stem, set[Kind]] = {}
-        for name in sorted(names - stored):
-            what = classify(camera, day, name)
-            if what is None or not files.is_regular(directory / name):
-                self._quarantine(directory / name, "not a file that belongs here")
-            else:
-                stem, kind = what
-                present = {each for each in (Kind.FINAL, Kind.SALVAGED) if stem.start + each.value in there}
-                stems.setdefault(stem, present).add(kind)
-        for stem, kinds in stems.items():
+    def _day(self, camera: str, day: str) -> None:
+        found = orphans(self._vault, self._catalogue, camera, day)
+        if self.unreconciled:
+            plain = ({Kind.FINAL}, {Kind.SALVAGED}, {Kind.SALVAGED, Kind.SALVAGED_TAIL})
+            found.stems = {
+                stem: kinds
+                for stem, kinds in found.stems.items()
+                if kinds not in plain or stem.path(Kind.FINAL) in self._known
+            }
+        self.settle(camera, day, found)
+
+    def settle(self, camera: str, day: str, found: Orphans) -> None:
+        """Put in order what does not agree; rows without their files are another's (`pasu check`)."""
+        inside = self._vault.at(f"segments/{camera}/{day}")
+        for name in found.strange:
+            self._quarantine(inside / name, "not a file that belongs here")
+        rows = self._catalogue.paths(self._vault.uuid, f"segments/{camera}/{day}") if found.stems else {}
+        for stem, kinds in found.stems.items():
+            strange = [kind for kind in kinds if not files.is_regular(self._at(stem, kind))]
+            for kind in strange:
+                if files.exists(self._at(stem, kind)):
+                    self._quarantine(self._at(stem, kind), "not a file that belongs here")
             with self._noting_faults():
-                self._stem(stem, kinds, rows)
+                self._stem(stem, kinds - set(strange), rows)
 
     def _stem(self, stem: Stem, kinds: set[Kind], rows: dict[str, str]) -> None:
         """Put the files of one segment in order; see the table at the top."""
@@ -268,7 +298,7 @@ class _Salvage:
         known = known or self._guess(stem)
         self._disk.fsync_directory(place.parent)
         self._step("S4")
-        self._commit(row_of(known, self._vault.uuid, path, COMMITTED, final, has_tail=False), adopted=True)
+        self._commit(row_of(known, path, COMMITTED, final, has_tail=False), adopted=True)
         self.report.adopted += 1
         return True
 
@@ -296,7 +326,7 @@ class _Salvage:
         missing = max(0, known.durable.chunks - chunks)
         self._disk.fsync_directory(place.parent)
         self._step("S4")
-        row = row_of(known, self._vault.uuid, path, SALVAGED, what, has_tail=has_tail)
+        row = row_of(known, path, SALVAGED, what, has_tail=has_tail)
         self._commit(row, has_tail=has_tail, missing_chunks=missing)
         self.report.salvaged += 1
 
@@ -308,6 +338,7 @@ class _Salvage:
         """Describe a segment of which nothing but the file is known. Its time is not to be relied on."""
         nothing = Mark(0, stem.start_ms, 0)
         return Open(
+            vault=self._vault.uuid,
             path=stem.path(Kind.FINAL),
             camera=stem.camera,
             run="unknown",
@@ -356,10 +387,3 @@ class _Salvage:
             self.report.faults.append(fault)
         except OSError as error:
             self.report.faults.append(files.fault("salvage", self._vault.root, error))
-
-
-def _names(directory: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in directory.iterdir())
-    except OSError as error:
-        raise files.fault("list", directory, error) from error

@@ -1,6 +1,9 @@
 """The vault: a directory tree on one disk, with an identity file.
 
-    VAULT        who this is: {"magic":"pasu-vault","version":1,"uuid":...,"created_ms":...}
+    VAULT        who this is: {"magic":"pasu-vault","version":1,"uuid":...,"box":...,"created_ms":...}
+    VAULTS       every vault of the box it was last used in, uuid to path: so that a disk that is not there is known
+                 to be missing also when the box's own memory is lost
+    CHECKPOINT   the newest signed tree head of the box's ledger
     segments/    <camera>/<day>/<start>.mp4.age
     holds/       legal holds
     quarantine/  what was found and not understood; never erased
@@ -27,10 +30,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IDENTITY = "VAULT"
+SIBLINGS = "VAULTS"
+CHECKPOINT = "CHECKPOINT"
 MAGIC = "pasu-vault"
 VERSION = 1
 DIRECTORIES = ("segments", "holds", "quarantine")
 _IDENTITY_LIMIT_BYTES = 4096
+_KNOWN_LIMIT_BYTES = 65_536
 _NAMES_TRIED = 10_000
 """How far a start is moved on, 1 ms each, to find a free name: 10 s of a clock that stepped back onto
 itself.
@@ -39,18 +45,25 @@ itself.
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """An opened vault, whose identity was checked."""
+    """An opened vault, whose identity was checked.
+
+    box  id of the box that made it
+    """
 
     root: Path
     uuid: str
     created_ms: int
     disk: Disk = field(default_factory=Disk, compare=False)
+    box: str = ""
 
     @classmethod
-    def create(cls, path: Path, uuid: str, *, created_ms: int, disk: Disk | None = None) -> Vault:
+    def create(
+        cls, path: Path, uuid: str, *, created_ms: int, box: str = "", disk: Disk | None = None
+    ) -> Vault:
         """Make a new vault in a directory that is missing, or empty but for `lost+found`.
 
         uuid    its identity from now on
+        box     id of the box that it will belong to
         Raises  StorageFault VAULT_NOT_EMPTY, or what the disk says. Can be repeated after an interruption:
                 the identity file comes last
         """
@@ -72,9 +85,9 @@ class Vault:
             )
         for name in DIRECTORIES:
             disk.make_directory(path / name)
-        identity = {"magic": MAGIC, "version": VERSION, "uuid": uuid, "created_ms": created_ms}
+        identity = {"magic": MAGIC, "version": VERSION, "uuid": uuid, "box": box, "created_ms": created_ms}
         disk.atomic_replace(path / IDENTITY, canonical_json(identity).encode() + b"\n", sync=True)
-        return cls(path, uuid, created_ms, disk)
+        return cls(path, uuid, created_ms, disk, box)
 
     @classmethod
     def open(cls, path: Path, expected_uuid: str | None = None, *, disk: Disk | None = None) -> Vault:
@@ -83,21 +96,14 @@ class Vault:
         expected_uuid  the identity that the catalogue knows for it; None takes any
         Raises         StorageFault VAULT_MISSING, VAULT_DAMAGED or VAULT_FOREIGN
         """
-        uuid, created_ms = _read_identity(path)
+        uuid, created_ms, box = _read_identity(path)
         if expected_uuid is not None and uuid != expected_uuid:
-            raise StorageFault(
-                "VAULT_FOREIGN",
-                say("다른 장비의 저장소입니다", "this is another vault than the one that belongs here"),
-                hint=say("원래 디스크를 연결하십시오", "mount the disk that belongs to this box"),
-                path=str(path),
-                found=uuid,
-                expected=expected_uuid,
-            )
+            raise foreign(path, uuid, expected_uuid)
         disk = disk or Disk()
         for name in DIRECTORIES:
             if not files.is_directory(path / name):
-                raise _missing(path / name)
-        return cls(path, uuid, created_ms, disk)
+                raise missing(path / name)
+        return cls(path, uuid, created_ms, disk, box)
 
     def verify(self) -> None:
         """Check that the disk is still the one that was opened. Raises StorageFault as `open` does."""
@@ -151,22 +157,68 @@ def is_vault(path: Path) -> bool:
     return files.exists(path / IDENTITY)
 
 
-def _read_identity(path: Path) -> tuple[str, int]:
+def holds_anything(path: Path) -> bool:
+    """Tell whether a vault has any file or folder besides those it was made with. Raises StorageFault."""
+    try:
+        return any(any((path / name).iterdir()) for name in DIRECTORIES if files.exists(path / name))
+    except OSError as error:
+        raise files.fault("list", path, error) from error
+
+
+def read_known(place: Path) -> dict[str, str]:
+    """Read a list of vaults (`VAULTS`, or the state directory's copy): uuid to path; empty when it tells nothing."""
+    try:
+        with place.open("rb") as file:
+            known = json.loads(file.read(_KNOWN_LIMIT_BYTES))["vaults"]
+        return {str(uuid): str(path) for uuid, path in known.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def write_known(disk: Disk, place: Path, known: dict[str, str]) -> None:
+    """Write such a list, if it says anything new. Raises StorageFault."""
+    if read_known(place) != known:
+        text = canonical_json({"vaults": known, "version": 1})
+        disk.atomic_replace(place, text.encode() + b"\n", sync=True)
+
+
+def foreign(path: Path, found: str, expected: str) -> StorageFault:
+    """Say that a vault is not the one that belongs here, or not this box's."""
+    return StorageFault(
+        "VAULT_FOREIGN",
+        say("다른 장비의 저장소입니다", "this is another vault than the one that belongs here"),
+        hint=say(
+            "원래 디스크를 연결하십시오. 이 디스크는 건드리지 않았습니다",
+            "mount the disk that belongs to this box; nothing was written to this one",
+        ),
+        path=str(path),
+        found=found,
+        expected=expected,
+    )
+
+
+def _read_identity(path: Path) -> tuple[str, int, str]:
     place = path / IDENTITY
     try:
         with place.open("rb") as file:
             raw = file.read(_IDENTITY_LIMIT_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _missing(place) from error
+        raise missing(place) from error
     except OSError as error:
         raise files.fault("read", place, error) from error
     try:
         identity = json.loads(raw)
         known = identity["magic"] == MAGIC and identity["version"] == VERSION
-        uuid, created_ms = identity["uuid"], identity["created_ms"]
+        uuid, created_ms, box = identity["uuid"], identity["created_ms"], identity.get("box", "")
     except (ValueError, KeyError, TypeError, RecursionError):
-        known, uuid, created_ms = False, "", 0
-    if not known or not isinstance(uuid, str) or not uuid or type(created_ms) is not int:
+        known, uuid, created_ms, box = False, "", 0, ""
+    if (
+        not known
+        or not isinstance(uuid, str)
+        or not uuid
+        or type(created_ms) is not int
+        or not isinstance(box, str)
+    ):
         raise StorageFault(
             "VAULT_DAMAGED",
             say(
@@ -179,10 +231,11 @@ def _read_identity(path: Path) -> tuple[str, int]:
             ),
             path=str(place),
         )
-    return uuid, created_ms
+    return uuid, created_ms, box
 
 
-def _missing(place: Path) -> StorageFault:
+def missing(place: Path) -> StorageFault:
+    """Say that a vault, or a part of it, is not there."""
     return StorageFault(
         "VAULT_MISSING",
         say("저장소가 없습니다", "the vault is not there"),

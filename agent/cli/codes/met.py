@@ -82,6 +82,14 @@ MET = {
             "check the disk; restore the VAULT file from a backup",
         ),
     ),
+    "VAULT_DOUBLE": code(
+        "site",
+        ("같은 저장소가 두 곳에 있습니다", "the same vault is there twice: one is a copy"),
+        (
+            "복제한 디스크를 빼거나 그 경로를 설정에서 지우십시오. 먼저 적힌 쪽에 녹화합니다",
+            "remove the copied disk, or its path from the configuration; the one named first is used",
+        ),
+    ),
     "VAULT_NOT_EMPTY": code(
         "site",
         ("새 저장소로 쓸 폴더가 비어 있지 않습니다", "the folder for a new vault is not empty"),
@@ -116,8 +124,14 @@ MET = {
         "site",
         ("목록 데이터베이스가 손상되었습니다", "the catalogue is damaged"),
         (
-            "파일을 그대로 보관하고 담당자에게 알리십시오. 영상 파일은 온전합니다",
-            "keep the file as it is and call for support; the recordings themselves are whole",
+            (
+                "`pasu record`가 이 파일을 <상태 폴더>/aside로 옮기고 새로 시작합니다. 영상은 온전하며 목록은 "
+                "저절로 다시 만들어집니다. 되풀이되면 상태 폴더의 디스크를 점검하십시오"
+            ),
+            (
+                "`pasu record` moves it to <state>/aside and begins a new one; the recordings are whole, and their "
+                "rows come back by themselves. If it happens again, check the disk of the state folder"
+            ),
         ),
     ),
     "CATALOGUE_VERSION": code(

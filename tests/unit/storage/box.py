@@ -16,7 +16,7 @@ from agent.storage.catalogue import Catalogue, Segment
 from agent.storage.desk import Desk
 from agent.storage.envelope import X25519Recipient
 from agent.storage.files import Disk
-from agent.storage.prepare import open_vault, prepare
+from agent.storage.prepare import open_vaults, prepare
 from agent.storage.recorder import DiskRecorder
 from agent.storage.salvage import Report, salvage
 
@@ -82,10 +82,17 @@ class Box:
         self.recipient = X25519Recipient.parse(str(SECRET.to_public()))
         self.report = self.prepare()
         self.disk = disk or Disk()
-        self.vault = open_vault(self.state, self.vault_path, disk=self.disk)
+        self.vault = open_vaults(self.state, [self.vault_path], disk=self.disk)[0][0]
 
     def prepare(self) -> Report:
-        return prepare(self.vault_path, self.state, self.cameras, self.clock.now(), uuid="uuid-1")
+        return prepare(
+            [self.vault_path],
+            self.state,
+            self.cameras,
+            self.clock.now(),
+            box="box-1",
+            new_uuid=lambda: "uuid-1",
+        )
 
     def recorder(self, **more: Any) -> DiskRecorder:
         return DiskRecorder(self.vault, self.state, [self.recipient], self.clock, **more)

@@ -15,6 +15,7 @@ from agent.errors import StorageFault
 from agent.model import Fact, Gap, GapCause, Instant, Span, Trust
 from agent.storage import schema
 from agent.storage.catalogue import COMMITTED, FILE, SALVAGED, Catalogue, Segment
+from agent.storage.layout import DAMAGED
 from agent.storage.ledger import instant, size
 from tests.unit.storage.box import T0, Box
 
@@ -253,8 +254,26 @@ def test_damage_found_later_is_said_too(tmp_path) -> None:
 
 def test_an_empty_file_is_no_catalogue(tmp_path) -> None:
     (tmp_path / FILE).touch()
-    with pytest.raises(StorageFault, match="CATALOGUE_VERSION"):
+    with pytest.raises(StorageFault, match="CATALOGUE_DAMAGED"):
         Catalogue.open(tmp_path)
+    assert (tmp_path / DAMAGED).exists()
+
+
+def test_what_a_connection_does_after_its_file_was_moved_is_no_success(tmp_path) -> None:
+    """B11: a recorder that still has the old file open learns that another lies there, and does its work again."""
+    catalogue = Catalogue.prepare(tmp_path)
+    assert catalogue.counts()["ledger"] == 0
+    for ending in ("", "-wal", "-shm"):
+        (tmp_path / (FILE + ending)).rename(tmp_path / ("old" + ending))
+    with pytest.raises(StorageFault, match="CATALOGUE_MISSING"):
+        catalogue.counts()
+    Catalogue.prepare(tmp_path).close()
+    with pytest.raises(StorageFault, match="CATALOGUE_MISSING"):
+        catalogue.add_fact(Fact("x", AT))
+    catalogue.close()
+    again = Catalogue.open(tmp_path)
+    assert again.add_fact(Fact("x", AT)) == 1
+    again.close()
 
 
 def test_a_newer_catalogue_is_left_alone(tmp_path) -> None:

@@ -1,16 +1,26 @@
+"""What a start finds, and what it makes of it: B15 (wrong disks), and the first start."""
+
 from __future__ import annotations
 
 import errno
+import itertools
+import json
 import os
 import shutil
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.errors import StorageFault
 from agent.storage.catalogue import FILE, Catalogue
-from agent.storage.prepare import open_vault, prepare
+from agent.storage.prepare import open_vaults, prepare
 from agent.storage.vault import Vault
 from tests.unit.storage.box import T0, Box, FailingDisk, StillClock, pattern, start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.storage.salvage import Report
 
 NOW = StillClock().now()
 
@@ -24,84 +34,155 @@ def record(box: Box, camera: str = "cam1", at_ms: int = T0) -> None:
     desk.close()
 
 
-def refused(box: Box, code: str, **more) -> None:
+def begin(vaults: list[Path], state: Path, *, box: str = "box-1", disk=None, first: int = 1) -> Report:
+    numbers = itertools.count(first)
+    return prepare(vaults, state, ["cam1"], NOW, box=box, new_uuid=lambda: f"uuid-{next(numbers)}", disk=disk)
+
+
+def refused(box: Box, code: str, **more) -> StorageFault:
     with pytest.raises(StorageFault) as caught:
-        prepare(
-            more.get("vault", box.vault_path), more.get("state", box.state), ["cam1"], NOW, uuid="uuid-other"
+        begin(
+            [more.get("vault", box.vault_path)], more.get("state", box.state), box=more.get("name", "box-1")
         )
     assert caught.value.code == code
     assert caught.value.hint
+    return caught.value
+
+
+def opened(state: Path, *paths: Path) -> list[str]:
+    return [vault.uuid for vault in open_vaults(state, paths)[0]]
+
+
+def rename_box(vault: Path, uuid: str, box: str) -> None:
+    """Make a vault another box's."""
+    place = vault / "VAULT"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"uuid": uuid, "box": box}))
+
+
+def lose(state: Path) -> None:
+    for name in (FILE, FILE + "-wal", FILE + "-shm"):
+        (state / name).unlink(missing_ok=True)
 
 
 def test_the_first_start_makes_everything_and_the_second_nothing(tmp_path) -> None:
     box = Box(tmp_path)
-    vault = open_vault(box.state, box.vault_path)
-    assert vault.uuid == "uuid-1"
+    (vault,) = open_vaults(box.state, [box.vault_path])[0]
+    assert (vault.uuid, vault.box) == ("uuid-1", "box-1")
     assert box.state.stat().st_mode & 0o777 == 0o700
+    assert (box.state / FILE).stat().st_mode & 0o777 == 0o600
     catalogue = Catalogue.open(box.state)
     assert catalogue.vaults() == {"uuid-1": str(box.vault_path)}
     assert catalogue.cameras() == ["cam1", "cam2"]
+    assert catalogue.meta("reconcile") is None
     catalogue.close()
-    prepare(box.vault_path, box.state, ["cam3"], NOW, uuid="uuid-2")
-    assert open_vault(box.state, box.vault_path).uuid == "uuid-1"
+    report = begin([box.vault_path], box.state, first=2)
+    assert (report.began, report.vault_faults) == ("", {})
+    assert opened(box.state, box.vault_path) == ["uuid-1"]
+    assert box.kinds() == []
 
 
 def test_an_interrupted_first_start_is_finished_by_the_next(tmp_path) -> None:
     counting = FailingDisk()
-    prepare(tmp_path / "v", tmp_path / "s", [], NOW, uuid="uuid-1", disk=counting)
+    begin([tmp_path / "v"], tmp_path / "s", disk=counting)
+    assert len(counting.calls) > 10
     for at in range(len(counting.calls)):
         disk = FailingDisk(lambda number, _op, _path, at=at: errno.EIO if number >= at else None)
         root = tmp_path / str(at)
         root.mkdir()
-        with pytest.raises(StorageFault):
-            prepare(root / "v", root / "s", [], NOW, uuid="uuid-1", disk=disk)
-        prepare(root / "v", root / "s", [], NOW, uuid="uuid-2")
-        assert open_vault(root / "s", root / "v").uuid in ("uuid-1", "uuid-2")
+        try:
+            report = begin([root / "v"], root / "s", disk=disk)
+            assert report.faults  # the copy of the list of vaults in the vault itself
+        except StorageFault:
+            pass
+        report = begin([root / "v"], root / "s", first=2)
+        assert (report.vault_faults, report.faults) == ({}, [])
+        assert opened(root / "s", root / "v")[0] in ("uuid-1", "uuid-2")
+        assert begin([root / "v"], root / "s", first=3).began == ""
 
 
 def test_an_unmounted_vault_is_refused_and_not_made(tmp_path) -> None:
+    """B15: known by the catalogue, by the state directory's list without it, and by a sibling's list without both."""
     box = Box(tmp_path)
+    second = tmp_path / "second"
+    begin([box.vault_path, second], box.state, first=2)
     record(box)
     box.vault_path.rename(tmp_path / "unmounted")
     refused(box, "VAULT_MISSING")
     box.vault_path.mkdir()
     refused(box, "VAULT_MISSING")
     assert os.listdir(box.vault_path) == []
-    with pytest.raises(StorageFault, match="VAULT_MISSING"):
-        open_vault(box.state, box.vault_path)
+    found, faults = open_vaults(box.state, [box.vault_path])
+    assert (found, [fault.code for fault in faults.values()]) == ([], ["VAULT_MISSING"])
     assert len(box.rows()) == 1
+    lose(box.state)
+    refused(box, "VAULT_MISSING")
+    shutil.rmtree(box.state)
+    report = begin([box.vault_path, second], box.state, first=7)
+    assert {path: fault.code for path, fault in report.vault_faults.items()} == {
+        box.vault_path: "VAULT_MISSING"
+    }
+    assert os.listdir(box.vault_path) == []
+    assert opened(box.state, box.vault_path, second) == ["uuid-2"]
 
 
-def test_another_disk_in_its_place_is_refused(tmp_path) -> None:
+def test_a_vault_that_is_missing_costs_the_others_nothing(tmp_path) -> None:
+    """B15: several vaults; one disk is away, and comes back at a later start."""
+    box = Box(tmp_path)
+    second = tmp_path / "second"
+    assert begin([box.vault_path, second], box.state, first=2).vault_faults == {}
+    record(box)
+    box.vault_path.rename(tmp_path / "away")
+    report = begin([box.vault_path, second], box.state)
+    assert {path: fault.code for path, fault in report.vault_faults.items()} == {
+        box.vault_path: "VAULT_MISSING"
+    }
+    assert opened(box.state, box.vault_path, second) == ["uuid-2"]
+    assert not box.vault_path.exists()
+    (tmp_path / "away").rename(box.vault_path)
+    assert begin([box.vault_path, second], box.state).vault_faults == {}
+    assert opened(box.state, box.vault_path, second) == ["uuid-1", "uuid-2"]
+    assert begin([second, box.vault_path], box.state).vault_faults == {}
+    box.check()
+
+
+@pytest.mark.parametrize("name", ["box-1", "box-2", ""])
+def test_another_disk_in_its_place_is_refused(tmp_path, name) -> None:
+    """B15: swapped; also for one that this box made, and that its catalogue does not know."""
     box, other = Box(tmp_path / "one"), Box(tmp_path / "two")
     record(other)
+    rename_box(other.vault_path, "uuid-9", name)
     shutil.rmtree(box.vault_path)
     shutil.copytree(other.vault_path, box.vault_path)
-    (box.vault_path / "VAULT").write_text((box.vault_path / "VAULT").read_text().replace("uuid-1", "uuid-9"))
-    refused(box, "VAULT_FOREIGN")
-    with pytest.raises(StorageFault, match="VAULT_FOREIGN"):
-        open_vault(box.state, box.vault_path)
+    before = sorted(str(path) for path in box.vault_path.rglob("*"))
+    assert refused(box, "VAULT_FOREIGN").context["found"] == "uuid-9"
+    _, faults = open_vaults(box.state, [box.vault_path])
+    assert [fault.code for fault in faults.values()] == ["VAULT_FOREIGN"]
+    assert sorted(str(path) for path in box.vault_path.rglob("*")) == before
 
 
-def test_a_lost_catalogue_beside_a_full_vault_is_not_made_anew(tmp_path) -> None:
+def test_a_copy_of_a_disk_beside_the_disk_is_refused(tmp_path) -> None:
+    """B15: cloned."""
     box = Box(tmp_path)
     record(box)
-    for name in (FILE, FILE + "-wal", FILE + "-shm"):
-        (box.state / name).unlink(missing_ok=True)
-    refused(box, "CATALOGUE_MISSING")
-    assert not (box.state / FILE).exists()
-    shutil.rmtree(box.state)
-    refused(box, "CATALOGUE_MISSING")
-    assert not box.state.exists()
+    copy = tmp_path / "copy"
+    shutil.copytree(box.vault_path, copy)
+    report = begin([box.vault_path, copy], box.state)
+    assert {path: fault.code for path, fault in report.vault_faults.items()} == {copy: "VAULT_DOUBLE"}
+    found, faults = open_vaults(box.state, [box.vault_path, copy])
+    assert ([vault.root for vault in found], [fault.code for fault in faults.values()]) == (
+        [box.vault_path],
+        ["VAULT_DOUBLE"],
+    )
 
 
-def test_a_vault_with_recordings_of_another_box_is_refused_at_a_new_place_too(tmp_path) -> None:
+@pytest.mark.parametrize("name", ["box-2", ""])
+def test_another_boxs_vault_is_refused_also_where_the_catalogue_is_lost(tmp_path, name) -> None:
     box, other = Box(tmp_path / "one"), Box(tmp_path / "two")
     record(other)
-    (other.vault_path / "VAULT").write_text(
-        (other.vault_path / "VAULT").read_text().replace("uuid-1", "uuid-9")
-    )
+    rename_box(other.vault_path, "uuid-9", name)
     refused(box, "VAULT_FOREIGN", vault=other.vault_path)
+    refused(box, "VAULT_FOREIGN", vault=other.vault_path, state=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_vault_may_move_and_a_second_one_be_added(tmp_path) -> None:
@@ -109,23 +190,37 @@ def test_a_vault_may_move_and_a_second_one_be_added(tmp_path) -> None:
     record(box)
     moved = tmp_path / "moved"
     box.vault_path.rename(moved)
-    prepare(moved, box.state, [], NOW, uuid="uuid-2")
-    assert open_vault(box.state, moved).uuid == "uuid-1"
-    prepare(tmp_path / "second", box.state, [], NOW, uuid="uuid-2")
-    assert open_vault(box.state, tmp_path / "second").uuid == "uuid-2"
+    begin([moved], box.state, first=2)
+    assert opened(box.state, moved) == ["uuid-1"]
+    begin([moved, tmp_path / "second"], box.state, first=2)
+    assert opened(box.state, moved, tmp_path / "second") == ["uuid-1", "uuid-2"]
     Vault.create(tmp_path / "third", "uuid-3", created_ms=T0)
-    prepare(tmp_path / "third", box.state, [], NOW, uuid="uuid-4")
-    assert open_vault(box.state, tmp_path / "third").uuid == "uuid-3"
+    begin([tmp_path / "third"], box.state, first=4)
+    assert opened(box.state, tmp_path / "third") == ["uuid-3"]
     Vault.create(tmp_path / "fourth", "uuid-5", created_ms=T0)
-    with pytest.raises(StorageFault, match="VAULT_FOREIGN"):
-        open_vault(box.state, tmp_path / "fourth")
+    _, faults = open_vaults(box.state, [tmp_path / "fourth"])
+    assert [fault.code for fault in faults.values()] == ["VAULT_FOREIGN"]
+    known = json.loads((box.state / "vaults.json").read_text())["vaults"]
+    assert known == json.loads((tmp_path / "third" / "VAULTS").read_text())["vaults"]
+    assert sorted(known) == ["uuid-1", "uuid-2", "uuid-3"]
+
+
+def test_a_damaged_vault_is_left_alone(tmp_path) -> None:
+    box = Box(tmp_path)
+    (box.vault_path / "VAULT").write_text("{")
+    report = begin([box.vault_path, tmp_path / "second"], box.state, first=2)
+    assert [fault.code for fault in report.vault_faults.values()] == ["VAULT_DAMAGED"]
+    refused(box, "VAULT_DAMAGED")
 
 
 def test_a_directory_with_other_things_is_no_place_for_a_vault(tmp_path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter.txt").touch()
     with pytest.raises(StorageFault, match="VAULT_NOT_EMPTY"):
-        prepare(tmp_path / "home", tmp_path / "state", [], NOW, uuid="uuid-1")
+        begin([tmp_path / "home"], tmp_path / "state")
+    assert os.listdir(tmp_path / "home") == ["letter.txt"]
+    report = begin([tmp_path / "home", tmp_path / "vault"], tmp_path / "state")
+    assert [fault.code for fault in report.vault_faults.values()] == ["VAULT_NOT_EMPTY"]
     assert os.listdir(tmp_path / "home") == ["letter.txt"]
 
 
@@ -134,5 +229,23 @@ def test_progress_files_go_when_all_they_told_is_in_the_catalogue(tmp_path) -> N
     record(box)
     place = box.state / "open" / "record.json"
     assert place.exists()
+    box.vault_path.rename(tmp_path / "away")
+    begin([box.vault_path, tmp_path / "second"], box.state, first=2)
+    assert place.exists(), "it may tell of the vault that is away"
+    (tmp_path / "away").rename(box.vault_path)
     box.prepare()
     assert not place.exists()
+
+
+def test_a_vault_from_an_earlier_life_gets_its_rows_later(tmp_path) -> None:
+    """B13: a disk of this box that its catalogue never saw; its recordings are not left to fill the disk."""
+    box = Box(tmp_path / "one")
+    record(box)
+    state = tmp_path / "state"
+    begin([tmp_path / "other"], state, first=5)
+    report = begin([tmp_path / "other", box.vault_path], state, first=6)
+    assert report.vault_faults == {}
+    catalogue = Catalogue.open(state)
+    assert catalogue.meta("reconcile") == "vault"
+    assert json.loads(catalogue.meta("unreconciled") or "") == ["uuid-1"]
+    catalogue.close()

@@ -14,15 +14,15 @@ from tests.unit.storage.box import T0
 
 
 def make(tmp_path) -> Vault:
-    return Vault.create(tmp_path / "vault", "uuid-1", created_ms=T0)
+    return Vault.create(tmp_path / "vault", "uuid-1", created_ms=T0, box="box-1")
 
 
 def test_a_vault_is_opened_as_it_was_made(tmp_path) -> None:
     made = make(tmp_path)
     assert Vault.open(made.root) == made == Vault.open(made.root, "uuid-1")
-    assert (made.uuid, made.created_ms) == ("uuid-1", T0)
+    assert (made.uuid, made.created_ms, made.box) == ("uuid-1", T0, "box-1")
     assert (made.root / "VAULT").read_text() == (
-        '{"created_ms":1800000000000,"magic":"pasu-vault","uuid":"uuid-1","version":1}\n'
+        '{"box":"box-1","created_ms":1800000000000,"magic":"pasu-vault","uuid":"uuid-1","version":1}\n'
     )
     assert {path.stat().st_mode & 0o777 for path in made.root.rglob("*") if path.is_dir()} == {0o700}
     assert (made.root / "VAULT").stat().st_mode & 0o777 == 0o600
@@ -63,6 +63,7 @@ def test_only_an_empty_place_becomes_a_vault(tmp_path) -> None:
         b'{"magic":"pasu-vault","version":1,"uuid":7,"created_ms":1}',
         b'{"magic":"pasu-vault","version":1,"uuid":"u","created_ms":"1"}',
         b'{"magic":"pasu-vault","version":1,"uuid":"u","created_ms":true}',
+        b'{"magic":"pasu-vault","version":1,"uuid":"u","created_ms":1,"box":7}',
     ],
 )
 def test_a_damaged_identity_is_said_to_be(tmp_path, content) -> None:
