@@ -298,7 +298,7 @@ class Salvage:
         known = known or self._guess(stem)
         self._disk.fsync_directory(place.parent)
         self._step("S4")
-        self._commit(row_of(known, path, COMMITTED, final, has_tail=False), adopted=True)
+        self._commit(row_of(known, self._vault.uuid, path, COMMITTED, final, has_tail=False), adopted=True)
         self.report.adopted += 1
         return True
 
@@ -326,7 +326,7 @@ class Salvage:
         missing = max(0, known.durable.chunks - chunks)
         self._disk.fsync_directory(place.parent)
         self._step("S4")
-        row = row_of(known, path, SALVAGED, what, has_tail=has_tail)
+        row = row_of(known, self._vault.uuid, path, SALVAGED, what, has_tail=has_tail)
         self._commit(row, has_tail=has_tail, missing_chunks=missing)
         self.report.salvaged += 1
 
@@ -338,7 +338,6 @@ class Salvage:
         """Describe a segment of which nothing but the file is known. Its time is not to be relied on."""
         nothing = Mark(0, stem.start_ms, 0)
         return Open(
-            vault=self._vault.uuid,
             path=stem.path(Kind.FINAL),
             camera=stem.camera,
             run="unknown",
