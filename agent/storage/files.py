@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import stat
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.errors import StorageFault
@@ -104,9 +105,21 @@ def _syncfs(fd: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _unlink_if_there(path: Path) -> None:
+def _unlink_if_there(path: Path | str, folder: int | None = None) -> None:
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - beside the other system calls
+        os.unlink(path, dir_fd=folder)
+
+
+def _rmdir_if_empty(name: str, folder: int) -> bool:
+    try:
+        os.rmdir(name, dir_fd=folder)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 class Disk:
@@ -162,6 +175,58 @@ class Disk:
     def open_directory(self, path: Path) -> int:
         """Open a directory, for `syncfs`."""
         return self._do("open", path, os.open, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def open_folder_at(self, folder: int, name: str, path: Path) -> int:
+        """Open a directory inside an open one; a symbolic link is refused. `path` is what faults call it."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+        return self._do("open", path, partial(os.open, name, flags, dir_fd=folder))
+
+    def open_file_at(self, folder: int, name: str, path: Path, *, writing: bool) -> int:
+        """Open a regular file inside an open directory; a symbolic link or anything else is refused."""
+        flags = (os.O_RDWR if writing else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = self._do("open", path, partial(os.open, name, flags, dir_fd=folder))
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            self.close(fd)
+            raise fault("open", path, OSError(errno.EINVAL, "not a regular file"))
+        return fd
+
+    def status(self, fd: int, path: Path) -> os.stat_result:
+        """Return what is known of an open file."""
+        return self._do("stat", path, os.fstat, fd)
+
+    def read_start(self, fd: int, path: Path, size: int) -> bytes:
+        """Read the first bytes of an open file, as many as there are."""
+        parts: list[bytes] = []
+        while size and (part := self._do("read", path, os.pread, fd, size, sum(map(len, parts)))):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def overwrite(self, fd: int, path: Path, data: bytes) -> None:
+        """Write over the first bytes of a file, in place."""
+        written = 0
+        while written < len(data):
+            written += self._do("overwrite", path, os.pwrite, fd, data[written:], written)
+
+    def link_at(self, source: int, target: int, name: str, path: Path) -> None:
+        """Give a file of one open directory the same name in another one; what has the name is left alone."""
+        self._do(
+            "link",
+            path,
+            partial(os.link, name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False),
+        )
+
+    def unlink_at(self, folder: int, name: str, path: Path) -> None:
+        """Remove a name from an open directory; that it is gone already is as good."""
+        self._do("unlink", path, partial(_unlink_if_there, name, folder))
+
+    def remove_folder_at(self, folder: int, name: str, path: Path) -> bool:
+        """Remove a directory from an open one if it is empty; tell whether it is gone."""
+        return self._do("rmdir", path, partial(_rmdir_if_empty, name, folder))
+
+    def fsync(self, fd: int, path: Path) -> None:
+        """Make durable what an open file or directory holds."""
+        self._do("fsync", path, os.fsync, fd)
 
     def close(self, fd: int) -> None:
         """Let go of a descriptor. What the system says is not heard: durable is what was synced."""

@@ -94,6 +94,9 @@ def _keep(db: Any) -> None:
     late = f"{live} AND kept_from_ms != start_ms"
     db.execute(f"CREATE INDEX idx_segment_kept_late ON segment (vault, camera, kept_from_ms) {late}")
     db.execute(f"CREATE INDEX idx_segment_unsettled ON segment (id) {live} AND kept_from_ms IS NULL")
+    db.execute(
+        "CREATE INDEX idx_gap_unsettled ON gap (id) WHERE trust = 'UNTRUSTED' AND relabelled_from_ms IS NULL"
+    )
     db.execute("CREATE INDEX idx_segment_condemned ON segment (id) WHERE state = 'CONDEMNED'")
     db.execute("CREATE INDEX idx_segment_gone_ms ON segment (gone_ms) WHERE state = 'GONE'")
     # The file of a lost segment is gone, or in quarantine: its name is as free as that of an erased one.
@@ -112,14 +115,19 @@ def _keep(db: Any) -> None:
         "from_ms": int,
         "to_ms": int,
         "ground": str,
+        "grounds": int,  # which edition of the table of grounds names it
         "authority": str,
         "review_ms": int,
         "placed_ms": int,
         "trust": str,
+        "placed_by": str,
         "released_ms": int,
         "release_reason": str,
+        "linked_id": int,  # every segment up to here that it covers has its link; NULL: look at all of them
+        "reminded_day": str,
     }
-    db["hold"].create(hold, pk="id", not_null=set(hold) - {"id", "released_ms", "release_reason"})
+    optional = {"id", "released_ms", "release_reason", "linked_id", "reminded_day"}
+    db["hold"].create(hold, pk="id", not_null=set(hold) - optional)
     db["hold_camera"].create(
         {"hold": str, "camera": str}, pk=("hold", "camera"), foreign_keys=[("hold", "hold", "id")]
     )

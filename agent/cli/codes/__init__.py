@@ -5,6 +5,7 @@ A test finds every code in the sources and asks for its entry here.
 """
 
 from agent.cli.codes.code import Code
+from agent.cli.codes.hold import HOLD
 from agent.cli.codes.met import MET
 from agent.cli.codes.proof import PROOF
 from agent.cli.codes.typed import TYPED
@@ -17,7 +18,8 @@ WHO = {
     "types": ("명령을 친 사람", "Whoever typed the command"),
     "site": ("현장: 디스크와 저장소", "The site: disks and storage"),
     "investigator": ("영상을 여는 사람: 온전함", "The investigator: integrity"),
+    "operator": ("운영하는 사람: 시각", "The operator: time"),
     "key": ("키를 지키는 사람", "The keeper of the keys"),
 }
 
-CODES = {**TYPED, **MET, **PROOF}
+CODES = {**TYPED, **HOLD, **MET, **PROOF}

@@ -1,0 +1,47 @@
+"""The first bytes of a segment's file: the age header, without which nobody can open the rest. Pure."""
+
+from __future__ import annotations
+
+from agent.errors import IntegrityFault
+from agent.storage.envelope import MAX_HEADER_BYTES, shred_span
+
+MAGIC = b"age-encryption.org/"
+_VERSION_LINE_BYTES = 22
+_MAC_LINE = b"\n--- "
+
+
+def shred_length(start: bytes, size: int, stored: int | None) -> int | None:
+    """Return how many bytes to overwrite, so that a file cannot be opened any more.
+
+    start    its first 64 KiB, or all of it
+    size     of the file, bytes
+    stored   what its size was when it was stored; None when nobody knows
+    Returns  the header's length; as much as a header can have where it is damaged; the zeros at its start where it
+             was overwritten before, and has the stored size (what was read may not yet be what is on the disk, so it
+             is done again); None for a file that does not begin like one of ours
+    """
+    if start.startswith(MAGIC):
+        try:
+            return shred_span(start)
+        except IntegrityFault:
+            return min(size, MAX_HEADER_BYTES)
+    if size == 0:
+        return 0
+    zeros = len(start) - len(start.lstrip(b"\0"))
+    return zeros if zeros >= _VERSION_LINE_BYTES and stored in (size, None) else None
+
+
+def is_whole(start: bytes) -> bool:
+    """Tell whether a header is still there: nobody has begun to overwrite it.
+
+    One that is damaged otherwise counts as there. Overwriting leaves zeros, of which a header has none: also when
+    power was lost after one of its sectors.
+    """
+    if not start.startswith(MAGIC):
+        return False
+    try:
+        shred_span(start)
+    except IntegrityFault:
+        end = start.find(_MAC_LINE)
+        return end > 0 and b"\0" not in start[:end]
+    return True

@@ -1,0 +1,216 @@
+"""The vault's side of a hold: its HOLD file, and the hard links that keep its segments.
+
+    holds/<hold>/HOLD                           one line of canonical JSON; first to come, last to go
+    holds/<hold>/<camera>/<day>/<file name>     one link for each segment, and for its tail
+
+No link is followed, and nothing here is removed but what has a segment's name. All under `locks.fate`.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from agent.errors import StorageFault
+from agent.storage import files
+from agent.storage.keep import hold as rules
+from agent.storage.keep.reach import TAIL, folder, stem_of_path
+from agent.storage.layout import CAMERA_NAME, DAY_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agent.storage.keep.hold import Hold
+    from agent.storage.vault import Vault
+
+FILE = "HOLD"
+LIMIT_BYTES = 1 << 20
+
+
+class Unread(Enum):
+    """Why there is no hold to be read."""
+
+    ABSENT = "absent"
+    UNREADABLE = "unreadable"
+
+
+def home(hold_id: str) -> str:
+    """Return where a hold's files are, relative to the vault."""
+    return f"holds/{hold_id}"
+
+
+def link_path(hold_id: str, path: str) -> str:
+    """Return the link of a segment that lies at a path; both relative to the vault."""
+    return home(hold_id) + path.removeprefix("segments")
+
+
+def names(vault: Vault) -> list[str]:
+    """Return the ids of the holds that have a directory in a vault. Raises StorageFault."""
+    root = vault.at("holds")
+    return [name for name in _list(root) if rules.HOLD_NAME.match(name) and files.is_directory(root / name)]
+
+
+def read(vault: Vault, hold_id: str) -> Hold | Unread:
+    """Read a hold's file. What cannot be read is told from what is not there, and both from a hold."""
+    place = vault.at(home(hold_id)) / FILE
+    try:
+        fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return Unread.ABSENT
+    except OSError:
+        return Unread.UNREADABLE
+    try:
+        data = os.read(fd, LIMIT_BYTES)
+    except OSError:
+        return Unread.UNREADABLE
+    finally:
+        os.close(fd)
+    return rules.read(hold_id, data) or Unread.UNREADABLE
+
+
+def write(vault: Vault, hold: Hold) -> None:
+    """Write a hold's file, durable with its directory; another one there is replaced. Raises StorageFault."""
+    place = vault.at(home(hold.id))
+    vault.disk.make_directory(place)
+    vault.disk.atomic_replace(place / FILE, rules.write(hold), sync=True)
+
+
+def is_never_placed(vault: Vault, hold_id: str) -> bool:
+    """Tell whether a directory is all there is: its placing was cut off before it had a file."""
+    return set(_list(vault.at(home(hold_id)))) <= {FILE + files.TEMPORARY}
+
+
+def link(vault: Vault, hold_id: str, path: str) -> str:
+    """Link a segment and its tail into a hold; those that are there stay.
+
+    path     of the segment, relative to the vault
+    Returns  the directory whose names are now to be made durable, relative to the vault
+    Raises   StorageFault, for a segment that is not there with ENOENT
+    """
+    source, target = path.rpartition("/")[0], link_path(hold_id, path).rpartition("/")[0]
+    camera = vault.at(target).parent
+    if not files.is_directory(vault.at(target)):
+        vault.disk.make_directory(camera)
+        vault.disk.make_directory(vault.at(target))
+    _link(vault, source, target, path.rpartition("/")[2])
+    return target
+
+
+def is_linked(vault: Vault, hold_id: str, path: str) -> bool:
+    """Tell whether a segment's link is there."""
+    return files.is_regular(vault.at(link_path(hold_id, path)))
+
+
+def links(vault: Vault, hold_id: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the directories of a hold's links, relative to `holds/<hold>`, each with the segments' names in it.
+
+    A tail goes with its segment, and is named by it; only of one that was cut off in `link` the segment may be
+    missing here. Raises StorageFault
+    """
+    root = vault.at(home(hold_id))
+    for camera in _list(root):
+        if not CAMERA_NAME.match(camera) or not files.is_directory(root / camera):
+            continue
+        for day in _list(root / camera):
+            place = root / camera / day
+            if DAY_NAME.match(day) and files.is_directory(place):
+                found = {name.removesuffix(TAIL) for name in _list(place)}
+                yield (
+                    f"{camera}/{day}",
+                    sorted(name for name in found if stem_of_path(f"segments/{camera}/{day}/{name}")),
+                )
+
+
+def link_back(vault: Vault, hold_id: str, inside: str, name: str) -> bool:
+    """Give a held segment back its name in `segments/`, where it has none; tell whether it now has it.
+
+    inside  `<camera>/<day>`
+    False when the name belongs to another file. Raises StorageFault
+    """
+    target, source = f"segments/{inside}", f"{home(hold_id)}/{inside}"
+    place = vault.at(f"{target}/{name}")
+    if not all(files.exists(vault.at(f"{target}/{each}")) for each in _parts(vault, source, name)):
+        if not files.is_directory(place.parent):
+            vault.disk.make_directory(place.parent.parent)
+            vault.disk.make_directory(place.parent)
+        _link(vault, source, target, name)
+        vault.disk.fsync_directory(place.parent)
+    return _is_same(place, vault.at(f"{source}/{name}"))
+
+
+def unlink(vault: Vault, hold_id: str, inside: str, wanted: list[str]) -> None:
+    """Remove links of segments, with their tails, and the directories if they are empty then. Raises StorageFault."""
+    source = f"{home(hold_id)}/{inside}"
+    disk, place = vault.disk, vault.at(source)
+    with folder(vault, source) as fd:
+        for name in wanted:
+            disk.unlink_at(fd, name + TAIL, place / (name + TAIL))
+            disk.unlink_at(fd, name, place / name)
+        disk.fsync(fd, place)
+
+
+def remove(vault: Vault, hold_id: str) -> bool:
+    """Remove a hold's empty directories, then its file, then its own directory; tell whether all is gone.
+
+    False when something is there that is no link of a segment; it is left, and the hold's file too.
+    Raises  StorageFault
+    """
+    disk, root = vault.disk, vault.at(home(hold_id))
+    with folder(vault, home(hold_id)) as fd:
+        for camera in _list(root):
+            if camera in (FILE, FILE + files.TEMPORARY):
+                continue
+            if not CAMERA_NAME.match(camera) or not files.is_directory(root / camera):
+                return False
+            with folder(vault, f"{home(hold_id)}/{camera}") as inner:
+                for day in _list(root / camera):
+                    if not files.is_directory(root / camera / day):
+                        return False
+                    if not disk.remove_folder_at(inner, day, root / camera / day):
+                        return False
+            if not disk.remove_folder_at(fd, camera, root / camera):
+                return False
+        disk.unlink_at(fd, FILE + files.TEMPORARY, root / (FILE + files.TEMPORARY))
+        disk.unlink_at(fd, FILE, root / FILE)
+    with folder(vault, "holds") as fd:
+        gone = disk.remove_folder_at(fd, hold_id, root)
+        disk.fsync(fd, root.parent)
+    return gone
+
+
+def _link(vault: Vault, source: str, target: str, name: str) -> None:
+    disk, origin, place = vault.disk, vault.at(source), vault.at(target)
+    with folder(vault, source) as from_fd, folder(vault, target) as to_fd:
+        for each in _parts(vault, source, name):
+            disk.close(disk.open_file_at(from_fd, each, origin / each, writing=False))
+            try:
+                disk.link_at(from_fd, to_fd, each, place / each)
+            except StorageFault as fault:
+                if fault.code != "NAME_TAKEN" or not _is_same(origin / each, place / each):
+                    raise
+
+
+def _parts(vault: Vault, directory: str, name: str) -> list[str]:
+    """Return the names of a segment's files: the tail first, so that where the segment is linked, its tail is too.
+
+    Only a salvaged segment needs its tail; another one's is left over, and goes by itself.
+    """
+    tail = name + TAIL
+    with_tail = name.endswith(rules.SALVAGED) and files.exists(vault.at(f"{directory}/{tail}"))
+    return [tail, name] if with_tail else [name]
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except OSError:
+        return False
+
+
+def _list(place: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(place))  # noqa: PTH208 - names, some of which are no paths of ours
+    except OSError as error:
+        raise files.fault("list", place, error) from error

@@ -1,0 +1,80 @@
+"""Reach a file of the vault without following a link at any level, so that nothing outside is ever touched (B14)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from agent.errors import StorageFault
+from agent.storage.envelope import MAX_HEADER_BYTES
+from agent.storage.keep.head import is_whole
+from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem, classify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.storage.vault import Vault
+
+STORED = (Kind.FINAL, Kind.SALVAGED)
+TAIL = ".tail"
+"""What the tail of either kind has after its segment's name."""
+
+
+@contextmanager
+def folder(vault: Vault, relative: str) -> Iterator[int]:
+    """Open a directory of the vault, level by level from its root; give its descriptor.
+
+    Raises  StorageFault; `is_absent` tells one that is not there from one that cannot be reached
+    """
+    place = vault.root
+    fd = vault.disk.open_directory(place)
+    try:
+        for name in relative.split("/"):
+            place = place / name
+            inner = vault.disk.open_folder_at(fd, name, place)
+            vault.disk.close(fd)
+            fd = inner
+        yield fd
+    finally:
+        vault.disk.close(fd)
+
+
+def is_absent(fault: StorageFault) -> bool:
+    """Tell whether a fault says that nothing of this name is there; not so a link, or a file in the place of a
+    directory.
+    """
+    return fault.context.get("errno") == "ENOENT"
+
+
+def stem_of_path(path: str) -> tuple[Stem, Kind] | None:
+    """Read a segment's path, relative to its vault; None for one that no segment bears."""
+    parts = path.split("/")
+    if (
+        len(parts) != 4
+        or parts[0] != "segments"
+        or not CAMERA_NAME.match(parts[1])
+        or not DAY_NAME.match(parts[2])
+    ):
+        return None
+    what = classify(*parts[1:])
+    return what if what is not None and what[1] in STORED else None
+
+
+def has_header(vault: Vault, path: str) -> bool:
+    """Tell whether a segment's file is there with its header, so that its recipients can open it.
+
+    Raises  StorageFault when that cannot be told
+    """
+    directory, _, name = path.rpartition("/")
+    place = vault.at(path)
+    try:
+        with folder(vault, directory) as inside:
+            fd = vault.disk.open_file_at(inside, name, place, writing=False)
+            try:
+                return is_whole(vault.disk.read_start(fd, place, MAX_HEADER_BYTES))
+            finally:
+                vault.disk.close(fd)
+    except StorageFault as fault:
+        if is_absent(fault):
+            return False
+        raise
