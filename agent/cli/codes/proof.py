@@ -29,4 +29,39 @@ PROOF = {
             "name the file CHECKPOINT of a state folder or a vault, or one that the centre kept",
         ),
     ),
+    "LEDGER_EDITED": code(
+        "investigator",
+        ("기록장의 항목이 바뀌었습니다", "an entry of the ledger was changed"),
+        (
+            "박스를 그대로 두고 `pasu ledger verify`로 범위를 확인하여 관제센터에 알리십시오",
+            "leave the box as it is; `pasu ledger verify` shows where; tell the centre",
+        ),
+    ),
+    "CONTENT_CHANGED": code(
+        "investigator",
+        (
+            "파일의 내용이 기록장과 다릅니다",
+            "the file's content is not what the ledger says",
+        ),
+        (
+            "복사하는 동안 삭제되었을 수 있습니다. 먼저 `pasu hold place`로 보존하십시오",
+            "it may have been erased during the copy: place a hold first; else have the disk checked",
+        ),
+    ),
+    "WITNESS_CONTRADICTED": code(
+        "investigator",
+        (
+            "기록장이 이전 체크포인트와 맞지 않습니다",
+            "the ledger contradicts an earlier checkpoint",
+        ),
+        (
+            "기록장이 고쳐졌거나 되돌려졌습니다. 박스를 그대로 두고 관제센터에 알리십시오",
+            "the ledger was changed or set back; leave the box as it is and tell the centre",
+        ),
+    ),
+    "BUNDLE_NOT_EMPTY": code(
+        "types",
+        ("묶음을 만들 폴더가 비어 있지 않습니다", "the directory for the bundle is not empty"),
+        ("새 폴더를 --out으로 지정하십시오", "name a new directory with --out"),
+    ),
 }

@@ -1,11 +1,14 @@
-"""Checkpoints: the signed heads of the ledger's tree, on the box and on each vault's disk, and what they find.
+"""Checkpoints: the signed heads of the ledger's tree, made on the box and kept on each vault's disk.
 
-    <state>/CHECKPOINT, <vault>/CHECKPOINT   the newest
-    <state>/witness/...                      those that another ledger of this box left, or that this one contradicts
+The procedure, by its numbers:
 
-Making one:
-    P1 the tree grows · P2 what is signed already is compared with the ledger: what contradicts it is kept as a file,
-    then becomes a fact `tamper.ledger` · P3 root and signature, one transaction writes the row · P4 the files.
+    P1  the tree grows
+    P2  what is signed already is compared with the ledger. What contradicts it is kept as a file, then becomes a fact
+        `tamper.ledger`, and the ledger gets a new id: two heads of one ledger that contradict each other are never
+        signed (tlog-checkpoint, "Signatures")
+    P3  root and signature; one transaction writes the row
+    P4  the files
+
 A file never says more than the ledger on the disk holds, so one that does has seen a ledger that was cut off.
 """
 
@@ -17,18 +20,26 @@ import hashlib
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from agent.errors import IntegrityFault, StorageFault
-from agent.language import say
 from agent.model import Fact
 from agent.storage import files, ledger
 from agent.storage.catalogue import set_meta
-from agent.storage.proof import merkle, note, tree
-from agent.storage.proof.leaf import entry_hash
-from agent.storage.proof.note import Head, NoteError, Verifier
+from agent.storage.proof import note, tree
+from agent.storage.proof.examine import (
+    FILE,
+    WITNESS,
+    Checkpoint,
+    Verdict,
+    examine,
+    origin,
+    parse,
+    read,
+    signed_by,
+    witnesses,
+)
+from agent.storage.proof.note import Head, NoteError
 from agent.storage.proof.thin import superfluous
 
 if TYPE_CHECKING:
@@ -41,8 +52,21 @@ if TYPE_CHECKING:
     from agent.storage.proof.signing import BoxKey
     from agent.storage.vault import Vault
 
-FILE = "CHECKPOINT"
-WITNESS = "witness"
+__all__ = [
+    "FILE",
+    "Checkpoint",
+    "Verdict",
+    "advance",
+    "examine",
+    "kept",
+    "newest",
+    "origin",
+    "parse",
+    "read",
+    "signed_by",
+    "witnesses",
+]
+
 DUE_ENTRIES = 100
 DUE_MS = 60_000
 """A checkpoint is at most so many entries or so old (requirement S10)."""
@@ -54,95 +78,11 @@ about half a day, one of a day of 16 cameras within minutes.
 """
 
 _LOCK = "checkpoint.lock"
+PREDECESSORS = "predecessors"
+"""Key in `meta`: JSON list of the ids of the ledgers that went before this one; agent.storage.aside writes it too."""
 _SIGNED_BY = "signed_by"
 _NEXT_AGAIN = "ledger_next_again"
 _EDITED = "ledger_edited_blocks"
-
-
-class Verdict(StrEnum):
-    """What an earlier checkpoint says about the ledger."""
-
-    SAME = "same"
-    EXTENDS = "extends"  # the ledger has grown since, and begins with what was signed
-    TRUNCATED = "truncated"  # it is shorter than what was signed: cut off, or an older copy
-    FORKED = "forked"  # it has other entries than those that were signed: edited, or another history
-    OTHER_LEDGER = "other_ledger"  # the checkpoint is of another ledger
-    BAD_SIGNATURE = "bad_signature"
-
-    @property
-    def good(self) -> bool:
-        """Whether the ledger keeps what the checkpoint promised."""
-        return self in (Verdict.SAME, Verdict.EXTENDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A signed tree head.
-
-    text   the whole note
-    at_ms  when it was made; None for one that came as a file
-    """
-
-    head: Head
-    text: str
-    at_ms: int | None = None
-
-    @property
-    def size(self) -> int:
-        """Return how many entries it covers."""
-        return self.head.size
-
-    @property
-    def root(self) -> bytes:
-        """Return the root over them."""
-        return self.head.root
-
-    @property
-    def ledger_id(self) -> str:
-        """Return the id of the ledger: the last part of its origin."""
-        return self.head.origin.rpartition("/")[2]
-
-
-def origin(box: str, ledger_id: str) -> str:
-    """Return the name of a box's ledger."""
-    return f"pasu/v1/{box}/{ledger_id}"
-
-
-def parse(data: bytes, at_ms: int | None = None) -> Checkpoint:
-    """Read a checkpoint, its signature not yet verified. Raises NoteError."""
-    parsed = note.parse_note(data)
-    return Checkpoint(note.parse_head(parsed.text), data.decode(), at_ms)
-
-
-def read(path: Path) -> Checkpoint:
-    """Read a checkpoint's file, its signature not yet verified.
-
-    Raises  StorageFault; IntegrityFault CHECKPOINT_INVALID
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(note.MOST_BYTES + 1)
-    except OSError as error:
-        raise files.fault("read", path, error) from error
-    try:
-        return parse(data)
-    except NoteError as error:
-        raise IntegrityFault(
-            "CHECKPOINT_INVALID",
-            say("체크포인트 파일이 아닙니다", "this is not a checkpoint"),
-            hint=say("CHECKPOINT 파일을 주십시오", "name a file CHECKPOINT, or one the centre kept"),
-            path=str(path),
-            reason=str(error),
-        ) from None
-
-
-def signed_by(checkpoint: Checkpoint, verifier: Verifier) -> bool:
-    """Tell whether a key signed it."""
-    try:
-        note.parse_note(checkpoint.text.encode()).verify(verifier)
-    except NoteError:
-        return False
-    return True
 
 
 def newest(catalogue: Catalogue) -> Checkpoint | None:
@@ -155,32 +95,6 @@ def kept(catalogue: Catalogue) -> list[Checkpoint]:
     """Return every checkpoint that the catalogue holds and that can be read, oldest first."""
     rows = catalogue.read("SELECT note, at_ms FROM checkpoint ORDER BY size")
     return [checkpoint for row in rows if (checkpoint := _from_row(row))]
-
-
-def examine(
-    catalogue: Catalogue, checkpoint: Checkpoint, vkey: Verifier | str, *, entries: bool = True
-) -> Verdict:
-    """Compare the ledger with an earlier checkpoint.
-
-    vkey     the box's public key, as the centre knows it
-    entries  hash every entry again (3 us each), so that an edit shows; without, believe the hashes the tree keeps
-    Raises   NoteError for a key that is none; StorageFault
-    """
-    verifier = Verifier.parse(vkey) if isinstance(vkey, str) else vkey
-    if not signed_by(checkpoint, verifier):
-        return Verdict.BAD_SIGNATURE
-    if checkpoint.ledger_id != tree.identity(catalogue):
-        return Verdict.OTHER_LEDGER
-    size = tree.size(catalogue)
-    if checkpoint.size > size:
-        return Verdict.TRUNCATED
-    try:
-        root = _root_of_entries(catalogue, checkpoint.size) if entries else _root(catalogue, checkpoint.size)
-    except IntegrityFault:
-        return Verdict.FORKED
-    if root != checkpoint.root:
-        return Verdict.FORKED
-    return Verdict.SAME if checkpoint.size == size else Verdict.EXTENDS
 
 
 def advance(
@@ -233,7 +147,7 @@ def _due(catalogue: Catalogue, at: Instant, *, force: bool) -> bool:
 def _make(catalogue: Catalogue, key: BoxKey, at: Instant) -> Checkpoint:
     """P3."""
     size = tree.size(catalogue)
-    head = Head(origin(key.box, tree.identity(catalogue)), size, _root(catalogue, size))
+    head = Head(origin(key.box, tree.identity(catalogue)), size, tree.Tree(catalogue).root(size))
     text = key.sign(note.write_head(head))
     edited = json.loads(catalogue.meta(_EDITED) or "[]")
     begin = int(catalogue.meta(_NEXT_AGAIN) or 0)
@@ -297,6 +211,7 @@ def _compare(catalogue: Catalogue, key: BoxKey, vaults: Sequence[Vault], state: 
     ]:
         with contextlib.suppress(StorageFault, IntegrityFault):
             places.append((name, read(path)))
+    bad = []
     seen: set[str] = set()
     for place, checkpoint in places:
         if checkpoint.text in seen:
@@ -306,31 +221,46 @@ def _compare(catalogue: Catalogue, key: BoxKey, vaults: Sequence[Vault], state: 
         if not verdict.good:
             _keep_witness(checkpoint, state, vaults)
         if verdict in (Verdict.TRUNCATED, Verdict.FORKED):
-            _report(catalogue, place, checkpoint, verdict, at)
+            bad.append((place, checkpoint, verdict))
+    if bad:
+        if last is not None:
+            _keep_witness(last, state, vaults)
+        _contradicted(catalogue, bad, at)
 
 
-def _report(catalogue: Catalogue, place: str, checkpoint: Checkpoint, verdict: Verdict, at: Instant) -> None:
-    body = {
-        "verdict": verdict.value,
-        "place": place,
-        "size": checkpoint.size,
-        "root": checkpoint.root.hex(),
-        "found_size": tree.size(catalogue),
-    }
-    line = ledger.line(Fact("tamper.ledger", at, body))
+def _contradicted(
+    catalogue: Catalogue, places: Sequence[tuple[str, Checkpoint, Verdict]], at: Instant
+) -> None:
+    """Say what was found, and let what follows be another ledger. All of it was kept as files before."""
+    before, size = tree.identity(catalogue), tree.size(catalogue)
+    facts = [
+        Fact(
+            "tamper.ledger",
+            at,
+            {
+                "verdict": verdict.value,
+                "place": place,
+                "size": checkpoint.size,
+                "root": checkpoint.root.hex(),
+                "found_size": size,
+            },
+        )
+        for place, checkpoint, verdict in places
+    ]
+    facts.append(
+        Fact("ledger.began", at, {"reason": "contradicted", "previous": before, "previous_size": size})
+    )
+    lines = [ledger.line(fact) for fact in facts]
+    earlier = json.loads(catalogue.meta(PREDECESSORS) or "[]")
 
     def insert(db: sqlite3.Connection) -> None:
-        # It is kept as a file; as a row it would be found again each time.
-        db.execute("DELETE FROM checkpoint WHERE size = ? AND note = ?", (checkpoint.size, checkpoint.text))
-        ledger.append(db, line)
+        db.execute("DELETE FROM checkpoint")
+        set_meta(db, "ledger", os.urandom(8).hex())
+        set_meta(db, PREDECESSORS, json.dumps(sorted({*earlier, before})))
+        for line in lines:
+            ledger.append(db, line)
 
     catalogue.write(insert)
-
-
-def witnesses(state: Path) -> list[Path]:
-    """Return the files of checkpoints that were set aside."""
-    folder = state / WITNESS
-    return sorted(folder.iterdir()) if files.is_directory(folder) else []
 
 
 def _keep_witness(checkpoint: Checkpoint, state: Path, vaults: Sequence[Vault]) -> None:
@@ -351,39 +281,6 @@ def _write_files(checkpoint: Checkpoint, vaults: Sequence[Vault], state: Path) -
             vault.verify()
             vault.disk.atomic_replace(vault.at(FILE), data, sync=True)
     disk.atomic_replace(state / FILE, data, sync=True)
-
-
-def _root(catalogue: Catalogue, size: int) -> bytes:
-    return tree.Tree(catalogue).root(size)
-
-
-def _root_of_entries(catalogue: Catalogue, size: int) -> bytes:
-    """Return the root over the entries themselves; where entries were let go, over what was kept of them."""
-    peaks = merkle.Peaks()
-    for block in range(-(-size // tree.BLOCK)):
-        for leaf in block_hashes(catalogue, block)[: size - block * tree.BLOCK]:
-            peaks.push(leaf)
-    if peaks.size != size:
-        raise tree.hole(peaks.size + 1)
-    return peaks.root()
-
-
-def block_hashes(catalogue: Catalogue, block: int) -> list[bytes]:
-    """Return a block's leaf hashes as its entries give them, and the kept ones only where an entry was let go.
-
-    Raises  IntegrityFault LEDGER_HOLE
-    """
-    begin = block * tree.BLOCK
-    hashes = tree.kept_leaves(catalogue, block)
-    found = tree.entries(catalogue, begin, tree.BLOCK)
-    if not hashes:
-        for place, row in enumerate(found):
-            if row[0] != begin + place + 1:
-                raise tree.hole(begin + place + 1)
-        return [entry_hash(*row) for row in found]
-    for row in found:
-        hashes[row[0] - begin - 1] = entry_hash(*row)
-    return hashes
 
 
 def _from_row(row: tuple[str, int]) -> Checkpoint | None:

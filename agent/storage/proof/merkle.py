@@ -59,12 +59,16 @@ class Peaks:
         self.size += 1
         return done
 
-    def root(self) -> bytes:
-        """Return the root over everything so far."""
-        if not self._hashes:
+    def root(self, rest: bytes | None = None) -> bytes:
+        """Return the root over everything so far.
+
+        rest  the root over more leaves that follow, fewer than the smallest subtree has
+        """
+        hashes = self._hashes if rest is None else [*self._hashes, rest]
+        if not hashes:
             return EMPTY
-        root = self._hashes[-1]
-        for left in reversed(self._hashes[:-1]):
+        root = hashes[-1]
+        for left in reversed(hashes[:-1]):
             root = node_hash(left, root)
         return root
 

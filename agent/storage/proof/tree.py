@@ -19,7 +19,7 @@ from agent.storage.proof.leaf import entry_hash
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from agent.storage.catalogue import Catalogue
 
@@ -65,7 +65,7 @@ def _grow(catalogue: Catalogue, first: int, last: int) -> None:
     peaks = merkle.Peaks.at(first, lambda level, index: _node(catalogue, LEVEL + level, index))
     rows = []
     for block in range(first, last):
-        root = merkle.root_of(_entry_hashes(catalogue, block * BLOCK, BLOCK))
+        root = merkle.root_of(leaves(catalogue, block))
         rows.append((block, b"".join(peaks.push(root))))
 
     def insert(db: sqlite3.Connection) -> None:
@@ -116,16 +116,19 @@ def leaves(catalogue: Catalogue, block: int) -> list[bytes]:
     Those of entries that were let go are the ones kept then.
     Raises  IntegrityFault LEDGER_HOLE
     """
+    begin = block * BLOCK
+    # Entries first: what is let go in between has its hashes by the time they are looked for.
+    rows = entries(catalogue, begin, BLOCK)
     kept = kept_leaves(catalogue, block)
-    if kept:
-        return kept
-    return list(_entry_hashes(catalogue, block * BLOCK, BLOCK))
+    return kept or list(_hashes(rows, begin))
 
 
 def kept_leaves(catalogue: Catalogue, block: int) -> list[bytes]:
     """Return the leaf hashes that were kept of a block of which entries were let go; else nothing."""
     rows = catalogue.read("SELECT leaves FROM tree WHERE block = ?", (block,))
     raw = bytes(rows[0][0] or b"") if rows else b""
+    if len(raw) != BLOCK * merkle.HASH_BYTES:
+        return []
     return [raw[at : at + merkle.HASH_BYTES] for at in range(0, len(raw), merkle.HASH_BYTES)]
 
 
@@ -141,9 +144,9 @@ def wrong_blocks(catalogue: Catalogue, first: int, count: int) -> list[int]:
     """Hash complete blocks again, and return those whose entries are not what the tree says they were."""
     wrong = []
     for block in range(first, min(first + count, blocks(catalogue))):
-        kept = kept_leaves(catalogue, block)
         begin = block * BLOCK
         found = {row[0]: entry_hash(*row) for row in entries(catalogue, begin, BLOCK)}
+        kept = kept_leaves(catalogue, block)
         if kept:
             hashes = kept
             right = all(kept[seq - begin - 1] == own for seq, own in found.items())
@@ -167,10 +170,9 @@ def hole(seq: int) -> IntegrityFault:
     )
 
 
-def _entry_hashes(catalogue: Catalogue, after: int, most: int) -> Iterator[bytes]:
-    expected = after
-    for row in entries(catalogue, after, most):
-        expected += 1
+def _hashes(rows: Iterable[tuple[int, int, str, str, str]], after: int) -> Iterator[bytes]:
+    """Yield the leaf hashes of entries that follow each other. Raises IntegrityFault LEDGER_HOLE."""
+    for expected, row in enumerate(rows, after + 1):
         if row[0] != expected:
             raise hole(expected)
         yield entry_hash(*row)
