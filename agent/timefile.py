@@ -49,7 +49,9 @@ def decode_word(text: str) -> Word:
 def _decode(body: dict[str, Any]) -> tuple[Belief, list[dict[str, Any]]]:
     if body.pop("magic") != MAGIC or body.pop("version") != VERSION:
         raise ValueError("another format")
-    untold = body.pop("untold")
+    untold, doubts = body.pop("untold"), body.pop("doubts")
+    if not isinstance(untold, list) or not isinstance(doubts, list):
+        raise TypeError("no list")
     for fact in untold:
         _check({"kind": fact["kind"], "trust": Trust(fact["trust"]).value, "at_ms": fact["at_ms"]})
         if not isinstance(fact["body"], dict):
@@ -60,7 +62,7 @@ def _decode(body: dict[str, Any]) -> tuple[Belief, list[dict[str, Any]]]:
         reason=Reason(body.pop("reason")),
         line=_of(Line, body.pop("line")),
         anchor=None if anchor is None else _of(Anchor, anchor),
-        doubts=tuple(_of(Doubt, doubt) for doubt in body.pop("doubts")),
+        doubts=tuple(_of(Doubt, doubt) for doubt in doubts),
         heard=_two(*body.pop("heard")),
         **_check(body),
     )
