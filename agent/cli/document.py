@@ -45,7 +45,11 @@ SECRETS_KOREAN = (
 )
 STATUSES = (
     ("0", "done", "마쳤습니다"),
-    ("1", "an error with a code below", "아래의 코드가 있는 오류"),
+    (
+        "1",
+        "an error with a code below; `pasu check`: something is missing or damaged",
+        "아래의 코드가 있는 오류. `pasu check`: 빠지거나 손상된 것이 있습니다",
+    ),
     ("2", "mistyped: nothing was done", "명령을 잘못 쳤습니다: 아무것도 하지 않았습니다"),
     (
         "3",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 AGO = re.compile(r"-(\d{1,6})(s|m|h|d)")
+LENGTH = re.compile(r"(\d{1,6})(s|m|h|d)")
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 FORMS = '"2026-11-21T10:00", "2026-11-21T10:00+09:00", "2026-11-21", "10:00", "-10m" (s, m, h, d), "now"'
@@ -54,6 +55,18 @@ def parse_time(text: str, now_ms: int, zone: tzinfo | None) -> int:
     if not EPOCH <= moment <= LATEST:
         raise _unreadable(text)
     return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def parse_length(text: str) -> int:
+    """Read a length of time: "90s", "30m", "2h", "1d". Returns seconds. Raises UsageError LENGTH_UNREADABLE."""
+    found = LENGTH.fullmatch(text.strip())
+    if not found or int(found[1]) == 0:
+        raise UsageError(
+            "LENGTH_UNREADABLE",
+            say(f"길이로 읽을 수 없습니다: {text!r}", f"not a length of time: {text!r}"),
+            hint=say('쓸 수 있는 모양: "90s", "30m", "2h", "1d"', 'write one of: "90s", "30m", "2h", "1d"'),
+        )
+    return int(found[1]) * UNIT_S[found[2]]
 
 
 def _unreadable(text: str) -> UsageError:

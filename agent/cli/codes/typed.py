@@ -164,6 +164,16 @@ TYPED = {
             'write "2026-11-21T10:00", "10:00", "-10m" or "now"',
         ),
     ),
+    "LENGTH_UNREADABLE": code(
+        "types",
+        ("길이로 읽을 수 없습니다", "not a length of time"),
+        ('"90s", "30m", "2h", "1d"처럼 쓰십시오', 'write "90s", "30m", "2h" or "1d"'),
+    ),
+    "CHECK_RUNNING": code(
+        "types",
+        ("이미 검사하고 있습니다", "a check is running already"),
+        ("그 검사를 기다리거나 멈추십시오", "wait for it, or stop it with Ctrl-C; the next one goes on there"),
+    ),
     "SPAN_EMPTY": code(
         "types",
         ("구간이 비어 있거나 거꾸로입니다", "the span is empty or turned round"),

@@ -46,7 +46,7 @@ class Selection:
 class Tally:
     """How far a check has come, and what it found.
 
-    unit     the last one that was begun; name: of the last file in it that was done, None when all of it is
+    unit     the last one that was begun; name: that of the last file in it that was done, None when all of it is
     counts   findings by what they are; still: those that are damage and still there
     findings the first of them in detail
     """
@@ -121,6 +121,7 @@ class Check:
             for uuid, vault in sorted(vaults.items())
         }
         self._units: list[Unit] = []
+        self._moved = False
 
     def run(self, go_on: Callable[[], bool], show: Callable[[], None] = lambda: None) -> bool:
         """Check until all is done or `go_on` says no; return whether all is done.
@@ -163,8 +164,7 @@ class Check:
     def _unit(self, unit: Unit, go_on: Callable[[], bool], show: Callable[[], None]) -> bool:
         """Check a day; false when stopped before its end."""
         tally, examiner = self.tally, self._examiners[unit.vault]
-        if not go_on():
-            self._save()
+        if self._stops(go_on):
             return False
         begun = unit == tally.unit and tally.name is not None
         after = (tally.name or "") if begun else ""
@@ -179,14 +179,14 @@ class Check:
             for row in day.there if self._selection.level is not Level.PRESENCE else ():
                 if row.name <= after:
                     continue
-                if not go_on():
-                    self._save()
+                if self._stops(go_on):
                     return False
                 for finding in examiner.content(row, self._selection.level):
                     tally.note(finding)
                 tally.bytes += examiner.bytes - read
                 read = examiner.bytes
                 tally.name = row.name
+                self._moved = True
                 if self._selection.level is Level.DIGESTS:
                     self._save()
                     show()
@@ -196,6 +196,14 @@ class Check:
             tally.note(unjudged(unit, fault))
         tally.unit, tally.name = unit, None
         tally.days += 1
+        self._moved = True
+        self._save()
+        return True
+
+    def _stops(self, go_on: Callable[[], bool]) -> bool:
+        """Ask whether to stop, and write down the place if so. Something is done first: else nothing ever would be."""
+        if not self._moved or go_on():
+            return False
         self._save()
         return True
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agent.model import UTC_DAY_MS, Span, utc_day
 from agent.storage import files, progress
 from agent.storage.keep import look
-from agent.storage.keep.findings import Day, Done, Finding, Level, Stored, What, compare, parts
+from agent.storage.keep.findings import Day, Done, Finding, Level, Row, What, compare, parts
 from agent.storage.keep.mend import Mender, is_live
 from agent.storage.salvage import salvage
 from agent.storage.schema import PRESENT
@@ -160,7 +160,7 @@ class Examiner:
         self.files += len(day.there)
         return day, wrong
 
-    def content(self, row: Stored, level: Level) -> list[Finding]:
+    def content(self, row: Row, level: Level) -> list[Finding]:
         """Say what is wrong with the file of a row. Raises StorageFault for the catalogue."""
         wrong, count = look.judge(self._vault, row, level)
         self.bytes += count
@@ -169,12 +169,12 @@ class Examiner:
             return []
         return [self._mended(row, finding) for finding in wrong]
 
-    def _rows(self, unit: Unit) -> tuple[list[Stored], list[Finding]]:
-        found: list[Stored] = []
+    def _rows(self, unit: Unit) -> tuple[list[Row], list[Finding]]:
+        found: list[Row] = []
         wrong = []
         inside = unit.directory
         for values in self._catalogue.read(_ROWS, (unit.vault, inside + "/", inside + "0")):
-            row = stored(values)
+            row = row_of(values)
             if row is None or parts(row.path) is None:
                 wrong.append(self._finding(unit, str(values[2]), What.BAD_ROW))
             elif self._span is None or row.span.overlaps(self._span):
@@ -230,7 +230,7 @@ class Examiner:
             raise files.fault("stat", place, error) from error
         return abs(now_ms - written_ms) < YOUNG_MS
 
-    def _mended(self, row: Stored, finding: Finding) -> Finding:
+    def _mended(self, row: Row, finding: Finding) -> Finding:
         return self._mender.mend(row, finding) if self._repair(finding) else finding
 
     @staticmethod
@@ -238,24 +238,24 @@ class Examiner:
         return Finding(unit.vault, unit.camera, path.encode(errors="replace").decode(), what, span)
 
 
-def stored(values: tuple[Any, ...]) -> Stored | None:
-    """Take a row in the order of Stored; None for one whose values are not what they should be."""
+def row_of(values: tuple[Any, ...]) -> Row | None:
+    """Take a row in the order of Row; None for one whose values are not what they should be."""
     number, camera, path, start_ms, end_ms, sealed_bytes, sha256, state, has_tail = values
     numbers = (start_ms, end_ms, sealed_bytes, has_tail)
     texts = (camera, path, sha256, state)
     if not all(type(each) is int for each in numbers) or not all(type(each) is str for each in texts):
         return None
-    return Stored(number, camera, path, start_ms, end_ms, sealed_bytes, sha256, state, bool(has_tail))
+    return Row(number, camera, path, start_ms, end_ms, sealed_bytes, sha256, state, bool(has_tail))
 
 
-def row_after(catalogue: Catalogue, number: int) -> tuple[str, Stored] | None:
+def row_after(catalogue: Catalogue, number: int) -> tuple[str, Row] | None:
     """Return vault and row of the first segment from an id on that is stored; None when there is none."""
     found = catalogue.read(
         f"SELECT vault, {_COLUMNS} FROM segment WHERE id >= ? AND state IN ('COMMITTED', 'SALVAGED')"  # noqa: S608 - constants
         " ORDER BY id LIMIT 1",
         (number,),
     )
-    row = stored(found[0][1:]) if found else None
+    row = row_of(found[0][1:]) if found else None
     return (found[0][0], row) if row is not None else None
 
 

@@ -59,7 +59,7 @@ NOTICES = frozenset({What.STRANGE})
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Row:
     """What a check needs of a segment's row; fields as in `catalogue.Segment`."""
 
     id: int
@@ -166,14 +166,14 @@ class Day:
     strange  names that Pasu does not write
     """
 
-    absent: list[Stored] = field(default_factory=list)
-    there: list[Stored] = field(default_factory=list)
-    tailless: list[Stored] = field(default_factory=list)
+    absent: list[Row] = field(default_factory=list)
+    there: list[Row] = field(default_factory=list)
+    tailless: list[Row] = field(default_factory=list)
     loose: list[tuple[Stem, Kind]] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
 
 
-def compare(camera: str, day: str, rows: Sequence[Stored], names: Collection[str]) -> Day:
+def compare(camera: str, day: str, rows: Sequence[Row], names: Collection[str]) -> Day:
     """Lay a day's rows and names beside each other.
 
     rows     every row in this directory that has not gone; condemned ones may or may not have their file

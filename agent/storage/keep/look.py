@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from agent.errors import IntegrityFault, StorageFault
 from agent.storage import files
 from agent.storage.envelope import MAX_HEADER_BYTES, NONCE_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES, shred_span
-from agent.storage.keep.findings import Finding, Level, Place, Stored, What
+from agent.storage.keep.findings import Finding, Level, Place, Row, What
 from agent.storage.layout import CAMERA_NAME, DAY_NAME
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def size_of(path: Path) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def judge(vault: Vault, row: Stored, level: Level) -> tuple[list[Finding], int]:
+def judge(vault: Vault, row: Row, level: Level) -> tuple[list[Finding], int]:
     """Compare the file of a row, which bears its name, with what the row says of it.
 
     level    SIZES or DIGESTS
@@ -116,7 +116,7 @@ def judge(vault: Vault, row: Stored, level: Level) -> tuple[list[Finding], int]:
         return [finding(What.UNREADABLE, found=str(fault.context.get("errno", fault.code)))], 0
 
 
-def _judge_bytes(row: Stored, content: Content, finding: Callable[..., Finding]) -> list[Finding]:
+def _judge_bytes(row: Row, content: Content, finding: Callable[..., Finding]) -> list[Finding]:
     """Name the first thing that is wrong; what follows from it is not told again."""
     if any(place.how == "unreadable" for place in content.places):
         return [finding(What.UNREADABLE, row.sha256, "EIO", content.places)]
@@ -130,7 +130,7 @@ def _judge_bytes(row: Stored, content: Content, finding: Callable[..., Finding])
     return []
 
 
-def _judge_tail(vault: Vault, row: Stored, level: Level, finding: Callable[..., Finding]) -> list[Finding]:
+def _judge_tail(vault: Vault, row: Row, level: Level, finding: Callable[..., Finding]) -> list[Finding]:
     """Look at the tail, of which the row knows only that it is there. That it is gone is found by its name."""
     if not row.has_tail:
         return []

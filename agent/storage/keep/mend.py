@@ -20,7 +20,7 @@ from agent.model import Fact, Gap, GapCause, Span
 from agent.storage import files, ledger
 from agent.storage.catalogue import LIVE, gap_line, insert_gap
 from agent.storage.keep import look
-from agent.storage.keep.findings import Done, Finding, Stored, What
+from agent.storage.keep.findings import Done, Finding, Row, What
 from agent.storage.locks import fate
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Mender:
     now: Callable[[], Instant]
     step: Callable[[str], None] = lambda _: None
 
-    def mend(self, row: Stored, finding: Finding) -> Finding:
+    def mend(self, row: Row, finding: Finding) -> Finding:
         """Do K1 to K3 for a segment; return the finding with what was done.
 
         Raises  StorageFault when the catalogue cannot be used; what the disk says becomes Done.FAILED
@@ -68,7 +68,7 @@ class Mender:
                 raise
             return replace(finding, done=Done.FAILED)
 
-    def _mend(self, row: Stored, finding: Finding) -> Done:
+    def _mend(self, row: Row, finding: Finding) -> Done:
         vault = self.vault
         if not is_live(self.catalogue, row):
             return Done.OVERTAKEN
@@ -98,7 +98,7 @@ class Mender:
         self.step("K3")
         return Done.LOST if gone else Done.QUARANTINED
 
-    def _restore(self, row: Stored, link: Path) -> None:
+    def _restore(self, row: Row, link: Path) -> None:
         """Give a held segment its name back."""
         vault = self.vault
         path = vault.at(row.path)
@@ -116,7 +116,7 @@ class Mender:
         self.catalogue.add_fact(fact)
         self.vault.quarantine(path)
 
-    def _forget_tail(self, row: Stored, finding: Finding) -> Done:
+    def _forget_tail(self, row: Row, finding: Finding) -> Done:
         """Let a salvaged segment stand without its tail; the little that it held lies in the gap behind it."""
         tail = self.vault.at(row.path + ".tail")
         gone = look.is_gone(tail)
@@ -131,7 +131,7 @@ class Mender:
         self.catalogue.write(forget)
         return Done.LOST if gone else Done.QUARANTINED
 
-    def _lose(self, row: Stored, finding: Finding, cause: str) -> None:
+    def _lose(self, row: Row, finding: Finding, cause: str) -> None:
         """Do K3."""
         now = self.now()
         span = Span(row.start_ms, max(row.end_ms, row.start_ms + 1))
@@ -147,7 +147,7 @@ class Mender:
 
         self.catalogue.write(lose)
 
-    def _body(self, row: Stored, finding: Finding) -> dict[str, str | int]:
+    def _body(self, row: Row, finding: Finding) -> dict[str, str | int]:
         return {
             "vault": self.vault.uuid,
             "camera": row.camera,
@@ -160,13 +160,13 @@ class Mender:
         }
 
 
-def is_live(catalogue: Catalogue, row: Stored) -> bool:
+def is_live(catalogue: Catalogue, row: Row) -> bool:
     """Tell whether a row is what it was when it was read: stored, and staying."""
     query = f"SELECT 1 FROM segment WHERE id = ? AND path = ? AND {LIVE}"  # noqa: S608 - constants
     return bool(catalogue.read(query, (row.id, row.path)))
 
 
-def _held(catalogue: Catalogue, row: Stored) -> tuple[list[str], bool]:
+def _held(catalogue: Catalogue, row: Row) -> tuple[list[str], bool]:
     """Return the links that active holds have to a segment, and whether any hold covers it, linked or not."""
     links = catalogue.read(
         "SELECT hold_segment.path FROM hold_segment JOIN hold ON hold.id = hold_segment.hold"

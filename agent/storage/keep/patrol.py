@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agent.clock import SystemSource
 from agent.errors import StorageFault
 from agent.storage.keep import position
 from agent.storage.keep.examine import Examiner, Unit, row_after, unjudged
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue
     from agent.storage.vault import Vault
 
-FILE = "tend.json"
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+FILE = "patrol.json"
 _DETAILS = 1000
 _FRESH_DAYS = 2
 _FRESH_FILES = 5
@@ -32,7 +32,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 
 @dataclass(slots=True)
-class Tended:
+class Checked:
     """What one call of `tend` did.
 
     findings  what was found now, with what was done
@@ -54,7 +54,7 @@ def tend(
     *,
     boot: str | None = None,
     monotonic: Callable[[], float] = time.monotonic,
-) -> Tended:
+) -> Checked:
     """Check a little, for the keeper: names and sizes of one day of one camera, and now and then a file's bytes.
 
     After each boot the newest days come first, and there the newest files to their last byte. Done by itself is
@@ -66,11 +66,11 @@ def tend(
     Raises   StorageFault when the catalogue cannot be used
     """
     if not vaults or catalogue.meta("reconcile") is not None:
-        return Tended()
+        return Checked()
     until = monotonic() + budget_s
     disk = next(iter(vaults.values())).disk
-    round_ = _Round.load(state / FILE, boot if boot is not None else _boot())
-    done = Tended()
+    round_ = _Round.load(state / FILE, SystemSource().boot_id() if boot is None else boot)
+    done = Checked()
     examiners = {
         uuid: Examiner(catalogue, vault, state, lambda: at, repair=_takes_nothing_away)
         for uuid, vault in sorted(vaults.items())
@@ -137,7 +137,7 @@ def _takes_nothing_away(finding: Finding) -> bool:
 
 
 def _tend_day(
-    examiners: Mapping[str, Examiner], round_: _Round, done: Tended, go_on: Callable[[], bool]
+    examiners: Mapping[str, Examiner], round_: _Round, done: Checked, go_on: Callable[[], bool]
 ) -> None:
     """Check one day, or what the time allows of it."""
     unit = next(_after(examiners, round_, done), None)
@@ -167,7 +167,7 @@ def _tend_day(
     round_.unit, round_.name = unit, None
 
 
-def _after(examiners: Mapping[str, Examiner], round_: _Round, done: Tended) -> Iterator[Unit]:
+def _after(examiners: Mapping[str, Examiner], round_: _Round, done: Checked) -> Iterator[Unit]:
     """Yield the days behind the one that was last looked at, that one too when it was left in the middle."""
     last = round_.unit
     for uuid, examiner in examiners.items():
@@ -187,7 +187,7 @@ def _after(examiners: Mapping[str, Examiner], round_: _Round, done: Tended) -> I
             done.findings.append(unjudged(Unit(uuid, "", ""), fault))
 
 
-def _tend_one(catalogue: Catalogue, examiners: Mapping[str, Examiner], turn: int, done: Tended) -> None:
+def _tend_one(catalogue: Catalogue, examiners: Mapping[str, Examiner], turn: int, done: Checked) -> None:
     """Read one file to its end; which one is spread evenly over all of them."""
     highest = catalogue.read("SELECT MAX(id) FROM segment")[0][0] or 0
     share = turn * _GOLDEN % (1 << 64)
@@ -203,11 +203,3 @@ def _still_there(catalogue: Catalogue, examiners: Mapping[str, Examiner], findin
         return finding.vault in examiners and finding.what is not What.UNJUDGED
     query = "SELECT 1 FROM segment WHERE vault = ? AND path = ? AND state IN ('COMMITTED', 'SALVAGED')"
     return bool(catalogue.read(query, (finding.vault, finding.path)))
-
-
-def _boot() -> str:
-    try:
-        with open(_BOOT_ID, encoding="ascii") as file:  # noqa: PTH123 - one file of the kernel
-            return file.read().strip()
-    except OSError:
-        return ""
