@@ -13,7 +13,7 @@ from agent.storage.keep.check import Check, Selection
 from agent.storage.keep.findings import Level
 from tests.unit.keep.shelf import AT, Shelf
 
-STEPS = ("K1", "K2", "K3")
+STEPS = ("L1", "L2", "L3")
 
 
 def repair(shelf: Shelf, step=lambda _: None) -> Check:
@@ -64,7 +64,7 @@ def test_killed_after_each_step_and_run_again(tmp_path, again) -> None:
     for kill in range(1, 12):
         shelf = Shelf(tmp_path / f"{kill}")
         whole, gone, cut = shelf.add(0), shelf.add(1), shelf.add(2)
-        tailed, held = shelf.add(3, tail=True), shelf.add(4)
+        tailed, held = shelf.add(3, tail=True), shelf.add(6)
         link = shelf.hold(held)
         shelf.at(gone).unlink()
         os.truncate(shelf.at(cut), 4000)

@@ -2,11 +2,11 @@
 
 A segment that is lost, under the lock on segments' fate:
 
-    K1  its row is read again as live, and held by nobody; its file is looked at again
-    K2  a damaged file: fact, then rename into quarantine/, its tail first
-    K3  one transaction: row LOST with its cause, fact `segment.lost`, and a gap in its place
+    L1  its row is read again as live, and held by nobody; its file is looked at again
+    L2  a damaged file: fact, then rename into quarantine/, its tail first
+    L3  one transaction: row LOST with its cause, fact `segment.lost`, and a gap in its place
 
-Killed after K2 the next check finds a row without a file, and does K3. A file that a hold covers stays where it
+Killed after L2 the next check finds a row without a file, and does L3. A file that a hold covers stays where it
 is; one that is missing while a hold has a link to it gets its name back.
 """
 
@@ -21,6 +21,7 @@ from agent.storage import files, ledger
 from agent.storage.catalogue import LIVE, gap_line, insert_gap
 from agent.storage.keep import look
 from agent.storage.keep.findings import Done, Finding, Row, What
+from agent.storage.keep.stored import HELD
 from agent.storage.locks import fate
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Mender:
     step: Callable[[str], None] = lambda _: None
 
     def mend(self, row: Row, finding: Finding) -> Finding:
-        """Do K1 to K3 for a segment; return the finding with what was done.
+        """Do L1 to L3 for a segment; return the finding with what was done.
 
         Raises  StorageFault when the catalogue cannot be used; what the disk says becomes Done.FAILED
         """
@@ -85,7 +86,7 @@ class Mender:
             return Done.HELD
         # A disk that went away while this was looked at has no names either.
         vault.verify()
-        self.step("K1")
+        self.step("L1")
         if finding.what is What.TAIL:
             return self._forget_tail(row, finding)
         if not gone:
@@ -93,9 +94,9 @@ class Mender:
             if row.has_tail and not look.is_gone(tail):
                 self._quarantine(tail, "the tail of a damaged segment")
             self._quarantine(path, f"damaged: {finding.what.value}")
-            self.step("K2")
+            self.step("L2")
         self._lose(row, finding, CAUSE_MISSING if gone else CAUSE_DAMAGED)
-        self.step("K3")
+        self.step("L3")
         return Done.LOST if gone else Done.QUARANTINED
 
     def _restore(self, row: Row, link: Path) -> None:
@@ -132,7 +133,7 @@ class Mender:
         return Done.LOST if gone else Done.QUARANTINED
 
     def _lose(self, row: Row, finding: Finding, cause: str) -> None:
-        """Do K3."""
+        """Do L3."""
         now = self.now()
         span = Span(row.start_ms, max(row.end_ms, row.start_ms + 1))
         gap = Gap(row.camera, span, GapCause.SEGMENT_LOST, finding.what.value)
@@ -173,9 +174,5 @@ def _held(catalogue: Catalogue, row: Row) -> tuple[list[str], bool]:
         " WHERE segment = ? AND released_ms IS NULL",
         (row.id,),
     )
-    covering = catalogue.read(
-        "SELECT 1 FROM hold_camera JOIN hold ON hold.id = hold_camera.hold"
-        " WHERE camera = ? AND released_ms IS NULL AND from_ms < ? AND to_ms > ? LIMIT 1",
-        (row.camera, max(row.end_ms, row.start_ms + 1), row.start_ms),
-    )
-    return [link for (link,) in links], bool(links or covering)
+    held = catalogue.read(f"SELECT 1 FROM segment WHERE id = ? AND {HELD}", (row.id,))  # noqa: S608 - constants
+    return [link for (link,) in links], bool(held)

@@ -116,7 +116,7 @@ class Shelf:
     def at(self, segment: Segment) -> Path:
         return self.vault.at(segment.path)
 
-    def hold(self, segment: Segment, *, linked: bool = True) -> Path:
+    def hold(self, segment: Segment, *, linked: bool = True, camera: str | None = None) -> Path:
         """Hold a segment as a hold does: rows, and a hard link."""
         link = f"holds/h1/{segment.path.removeprefix('segments/')}"
         place = self.vault.at(link)
@@ -128,7 +128,9 @@ class Shelf:
                     values.setdefault(name, 0 if kind == "INTEGER" else "")
             marks = ", ".join("?" * len(values))
             db.execute(f"INSERT INTO hold ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
-            db.execute("INSERT INTO hold_camera VALUES ('h1', ?) ON CONFLICT DO NOTHING", (segment.camera,))
+            db.execute(
+                "INSERT INTO hold_camera VALUES ('h1', ?) ON CONFLICT DO NOTHING", (camera or segment.camera,)
+            )
             if linked:
                 row = db.execute("SELECT id FROM segment WHERE path = ?", (segment.path,)).fetchone()
                 db.execute("INSERT INTO hold_segment VALUES ('h1', ?, ?)", (row[0], link))

@@ -125,9 +125,10 @@ def test_repair_moves_damage_to_quarantine_and_says_what_is_lost(shelf) -> None:
     assert len(shelf.facts("segment.lost")) == 3
 
 
-def test_what_a_hold_covers_without_a_link_stays_too(shelf) -> None:
+@pytest.mark.parametrize("camera", ["cam1", "*"])
+def test_what_a_hold_covers_without_a_link_stays_too(shelf, camera) -> None:
     held = shelf.add(0)
-    shelf.hold(held, linked=False)
+    shelf.hold(held, linked=False, camera=camera)
     os.truncate(shelf.at(held), 4000)
     (finding,) = run(shelf, repair=True).findings
     assert finding.done is Done.HELD

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue
     from agent.storage.vault import Vault
 
-FILE = "patrol.json"
+FILE = "tend.json"
 _DETAILS = 1000
 _FRESH_DAYS = 2
 _FRESH_FILES = 5
