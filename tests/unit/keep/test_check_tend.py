@@ -151,5 +151,5 @@ def test_its_place_may_be_lost(shelf, text) -> None:
 
 def test_the_kernel_is_asked_for_the_boot(shelf) -> None:
     shelf.add(0)
-    assert tending.tend_it(shelf.catalogue, shelf.vaults, shelf.state, AT, 1.0).findings == []
+    assert tending.tend(shelf.catalogue, shelf.vaults, shelf.state, AT, 1.0).findings == []
     assert (shelf.state / tending.FILE).exists()
