@@ -1,10 +1,11 @@
-"""`pasu centre keygen`: make the pair of keys whose private half opens recordings."""
+"""`pasu centre`: make the pair of keys whose private half opens recordings; check evidence."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.cli import verify
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def add(commands: Any) -> None:
         help=say(f"개인키 파일 (기본 {DEFAULT_FILE})", f"file for the private key (default {DEFAULT_FILE})"),
     )
     parser.set_defaults(run=run)
+    verify.add(actions)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -64,4 +64,20 @@ PROOF = {
         ("묶음을 만들 폴더가 비어 있지 않습니다", "the directory for the bundle is not empty"),
         ("새 폴더를 --out으로 지정하십시오", "name a new directory with --out"),
     ),
+    "BUNDLE_INVALID": code(
+        "investigator",
+        ("증거 묶음이 아닙니다", "this is not a bundle of evidence"),
+        (
+            "`pasu ledger prove`가 만든 폴더를 지정하십시오",
+            "name the directory that `pasu ledger prove` made",
+        ),
+    ),
+    "KEY_UNREADABLE": code(
+        "installer",
+        ("박스의 공개키가 아닙니다", "this is not a box's public key"),
+        (
+            "박스 상태 폴더의 keys/box.vkey를 지정하십시오",
+            "name the file keys/box.vkey of the box's state folder, or what is in it",
+        ),
+    ),
 }

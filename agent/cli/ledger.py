@@ -1,0 +1,358 @@
+"""`pasu ledger`: read the box's ledger, go through it, and hand out segments with what proves them."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import time
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.common import add_config, add_span
+from agent.cli.parser import UsageError
+from agent.errors import IntegrityFault, StorageFault
+from agent.language import say
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+    from datetime import tzinfo
+
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.proof.checkpoints import Checkpoint
+    from agent.storage.vault import Vault
+
+DEFAULT_LAST = 50
+WRONG_STATUS = 1
+PARTLY_STATUS = 3
+_SHOWN = ("camera", "start_ms", "end_ms", "sha256")  # in the row already, or no help to a reader
+
+
+def add(commands: Any) -> None:
+    """Describe the commands."""
+    group = commands.add_parser(
+        "ledger", help=say("기록장을 보고, 확인하고, 증거를 냅니다", "read, verify and prove the ledger")
+    )
+    group.description = say(
+        "박스의 기록장: 일어난 일이 차례로 적혀 있고, 아무도 모르게 고칠 수 없습니다.",
+        "The box's ledger: what happened, in order, and not to be changed unnoticed.",
+    )
+    actions = group.add_subparsers(
+        dest="action", title=say("명령", "commands"), metavar=say("명령", "COMMAND"), required=True
+    )
+    _add_show(actions)
+    _add_verify(actions)
+    _add_prove(actions)
+
+
+def _add_show(actions: Any) -> None:
+    parser = actions.add_parser("show", help=say("기록을 보입니다", "show entries"))
+    parser.description = say(
+        "기록을 오래된 것부터 보입니다.\n\n"
+        "예:\n  pasu ledger show\n  pasu ledger show --kind hold --from -7d\n  pasu ledger show --after 1200 --json",
+        "Show entries, newest last.\n\n"
+        "examples:\n  pasu ledger show\n  pasu ledger show --kind hold --from -7d\n"
+        "  pasu ledger show --after 1200 --json",
+    )
+    parser.add_argument(
+        "--after", type=int, metavar="SEQ", help=say("이 번호 다음부터", "only entries after this number")
+    )
+    parser.add_argument(
+        "--last",
+        type=int,
+        default=DEFAULT_LAST,
+        metavar="N",
+        help=say(
+            f"많아야 이만큼 (기본 {DEFAULT_LAST}). 0이면 모두",
+            f"at most so many (default {DEFAULT_LAST}); 0 for all",
+        ),
+    )
+    parser.add_argument(
+        "--kind",
+        metavar="KIND",
+        help=say(
+            '종류: "gap", "segment.erased", 또는 "hold"처럼 앞부분', 'a kind, or its first part: "hold"'
+        ),
+    )
+    parser.add_argument("--camera", metavar="CAMERA", help=say("이 카메라만", "only about this camera"))
+    add_span(parser, None, None)
+    parser.add_argument(
+        "--json", action="store_true", help=say("한 줄에 하나씩 JSON으로", "write JSON, one a line")
+    )
+    add_config(parser)
+    parser.set_defaults(run=show)
+
+
+def _add_verify(actions: Any) -> None:
+    parser = actions.add_parser(
+        "verify", help=say("기록장이 고쳐지지 않았는지 확인합니다", "verify that nothing was changed")
+    )
+    parser.description = say(
+        "모든 기록의 해시를 다시 계산하여, 박스와 저장소에 있는 체크포인트와 지정한 체크포인트에 견줍니다. "
+        "끝 상태: 0 모두 맞음, 1 맞지 않는 것이 있음.",
+        "Hash every entry again and compare with the checkpoints of the box and its vaults, and with those that are "
+        "named. Exit status: 0 all agrees, 1 something does not.",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help=say(
+            "관제센터 등이 보관한 체크포인트. 여러 번 쓸 수 있습니다",
+            "a checkpoint that the centre kept; may be given more than once",
+        ),
+    )
+    parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
+    add_config(parser)
+    parser.set_defaults(run=verify)
+
+
+def _add_prove(actions: Any) -> None:
+    parser = actions.add_parser(
+        "prove", help=say("봉인된 조각을 증명과 함께 냅니다", "hand out sealed segments with their proofs")
+    )
+    parser.description = say(
+        "카메라 한 대의 구간에 든 봉인된 조각을 그대로 복사하고, 서명된 기록장에서 나온 증명을 붙입니다. 영상은 "
+        "열리지 않으며, 반출 사실이 기록장에 남습니다. 관제센터는 `pasu centre verify`로 확인합니다. "
+        "먼저 `pasu hold place`로 보존하십시오. 끝 상태: 0 온전함, 3 빠지거나 증명할 수 없는 것이 있음.",
+        "Copy the sealed segments of a camera's span as they are, with proofs from the signed ledger. No video is "
+        "opened, and the ledger says who took it. The centre checks it with `pasu centre verify`. Place a hold "
+        "before. Exit status: 0 whole, 3 something is missing or cannot be proven.",
+    )
+    parser.add_argument("--camera", required=True, metavar="CAMERA", help=say("카메라 id", "a camera's id"))
+    add_span(parser, None, None)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help=say("만들 폴더. 비어 있어야 합니다", "directory to make; an existing one must be empty"),
+    )
+    parser.add_argument(
+        "--since",
+        type=Path,
+        metavar="CHECKPOINT",
+        help=say(
+            "관제센터가 보관한 체크포인트: 그때부터 이어진다는 증명을 더합니다",
+            "a checkpoint that the centre kept: adds the proof that the ledger goes on from it",
+        ),
+    )
+    parser.add_argument(
+        "--by",
+        metavar="NAME",
+        help=say("가져가는 사람 (기본: 로그인 이름)", "who takes it (default: the login name)"),
+    )
+    add_config(parser)
+    parser.set_defaults(run=prove)
+
+
+def show(args: argparse.Namespace) -> int:
+    """Show entries."""
+    from agent.config import load
+    from agent.storage.catalogue import Catalogue
+
+    zone = UTC if args.utc else None
+    where, values = _where(args, zone)
+    catalogue = Catalogue.open(load(args.config).storage.state, read_only=True)
+    limit = args.last if args.last > 0 else -1
+    order = "DESC" if args.after is None else ""
+    try:
+        rows = catalogue.read(
+            f"SELECT seq, at_ms, trust, kind, body FROM ledger WHERE {where} ORDER BY seq {order} LIMIT ?",  # noqa: S608 - own words
+            (*values, limit),
+        )
+    finally:
+        catalogue.close()
+    rows = sorted(rows)
+    if args.json:
+        for seq, at_ms, trust, kind, body in rows:
+            entry = {"seq": seq, "at_ms": at_ms, "trust": trust, "kind": kind, "body": json.loads(body)}
+            print(json.dumps(entry, ensure_ascii=False))
+    else:
+        _print_entries(rows, zone)
+    return 0
+
+
+def _where(args: argparse.Namespace, zone: tzinfo | None) -> tuple[str, list[object]]:
+    from agent.cli import times
+
+    now_ms = time.time_ns() // 1_000_000
+    terms, values = ["1"], list[object]()
+    if args.after is not None:
+        terms.append("seq > ?")
+        values.append(args.after)
+    if args.kind:
+        terms.append("(kind = ? OR substr(kind, 1, ?) = ?)")
+        values += [args.kind, len(args.kind) + 1, args.kind + "."]
+    if args.camera:
+        # Canonical JSON has one way of writing it.
+        terms.append("instr(body, ?)")
+        values.append(f'"camera":{json.dumps(args.camera)}')
+    if args.start is not None:
+        terms.append("at_ms >= ?")
+        values.append(times.parse_time(args.start, now_ms, zone))
+    if args.end is not None:
+        terms.append("at_ms < ?")
+        values.append(times.parse_time(args.end, now_ms, zone))
+    return " AND ".join(terms), values
+
+
+def _print_entries(rows: Iterable[tuple[Any, ...]], zone: tzinfo | None) -> None:
+    from agent.cli import times
+    from agent.cli.kinds import kind_name
+    from agent.cli.show import console, table
+
+    heads = say("번호|시각|일|카메라|내용", "seq|time|what|camera|details").split("|")
+    lines = []
+    for seq, at_ms, trust, kind, text in rows:
+        body = json.loads(text)
+        doubt = " ?" if trust == "UNTRUSTED" else ""
+        lines.append(
+            (
+                str(seq),
+                times.show_time(at_ms, zone) + doubt,
+                kind_name(kind),
+                str(body.get("camera", "")),
+                _details(body, zone),
+            )
+        )
+    console().print(table(heads, lines, right=(0,), folding=(2, 4)))
+
+
+def _details(body: dict[str, Any], zone: tzinfo | None) -> str:
+    """Write what an entry says: the span for people, the rest as it stands."""
+    from agent.cli import times
+
+    parts = []
+    start, end = body.get("start_ms"), body.get("end_ms")
+    if isinstance(start, int) and isinstance(end, int):
+        parts.append(times.show_span(start, end, zone))
+    for name, value in body.items():
+        if name not in _SHOWN and value not in ("", None):
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            parts.append(f"{name}={text}")
+    return "  ".join(parts)
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Go through the ledger."""
+    from agent.cli import audited
+    from agent.cli.bar import Bar
+    from agent.config import load
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.proof import audit, signing
+
+    state = load(args.config).storage.state
+    catalogue = Catalogue.open(state, read_only=True)
+    try:
+        named = list(_checkpoints(catalogue, state, args.checkpoint))
+        with Bar(say("확인 중", "verifying")) as bar:
+            found = audit.audit(catalogue, named, signing.load_verifier(state), bar.show)
+    finally:
+        catalogue.close()
+    if args.json:
+        print(json.dumps(audited.as_json(found), ensure_ascii=False, indent=1))
+    else:
+        audited.show(found)
+    return 0 if found.good else WRONG_STATUS
+
+
+def _checkpoints(catalogue: Catalogue, state: Path, given: list[Path]) -> Iterable[tuple[str, Checkpoint]]:
+    """Yield every checkpoint at hand, with where it is; one that was named has to be readable."""
+    from agent.storage.proof import checkpoints
+
+    for checkpoint in checkpoints.kept(catalogue):
+        yield say("목록", "catalogue"), checkpoint
+    places = [state / checkpoints.FILE, *checkpoints.witnesses(state)]
+    places += [Path(path) / checkpoints.FILE for path in catalogue.vaults().values()]
+    for place in places:
+        if place.exists():
+            with contextlib.suppress(StorageFault, IntegrityFault):
+                yield str(place), checkpoints.read(place)
+    for path in given:
+        yield str(path), checkpoints.read(path)
+
+
+def prove(args: argparse.Namespace) -> int:
+    """Make a bundle."""
+    from agent.cli import times
+    from agent.cli.bar import Bar
+    from agent.cli.segments import unknown_camera
+    from agent.clock import SystemClock
+    from agent.config import load
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.files import Disk
+    from agent.storage.proof import checkpoints, signing
+    from agent.storage.proof.export import Request, Site, export
+
+    zone = UTC if args.utc else None
+    if args.start is None or args.end is None:
+        raise UsageError(
+            "SPAN_MISSING",
+            say("구간이 필요합니다", "a span is needed"),
+            hint=say("--from과 --to를 주십시오", "give --from and --to"),
+        )
+    span = times.parse_span(args.start, args.end, time.time_ns() // 1_000_000, zone)
+    config = load(args.config)
+    state, disk = config.storage.state, Disk()
+    since = checkpoints.read(args.since) if args.since else None
+    catalogue = Catalogue.open(state)
+    try:
+        if args.camera not in catalogue.cameras():
+            raise unknown_camera(args.camera, catalogue.cameras())
+        site = Site(
+            catalogue,
+            signing.load_or_create(state, config.box.id, disk),
+            {vault.uuid: vault for vault in _vaults(catalogue)},
+            state,
+            disk,
+        )
+        request = Request(args.camera, span, args.out.absolute(), args.by or _login(), since)
+        with Bar(say("복사 중", "copying"), "bytes") as bar:
+            done = export(site, request, SystemClock(state).now(), bar.show)
+    finally:
+        catalogue.close()
+    print(say(f"묶음: {args.out}", f"bundle: {args.out}"))
+    print(
+        say(
+            f"조각 {done.files}개, 체크포인트 {done.checkpoint.size}번까지",
+            f"segments: {done.files}, checkpoint up to entry {done.checkpoint.size}",
+        )
+    )
+    for file in done.unproven:
+        print(say(f"기록장에 없어 증명할 수 없음: {file}", f"not in this ledger, cannot be proven: {file}"))
+    for file, code in done.damaged:
+        print(_damage_text(file, code))
+    return PARTLY_STATUS if done.unproven or done.damaged else 0
+
+
+def _damage_text(file: str, code: str) -> str:
+    from agent.cli.codes import CODES
+
+    what = CODES[code].what if code in CODES else code
+    return say(f"손상: {file}: {what}  [{code}]", f"damaged: {file}: {what}  [{code}]")
+
+
+def _vaults(catalogue: Catalogue) -> Iterable[Vault]:
+    """Yield the vaults that are there and are who they should be."""
+    from agent.storage.vault import Vault
+
+    for uuid, path in catalogue.vaults().items():
+        with contextlib.suppress(StorageFault):
+            yield Vault.open(Path(path), uuid)
+
+
+def _login() -> str:
+    """Return who typed the command, also behind sudo."""
+    name = os.environ.get("SUDO_USER")
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
