@@ -8,6 +8,7 @@ from agent.storage.envelope import MAX_HEADER_BYTES, shred_span
 MAGIC = b"age-encryption.org/"
 _VERSION_LINE_BYTES = 22
 _MAC_LINE = b"\n--- "
+_MAC_LINE_BYTES = len(_MAC_LINE) + 43 + 1  # 32 bytes in base64 without padding, end of line
 
 
 def shred_length(start: bytes, size: int, stored: int | None) -> int | None:
@@ -43,5 +44,5 @@ def is_whole(start: bytes) -> bool:
         shred_span(start)
     except IntegrityFault:
         end = start.find(_MAC_LINE)
-        return end > 0 and b"\0" not in start[:end]
+        return end > 0 and b"\0" not in start[: end + _MAC_LINE_BYTES]
     return True
