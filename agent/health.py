@@ -109,6 +109,17 @@ CONDITIONS = {
             "add a disk, or release holds that are not needed any more: `pasu hold list`",
         ),
     ),
+    "vault.full": _condition(
+        Severity.CRITICAL,
+        (
+            "디스크가 가득 찼고 지울 수 있는 것이 없습니다",
+            "the disk is full, and nothing on it may be erased now",
+        ),
+        (
+            "디스크를 채우는 다른 파일을 찾고, 같이 나타난 다른 상태를 먼저 푸십시오",
+            "find what else fills the disk; clear the other conditions first",
+        ),
+    ),
     "vault.missing": _condition(
         Severity.CRITICAL,
         ("저장소 디스크가 없습니다", "a vault's disk is not there"),
@@ -203,6 +214,19 @@ CONDITIONS = {
         ),
         ("파일을 그대로 두고 담당자에게 알리십시오", "leave the file as it is and call for support"),
     ),
+    "hold.lost": _condition(
+        Severity.CRITICAL,
+        ("보존 중인 조각의 파일이 없습니다", "the file of a held segment is nowhere"),
+        (
+            "아무것도 바꾸지 말고 조사 담당자에게 알리십시오. 디스크를 점검하십시오",
+            "change nothing, call an investigator, and check the disk",
+        ),
+    ),
+    "segment.damaged": _condition(
+        Severity.ALARM,
+        ("저장된 조각이 손상되었습니다", "stored segments are damaged"),
+        ("`pasu check`로 자세히 보십시오", "see which with `pasu check`"),
+    ),
     "erase.failing": _condition(
         Severity.ALARM,
         ("지우기로 한 조각을 지우지 못하고 있습니다", "segments that should be erased cannot be"),
@@ -211,6 +235,14 @@ CONDITIONS = {
             "see their names in the log of `pasu keep`; check the vault",
         ),
     ),
+    "erase.refused": _condition(
+        Severity.ALARM,
+        (
+            "지우기로 한 조각의 자리에 다른 것이 있어 손대지 않았습니다",
+            "something else lies in the place of a segment that should be erased; it was not touched",
+        ),
+        ("그 파일을 누가 놓았는지 보고 옮기십시오", "find who put it there, and move it away"),
+    ),
     "erase.unshredded": _condition(
         Severity.WARNING,
         (
@@ -218,6 +250,14 @@ CONDITIONS = {
             "segments were unlinked and not shredded, since another link to them is left",
         ),
         ("누가 링크를 만들었는지 찾으십시오", "find who made the other links"),
+    ),
+    "keeper.trouble": _condition(
+        Severity.ALARM,
+        (
+            "보관 일의 일부가 실패했습니다. 저절로 다시 시도합니다",
+            "a part of keeping failed; it is tried again by itself",
+        ),
+        ("계속되면 `pasu keep`의 기록을 보십시오", "if it stays, read the log of `pasu keep`"),
     ),
     "keeper.stale": _condition(
         Severity.CRITICAL,

@@ -140,6 +140,16 @@ def unsettled(catalogue: Catalogue) -> int:
     return int(rows[0][0])
 
 
+def held_bytes(catalogue: Catalogue, from_ms: int) -> dict[str, int]:
+    """Return by vault what active holds keep of the time since then: room that nothing else can have."""
+    rows = catalogue.read(
+        "SELECT vault, SUM(sealed_bytes) FROM segment WHERE start_ms >= ? AND id IN (SELECT segment FROM hold_segment"
+        " JOIN hold ON hold.id = hold_segment.hold WHERE hold.released_ms IS NULL) GROUP BY vault",
+        (from_ms,),
+    )
+    return {vault: max(0, int(size or 0)) for vault, size in rows}
+
+
 def room(path: Path, scheduled_bytes: int = 0, scheduled_files: int = 0) -> Room:
     """Ask the file system for its room; what it does not tell is None. Without what is reserved for root."""
     try:

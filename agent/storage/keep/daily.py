@@ -1,0 +1,95 @@
+"""What is told once a day, and what is tidied: the check of automatic erasure, and rows of what was erased long ago.
+
+Source: Standard Guideline 42(2): for automatic destruction its cycle, when it was checked, and who is responsible.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from agent.model import Fact, utc_day
+from agent.storage import ledger
+from agent.storage.keep.retention import DAY_MS, Cause
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from agent.model import Instant
+    from agent.storage.catalogue import Catalogue
+
+KIND = "retention.confirmed"
+GONE_MS = 7 * DAY_MS
+"""The row of an erased segment stays so long; its tombstone in the ledger stays."""
+PRUNE_ROWS = 500
+
+
+def erased_between(catalogue: Catalogue, from_ms: int, until_ms: int) -> dict[str, int]:
+    """Return how many segments were erased in a span of at most GONE_MS, by cause."""
+    rows = catalogue.read(
+        "SELECT cause, COUNT(*) FROM segment WHERE state = 'GONE' AND gone_ms >= ? AND gone_ms < ? GROUP BY cause",
+        (from_ms, until_ms),
+    )
+    return dict.fromkeys(map(str, Cause), 0) | dict(rows)
+
+
+def confirmed_until(catalogue: Catalogue) -> int | None:
+    """Return up to when erasure was confirmed last, UTC ms."""
+    rows = catalogue.read(f"SELECT body FROM ledger WHERE kind = '{KIND}' ORDER BY seq DESC LIMIT 1")  # noqa: S608 - a constant
+    return int(json.loads(rows[0][0])["to_ms"]) if rows else None
+
+
+def confirm(
+    catalogue: Catalogue,
+    at: Instant,
+    *,
+    cycle_s: int,
+    responsible: str,
+    oldest_ms: int | None,
+    overdue_ms: int,
+) -> bool:
+    """Append the day's confirmation, once per UTC day, also over restarts; return whether it was due.
+
+    at          trusted; the retention was just checked
+    oldest_ms   where the retention begins of the oldest segment that nobody holds
+    overdue_ms  by how much it is over its time
+    Raises      StorageFault
+    """
+    before = confirmed_until(catalogue)
+    if before is not None and at.utc_ms // DAY_MS <= before // DAY_MS:
+        return False
+    from_ms = max(before or 0, at.utc_ms - GONE_MS)
+    body = {
+        "day": utc_day(at.utc_ms),
+        "from_ms": from_ms,
+        "to_ms": at.utc_ms,
+        "erased": erased_between(catalogue, from_ms, at.utc_ms),
+        "cycle_s": cycle_s,
+        "oldest_ms": oldest_ms,
+        "overdue_ms": overdue_ms,
+        "responsible": responsible,
+    }
+    line = ledger.line(Fact(KIND, at, body))
+    catalogue.write(lambda db: ledger.append(db, line))
+    return True
+
+
+def prune(catalogue: Catalogue, now_ms: int) -> int:
+    """Remove rows of segments that were erased long ago, at most PRUNE_ROWS; return how many. Raises StorageFault."""
+    values = (now_ms - GONE_MS, PRUNE_ROWS)
+    old = [
+        row[0]
+        for row in catalogue.read(
+            "SELECT id FROM segment WHERE state = 'GONE' AND gone_ms < ?"
+            " AND NOT EXISTS (SELECT 1 FROM hold_segment WHERE hold_segment.segment = segment.id)"
+            " ORDER BY gone_ms LIMIT ?",
+            values,
+        )
+    ]
+
+    def delete(db: sqlite3.Connection) -> None:
+        db.executemany("DELETE FROM segment WHERE id = ? AND state = 'GONE'", [(each,) for each in old])
+
+    if old:
+        catalogue.write(delete)
+    return len(old)

@@ -1,0 +1,369 @@
+"""The keeper: the only process that erases. It has no network, and takes one turn a second.
+
+A turn: the clock (each second); then, every CYCLE_S or as soon as there is more to do: what was recorded in doubt gets
+its time back, the vaults are looked for, holds are tended, retention is planned and carried out; then a checkpoint,
+a little checking and counting, and the day's confirmation.
+
+Nothing is erased unless all of this is so: the time is trusted; the catalogue is whole (no `reconcile` in it); holds
+were reconciled with the vaults since this keeper started, and since a vault came back; the vault is there, with its
+own identity. What fails is a condition, and is tried again; a part that fails does not keep the others from their work.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from agent.errors import IntegrityFault, PasuError, StorageFault
+from agent.health import Raised
+from agent.model import Trust
+from agent.storage.catalogue import FILE, Catalogue
+from agent.storage.files import Disk
+from agent.storage.keep import daily, disks, holds, rebuild, survey, tend
+from agent.storage.keep.erase import CYCLE_S
+from agent.storage.keep.outlook import Outlook
+from agent.storage.keep.retention import DAY_MS
+from agent.storage.keep.rollover import Rollover
+from agent.storage.keep.teller import Teller
+from agent.storage.proof import checkpoints, signing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from agent.model import Instant
+    from agent.storage.keep.retention import Plan, VaultView
+    from agent.storage.keep.rollover import Rules
+    from agent.storage.keep.time import TimeKeeper
+    from agent.storage.proof.signing import BoxKey
+    from agent.storage.vault import Vault
+
+TICK_S = 1.0
+WORK_S = 0.5
+"""One kind of work takes no longer in one turn: SIGTERM and the clock are heard in between."""
+LITTLE_S = 0.1  # checking and counting, which nobody waits for
+HOLDS_AGAIN_S = 60.0  # a reconciliation that met faults is done again
+
+log = logging.getLogger("pasu.keep")
+
+
+class Keeper:
+    """Keeps one box. One thread uses it, and calls `tick` again after as many seconds as it returns."""
+
+    def __init__(
+        self,
+        box: str,
+        rules: Rules,
+        state: Path,
+        vaults: Sequence[Path],
+        clock: TimeKeeper,
+        *,
+        run: Path | None = None,
+        disk: Disk | None = None,
+        monotonic: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Do nothing yet.
+
+        box        its id, for the signing key
+        vaults     the configured ones
+        run        where the health file goes; None writes none
+        monotonic  seconds since boot, sleep included
+        step       told each numbered step, so that tests may kill after it
+        """
+        self._teller = Teller(run, "keep", monotonic)
+        self._box = box
+        self._rules = rules
+        self._state = state
+        self._paths = [path.absolute() for path in vaults]
+        self._clock = clock
+        self._disk = disk or Disk()
+        self._monotonic = monotonic
+        self._catalogue: Catalogue | None = None
+        self._inode = (0, 0)
+        self._key: BoxKey | None = None
+        self._vaults: dict[str, Vault] = {}
+        self._due = 0.0
+        self._reconciled: set[str] = set()
+        self._reconcile_again = 0.0
+        self._reconciled_day = 0
+        self._raised: dict[str, list[Raised]] = {}
+        self._rollover = Rollover(rules, state, monotonic, step)
+        self._outlook = Outlook(rules)
+        self._unsettled = 0
+        self._today: tuple[int, dict[str, int]] = (-1, {})
+        self._odd_turn = 0
+        self._blocked = "start"
+
+    def tick(self) -> float:
+        """Take a turn; return how many seconds later the next one is due."""
+        now = self._clock.observe()
+        more = False
+        try:
+            more = self._turn(self._open(), now)
+            self._raised.pop("catalogue", None)
+        except StorageFault as fault:
+            self._lost(fault)
+        self._say(now)
+        return 0.0 if more else TICK_S
+
+    def close(self) -> None:
+        """Let go of the catalogue."""
+        if self._catalogue is not None:
+            self._catalogue.close()
+            self._catalogue = None
+
+    def _open(self) -> Catalogue:
+        """Return the catalogue, opened anew when another file stands in its place.
+
+        Whoever found it damaged moves it aside and begins a new one; by the old one nothing may be erased any more.
+        """
+        try:
+            status = (self._state / FILE).stat()
+            inode = (status.st_dev, status.st_ino)
+        except OSError:
+            inode = (0, 0)
+        if self._catalogue is not None and inode != self._inode:
+            self.close()
+        if self._catalogue is None:
+            self._catalogue = Catalogue.open(self._state)
+            self._inode = inode
+            self._reconciled = set()
+            self._today = (-1, {})
+            self._due = 0.0
+        return self._catalogue
+
+    def _lost(self, fault: StorageFault) -> None:
+        if fault.code == "CATALOGUE_BUSY":
+            code = "catalogue.busy"
+        else:
+            code = "catalogue.unavailable"
+            self.close()
+        if "catalogue" not in self._raised:
+            log.error("%s", fault)
+        self._raised["catalogue"] = [Raised(code, detail=fault.code)]
+
+    def _turn(self, catalogue: Catalogue, now: Instant) -> bool:
+        """Do what is due; return whether there is more of it."""
+        self._part("clock", lambda: self._watch_clock(catalogue, now))
+        mono = self._monotonic()
+        more = False
+        if mono >= self._due:
+            self._due = mono + CYCLE_S
+            self._part("vaults", lambda: self._look(catalogue))
+            self._part("holds", lambda: self._tend_holds(catalogue, now))
+            more |= self._rebuild(catalogue, now)
+            more |= self._retain(catalogue, now)
+            if more:
+                self._due = mono
+            else:
+                self._part("check", lambda: self._check(catalogue, now))
+                self._part("outlook", lambda: self._look_out(catalogue, now))
+            self._part("daily", lambda: self._daily(catalogue, now))
+        self._part("checkpoint", lambda: self._sign(catalogue, now))
+        return more
+
+    def _part(self, name: str, work: Callable[[], Iterable[Raised]]) -> None:
+        """Do one part of a turn; what goes wrong in it is its condition, unless it is the catalogue."""
+        try:
+            self._raised[name] = [*work()]
+        except PasuError as fault:
+            if isinstance(fault, StorageFault) and fault.code.startswith("CATALOGUE"):
+                raise
+            if not any(each.code == "keeper.trouble" for each in self._raised.get(name, [])):
+                log.error("%s: %s", name, fault)  # noqa: TRY400 - the fault says it all
+            code = "ledger.broken" if isinstance(fault, IntegrityFault) else "keeper.trouble"
+            self._raised[name] = [Raised(code, name, fault.code)]
+
+    def _watch_clock(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        self._clock.tell(catalogue)
+        enough = self._enough(WORK_S)
+        while self._clock.settle(catalogue) and not enough():
+            pass
+        self._unsettled = survey.unsettled(catalogue)
+        if now.trust is Trust.UNTRUSTED:
+            yield Raised("time.untrusted", detail=str(self._clock.status().reason))
+
+    def _look(self, catalogue: Catalogue) -> Iterable[Raised]:
+        found = disks.look(catalogue, self._paths, self._disk)
+        self._vaults = found.vaults
+        self._reconciled &= set(found.vaults)
+        return found.raised
+
+    def _tend_holds(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        mono = self._monotonic()
+        day = now.utc_ms // DAY_MS
+        again = 0 < self._reconcile_again <= mono
+        if again or set(self._vaults) - self._reconciled or day != self._reconciled_day:
+            report = holds.reconcile(catalogue, self._vaults, self._state, now)
+            self._reconciled, self._reconciled_day = set(self._vaults), day
+            self._reconcile_again = mono + HOLDS_AGAIN_S if report.faults else 0.0
+        else:
+            report = holds.tend(catalogue, self._vaults, self._state, now)
+        for hold in report.due:
+            yield Raised("hold.review_due", hold.id)
+        for hold in report.soon:
+            yield Raised("hold.review_soon", hold.id)
+        for name in sorted(report.incomplete):
+            yield Raised("hold.incomplete", name, report.faults[0].code if report.faults else "")
+        for uuid, name in report.unreadable:
+            yield Raised("hold.unreadable", name, uuid)
+        for name, path in report.lost:
+            yield Raised("hold.lost", name, path)
+
+    def _rebuild(self, catalogue: Catalogue, now: Instant) -> bool:
+        """Make a lost catalogue whole again, a little; return whether there is more of that."""
+        more = False
+
+        def advance() -> Iterable[Raised]:
+            nonlocal more
+            progress = rebuild.advance(catalogue, self._vaults, self._state, now, WORK_S)
+            if progress is not None and not progress.done:
+                more = progress.phase != "time"
+                detail = f"{progress.reason}: {progress.phase} {progress.days}/{progress.of}"
+                yield Raised("catalogue.reconciling", detail=detail)
+
+        self._part("rebuild", advance)
+        return more
+
+    def _may_erase(self, catalogue: Catalogue, now: Instant) -> str:
+        """Return why nothing may be erased now; empty when it may."""
+        if now.trust is Trust.UNTRUSTED:
+            return "time.untrusted"
+        if catalogue.meta("reconcile") is not None:
+            return "catalogue.reconciling"
+        if set(self._vaults) - self._reconciled:
+            return "holds.unreconciled"
+        return ""
+
+    def _retain(self, catalogue: Catalogue, now: Instant) -> bool:
+        """Plan and erase; return whether there is more to erase."""
+        more = False
+
+        def rollover() -> Iterable[Raised]:
+            nonlocal more
+            roll = self._rollover
+            self._blocked = self._may_erase(catalogue, now)
+            view = roll.survey(catalogue, self._vaults, now, self._outlook.rates)
+            if self._blocked:
+                return roll.raised(catalogue, None)
+            plan = roll.plan(catalogue, view)
+            roll.condemn(catalogue, plan, now)
+            done, gone = roll.finish(catalogue, self._vaults, now, self._enough(WORK_S))
+            more = bool(done.files) and (plan.more or done.more)
+            self._note_erased(catalogue, plan, now, done.files)
+            if done.files and not more and roll.is_late:
+                # What was late is gone now: a hold that was released, a clock that was confirmed.
+                roll.survey(catalogue, self._vaults, now, self._outlook.rates)
+            return [*roll.raised(catalogue, plan), *gone]
+
+        self._part("retention", rollover)
+        return more
+
+    def _note_erased(self, catalogue: Catalogue, plan: Plan, now: Instant, erased: int) -> None:
+        for fault in self._rollover.faults[:3]:
+            log.error("not erased: %s", fault)
+        for path, reason in [*self._rollover.refused.items()][:3]:
+            log.error("not erased: %s: %s", path, reason)
+        self._outlook.forget(self._rollover.evicted)
+        day = now.utc_ms // DAY_MS
+        if self._today[0] != day:
+            self._today = (day, daily.erased_between(catalogue, day * DAY_MS, (day + 1) * DAY_MS))
+        elif erased:
+            lately = daily.erased_between(catalogue, now.utc_ms, now.utc_ms + 1)
+            self._today = (day, {cause: count + lately[cause] for cause, count in self._today[1].items()})
+        if erased:
+            log.info("erased %d segments, %d more condemned", erased, max(0, len(plan.erase) - erased))
+
+    def _check(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        done = tend.tend(catalogue, self._vaults, self._state, now, LITTLE_S)
+        if done.still:
+            yield Raised("segment.damaged", detail=f"{len(done.still)}: {done.still[0].path}")
+        if now.trust is not Trust.UNTRUSTED and self._vaults:
+            odd = self._odd_row(catalogue, now)
+            if odd is not None:
+                yield Raised("catalogue.odd_rows", detail=f"segment {odd}")
+
+    def _odd_row(self, catalogue: Catalogue, now: Instant) -> int | None:
+        """Look at one camera each time, on from where the last one was found: that is looked at until it is right."""
+        places = [(uuid, camera) for uuid in sorted(self._vaults) for camera in catalogue.cameras()]
+        if not places:
+            return None
+        uuid, camera = places[self._odd_turn % len(places)]
+        until_ms = now.utc_ms - self._rules.retention_of(camera)
+        odd = survey.odd_row(catalogue, uuid, camera, until_ms)
+        if odd is None:
+            self._odd_turn += 1
+        return odd
+
+    def _daily(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        if now.trust is Trust.UNTRUSTED or self._blocked:
+            return ()
+        daily.confirm(
+            catalogue,
+            now,
+            cycle_s=CYCLE_S,
+            responsible=self._rules.responsible,
+            oldest_ms=self._rollover.oldest_ms,
+            overdue_ms=self._rollover.overdue_ms or 0,
+        )
+        daily.prune(catalogue, now.utc_ms)
+        return ()
+
+    def _look_out(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        view = self._rollover.view
+        if now.trust is Trust.UNTRUSTED or view is None:
+            return []
+        return self._outlook.advance(catalogue, view, now, self._enough(LITTLE_S))
+
+    def _sign(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        try:
+            if self._key is None:
+                self._key = signing.load_or_create(self._state, self._box, self._disk)
+            checkpoints.advance(catalogue, self._key, [*self._vaults.values()], self._state, now)
+        except StorageFault as fault:
+            if fault.code.startswith("CATALOGUE"):
+                raise
+            return [Raised("ledger.unsigned", detail=fault.code)]
+        if catalogue.read("SELECT 1 FROM ledger WHERE kind = 'tamper.ledger' LIMIT 1"):
+            return [Raised("ledger.broken", detail="tamper.ledger")]
+        return []
+
+    def _enough(self, budget_s: float) -> Callable[[], bool]:
+        until = self._monotonic() + budget_s
+        return lambda: self._monotonic() >= until
+
+    def _say(self, now: Instant) -> None:
+        raised = [each for part in self._raised.values() for each in part]
+        self._teller.conditions(raised, now, self._catalogue)
+        roll, forecasts = self._rollover, self._outlook.forecasts
+        trusted = now.trust is not Trust.UNTRUSTED
+        reaches = [forecast.day_tenths for forecast in forecasts.values()]
+        body = {
+            "box": self._box,
+            "retention": {
+                "blocked": self._blocked,
+                "oldest_ms": roll.oldest_ms if trusted else None,
+                "overdue_ms": roll.overdue_ms if trusted else None,
+                "erased_today": self._today[1],
+                "forecast_tenths_of_days": min(reaches, default=None),
+            },
+            "unsettled": self._unsettled,
+            "vaults": [self._vault(vault) for vault in (roll.view.vaults if roll.view else ())],
+        }
+        self._teller.health(now, body)
+
+    def _vault(self, view: VaultView) -> dict[str, Any]:
+        forecast = self._outlook.forecasts.get(view.uuid)
+        return {
+            "uuid": view.uuid,
+            "path": str(self._vaults[view.uuid].root) if view.uuid in self._vaults else None,
+            "total_bytes": view.room.total_bytes,
+            "free_bytes": view.room.free_bytes,
+            "free_files": view.room.free_files,
+            "reserve_bytes": view.bytes.low,
+            "bytes_per_day": forecast.bytes_per_day if forecast else None,
+            "forecast_tenths_of_days": forecast.day_tenths if forecast else None,
+            "forecast_week_tenths_of_days": forecast.week_tenths if forecast else None,
+        }
