@@ -135,6 +135,11 @@ def totals(catalogue: Catalogue, hold_id: str) -> tuple[int, int]:
     return count, sealed
 
 
+def has_links(catalogue: Catalogue, hold_id: str) -> bool:
+    """Tell whether a hold has any link. Raises StorageFault."""
+    return bool(catalogue.read("SELECT 1 FROM hold_segment WHERE hold = ? LIMIT 1", (hold_id,)))
+
+
 def vaults(catalogue: Catalogue, hold_id: str) -> set[str]:
     """Return the vaults in which a hold has links. Raises StorageFault."""
     query = "SELECT DISTINCT vault FROM hold_segment JOIN segment ON segment.id = hold_segment.segment WHERE hold = ?"

@@ -116,7 +116,9 @@ class _Tending:
                     self._return(hold)
                 self._link(hold)
                 self._review(hold)
-            elif any(hold.id in there for there in found.values()):
+            elif any(hold.id in there for there in found.values()) or hold_rows.has_links(
+                self._catalogue, hold.id
+            ):
                 faults = linking.unlink(self._catalogue, self._vaults, self._state, hold, step=self._step)
                 self._report.faults += faults
                 self._report.incomplete |= {hold.id} if faults else set()
