@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,19 +10,17 @@ from typing import TYPE_CHECKING
 from agent.language import say
 
 if TYPE_CHECKING:
-    import argparse
-
     from agent.config import Config, Secrets
 
 DEFAULT_CONFIG = Path("/etc/pasu/agent.toml")
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add --config."""
+def add_config(parser: argparse.ArgumentParser, *, inherited: bool = False) -> None:
+    """Add --config. inherited: it may stand before this command's own word too, so it has no default here."""
     parser.add_argument(
         "--config",
         type=Path,
-        default=DEFAULT_CONFIG,
+        default=argparse.SUPPRESS if inherited else DEFAULT_CONFIG,
         metavar="FILE",
         help=say(f"설정 파일 (기본 {DEFAULT_CONFIG})", f"configuration file (default {DEFAULT_CONFIG})"),
     )

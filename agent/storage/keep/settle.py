@@ -8,6 +8,7 @@ early. Files keep their names: names say where, the catalogue says what.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 LIMIT = 5000
 """Rows a transaction: about 50 ms on a weak box, which a recorder's commit can wait for."""
-META = "boot"
-"""In `meta`: this boot's id, and the last rows of the boots before it, of segments and of gaps."""
+META = "boots"
+"""In `meta`: the newest boots, newest first, each with the last rows of those before it: [[id, segment, gap], ...]."""
+BOOTS = 32
 SLACK_MS = 10_000
 """Who labels reads the published line a second late, and puts pictures of a burst some seconds back."""
 GAP_MS = 20
@@ -53,6 +55,14 @@ class Place:
     doubt: Doubt | None
 
 
+class Boot(NamedTuple):
+    """A boot, and the last rows of those before it."""
+
+    id: str
+    segment: int
+    gap: int
+
+
 def mark_boot(catalogue: Catalogue, boot_id: str) -> None:
     """Note where the rows of earlier boots end. To be called before anything is recorded in this one.
 
@@ -60,10 +70,11 @@ def mark_boot(catalogue: Catalogue, boot_id: str) -> None:
     """
 
     def mark(db: sqlite3.Connection) -> None:
-        if _marked(db)[0] != boot_id:
+        boots = _boots(db)
+        if not boots or boots[0].id != boot_id:
             segment = db.execute("SELECT COALESCE(MAX(id), 0) FROM segment").fetchone()[0]
             gap = db.execute("SELECT COALESCE(MAX(id), 0) FROM gap").fetchone()[0]
-            set_meta(db, META, f"{boot_id} {segment} {gap}")
+            set_meta(db, META, json.dumps([Boot(boot_id, segment, gap), *boots][:BOOTS]))
 
     catalogue.write(mark)
 
@@ -85,12 +96,9 @@ def settle(catalogue: Catalogue, belief: Belief, boot_ms: int, now: Instant, lim
 _TABLES = ("segment", "gap")
 
 
-def _marked(db: sqlite3.Connection) -> tuple[str, int, int]:
+def _boots(db: sqlite3.Connection) -> list[Boot]:
     row = db.execute("SELECT value FROM meta WHERE key = ?", (META,)).fetchone()
-    if row is None:
-        return "", 0, 0
-    boot_id, segment, gap = row[0].split(" ")
-    return boot_id, int(segment), int(gap)
+    return [Boot(*boot) for boot in json.loads(row[0])] if row else []
 
 
 class _Batch:
@@ -101,15 +109,17 @@ class _Batch:
         self._belief = belief
         self._boot_ms = boot_ms
         self._now = now
-        boot_id, segment, gap = _marked(db)
-        # Nothing was recorded in this boot as long as nobody has marked it.
-        self._last = (segment, gap) if boot_id == belief.boot_id else (1 << 62, 1 << 62)
+        self._boots = _boots(db)
+        if not self._boots or self._boots[0].id != belief.boot_id:
+            # Nothing was recorded in this boot as long as nobody has marked it.
+            self._boots = [Boot(belief.boot_id, 1 << 62, 1 << 62), *self._boots]
+        self._last = self._boots[0][1:]
 
     def run(self, limit: int) -> int:
         gaps = self._rows("gap", _OPEN_GAP, limit)
         segments = self._rows("segment", _LIVE, limit - len(gaps))
-        placed_gaps = [self._place(row, this_boot=row.id > self._last[1], by_end=True) for row in gaps]
-        placed = [self._place(row, this_boot=row.id > self._last[0], by_end=False) for row in segments]
+        placed_gaps = [self._place(row, self._boot_of(row.id, of_gap=True), by_end=True) for row in gaps]
+        placed = [self._place(row, self._boot_of(row.id, of_gap=False), by_end=False) for row in segments]
         known_gaps = [place for place in placed_gaps if place]
         known = [place for place in placed if place]
         bridges = self._bridges([*known_gaps, *known])
@@ -127,7 +137,14 @@ class _Batch:
         query = f"SELECT id, camera, start_ms, end_ms FROM {table} WHERE {condition} ORDER BY id LIMIT ?"  # noqa: S608 - constants
         return [Row(*row) for row in self._db.execute(query, (limit,))]
 
-    def _place(self, row: Row, *, this_boot: bool, by_end: bool) -> Place | None:
+    def _boot_of(self, number: int, *, of_gap: bool) -> str:
+        """Return the boot in which a row was written; "" for one of long ago.
+
+        One that was salvaged late is put down to a later boot than its own: so it is thought younger, never older.
+        """
+        return next((boot.id for boot in self._boots if number > (boot.gap if of_gap else boot.segment)), "")
+
+    def _place(self, row: Row, boot_id: str, *, by_end: bool) -> Place | None:
         """Say where a row belongs; None when that cannot be known.
 
         by_end  a gap, which ends in the boot that wrote it but may begin before
@@ -135,7 +152,7 @@ class _Batch:
         belief = self._belief
         known_ms = row.end_ms if by_end else row.start_ms
         for doubt in reversed(belief.doubts):
-            if (doubt.boot_id == belief.boot_id) == this_boot and _within(doubt, known_ms):
+            if doubt.boot_id == boot_id and _within(doubt, known_ms):
                 shift_ms = doubt.shift_ms
                 end_ms = row.end_ms + shift_ms
                 start_ms = (
@@ -143,7 +160,7 @@ class _Batch:
                 )
                 return Place(row, min(start_ms, end_ms), end_ms, doubt)
         boot_ms = known_ms - belief.line.offset_ms
-        if this_boot and -SLACK_MS <= boot_ms <= self._boot_ms + SLACK_MS:
+        if boot_id == belief.boot_id and -SLACK_MS <= boot_ms <= self._boot_ms + SLACK_MS:
             # A recorder that saw the clock leave the line and come back: its labels stayed on it.
             return Place(row, row.start_ms, row.end_ms, None)
         return None
