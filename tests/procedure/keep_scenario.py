@@ -239,6 +239,8 @@ def audit(site: Site, holds: Holds) -> Audit:
             result.too_early.append(path)
         if body["cause"] != "EXPIRED":
             result.wrong.append(f"{path}: erased because of {body['cause']}")
+        if body.get("missing"):
+            result.wrong.append(f"{path}: erased by nobody knows whom")
     result.doubled += [path for path, count in (written + Counter()).items() if count > 1]
     result.doubled += [path for path, count in erased.items() if count > 1]
     result.erased = len(erased)
@@ -274,7 +276,12 @@ def audit(site: Site, holds: Holds) -> Audit:
         for path in files - known
         if not (path.endswith(".salvaged.mp4.age.tail") and path.removesuffix(".tail") in known)
     ]
-    result.wrong += [f"quarantined: {path.name}" for path in (site.vault / "quarantine").iterdir()]
+    # A recorder killed at C1 leaves a file without a whole chunk; nothing else may be strange.
+    result.wrong += [
+        f"quarantined: {body['path']}: {body['reason']}"
+        for _, _, body in site.facts("segment.quarantined")
+        if body["reason"] not in ("header unreadable", "not one whole chunk")
+    ]
 
     for hold in holds.promised:
         result.held_lost += [f"{hold}: {each}" for each in holds.lost(site, hold)]
