@@ -63,6 +63,7 @@ class Keeper:
         disk: Disk | None = None,
         monotonic: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         step: Callable[[str], None] = lambda _: None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         """Do nothing yet.
 
@@ -71,6 +72,7 @@ class Keeper:
         run        where the health file goes; None writes none
         monotonic  seconds since boot, sleep included
         step       told each numbered step, so that tests may kill after it
+        beat       called while a turn takes long and goes on
         """
         self._teller = Teller(run, "keep", monotonic)
         self._box = box
@@ -80,6 +82,8 @@ class Keeper:
         self._clock = clock
         self._disk = disk or Disk()
         self._monotonic = monotonic
+        self._step = step
+        self._beat = beat
         self._catalogue: Catalogue | None = None
         self._inode = (0, 0)
         self._key: BoxKey | None = None
@@ -89,7 +93,7 @@ class Keeper:
         self._reconcile_again = 0.0
         self._reconciled_day = 0
         self._raised: dict[str, list[Raised]] = {}
-        self._rollover = Rollover(rules, state, monotonic, step)
+        self._rollover = Rollover(rules, state, monotonic, self._take_step)
         self._outlook = Outlook(rules)
         self._unsettled = 0
         self._today: tuple[int, dict[str, int]] = (-1, {})
@@ -113,6 +117,12 @@ class Keeper:
         if self._catalogue is not None:
             self._catalogue.close()
             self._catalogue = None
+
+    def _take_step(self, name: str) -> None:
+        """Tell a step, and that the turn goes on: a reconciliation of many links, say."""
+        self._step(name)
+        self._beat()
+        self._teller.beat()
 
     def _open(self) -> Catalogue:
         """Return the catalogue, opened anew when another file stands in its place.
@@ -196,11 +206,11 @@ class Keeper:
         day = now.utc_ms // DAY_MS
         again = 0 < self._reconcile_again <= mono
         if again or set(self._vaults) - self._reconciled or day != self._reconciled_day:
-            report = holds.reconcile(catalogue, self._vaults, self._state, now)
+            report = holds.reconcile(catalogue, self._vaults, self._state, now, step=self._take_step)
             self._reconciled, self._reconciled_day = set(self._vaults), day
             self._reconcile_again = mono + HOLDS_AGAIN_S if report.faults else 0.0
         else:
-            report = holds.tend(catalogue, self._vaults, self._state, now)
+            report = holds.tend(catalogue, self._vaults, self._state, now, step=self._take_step)
         for hold in report.due:
             yield Raised("hold.review_due", hold.id)
         for hold in report.soon:
@@ -218,7 +228,9 @@ class Keeper:
 
         def advance() -> Iterable[Raised]:
             nonlocal more
-            progress = rebuild.advance(catalogue, self._vaults, self._state, now, WORK_S)
+            progress = rebuild.advance(
+                catalogue, self._vaults, self._state, now, WORK_S, step=self._take_step
+            )
             if progress is not None and not progress.done:
                 more = progress.phase != "time"
                 detail = f"{progress.reason}: {progress.phase} {progress.days}/{progress.of}"
@@ -321,7 +333,9 @@ class Keeper:
         try:
             if self._key is None:
                 self._key = signing.load_or_create(self._state, self._box, self._disk)
-            checkpoints.advance(catalogue, self._key, [*self._vaults.values()], self._state, now)
+            checkpoints.advance(
+                catalogue, self._key, [*self._vaults.values()], self._state, now, step=self._take_step
+            )
         except StorageFault as fault:
             if fault.code.startswith("CATALOGUE"):
                 raise

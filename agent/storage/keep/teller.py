@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 AGAIN_S = 600.0
 """A condition that comes and goes is not told to the ledger more often."""
+BEAT_MS = 5000
 _GRAVE = (Severity.CRITICAL, Severity.ALARM)
 
 log = logging.getLogger("pasu.keep")
@@ -36,6 +37,7 @@ class Teller:
         self._monotonic = monotonic
         self._told: dict[tuple[str, str], float] = {}
         self._no_file = False
+        self._body: dict[str, Any] = {}
 
     def conditions(self, raised: Iterable[Raised], now: Instant, catalogue: Catalogue | None) -> None:
         """Take what holds now, all of it.
@@ -71,8 +73,6 @@ class Teller:
 
     def health(self, now: Instant, more: dict[str, Any]) -> None:
         """Write the health file; that it cannot be written is logged once."""
-        if self._run is None:
-            return
         body = {
             "process": self._process,
             "pid": os.getpid(),
@@ -82,6 +82,20 @@ class Teller:
             "conditions": self.tracker.to_json(),
             **more,
         }
+        self._body = body
+        self._write()
+
+    def beat(self) -> None:
+        """Say that a long turn goes on: what was said last, with a new time."""
+        boot_ms = int(self._monotonic() * 1000)
+        if self._body and boot_ms - self._body["boot_ms"] >= BEAT_MS:
+            self._body["boot_ms"] = boot_ms
+            self._write()
+
+    def _write(self) -> None:
+        if self._run is None:
+            return
+        body = self._body
         try:
             write_health(self._run, self._process, body)
         except OSError as error:

@@ -130,7 +130,7 @@ def test_nothing_is_erased_before_holds_are_reconciled(box, monkeypatch):
     box.record()
     box.pass_time(MONTH_MS + 1000)
 
-    def fails(*_):
+    def fails(*_, **__):
         raise locks.StorageFault("DISK_FAILED", "no")
 
     with monkeypatch.context() as patch:
@@ -438,14 +438,14 @@ def test_one_keeper_at_a_time(box):
 def test_a_tick_is_due_each_second_and_a_cycle_every_ten(box):
     box.pass_time(10_000)
     assert box.keeper.tick() == 1.0
-    before = box.steps.copy()
+    assert box.steps.count("K2") == 1
     for _ in range(9):
         box.pass_time(1000)
         assert box.keeper.tick() == 1.0
-    assert box.steps == before
+    assert box.steps.count("K2") == 1
     box.pass_time(1000)
     box.keeper.tick()
-    assert len(box.steps) > len(before)
+    assert box.steps.count("K2") == 2
 
 
 def test_many_are_erased_in_one_go_without_waiting_for_the_next_cycle(box):
