@@ -42,6 +42,7 @@ class GapCause(StrEnum):
     STORAGE_FAILED = "storage_failed"  # the disk refused
     SESSION_ERROR = "session_error"  # an error of ours inside one camera's session
     WORKER_LOST = "worker_lost"  # the worker process was killed, crashed or hung
+    RECORD_LOST = "record_lost"  # the catalogue that knew why was lost
     SEGMENT_LOST = "segment_lost"  # it was stored, and its file is gone or damaged now
     AGENT_STOPPED = "agent_stopped"  # stopped in order: update, restart, shutdown
     AGENT_KILLED = "agent_killed"  # the whole agent or the box went away without a word

@@ -41,7 +41,7 @@ RECONCILE = "reconcile"
 PREDECESSORS = "predecessors"
 """Key in `meta`: JSON list of the ledgers that went before this one."""
 BEGAN = "began"
-"""Key in `meta`: {"at_ms": when a lost catalogue was begun anew, "cameras": those that were configured}."""
+"""Key in `meta`: JSON, when a lost catalogue was begun anew (`at_ms`, `trust`), and the configured `cameras`."""
 
 _BESIDE = ("-wal", "-shm", "-journal")
 _READ_BYTES = 65_536
@@ -224,7 +224,7 @@ def _build(
         catalogue.add_cameras(list(cameras), now.utc_ms)
         if began is not None:
             line = ledger.line(Fact("ledger.began", now, dict(began)))
-            told = canonical_json({"at_ms": now.utc_ms, "cameras": sorted(cameras)})
+            told = canonical_json({"at_ms": now.utc_ms, "trust": now.trust.value, "cameras": sorted(cameras)})
 
             def write(db: sqlite3.Connection) -> None:
                 ledger.append(db, line)

@@ -24,11 +24,13 @@ class Orphans:
     stems    segments with a file that has no row, or that waits to be put in order; every kind of file of each
     strange  names that Pasu never wrote there
     missing  paths of rows whose file is not there
+    rows     path and state of the rows that were compared
     """
 
     stems: dict[Stem, set[Kind]] = field(default_factory=dict)
     strange: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    rows: dict[str, str] = field(default_factory=dict)
 
 
 def orphans(vault: Vault, catalogue: Catalogue, camera: str, day: str) -> Orphans:
@@ -45,7 +47,7 @@ def orphans(vault: Vault, catalogue: Catalogue, camera: str, day: str) -> Orphan
 
 
 def _compare(camera: str, day: str, names: set[str], rows: dict[str, str]) -> Orphans:
-    found = Orphans()
+    found = Orphans(rows=rows)
     stored = {path.rpartition("/")[2]: path for path in rows}
     # A month of one camera is 43,200 files, nearly all of them in the catalogue: only the others are looked at.
     there = names & stored.keys()

@@ -124,14 +124,14 @@ class Salvage:
     def camera(self, directory: Path) -> None:
         """Put the days of one camera in order that may have been touched."""
         if not CAMERA_NAME.match(directory.name) or not files.is_directory(directory):
-            self._quarantine(directory, "not a camera's directory")
+            self.quarantine(directory, "not a camera's directory")
             return
         days = []
         for day in names_in(directory):
             if DAY_NAME.match(day) and files.is_directory(directory / day):
                 days.append(day)
             else:
-                self._quarantine(directory / day, "not a day's directory")
+                self.quarantine(directory / day, "not a day's directory")
         told = {path.split("/")[2] for path in self._known if path.startswith(f"segments/{directory.name}/")}
         for day in touched(days, self._now, told):
             self._day(directory.name, day)
@@ -151,15 +151,14 @@ class Salvage:
         """Put in order what does not agree; rows without their files are another's (`pasu check`)."""
         inside = self._vault.at(f"segments/{camera}/{day}")
         for name in found.strange:
-            self._quarantine(inside / name, "not a file that belongs here")
-        rows = self._catalogue.paths(self._vault.uuid, f"segments/{camera}/{day}") if found.stems else {}
+            self.quarantine(inside / name, "not a file that belongs here")
         for stem, kinds in found.stems.items():
             strange = [kind for kind in kinds if not files.is_regular(self._at(stem, kind))]
             for kind in strange:
                 if files.exists(self._at(stem, kind)):
-                    self._quarantine(self._at(stem, kind), "not a file that belongs here")
+                    self.quarantine(self._at(stem, kind), "not a file that belongs here")
             with self._noting_faults():
-                self._stem(stem, kinds - set(strange), rows)
+                self._stem(stem, kinds - set(strange), found.rows)
 
     def _stem(self, stem: Stem, kinds: set[Kind], rows: dict[str, str]) -> None:
         """Put the files of one segment in order; see the table at the top."""
@@ -183,7 +182,7 @@ class Salvage:
             if stem.path(Kind.SALVAGED) not in rows:
                 self._adopt_salvaged(stem)
         elif Kind.SALVAGED_TAIL in kinds:
-            self._quarantine(self._at(stem, Kind.SALVAGED_TAIL), "a tail without its segment")
+            self.quarantine(self._at(stem, Kind.SALVAGED_TAIL), "a tail without its segment")
         if Kind.FINAL in kinds:
             if stem.path(Kind.FINAL) not in rows and not self._adopt(stem):
                 return
@@ -191,7 +190,7 @@ class Salvage:
                 self._remove(stem, Kind.TAIL)
                 self._step("S6")
         elif Kind.TAIL in kinds:
-            self._quarantine(self._at(stem, Kind.TAIL), "a tail without its segment")
+            self.quarantine(self._at(stem, Kind.TAIL), "a tail without its segment")
 
     def _is_cut(self, stem: Stem, rows: dict[str, str]) -> bool:
         """Tell whether a finished file was cut afterwards: its recorder gave it up between C6 and C8."""
@@ -234,9 +233,9 @@ class Salvage:
             elif files.exists(self._at(stem, Kind.SALVAGED)):
                 reason = "salvaged under this name before"
             if header is None or reason:
-                self._quarantine(part, reason)
+                self.quarantine(part, reason)
                 if files.exists(tail):
-                    self._quarantine(tail, "a tail without its segment")
+                    self.quarantine(tail, "a tail without its segment")
                 return True
             size = header + chunks * SEALED_CHUNK_BYTES
             self._cut(fd, part, status, size)
@@ -285,7 +284,7 @@ class Salvage:
         digest = sha256(place)
         final = known.final if known else None
         if header is None or (final is not None and final.sha256 != digest):
-            self._quarantine(place, "not what was written")
+            self.quarantine(place, "not what was written")
             return False
         if final is None:
             # Its mark was lost: it reaches at least as far as the last flush said.
@@ -310,9 +309,9 @@ class Salvage:
         tail = self._at(stem, Kind.SALVAGED_TAIL)
         has_tail = files.is_regular(tail)
         if header is None:
-            self._quarantine(place, "header unreadable")
+            self.quarantine(place, "header unreadable")
             if has_tail:
-                self._quarantine(tail, "a tail without its segment")
+                self.quarantine(tail, "a tail without its segment")
             return
         chunks = max(0, size - header) // SEALED_CHUNK_BYTES
         known = self._known.get(stem.path(Kind.FINAL))
@@ -359,7 +358,8 @@ class Salvage:
         last_ms = min(place.stat().st_mtime_ns // 1_000_000, max(self._now.utc_ms, start_ms))
         return max(start_ms + 1, min(last_ms, start_ms + _LONGEST_MS))
 
-    def _quarantine(self, path: Path, reason: str) -> None:
+    def quarantine(self, path: Path, reason: str) -> None:
+        """Do Q1 and Q2: say why, and move a file or whatever it is out of the way."""
         with self._noting_faults():
             inside = path.relative_to(self._vault.root).as_posix()
             body = {"path": inside.encode(errors="replace").decode(), "reason": reason}

@@ -1,0 +1,183 @@
+"""What the row of a stored file must say when its catalogue was lost. Pure.
+
+Two witnesses: a catalogue that was moved aside, believed where it agrees with the file; else the file itself, of which
+the name tells the start, the last write the end, and the size the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent.model import GapCause, Span, Trust
+from agent.storage.catalogue import COMMITTED, SALVAGED
+from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
+from agent.storage.layout import Kind, Stem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+UNKNOWN = "unknown"
+"""Stands for run and codec of which nothing is known."""
+MOVED_MS = 10_000
+"""By so much a start in a name may be later than the row's: names that were taken are moved on (Vault.new_stem)."""
+LONGEST_MS = 600_000
+"""A segment of which nothing but the file is known claims no more: ten of the usual ones."""
+USUAL_MS = 60_000
+"""What it claims when its last write cannot be: a disk that was copied shows the copying."""
+JOIN_MS = 250
+"""An end that was estimated and lies so close before the next start is that start."""
+ROW_MS = 86_400_000
+"""No row says more of a segment; one that does is damaged."""
+
+_TEXTS = ("run", "codec", "sha256")
+_COUNTS = ("width", "height", "time_base_hz", "frames", "plain_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored file without a row.
+
+    last_ms  time of its last write; next_ms: start of the file that follows it, None for the newest
+    header   length of its age header and nonce
+    """
+
+    vault: str
+    stem: Stem
+    kind: Kind
+    size: int
+    last_ms: int
+    has_tail: bool
+    next_ms: int | None = None
+    header: int = 0
+
+    @property
+    def path(self) -> str:
+        """Return its path, relative to the vault."""
+        return self.stem.path(self.kind)
+
+    @property
+    def state(self) -> str:
+        """Return what its row's state is: its name says it."""
+        return SALVAGED if self.kind is Kind.SALVAGED else COMMITTED
+
+
+def from_old(told: dict[str, Any], file: Stored) -> dict[str, Any] | None:
+    """Return the row that an old catalogue has of a file, None when the two do not agree.
+
+    told  columns of `agent.storage.old.COLUMNS`; a damaged database may say anything
+    """
+    numbers = [told["start_ms"], told["end_ms"], told["sealed_bytes"], *(told[name] for name in _COUNTS)]
+    if any(type(number) is not int for number in numbers) or any(number < 0 for number in numbers):
+        return None
+    if not all(isinstance(told[name], str) for name in _TEXTS) or told["trust"] not in set(Trust):
+        return None
+    if told["camera"] != file.stem.camera or told["sealed_bytes"] != file.size:
+        return None
+    begun, kept = told["relabelled_from_ms"], told["kept_from_ms"]
+    if begun is not None and type(begun) is not int:
+        return None
+    origin = told["start_ms"] if begun is None else begun
+    if not 0 <= file.stem.start_ms - origin <= MOVED_MS:
+        return None
+    if not 0 < told["end_ms"] - told["start_ms"] <= ROW_MS:
+        return None
+    if type(kept) is not int or kept < told["start_ms"]:
+        kept = None  # rather kept too long than not long enough
+    return {
+        **told,
+        "vault": file.vault,
+        "path": file.path,
+        "state": file.state,
+        "keyframe_start": int(bool(told["keyframe_start"])),
+        "has_tail": int(file.has_tail),
+        "kept_from_ms": kept,
+    }
+
+
+def from_file(file: Stored, earliest_ms: int, latest_ms: int | None) -> dict[str, Any]:
+    """Return the row of a file of which nothing else is known.
+
+    earliest_ms  the vault was made then; latest_ms  now, None while that cannot be relied on
+    A start between the two is believed, and the segment kept from there. Another one is no reason to erase: it waits
+    for whoever settles what was recorded in doubt.
+    """
+    start_ms = file.stem.start_ms
+    plausible = start_ms >= earliest_ms and (latest_ms is None or start_ms <= latest_ms)
+    return {
+        "vault": file.vault,
+        "camera": file.stem.camera,
+        "run": UNKNOWN,
+        "path": file.path,
+        "start_ms": start_ms,
+        "end_ms": _end_ms(file, start_ms),
+        "trust": (Trust.HOLDOVER if plausible else Trust.UNTRUSTED).value,
+        "codec": UNKNOWN,
+        "width": 0,
+        "height": 0,
+        "time_base_hz": 0,
+        "frames": 0,
+        "plain_bytes": _plain_bytes(file),
+        "sealed_bytes": file.size,
+        "sha256": "",
+        "keyframe_start": 0,
+        "state": file.state,
+        "has_tail": int(file.has_tail),
+        "kept_from_ms": start_ms if plausible else None,
+        "relabelled_from_ms": None,
+    }
+
+
+def _end_ms(file: Stored, start_ms: int) -> int:
+    last_ms = file.last_ms
+    if not start_ms < last_ms <= start_ms + LONGEST_MS:
+        last_ms = start_ms + USUAL_MS
+    if file.next_ms is not None and file.next_ms - last_ms <= JOIN_MS:
+        last_ms = file.next_ms
+    return max(last_ms, start_ms + 1)
+
+
+def _plain_bytes(file: Stored) -> int:
+    sealed = max(0, file.size - file.header)
+    if file.kind is Kind.SALVAGED:
+        return sealed // SEALED_CHUNK_BYTES * CHUNK_BYTES
+    return max(0, sealed - -(-sealed // SEALED_CHUNK_BYTES) * TAG_BYTES)
+
+
+def is_cut(file: Stored) -> bool:
+    """Tell whether a finished file ends with a whole chunk, and so was cut by a recorder that gave it up.
+
+    One of 65,552 ends so by chance; it is called salvaged, and nothing of it is lost.
+    """
+    return file.kind is Kind.FINAL and (file.size - file.header) % SEALED_CHUNK_BYTES == 0
+
+
+def gap_from_old(told: tuple[Any, ...], latest_ms: int) -> tuple[Any, ...] | None:
+    """Return a gap that an old catalogue tells of, None when it cannot be.
+
+    told  start, end, cause, detail, trust, relabelled from
+    """
+    start_ms, end_ms, cause, detail, trust, begun = told
+    if type(start_ms) is not int or type(end_ms) is not int or not 0 <= start_ms <= end_ms <= latest_ms:
+        return None
+    if cause not in set(GapCause) or trust not in set(Trust) or not isinstance(detail, str):
+        return None
+    return start_ms, end_ms, cause, detail, trust, begun if type(begun) is int else None
+
+
+def holes(covered: Iterable[tuple[int, int]], from_ms: int, to_ms: int, least_ms: int) -> list[Span]:
+    """Return what a camera's segments and gaps leave uncovered behind the first of them.
+
+    covered  their spans, in order of their starts
+    from_ms  what lies before is not looked at: there is nothing left but what is held
+    to_ms    nothing was lost with the catalogue from here on
+    """
+    found: list[Span] = []
+    reached: int | None = None
+    for start_ms, end_ms in covered:
+        if reached is not None and reached < to_ms and start_ms - max(reached, from_ms) > least_ms:
+            found.append(Span(max(reached, from_ms), start_ms))
+        reached = end_ms if reached is None else max(reached, end_ms)
+    if reached is not None and to_ms - max(reached, from_ms) > least_ms:
+        found.append(Span(max(reached, from_ms), to_ms))
+    return found

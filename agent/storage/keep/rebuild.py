@@ -1,0 +1,358 @@
+"""Rows again for what is stored, after a catalogue was lost. In the background, while recording goes on.
+
+The procedure, by its numbers:
+
+    R1  file by file, a day of a camera in one transaction: rows as keep/reborn.py says them
+    R2  a vault that is done is written down
+    R3  gaps of the catalogues that were moved aside
+    R4  what neither segment nor gap explains is a gap, `record_lost`
+    R5  one transaction: fact `catalogue.rebuilt`, and `reconcile` is removed: erasing may begin again
+
+Where it has come to is in the same transaction as what it did: killed anywhere, it goes on there. It erases nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agent.model import Fact, GapCause, Instant, Trust
+from agent.storage import ledger, progress
+from agent.storage.aside import BEGAN, RECONCILE
+from agent.storage.catalogue import LIVE, set_meta
+from agent.storage.keep import reborn
+from agent.storage.keep.refile import Refiler, days_of
+from agent.storage.layout import CAMERA_NAME
+from agent.storage.old import COLUMNS, OldCatalogue, asides, old_catalogues
+from agent.storage.salvage import UNRECONCILED
+from agent.storage.schema import COVERING
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.vault import Vault
+
+POSITION = "rebuild"
+"""Key in `meta`: JSON, where a rebuilding has come to, and what it did."""
+ASIDES_KEPT = 3
+"""Catalogues that were moved aside and stay, the newest: enough for whoever looks for the cause. They hold no video."""
+GAP_MS = 20
+"""Less than a frame is missing to nobody; as in capture."""
+RETENTION_MOST_MS = 30 * 86_400_000
+"""Nothing but what is held is older (Standard Guideline art. 41(2): thirty days)."""
+
+_GAPS_A_TIME = 2000
+_INSERT = (
+    f"INSERT INTO segment ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)})"  # noqa: S608
+    " ON CONFLICT DO NOTHING"
+)
+_INSERT_GAP = (
+    "INSERT INTO gap (camera, start_ms, end_ms, cause, detail, trust, relabelled_from_ms) SELECT ?, ?, ?, ?, ?, ?, ?"
+    " WHERE NOT EXISTS (SELECT 1 FROM gap WHERE camera = ? AND start_ms = ? AND end_ms = ? AND cause = ?)"
+)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a rebuilding has come.
+
+    reason       why it is done; phase: "files", "gaps", "holes", "time" (waits for time to be trusted), "done";
+                 passed: of these, those that go over cameras and are done
+    days, of     directories of a camera's day that are done, and that there are, in this vault
+    imported     rows that an old catalogue told; named: rows of which the file alone told
+    left         files that a living recorder will give their rows, or that are put in order at its start
+    counts       per camera: rows, start of the oldest, end of the newest
+    """
+
+    reason: str
+    phase: str = "files"
+    passed: list[str] = field(default_factory=list)
+    vault: str = ""
+    camera: str = ""
+    day: str = ""
+    days: int = 0
+    of: int = 0
+    files: int = 0
+    imported: int = 0
+    named: int = 0
+    left: int = 0
+    quarantined: int = 0
+    gaps: int = 0
+    counts: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Tell whether nothing is left to do."""
+        return self.phase == "done"
+
+
+def advance(
+    catalogue: Catalogue,
+    vaults: Mapping[str, Vault],
+    state: Path,
+    at: Instant,
+    budget_s: float,
+    *,
+    step: Callable[[str], None] = lambda _: None,
+) -> Progress | None:
+    """Go on with the rebuilding for about `budget_s` seconds; holds have had their files returned before.
+
+    vaults   by uuid, those that are there; the files of another get their rows when it is back
+    at       now; while it is UNTRUSTED rows are made, and the end is waited for
+    step     is told the number of each step that is done
+    Returns  how far it is; None when there is nothing to do
+    Raises   StorageFault when a vault or the catalogue cannot be used; it goes on there the next time
+    """
+    reason = catalogue.meta(RECONCILE)
+    waiting = json.loads(catalogue.meta(UNRECONCILED) or "[]")
+    if reason is None:
+        if not any(uuid in vaults for uuid in waiting):
+            return None
+        # A vault that was away while the others were done. Nothing of it has a row yet.
+        reason = "vault"
+        catalogue.set_meta(RECONCILE, reason)
+    olds = list(old_catalogues(state))
+    try:
+        rebuild = _Rebuild(catalogue, vaults, state, at, reason=reason, olds=olds, step=step)
+        return rebuild.run(waiting, time.monotonic() + budget_s)
+    finally:
+        for old in olds:
+            old.close()
+
+
+class _Rebuild:
+    """One turn."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        vaults: Mapping[str, Vault],
+        state: Path,
+        at: Instant,
+        *,
+        reason: str,
+        olds: list[OldCatalogue],
+        step: Callable[[str], None],
+    ) -> None:
+        self._catalogue = catalogue
+        self._vaults = vaults
+        self._state = state
+        self._at = at
+        self._olds = olds
+        self._step = step
+        self._progress = _read(catalogue.meta(POSITION), reason)
+        began = json.loads(catalogue.meta(BEGAN) or "{}")
+        self._cameras: list[str] = began.get("cameras", [])
+        trusted = began.get("trust", Trust.UNTRUSTED) != Trust.UNTRUSTED
+        # What was written later has its row from whoever wrote it; with a clock in doubt nobody knows what is later.
+        self._began_ms: int | None = began["at_ms"] if trusted else None
+        self._latest_ms = at.utc_ms if at.trust != Trust.UNTRUSTED else None
+        self._refiler = Refiler(
+            catalogue, state, olds, at, began_ms=self._began_ms, latest_ms=self._latest_ms
+        )
+
+    def run(self, waiting: list[str], until: float) -> Progress:
+        progress_ = self._progress
+        for uuid in [uuid for uuid in waiting if uuid in self._vaults]:
+            if not self._vault(self._vaults[uuid], until):
+                return progress_
+            waiting.remove(uuid)
+            progress_.camera = progress_.day = ""
+            self._save({UNRECONCILED: json.dumps(waiting)})
+            self._step("R2")
+        if not self._each_camera("gaps", self._import_gaps, until):
+            return progress_
+        # While a vault is away, what lies in it would be taken for lost.
+        if not waiting and not self._each_camera("holes", self._find_holes, until):
+            return progress_
+        if self._latest_ms is None:
+            progress_.phase = "time"
+            return progress_
+        self._finish(waiting)
+        return progress_
+
+    # R1 ---------------------------------------------------------------------------------------------------
+
+    def _vault(self, vault: Vault, until: float) -> bool:
+        """Do a vault's days; false when the time is up."""
+        at = self._progress
+        days = days_of(vault)
+        if at.vault != vault.uuid:
+            at.vault, at.camera, at.day = vault.uuid, "", ""
+        at.phase, at.of = "files", len(days)
+        at.days = sum(day <= (at.camera, at.day) for day in days)
+        vault.verify()
+        for number, (camera, day) in enumerate(days):
+            if (camera, day) <= (at.camera, at.day):
+                continue
+            if time.monotonic() >= until:
+                return False
+            follower = days[number + 1] if number + 1 < len(days) else ("", "")
+            self._day(vault, camera, day, follower[1] if follower[0] == camera else None)
+            self._step("R1")
+        return True
+
+    def _day(self, vault: Vault, camera: str, day: str, next_day: str | None) -> None:
+        """Give a day's files their rows, and write down that it is done, in one transaction."""
+        at = self._progress
+        refiled = self._refiler.day(vault, camera, day, next_day)
+        for row in refiled.rows:
+            count = at.counts.setdefault(camera, [0, row["start_ms"], row["end_ms"]])
+            count[:] = [count[0] + 1, min(count[1], row["start_ms"]), max(count[2], row["end_ms"])]
+        at.camera, at.day = camera, day
+        at.days += 1
+        at.files += len(refiled.rows) + refiled.settled
+        at.imported += refiled.imported
+        at.named += len(refiled.rows) - refiled.imported
+        at.left += refiled.left
+        at.quarantined += refiled.quarantined
+
+        def insert(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO camera (id, first_seen_ms) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (camera, self._at.utc_ms),
+            )
+            db.executemany(_INSERT, refiled.rows)
+            set_meta(db, POSITION, self._text())
+
+        self._catalogue.write(insert)
+
+    # R3, R4 -----------------------------------------------------------------------------------------------
+
+    def _each_camera(self, phase: str, work: Callable[[str], None], until: float) -> bool:
+        """Do something for every camera, in order, from where it had come to; false when the time is up."""
+        at = self._progress
+        if phase in at.passed:
+            return True
+        cameras = {*self._catalogue.cameras(), *self._cameras}
+        if phase == "gaps":
+            cameras |= {camera for old in self._olds for camera in old.cameras() if CAMERA_NAME.match(camera)}
+        if at.phase != phase:
+            at.phase, at.camera = phase, ""
+        for camera in sorted(cameras):
+            if camera <= at.camera:
+                continue
+            if time.monotonic() >= until:
+                return False
+            work(camera)
+            at.camera = camera
+            self._save({})
+            self._step("R3" if phase == "gaps" else "R4")
+        at.passed.append(phase)
+        self._save({})
+        return True
+
+    def _import_gaps(self, camera: str) -> None:
+        latest_ms = max(self._at.utc_ms, self._began_ms or 0)
+        for old in self._olds:
+            told = (reborn.gap_from_old(gap, latest_ms) for gap in old.gaps(camera))
+            self._insert_gaps(camera, [gap for gap in told if gap is not None])
+
+    def _find_holes(self, camera: str) -> None:
+        began_ms = self._began_ms
+        if began_ms is None:
+            return  # nobody knows what was recorded before it began, and what after
+        covered = self._catalogue.read(
+            f"SELECT start_ms, end_ms FROM segment WHERE camera = :camera AND trust != '{Trust.UNTRUSTED}'"  # noqa: S608 - constants
+            f" UNION ALL SELECT start_ms, end_ms FROM gap WHERE camera = :camera AND {COVERING} ORDER BY start_ms",
+            {"camera": camera},
+        )
+        covered += [
+            (one.start_ms, one.start_ms)
+            for one in progress.read_all(self._state).values()
+            if one.camera == camera
+        ]
+        to_ms = began_ms if camera in self._cameras else 0
+        trust = Trust.HOLDOVER.value
+        lost = [
+            (hole.start_ms, hole.end_ms, GapCause.RECORD_LOST.value, "", trust, None)
+            for hole in reborn.holes(sorted(covered), began_ms - RETENTION_MOST_MS, to_ms, GAP_MS)
+        ]
+        self._insert_gaps(camera, lost)
+
+    def _insert_gaps(self, camera: str, gaps: list[tuple[Any, ...]]) -> None:
+        """Write gaps that are not there yet, so many at a time that a recorder need not wait."""
+        for first in range(0, len(gaps), _GAPS_A_TIME):
+            some = gaps[first : first + _GAPS_A_TIME]
+
+            def insert(db: sqlite3.Connection, some: list[tuple[Any, ...]] = some) -> int:
+                db.execute(
+                    "INSERT INTO camera (id, first_seen_ms) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (camera, self._at.utc_ms),
+                )
+                return db.executemany(
+                    _INSERT_GAP, [(camera, *gap, camera, *gap[:3]) for gap in some]
+                ).rowcount
+
+            self._progress.gaps += self._catalogue.write(insert)
+
+    # R5, and where it has come to ---------------------------------------------------------------------------
+
+    def _finish(self, waiting: list[str]) -> None:
+        at = self._progress
+        at.phase = "done"
+        body = {
+            "reason": at.reason,
+            "cameras": {
+                camera: {"segments": count[0], "start_ms": count[1], "end_ms": count[2]}
+                for camera, count in at.counts.items()
+            },
+            "imported": at.imported,
+            "named": at.named,
+            "left": at.left,
+            "quarantined": at.quarantined,
+            "gaps": at.gaps,
+            "vaults_away": sorted(waiting),
+        }
+        line = ledger.line(Fact("catalogue.rebuilt", self._at, body))
+        cameras = self._catalogue.cameras()
+
+        def write(db: sqlite3.Connection) -> None:
+            for camera in cameras:
+                # Rows that were made while nobody knew what is in the future.
+                db.execute(
+                    "UPDATE segment SET kept_from_ms = NULL, trust = ?"  # noqa: S608 - constants
+                    f" WHERE camera = ? AND kept_from_ms > ? AND {LIVE}",
+                    (Trust.UNTRUSTED.value, camera, self._at.utc_ms),
+                )
+            ledger.append(db, line)
+            set_meta(db, RECONCILE, None)
+            set_meta(db, POSITION, None)
+            if not waiting:
+                set_meta(db, UNRECONCILED, None)
+                set_meta(db, BEGAN, None)
+
+        self._catalogue.write(write)
+        self._step("R5")
+        _thin_out(self._state)
+
+    def _text(self) -> str:
+        return json.dumps(asdict(self._progress), separators=(",", ":"))
+
+    def _save(self, more: dict[str, str]) -> None:
+        def write(db: sqlite3.Connection) -> None:
+            set_meta(db, POSITION, self._text())
+            for key, value in more.items():
+                set_meta(db, key, value)
+
+        self._catalogue.write(write)
+
+
+def _read(text: str | None, reason: str) -> Progress:
+    """Read where a rebuilding had come to."""
+    return Progress(**json.loads(text)) if text else Progress(reason)
+
+
+def _thin_out(state: Path) -> None:
+    """Remove all but the newest catalogues that were moved aside: no video is in them, and all they told is told."""
+    for place in asides(state)[:-ASIDES_KEPT]:
+        with contextlib.suppress(OSError):
+            for file in place.iterdir():
+                file.unlink()
+            place.rmdir()

@@ -1,0 +1,236 @@
+"""Which rows the files of a camera's day are to have, after a catalogue was lost: step R1 of keep/rebuild.py."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from agent.errors import IntegrityFault, StorageFault
+from agent.model import Instant, parse_utc_name
+from agent.storage import files, progress
+from agent.storage.envelope import NONCE_BYTES, shred_span
+from agent.storage.keep import reborn
+from agent.storage.keep.reborn import Stored
+from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem, classify
+from agent.storage.orphans import Orphans, names_in, orphans
+from agent.storage.salvage import Report, Salvage
+from agent.storage.sealed import header_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.old import OldCatalogue
+    from agent.storage.vault import Vault
+
+_HEADER_READ_BYTES = 4096  # fits twenty recipients; a longer one is read again
+
+
+@dataclass(slots=True)
+class Refiled:
+    """What became of a day.
+
+    rows      to be written, columns of `agent.storage.old.COLUMNS`; `imported` of them an old catalogue told
+    settled   segments that were put in order as at a start, and have their rows
+    left      what its recorder, the next start or a check does
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    imported: int = 0
+    settled: int = 0
+    left: int = 0
+    quarantined: int = 0
+
+
+class Refiler:
+    """Looks at one day after the other."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        state: Path,
+        olds: Sequence[OldCatalogue],
+        at: Instant,
+        *,
+        began_ms: int | None,
+        latest_ms: int | None,
+    ) -> None:
+        """Take what all days have in common.
+
+        olds       catalogues that were moved aside, newest first
+        began_ms   what was written later has its row from whoever wrote it; None when no time tells that
+        latest_ms  no start is believed that is later; None while that cannot be known
+        """
+        self._catalogue = catalogue
+        self._state = state
+        self._olds = olds
+        self._at = at
+        self._began_ms = began_ms
+        self._latest_ms = latest_ms
+
+    def day(self, vault: Vault, camera: str, day: str, next_day: str | None) -> Refiled:
+        """Put a day's files in order, and say what rows they are to have.
+
+        next_day  the camera's next one: the last segment may reach to its first
+        Raises    StorageFault when the vault is not there any more, or the catalogue cannot be used
+        """
+        done = Refiled()
+        try:
+            self._day(done, vault, camera, day, next_day)
+        except StorageFault as fault:
+            if fault.code.startswith("CATALOGUE"):
+                raise
+            # One directory that its disk does not give must not keep all others from having rows.
+            vault.verify()
+            done.left += 1
+        return done
+
+    def _day(self, done: Refiled, vault: Vault, camera: str, day: str, next_day: str | None) -> None:
+        inside = f"segments/{camera}/{day}"
+        # Before the names: what is told to be open there may have its name a moment later.
+        known = progress.read_all(self._state)
+        found = orphans(vault, self._catalogue, camera, day)
+        salvage = Salvage(vault, self._catalogue, known, self._at, report=Report())
+        plain: list[Stored] = []
+        odd: dict[Stem, set[Kind]] = {}
+        for stem, kinds in found.stems.items():
+            finished = sorted((kinds & {Kind.FINAL, Kind.SALVAGED}), key=lambda kind: kind.value)
+            if stem.path(Kind.FINAL) in known:
+                done.left += 1  # its recorder's, or the next start's, which know more of it
+            elif kinds - {*finished, Kind.SALVAGED_TAIL} or not finished:
+                odd[stem] = kinds
+            else:
+                lacking = [kind for kind in finished if stem.path(kind) not in found.rows]
+                plain += [_stored(vault, stem, kind, kinds) for kind in lacking]
+        told = self._told(vault.uuid, inside) if plain else {}
+        following = _following(found, stems_of(vault, camera, next_day) if next_day else [])
+        for file in plain:
+            try:
+                row = self._row(done, vault, file, told.get(file.path, []), salvage)
+            except StorageFault as fault:
+                if fault.code.startswith("CATALOGUE"):
+                    raise
+                vault.verify()
+                done.left += 1
+                continue
+            if isinstance(row, Stored):
+                whole = replace(row, next_ms=following.get(file.stem.start))
+                if reborn.is_cut(whole):
+                    odd[file.stem] = {file.kind}
+                else:
+                    done.rows.append(reborn.from_file(whole, vault.created_ms, self._latest_ms))
+            elif row is not None:
+                done.rows.append(row)
+        for stem, kinds in list(odd.items()):
+            if any(self._is_later(_last_ms(vault.at(stem.path(kind)))) for kind in kinds):
+                del odd[stem]
+                done.left += 1
+        found.stems = odd
+        salvage.settle(camera, day, found)
+        report = salvage.report
+        done.left += len(report.faults) + report.live
+        done.settled = report.salvaged + report.adopted
+        done.quarantined = report.quarantined
+
+    def _told(self, uuid: str, inside: str) -> dict[str, list[dict[str, Any]]]:
+        """Return what the old catalogues say of a directory, by path, the newest first."""
+        told: dict[str, list[dict[str, Any]]] = {}
+        for old in self._olds:
+            for path, row in old.segments(uuid, inside).items():
+                told.setdefault(path, []).append(row)
+        return told
+
+    def _row(
+        self, done: Refiled, vault: Vault, file: Stored, told: list[dict[str, Any]], salvage: Salvage
+    ) -> dict[str, Any] | Stored | None:
+        """Return the row that an old catalogue has of a file, or the file with its header where none has.
+
+        Returns  None for one that is not to have a row from here
+        """
+        for old in told:
+            row = reborn.from_old(old, file)
+            if row is not None:
+                done.imported += 1
+                return row
+        if self._is_later(file.last_ms):
+            done.left += 1
+            return None
+        place = vault.at(file.path)
+        is_file = files.is_regular(place)
+        header = _header_bytes(place) if is_file else None
+        if header is None:
+            salvage.quarantine(place, "header unreadable" if is_file else "not a file that belongs here")
+            if file.has_tail:
+                salvage.quarantine(vault.at(file.stem.path(Kind.SALVAGED_TAIL)), "a tail without its segment")
+            return None
+        return replace(file, header=header)
+
+    def _is_later(self, last_ms: int) -> bool:
+        """Tell whether a file was written after this catalogue began: then it gets its row from whoever did."""
+        return self._began_ms is not None and last_ms >= self._began_ms
+
+
+def days_of(vault: Vault) -> list[tuple[str, str]]:
+    """List the directories of cameras' days; whatever else lies there is the next start's."""
+    root = vault.at("segments")
+    return [
+        (camera, day)
+        for camera in names_in(root)
+        if CAMERA_NAME.match(camera) and files.is_directory(root / camera)
+        for day in names_in(root / camera)
+        if DAY_NAME.match(day) and files.is_directory(root / camera / day)
+    ]
+
+
+def stems_of(vault: Vault, camera: str, day: str) -> list[Stem]:
+    """List the segments in a day's directory, by start."""
+    named = (classify(camera, day, name) for name in names_in(vault.at(f"segments/{camera}/{day}")))
+    return sorted({what[0] for what in named if what is not None}, key=lambda stem: stem.start)
+
+
+def _following(found: Orphans, next_day: list[Stem]) -> dict[str, int]:
+    """Return the start that follows each start of a day: also one that has its row, or lies in the next day."""
+    starts = {stem.start for stem in found.stems}
+    starts |= {
+        path.rpartition("/")[2].partition(".salvaged")[0].removesuffix(Kind.FINAL.value)
+        for path in found.rows
+    }
+    ordered = sorted(starts) + [stem.start for stem in next_day[:1]]
+    return {start: parse_utc_name(after) for start, after in pairwise(ordered)}
+
+
+def _stored(vault: Vault, stem: Stem, kind: Kind, kinds: set[Kind]) -> Stored:
+    place = vault.at(stem.path(kind))
+    try:
+        status = os.lstat(place)
+    except OSError as error:
+        raise files.fault("stat", place, error) from error
+    has_tail = kind is Kind.SALVAGED and Kind.SALVAGED_TAIL in kinds
+    return Stored(vault.uuid, stem, kind, status.st_size, status.st_mtime_ns // 1_000_000, has_tail)
+
+
+def _last_ms(place: Path) -> int:
+    try:
+        return os.lstat(place).st_mtime_ns // 1_000_000
+    except OSError:
+        return 1 << 62  # renamed in between: somebody lives there
+
+
+def _header_bytes(place: Path) -> int | None:
+    """Return what `sealed.header_bytes` does, with one short read for a header of the usual length."""
+    try:
+        fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            start = os.read(fd, _HEADER_READ_BYTES)
+        finally:
+            os.close(fd)
+        try:
+            length = shred_span(start) + NONCE_BYTES
+        except IntegrityFault:
+            return header_bytes(place) if len(start) == _HEADER_READ_BYTES else None
+    except OSError as error:
+        raise files.fault("read", place, error) from error
+    return length if length <= len(start) else None
