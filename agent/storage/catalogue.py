@@ -76,6 +76,7 @@ class Segment:
 _FIELDS = tuple(column.name for column in fields(Segment))
 _COLUMNS = ", ".join(_FIELDS)
 _PLACES = ", ".join("?" * len(_FIELDS))
+_FLAGS = tuple(_FIELDS.index(name) for name in ("keyframe_start", "has_tail"))
 LIVE = "state IN ('COMMITTED', 'SALVAGED')"
 """Of a segment that is stored and stays. SQLite uses a partial index for a query that says just these words."""
 
@@ -97,7 +98,8 @@ def overlapping(table: str, columns: str, condition: str = "1") -> str:
     )
 
 
-_SEGMENTS = overlapping("segment", _COLUMNS, LIVE)
+SEGMENTS = overlapping("segment", _COLUMNS, LIVE)
+"""The query of `segments`."""
 _GAPS = overlapping("gap", "start_ms, end_ms, cause, detail")
 
 
@@ -350,7 +352,7 @@ class Catalogue:
     def segments(self, camera: str, span: Span | None = None) -> Iterator[Segment]:
         """Yield a camera's stored segments, oldest first; with a span, those that overlap it."""
         span = span or Span(-(1 << 62), 1 << 62)
-        for row in self.read(_SEGMENTS, {"camera": camera, "from_ms": span.start_ms, "to_ms": span.end_ms}):
+        for row in self.read(SEGMENTS, {"camera": camera, "from_ms": span.start_ms, "to_ms": span.end_ms}):
             yield segment_of(row)
 
     def paths(self, vault: str, directory: str) -> dict[str, str]:
@@ -435,10 +437,11 @@ class Catalogue:
 
 def segment_of(row: Sequence[Any]) -> Segment:
     """Put a segment together from its columns, in the order of the fields of Segment; what follows is left out."""
-    values = dict(zip(_FIELDS, row, strict=False))
-    values["keyframe_start"] = bool(values["keyframe_start"])
-    values["has_tail"] = bool(values["has_tail"])
-    return Segment(**values)
+    # By place, which is twice as fast as by name: a day of a camera is 1,440 of these.
+    values = list(row[: len(_FIELDS)])
+    for place in _FLAGS:
+        values[place] = bool(values[place])
+    return Segment(*values)
 
 
 def insert_gap(db: sqlite3.Connection, gap: Gap, line: ledger.Line) -> None:

@@ -12,7 +12,9 @@ from agent.storage import files, progress
 from agent.storage.keep import look
 from agent.storage.keep.findings import Day, Done, Finding, Level, Row, What, compare, parts
 from agent.storage.keep.mend import Mender, is_live
-from agent.storage.salvage import salvage
+from agent.storage.layout import Kind
+from agent.storage.orphans import orphans
+from agent.storage.salvage import Salvage
 from agent.storage.schema import PRESENT
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from agent.errors import StorageFault
     from agent.model import Instant
     from agent.storage.catalogue import Catalogue
-    from agent.storage.layout import Kind, Stem
+    from agent.storage.layout import Stem
+    from agent.storage.progress import Open
     from agent.storage.vault import Vault
 
 YOUNG_MS = 600_000
@@ -194,7 +197,7 @@ class Examiner:
                 continue
             place = self._vault.at(path)
             if (
-                (self._vault.uuid, stem.path(kind.FINAL)) in known
+                (self._vault.uuid, stem.path(Kind.FINAL)) in known
                 or self._is_young(place, now.utc_ms)
                 or self._has_row(path)
             ):
@@ -205,13 +208,25 @@ class Examiner:
                 found.append(self._finding(unit, path, What.ORPHAN))
         if not any(finding.what is What.ORPHAN and self._repair(finding) for finding in found):
             return found
-        salvage(self._vault, self._catalogue, self._state, [unit.camera], now)
+        self._adopt(unit, {finding.path for finding in found if finding.what is What.ORPHAN}, known, now)
         return [
             replace(finding, done=Done.ADOPTED if self._has_row(finding.path) else self._where(finding.path))
             if finding.what is What.ORPHAN
             else finding
             for finding in found
         ]
+
+    def _adopt(self, unit: Unit, paths: set[str], known: dict[tuple[str, str], Open], now: Instant) -> None:
+        """Give rows to these files, as a start does."""
+        day = orphans(self._vault, self._catalogue, unit.camera, unit.day)
+        day.strange = []
+        day.stems = {
+            stem: kinds
+            for stem, kinds in day.stems.items()
+            if not paths.isdisjoint({stem.path(Kind.FINAL), stem.path(Kind.SALVAGED)})
+        }
+        told = {path: one for (uuid, path), one in known.items() if uuid == unit.vault}
+        Salvage(self._vault, self._catalogue, told, now).settle(unit.camera, unit.day, day)
 
     def _where(self, path: str) -> Done:
         return Done.FAILED if files.exists(self._vault.at(path)) else Done.QUARANTINED

@@ -300,6 +300,28 @@ def test_what_is_young_or_open_is_left_to_its_recorder(shelf) -> None:
     assert part.exists()
 
 
+def test_files_without_rows_are_adopted_on_any_day(shelf) -> None:
+    """B13: also where no start looks any more, and with their tails."""
+    day = 24 * 60
+    for days in (1, 2, 3):
+        shelf.add(-days * day)
+    old = shelf.add(-9 * day, row=False)
+    tailed = shelf.add(-9 * day + 1, row=False, tail=True)
+    strange = shelf.vault.at("segments/cam1/2027-01-06/holiday.jpg")
+    strange.write_text("mine")
+    done = {finding.path: finding.done for finding in run(shelf, repair=True).findings}
+    assert done == {
+        old.path: Done.ADOPTED,
+        tailed.path: Done.ADOPTED,
+        "segments/cam1/2027-01-06/holiday.jpg": Done.NOTHING,
+    }
+    first, second, *_ = shelf.catalogue.segments("cam1")
+    assert (first.path, first.has_tail, first.sha256) == (old.path, False, old.sha256)
+    assert (second.path, second.has_tail) == (tailed.path, True)
+    assert strange.exists()
+    assert run(shelf).still == 0
+
+
 def test_a_strange_name_is_told_and_is_no_damage(shelf) -> None:
     shelf.add(0)
     shelf.vault.at("segments/cam1/2027-01-15/holiday.jpg").write_text("mine")
