@@ -17,6 +17,7 @@ from agent.ports import Recorder, SegmentStart
 GAP_MS = 20  # less than one picture at 50 fps: rounding, not absence
 LATELY_MS = 2000
 BURST_MS = 300  # what a camera has kept for a new client comes within this (quirk 12)
+ASLEEP_S = 5.0  # a source that does not turn for so long is killed as hung, unless the whole box stood still
 GAP_PART_MS = 600_000  # a long outage is written down in parts, so that no end of ours forgets its cause
 BACKLOG_HIGH_BYTES = 64 << 20  # waiting for the disk, all cameras of a worker together
 BACKLOG_LOW_BYTES = 16 << 20
@@ -197,6 +198,13 @@ class CameraRecorder:
         if self._covered_ms is not None and now.utc_ms - self._covered_ms > GAP_MS:
             self._gap(self._covered_ms, now.utc_ms, self._cause, self._detail)
             self._covered_ms = now.utc_ms
+
+    def woke(self, now: Instant) -> None:
+        """End the run: the box slept, and what still waits in its sockets does not say when it was taken."""
+        self._now = now
+        if self._cutter.recording:
+            self._end_run(GapCause.BOX_ASLEEP, "")
+        self._timeline = None
 
     def renewed(self, cause: GapCause, detail: str) -> CameraRecorder:
         """Return a new one that goes on where this one is known to have come to, for when its state is in doubt.

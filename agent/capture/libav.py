@@ -23,7 +23,7 @@ import av.error
 import av.logging
 from av.stream import Discard
 
-from agent.capture.camera import camera_state
+from agent.capture.camera import ASLEEP_S, camera_state
 from agent.capture.loop import BEAT_S, TURN_S
 from agent.capture.pace import Pace
 from agent.model import GapCause
@@ -128,9 +128,13 @@ class LibavWorker:
         self._start_reader()
         next_beat = 0.0
         retry_at: float | None = None
-        counted = (0, 0, self._clock.monotonic())
+        turned = self._clock.monotonic()
+        counted = (0, 0, turned)
         while not stopping():
             now, instant = self._clock.monotonic(), self._clock.now()
+            if now - turned > ASLEEP_S:
+                self._camera.woke(instant)
+            turned = now
             if retry_at is not None and now >= retry_at:
                 retry_at = None
                 self._last_data = now

@@ -16,7 +16,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
-from agent.capture.camera import camera_state
+from agent.capture.camera import ASLEEP_S, camera_state
 from agent.capture.connection import Connection, Login
 from agent.capture.pace import Pace
 from agent.model import GapCause, Instant
@@ -112,6 +112,14 @@ class RtspCamera:
             cause = GapCause.CAMERA_CLOSED if self.state == "recording" else GapCause.CAMERA_UNREACHABLE
             detail = error.strerror or type(error).__name__
             self._fail(cause, detail, detail, now, instant)
+        except Exception:
+            log.exception("%s: error inside the session", self.id)
+            self._survive(now, instant)
+
+    def woke(self, now: float, instant: Instant) -> None:
+        """Begin a new run: the box slept."""
+        try:
+            self.recorder.woke(instant)
         except Exception:
             log.exception("%s: error inside the session", self.id)
             self._survive(now, instant)
@@ -223,6 +231,7 @@ class RtspLoop:
         self._cameras: list[RtspCamera] = []
         self._poller = select.epoll()
         self._next_beat = 0.0
+        self._turned = clock.monotonic()
         self._counted: dict[str, tuple[int, int]] = {}
         self._counted_at = 0.0
 
@@ -245,6 +254,10 @@ class RtspLoop:
     def turn(self, now: float) -> None:
         """Serve every camera once, and flush and report when it is time."""
         instant = self._clock.now()
+        if now - self._turned > ASLEEP_S:
+            for camera in self._cameras:
+                camera.woke(now, instant)
+        self._turned = now
         ready = {number for number, _ in self._poller.poll(0)}
         for camera in self._cameras:
             self._mark[0] = camera.index + 1
