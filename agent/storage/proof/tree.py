@@ -65,7 +65,10 @@ def _grow(catalogue: Catalogue, first: int, last: int) -> None:
     peaks = merkle.Peaks.at(first, lambda level, index: _node(catalogue, LEVEL + level, index))
     rows = []
     for block in range(first, last):
-        root = merkle.root_of(leaves(catalogue, block))
+        inside = leaves(catalogue, block)
+        if len(inside) < BLOCK:
+            raise hole(block * BLOCK + len(inside) + 1)
+        root = merkle.root_of(inside)
         rows.append((block, b"".join(peaks.push(root))))
 
     def insert(db: sqlite3.Connection) -> None:
