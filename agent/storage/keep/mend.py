@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue
     from agent.storage.vault import Vault
 
-LOST = "LOST"
+STATE_LOST = "LOST"
 CAUSE_MISSING = "MISSING"
 CAUSE_DAMAGED = "DAMAGED"
 MENDABLE = frozenset({What.MISSING, What.NOT_A_FILE, What.SIZE, What.HEADER, What.DIGEST, What.TAIL})
@@ -142,7 +142,7 @@ class Mender:
 
         def lose(db: sqlite3.Connection) -> None:
             update = f"UPDATE segment SET state = ?, cause = ? WHERE id = ? AND {LIVE}"  # noqa: S608 - constants
-            if db.execute(update, (LOST, cause, row.id)).rowcount:
+            if db.execute(update, (STATE_LOST, cause, row.id)).rowcount:
                 ledger.append(db, lost)
                 insert_gap(db, gap, missed)
 
