@@ -429,7 +429,7 @@ def main() -> int:
     if options.evidence:
         (ROOT / "docs/evidence/catalogue-scale.md").write_text(
             "# A catalogue of 2.8 million segments\n\n"
-            f"`make bench ARGS=--evidence`, {time.strftime('%Y-%m-%d', time.gmtime())}; {machine()}.\n"
+            f"`benchmarks/catalogue_scale.py --evidence`, {time.strftime('%Y-%m-%d', time.gmtime())}; {machine()}.\n"
             f'{about}. On ext4, after the kernel was told to let go of the files ("cold"); queries as the'
             " program asks them, objects made of the rows included.\n\n"
             f"{table(lines)}\n"
