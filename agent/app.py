@@ -30,6 +30,7 @@ from agent.errors import PasuError, StorageFault
 from agent.health import write_health
 from agent.language import say
 from agent.model import Fact, GapCause
+from agent.storage.layout import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ WORKER = (sys.executable, "-P", "-m", "agent.app")  # -P: never code from the di
 PARENT_TURN_S = 1.0  # a heartbeat or a worker's end wakes it before that
 HEALTH_S = 2.0
 ALONE_S = 20.0  # for the workers of a parent that was killed to end
+RENEW_S = 60.0  # for a new catalogue in the place of a lost one
 TELL_S = 10.0  # for a fact to reach the ledger
 CLOSE_S = 10.0  # for the disk to take what waits in memory
 
@@ -59,7 +61,8 @@ def record(config: Config, secrets: Secrets) -> int:
     Raises  StorageFault when the vault or the catalogue is not what it should be; then nothing was started
     """
     _log_to_stderr()
-    stop = _stop_on_signal(signal.SIGTERM, signal.SIGINT)
+    # SIGPWR: the power supply says that it will not last.
+    stop = _stop_on_signal(signal.SIGTERM, signal.SIGINT, signal.SIGPWR)
     storage = config.storage
     clock = SystemClock(storage.state)
     lock = _alone(storage.state)
@@ -69,7 +72,8 @@ def record(config: Config, secrets: Secrets) -> int:
         assign(_plans(config, secrets), os.cpu_count() or 1),
         {
             "box": config.box.id,
-            "vault": str(storage.vault),
+            "vaults": [str(storage.vault)],
+            "cameras": len(config.cameras),
             "state": str(storage.state),
             "segment_s": storage.segment_s,
             "loss_window_s": storage.loss_window_s,
@@ -80,16 +84,21 @@ def record(config: Config, secrets: Secrets) -> int:
         cause=cause,
         tell=lambda kind, body: _tell_forked(storage.state, kind, body),
     )
-    next_health = 0.0
+    next_health, told = 0.0, dict[str, str]()
     while not stop():
         supervisor.turn(PARENT_TURN_S)
         now = clock.monotonic()
         if now >= next_health:
             next_health = now + HEALTH_S
+            told = _tell_trouble(supervisor, told)
+            _mind_catalogue(config)
             _write_health(run_directory, config, supervisor, clock, "recording")
     clean = supervisor.stop()
     if clean:
         _tell_forked(storage.state, "box.stopped", {"version": __version__})
+        log.info("clean: all that was recorded is committed")
+    else:
+        log.error("not clean: the next start puts in order what is left")
     _write_health(run_directory, config, supervisor, clock, "stopped")
     os.close(lock)
     return 0 if clean else 1
@@ -104,6 +113,7 @@ def worker(control_number: int, shared_number: int) -> int:
     # Ctrl-C and systemd's SIGTERM reach the whole group; the parent's word is what ends a worker, or its end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGPWR, signal.SIG_IGN)
     control = socket.socket(fileno=control_number)
     order = json.loads(control.recv(1 << 20))
     control.setblocking(False)
@@ -189,26 +199,40 @@ def _camera(order: dict[str, Any], camera: str, recorder: Recorder) -> tuple[Cam
 
 
 def _recorder(order: dict[str, Any]) -> Recorder:
-    """Open the vault for this worker's cameras, saving first what a predecessor left open."""
+    """Take up the vaults for this worker's cameras, saving first what a predecessor left open."""
     from agent.storage.catalogue import Catalogue
     from agent.storage.envelope import X25519Recipient
-    from agent.storage.prepare import open_vaults
+    from agent.storage.memory import Memory, most_bytes
     from agent.storage.recorder import DiskRecorder
     from agent.storage.salvage import salvage
+    from agent.storage.shelf import known_vaults
 
-    settings = order["settings"]
+    settings, cameras = order["settings"], order["cameras"]
     state = Path(settings["state"]).absolute()
     clock = SystemClock(state)
-    vaults, faults = open_vaults(state, [Path(settings["vault"])])
-    for fault in faults.values():
-        raise fault
-    vault = vaults[0]
+    vaults = known_vaults(state, [Path(vault) for vault in settings["vaults"]])
     if order["cause"] == GapCause.WORKER_LOST:
         catalogue = Catalogue.open(state)
-        salvage(vault, catalogue, state, list(order["cameras"]), clock.now())
+        for vault in vaults:
+            try:
+                vault.verify()
+                salvage(vault, catalogue, state, list(cameras), clock.now())
+            except StorageFault as fault:
+                if fault.code.startswith("CATALOGUE"):
+                    raise
+                log.error("left for the next start: %s", fault)  # noqa: TRY400 - the fault says it all
         catalogue.close()
     recipients = [X25519Recipient.parse(recipient) for recipient in settings["recipients"]]
-    return DiskRecorder(vault, state, recipients, clock, worker=order["name"])
+    machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return DiskRecorder(
+        vaults,
+        state,
+        recipients,
+        clock,
+        worker=order["name"],
+        homes={camera: plan["vault"] for camera, plan in cameras.items()},
+        memory=Memory(cameras, most_bytes(machine_bytes, len(cameras), settings["cameras"])),
+    )
 
 
 def _prepare(config: Config) -> str:
@@ -233,6 +257,10 @@ def _prepare(config: Config) -> str:
     )
     for fault in report.faults:
         log.error("left for the next start: %s", fault)
+    for path, fault in report.vault_faults.items():
+        log.error("not recording to %s: %s", path, fault)
+    if report.began:
+        log.error("the catalogue was lost (%s): a new one was begun, and rows come back by `pasu keep`", report.began)
     catalogue = Catalogue.open(storage.state)
     mark_boot(catalogue)
     before = catalogue.last_fact("box.started", "box.stopped")
@@ -242,6 +270,39 @@ def _prepare(config: Config) -> str:
         catalogue.add_fact(fact)
     catalogue.close()
     return str(GapCause.AGENT_KILLED if before == "box.started" else GapCause.AGENT_STOPPED)
+
+
+def _mind_catalogue(config: Config) -> None:
+    """Have a catalogue that somebody found damaged or gone replaced; the workers record on, and find the new one.
+
+    Where the state directory is not what `prepare` made of it, its disk is away, and nothing is begun there.
+    """
+    state = config.storage.state
+    lost = (state / DAMAGED).exists() or not (state / "catalogue.db").exists()
+    if not lost or not (state / "open").is_dir():
+        return
+    try:
+        reason = _forked(lambda: _renew(config), RENEW_S)
+    except (PasuError, OSError) as error:
+        _warn_once(f"the catalogue is lost and cannot be begun anew: {error}")
+    else:
+        if reason:
+            log.error("the catalogue was lost (%s): a new one was begun, and rows come back by `pasu keep`", reason)
+
+
+def _renew(config: Config) -> str:
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.keep.time import mark_boot
+    from agent.storage.prepare import renew
+
+    storage = config.storage
+    cameras = [camera.id for camera in config.cameras]
+    reason = renew([storage.vault], storage.state, cameras, SystemClock(storage.state).now(), box=config.box.id)
+    if reason:
+        catalogue = Catalogue.open(storage.state)
+        mark_boot(catalogue)
+        catalogue.close()
+    return reason
 
 
 def _plans(config: Config, secrets: Secrets) -> dict[str, dict[str, Any]]:
@@ -260,6 +321,7 @@ def _plans(config: Config, secrets: Secrets) -> dict[str, dict[str, Any]]:
             "height": camera.height,
             "fps": camera.fps,
             "phase": number / len(config.cameras),
+            "vault": number,
         }
     return plans
 
@@ -295,11 +357,33 @@ def _write_health(
         ],
         "workers_lost": supervisor.lost,
         "cameras": cameras,
+        "storage": _storage(supervisor),
     }
     try:
         write_health(run, "record", body)
     except OSError as error:
         _warn_once(f"no health file: {error.strerror}")
+
+
+def _storage(supervisor: Supervisor) -> dict[str, dict[str, Any]]:
+    """Return what cannot be stored, by worker; empty while all is well."""
+    found = {each.assignment.name: each.state.get("storage") for each in supervisor.workers}
+    return {name: trouble for name, trouble in found.items() if trouble}
+
+
+def _tell_trouble(supervisor: Supervisor, told: dict[str, str]) -> dict[str, str]:
+    """Log what has changed since the last time about what cannot be stored; return what was told."""
+    found = {
+        f"{worker} {name}": f"{fault['code']} {fault['where']}"
+        for worker, trouble in _storage(supervisor).items()
+        for name, fault in trouble.items()
+    }
+    for name, fault in found.items():
+        if told.get(name) != fault:
+            log.error("%s: %s", name, fault)
+    for name in told.keys() - found.keys():
+        log.info("%s: works again", name)
+    return found
 
 
 @lru_cache(maxsize=8)

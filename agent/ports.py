@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.errors import PasuError
     from agent.model import Fact, Gap, Instant, Track
 
 
@@ -63,6 +66,14 @@ class Recorder(Protocol):
 
     def backlog_bytes(self) -> int:
         """Return how many bytes of pictures wait in memory for the disk."""
+        ...
+
+    def room(self, camera: str) -> bool:
+        """Tell whether memory has room for a camera's next pictures; false until it has room again for a while."""
+        ...
+
+    def trouble(self) -> Mapping[str, PasuError]:
+        """Return what does not work now, by what it is: disk, progress, salvage, catalogue."""
         ...
 
     def covered_until(self, camera: str) -> int | None:

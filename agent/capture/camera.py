@@ -19,8 +19,6 @@ LATELY_MS = 2000
 BURST_MS = 300  # what a camera has kept for a new client comes within this (quirk 12)
 ASLEEP_S = 5.0  # a source that does not turn for so long is killed as hung, unless the whole box stood still
 GAP_PART_MS = 600_000  # a long outage is written down in parts, so that no end of ours forgets its cause
-BACKLOG_HIGH_BYTES = 64 << 20  # waiting for the disk, all cameras of a worker together
-BACKLOG_LOW_BYTES = 16 << 20
 OURS = (GapCause.AGENT_STOPPED, GapCause.AGENT_KILLED, GapCause.WORKER_LOST)
 
 
@@ -117,7 +115,7 @@ class CameraRecorder:
         if form is None:
             self.skipped += 1
             return
-        if self._dropping or self._recorder.backlog_bytes() > BACKLOG_HIGH_BYTES:
+        if self._dropping or not self._recorder.room(self._plan.camera):
             self._give_way()
         if self._cutter.recording and form is not self._format and form != self._format:
             if unit.keyframe and self._same_clock(form):
@@ -264,7 +262,7 @@ class CameraRecorder:
         if not self._dropping:
             self._dropping = True
             self._end_run(GapCause.STORAGE_SLOW, "")
-        elif self._recorder.backlog_bytes() < BACKLOG_LOW_BYTES:
+        elif self._recorder.room(self._plan.camera):
             self._dropping = False
 
     def _note_hole(self, timeline: Timeline, pts: int, unit: Picture) -> None:
@@ -322,6 +320,14 @@ class CameraRecorder:
     def _about(self, run: str, start_ms: int) -> bytes:
         about = {"box": self._plan.box, "camera": self._plan.camera, "run": run, "start_ms": start_ms}
         return canonical_json(about).encode()
+
+
+def storage_state(recorder: Recorder) -> dict[str, dict[str, str]]:
+    """Return what the health file shows of what cannot be stored: the fault's code, and where."""
+    return {
+        name: {"code": fault.code, "where": str(fault.context.get("path", ""))}
+        for name, fault in recorder.trouble().items()
+    }
 
 
 def camera_state(recorder: CameraRecorder, totals: dict[str, Any], **more: Any) -> dict[str, Any]:

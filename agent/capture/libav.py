@@ -23,7 +23,7 @@ import av.error
 import av.logging
 from av.stream import Discard
 
-from agent.capture.camera import ASLEEP_S, camera_state
+from agent.capture.camera import ASLEEP_S, camera_state, storage_state
 from agent.capture.loop import BEAT_S, TURN_S
 from agent.capture.pace import Pace
 from agent.model import GapCause
@@ -219,7 +219,13 @@ class LibavWorker:
             fps=round((camera.frames - frames) / elapsed, 1),
             kbit_s=round((camera.bytes - octets) / elapsed / 125),
         )
-        self._beat({"cameras": {self._name: state}, "backlog_bytes": self._recorder.backlog_bytes()})
+        self._beat(
+            {
+                "cameras": {self._name: state},
+                "backlog_bytes": self._recorder.backlog_bytes(),
+                "storage": storage_state(self._recorder),
+            }
+        )
         return camera.frames, camera.bytes, now
 
 

@@ -16,7 +16,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
-from agent.capture.camera import ASLEEP_S, camera_state
+from agent.capture.camera import ASLEEP_S, camera_state, storage_state
 from agent.capture.connection import Connection, Login
 from agent.capture.pace import Pace
 from agent.model import GapCause, Instant
@@ -297,4 +297,8 @@ class RtspLoop:
                 fps=round((camera.recorder.frames - frames) / elapsed, 1),
                 kbit_s=round((camera.recorder.bytes - octets) / elapsed / 125),
             )
-        return {"cameras": cameras, "backlog_bytes": self._recorder.backlog_bytes()}
+        return {
+            "cameras": cameras,
+            "backlog_bytes": self._recorder.backlog_bytes(),
+            "storage": storage_state(self._recorder),
+        }

@@ -1,27 +1,27 @@
 """The recorder's desk: everything it does, in one thread, without the queue in front of it.
 
-Each camera is in one of three states: no segment, an open one (`open`), or waiting for a disk that refuses
-(`down`). A fault moves open -> down; `_revive` moves down -> open, at once if it can, and every few seconds
-otherwise.
+Each camera is in one of three states: no segment, an open one (`open`), or segments in memory (`waiting`) for a
+disk that refuses. A fault moves what is open to `waiting`; `_revive` writes what waits, oldest first, to the
+first vault that takes it: at once if it can, and every few seconds otherwise.
 
 Nothing here raises for a disk or a catalogue that fails; what it raises is a bug.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import StorageFault
 from agent.model import Fact, Gap, GapCause, Instant, Span
-from agent.storage import ledger, progress
-from agent.storage.cameras import Camera, Down, Leftover
-from agent.storage.files import same_file_system
+from agent.storage import ledger, progress, reserve
+from agent.storage.cameras import Camera, Leftover, Waiting
+from agent.storage.memory import Memory
 from agent.storage.outbox import Commit, Item, Missed, Outbox
-from agent.storage.writer import Fragment, OpenSegment, Restart
+from agent.storage.shelf import Shelf, Shelves
+from agent.storage.writer import OpenSegment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from agent.clock import Clock
@@ -30,14 +30,16 @@ if TYPE_CHECKING:
     from agent.storage.envelope import Recipient
     from agent.storage.vault import Vault
 
-HOLD_BYTES = 48 << 20
-"""Pictures kept for a disk that refuses, all cameras together: 6 s of sixteen cameras at 4 Mbit/s. It must
-exceed what a failed sync gives back, which is one loss window and one fragment of each camera."""
-RETRY_S = 3.0
-_RETRY_LIMIT_S = 60.0
+RETRY_S = 2.0
+"""What a disk that comes back may cost in time: memory bridges it, and a start after it must not add to it."""
+_QUICK_S = 300.0  # so long it is tried every RETRY_S; longer than memory lasts
+_RETRY_LIMIT_S = 10.0
 _PUT_AWAY_TRIES = 3
+_LEFTOVERS = 200
 _CARRIED = 200
 _FINISHED_TOLD = 500  # half an hour of sixteen cameras
+_GAP_PART_MS = 600_000  # a long loss is written down in parts, so that no end of ours forgets its cause
+_RESERVE_S = 60.0
 
 
 class Desk:
@@ -45,38 +47,38 @@ class Desk:
 
     def __init__(
         self,
-        vault: Vault,
+        vaults: Sequence[Vault],
         state: Path,
         recipients: Sequence[Recipient],
         clock: Clock,
         worker: str,
         *,
-        hold_bytes: int = HOLD_BYTES,
+        homes: Mapping[str, int] | None = None,
+        memory: Memory | None = None,
         retry_s: float = RETRY_S,
         step: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take what `prepare` has put in place. Opens nothing yet; `clock` gives times of facts and of
-        retries.
+        retries. Arguments as in `DiskRecorder`.
         """
-        self._vault = vault
-        self._disk = vault.disk
+        self._disk = vaults[0].disk
         self._state = state
         self._recipients = recipients
         self._clock = clock
         self._progress = state / progress.DIRECTORY / f"{worker}.json"
-        # One syncfs covers both, if they are on one file system.
-        self._sync_progress = not same_file_system(vault.root, self._progress.parent)
+        self._progress_device = self._progress.parent.stat().st_dev
         self._carried = progress.read(self._progress)
-        self._hold_bytes = hold_bytes
-        self._first_retry_s = self._retry_s = retry_s
+        self._memory = memory or Memory()
+        self._retry_s = self._pause_s = retry_s
         self._retry_at = 0.0
+        self._waiting_since: float | None = None
+        self._reserve_at = 0.0
         self._step = step
         self._cameras: dict[str, Camera] = {}
         self._leftovers: list[Leftover] = []
-        self._root_fd = -1
         self._outbox = Outbox(state, clock, self._stored)
-        self._failing = False
-        self.trouble: dict[str, StorageFault] = {}
+        self._shelves = Shelves(vaults, homes or {}, clock, self.line)
+        self._trouble: dict[str, StorageFault] = {}
 
     # What the queue hands over ----------------------------------------------------------------------------
 
@@ -87,17 +89,13 @@ class Desk:
         camera = self._camera(start.camera)
         if camera.open is not None:
             self.end(start.camera, max(camera.open.end_ms, start.start.utc_ms))
-        elif camera.down is not None:
+        elif camera.growing is not None:
             self.end(start.camera, start.start.utc_ms)
-        try:
-            camera.open = self._open(camera, start)
-        except StorageFault as fault:
-            camera.down = Down(start)
-            self._note(fault, [camera])
-            return
-        # So that salvage knows the run and the codec of what is killed before its first flush.
-        self._write_progress()
-        self._settle_loss(camera)
+        camera.waiting.append(Waiting(start))
+        if len(camera.waiting) == 1:
+            self._revive(camera)
+            # So that salvage knows the run and the codec of what is killed before its first flush.
+            self._write_progress()
 
     def write(self, name: str, data: bytes, end_ms: int, frames: int) -> None:
         """Append to the camera's segment, or keep it for when the disk is back."""
@@ -106,55 +104,39 @@ class Desk:
             try:
                 camera.open.write(data, end_ms, frames)
             except StorageFault as fault:
-                self._fail([camera], fault)
+                self._fail(camera.shelf, [camera], fault)
             return
-        assert camera.down is not None, "the recorder lets nobody write without a segment"
-        if frames == 0 and not camera.down.fragments:
-            camera.down.init.append(data)
-        else:
-            camera.down.fragments.append(Fragment(data, 0, end_ms, frames))
-            self._bound_held()
+        assert camera.growing is not None, "the recorder lets nobody write without a segment"
+        lost = camera.growing.add(data, end_ms, frames)
+        if lost is not None:
+            self._lose(camera, lost)
+        self._bound_held()
 
     def end(self, name: str, end_ms: int) -> None:
         """Commit the camera's segment (C4 to C8)."""
         camera = self._camera(name)
-        if camera.open is None and camera.down is not None:
-            self._revive(camera)
-        if camera.open is not None:
-            self._finish(camera, end_ms)
-        if camera.down is not None:  # the disk refuses still
-            self._lose(camera, max(end_ms, camera.down.start.start.utc_ms))
-            camera.down = None
+        segment, waiting = camera.open, camera.growing
+        if segment is not None:
+            self._finish(camera, segment, end_ms)
+        elif waiting is not None:
+            lost = waiting.end(end_ms)
+            if lost is not None:
+                self._lose(camera, lost)
+            if not waiting.fragments:
+                camera.waiting.pop()
 
     def flush(self) -> None:
-        """Do C3 for all open segments."""
-        for camera in self._opened():
-            assert camera.open is not None
-            try:
-                camera.open.mark()
-            except StorageFault as fault:
-                self._fail([camera], fault)
-        if not self._opened() and not self._leftovers and not self._failing:
-            return
+        """Do C3 for all open segments, vault by vault."""
+        for shelf in self._shelves:
+            self._mark(shelf)
         self._write_progress()
         self._step("C3b")
-        try:
-            if self._root_fd < 0:
-                self._root_fd = self._disk.open_directory(self._vault.root)
-            self._disk.syncfs(self._root_fd, self._vault.root)
-        except StorageFault as fault:
-            self._fail(self._opened(), fault)
-            return
-        self._step("C3c")
-        for camera in self._opened():
-            assert camera.open is not None
-            camera.open.synced()
-        self._put_away()
-        if self._failing and not any(camera.down for camera in self._cameras.values()):
-            self._failing = False
-            self._retry_s = self._first_retry_s
-            code = self.trouble.pop("disk").code
-            self.line(ledger.line(Fact("storage.recovered", self._clock.now(), {"code": code})))
+        for shelf in self._shelves:
+            opened = self._opened(shelf)
+            left = shelf.fault is None and any(leftover.shelf is shelf for leftover in self._leftovers)
+            if opened or left:
+                self._sync(shelf, opened)
+        self._shelves.tell_moves()
 
     def gap(self, gap: Gap, at: Instant) -> None:
         """Record a missed span."""
@@ -167,27 +149,35 @@ class Desk:
     def retry(self) -> float | None:
         """Try again what is due; return in how many seconds to call again, None when nothing waits."""
         now = self._clock.monotonic()
-        if now >= self._retry_at:
+        if self._any_waits() and now >= self._retry_at:
             for camera in self._cameras.values():
                 self._revive(camera)
-            if any(camera.down for camera in self._cameras.values()):
-                self._retry_at = now + self._retry_s
-                self._retry_s = min(2 * self._retry_s, _RETRY_LIMIT_S)
+            self._shelves.tell_moves()
+        for shelf in self._idle():
+            if now >= shelf.probe_at:
+                self._shelves.probe(shelf)
+        if now >= self._reserve_at:
+            self._reserve_at = now + _RESERVE_S
+            reserve.keep(self._state, self._disk)
         self._outbox.drain()
-        waits = [self._retry_at] if any(camera.down for camera in self._cameras.values()) else []
+        waits = [self._retry_at] if self._any_waits() else [shelf.probe_at for shelf in self._idle()]
         waits += [self._outbox.due] if self._outbox else []
-        return max(0.05, min(waits) - now) if waits else None
+        return max(0.05, min(waits) - self._clock.monotonic()) if waits else None
 
     def stop(self) -> None:
         """Commit every open segment, put away what failed, and say how far everything came."""
         for camera in list(self._cameras.values()):
             if camera.open is not None:
                 self.end(camera.name, camera.open.end_ms)
-            elif camera.down is not None:
-                ends = [fragment.end_ms for fragment in camera.down.fragments]
-                self.end(camera.name, max(ends, default=camera.down.start.start.utc_ms))
+            elif camera.growing is not None:
+                self.end(camera.name, camera.growing.reach_ms())
+            self._revive(camera)
+            while camera.waiting:  # the disk refuses still
+                self._drop_gop(camera)
             self._settle_loss(camera)
-        self._put_away()
+        for shelf in self._shelves:
+            self._put_away(shelf)
+        self._shelves.tell_moves()
         self._write_progress()
 
     def drain(self) -> bool:
@@ -196,14 +186,15 @@ class Desk:
 
     def waiting(self) -> dict[str, StorageFault]:
         """Return what does not work now: disk, progress, salvage, catalogue."""
-        catalogue = self._outbox.fault
-        return dict(self.trouble) | ({"catalogue": catalogue} if catalogue else {})
+        found = {"disk": self._shelves.fault, "catalogue": self._outbox.fault, **self._trouble}
+        return {name: fault for name, fault in found.items() if fault is not None}
 
     def close(self) -> None:
         """Let go of catalogue and disk."""
         self._outbox.close()
         self._write_progress()
-        self._release_root()
+        for shelf in self._shelves:
+            shelf.release()
 
     def totals(self) -> dict[str, dict[str, Any]]:
         """Return what was stored, per camera."""
@@ -222,46 +213,76 @@ class Desk:
     def _camera(self, name: str) -> Camera:
         camera = self._cameras.get(name)
         if camera is None:
-            camera = self._cameras[name] = Camera(name)
+            camera = self._cameras[name] = Camera(name, self._shelves.home(name))
         return camera
 
-    def _opened(self) -> list[Camera]:
-        return [camera for camera in self._cameras.values() if camera.open is not None]
+    def _opened(self, shelf: Shelf) -> list[Camera]:
+        return [camera for camera in self._cameras.values() if camera.open and camera.shelf is shelf]
 
-    def _open(self, camera: Camera, start: SegmentStart) -> OpenSegment:
-        return OpenSegment(
-            self._vault, start, self._recipients, expected_bytes=camera.reserve_bytes, step=self._step
-        )
+    def _any_waits(self) -> bool:
+        return any(camera.waiting for camera in self._cameras.values())
 
-    def _finish(self, camera: Camera, end_ms: int) -> None:
-        """Do C4 to C8. After a fault it is tried once more, as a new file; what that cannot take is held in
-        `down`.
-        """
-        for _ in range(2):
-            segment = camera.open
-            if segment is None:
-                return
-            if segment.frames == 0:
-                camera.open = None
-                self._remove(segment)
-                return
-            try:
-                segment.finish(end_ms)
-                self._write_progress()
-                self._step("C4")
-                row = segment.publish()
-            except StorageFault as fault:
-                self._fail([camera], fault)
-                continue
-            camera.open = None
-            camera.reserve_bytes = row.sealed_bytes + row.sealed_bytes // 16
-            self._commit(row, segment)
+    def _idle(self) -> list[Shelf]:
+        """Return the vaults that failed and that nobody tries just now."""
+        if self._any_waits():  # then all are tried
+            return []
+        return [shelf for shelf in self._shelves if self._shelves.is_left(shelf) and not self._opened(shelf)]
+
+    def _mark(self, shelf: Shelf) -> None:
+        """Do C3a for one vault, if it is still the one that was opened."""
+        opened = self._opened(shelf)
+        if not opened:
             return
-        # Twice in a row: the new file is open, or the camera is down. Neither may outlive the segment's end.
-        if camera.open is not None:
-            self._give_up(camera, camera.open)
+        try:
+            shelf.check()
+        except StorageFault as fault:
+            self._fail(shelf, opened, fault)
+            return
+        for camera in opened:
+            segment = camera.open
+            try:
+                if segment is not None:
+                    segment.mark()
+            except StorageFault as fault:
+                self._fail(shelf, [camera], fault)
 
-    def _commit(self, row: Segment, segment: OpenSegment) -> None:
+    def _sync(self, shelf: Shelf, opened: list[Camera]) -> None:
+        """Do C3c for one vault, and what a good one allows."""
+        try:
+            shelf.check()
+            shelf.sync()
+        except StorageFault as fault:
+            self._fail(shelf, opened, fault)
+            return
+        self._step("C3c")
+        for camera in opened:
+            if camera.open is not None:
+                camera.open.synced()
+        self._put_away(shelf)
+        self._shelves.worked(shelf, recovered=not self._any_waits())
+
+    def _finish(self, camera: Camera, segment: OpenSegment, end_ms: int) -> None:
+        """Do C4 to C8; after a fault its rest waits as a segment that has ended."""
+        if segment.frames == 0:
+            camera.open = None
+            self._remove(camera, segment)
+            return
+        try:
+            row = self._complete(segment, end_ms)
+        except StorageFault as fault:
+            self._fail(camera.shelf, [camera], fault, end_ms)
+            return
+        camera.open = None
+        self._commit(camera, row, segment)
+
+    def _complete(self, segment: OpenSegment, end_ms: int) -> Segment:
+        segment.finish(end_ms)
+        self._write_progress(segment)
+        self._step("C4")
+        return segment.publish()
+
+    def _commit(self, camera: Camera, row: Segment, segment: OpenSegment) -> None:
+        camera.reserve_bytes = row.sealed_bytes + row.sealed_bytes // 16
         self._outbox.put(Commit(row, self._clock.now(), segment))
 
     def _stored(self, item: Item) -> None:
@@ -275,164 +296,208 @@ class Desk:
             try:
                 item.segment.remove_tail()
             except StorageFault as fault:  # a tail too many harms nobody; salvage removes it
-                self._note(fault, [camera])
+                self._shelves.faulted(camera.shelf, fault, [camera.name])
         elif isinstance(item, Missed):
             self._camera(item.gap.camera).gaps += 1
 
     # Faults -----------------------------------------------------------------------------------------------
 
-    def _fail(self, cameras: list[Camera], fault: StorageFault) -> None:
-        """Close what a fault covers, and begin anew from memory. Nothing is written or synced there again."""
-        self._note(fault, cameras)
-        self._release_root()
+    def _fail(
+        self, shelf: Shelf, cameras: list[Camera], fault: StorageFault, end_ms: int | None = None
+    ) -> None:
+        """Close what a fault covers, and begin anew from memory. Nothing is written or synced there again.
+
+        end_ms  where the segment ends that is to be begun anew, None while it goes on
+        """
+        self._shelves.faulted(shelf, fault, [camera.name for camera in cameras])
         for camera in cameras:
-            segment = camera.open
-            assert segment is not None
-            self._give_up(camera, segment)
+            segment, camera.open = camera.open, None
+            if segment is None:
+                continue
+            restart = segment.restart()
+            waiting = Waiting(restart.start, restart.init, restart.fragments)
+            if end_ms is not None:
+                waiting.end(end_ms)
+            if end_ms is None or waiting.fragments:
+                camera.waiting.appendleft(waiting)
+            if segment.is_empty:
+                self._remove(camera, segment)
+            else:
+                self._leftovers.append(Leftover(segment, camera, shelf))
+        if not self._opened(shelf):
+            shelf.forget()
         self._bound_held()
         for camera in cameras:
             self._revive(camera)
-        self._retry_at = self._clock.monotonic() + self._retry_s
 
-    def _give_up(self, camera: Camera, segment: OpenSegment) -> None:
-        restart: Restart = segment.restart()
-        camera.open = None
-        camera.down = Down(restart.start, list(restart.init), list(restart.fragments))
-        if segment.is_empty:
-            self._remove(segment)
-        else:
-            self._leftovers.append(Leftover(segment, camera))
-
-    def _remove(self, segment: OpenSegment) -> None:
+    def _remove(self, camera: Camera, segment: OpenSegment) -> None:
         """Remove a file that holds nothing which memory does not."""
+        segment.restart()
+        shelf = next(shelf for shelf in self._shelves if shelf.vault is segment.vault)
         try:
+            shelf.check()
             segment.abandon(lost=False)
         except StorageFault as fault:
-            self.trouble["salvage"] = fault
-            self._tell_next_start(segment)
+            self._trouble["salvage"] = fault
+            self._leftovers.append(Leftover(segment, camera, shelf))
 
     def _revive(self, camera: Camera) -> None:
-        """Begin a new segment with what was kept for it, if the disk takes it."""
-        down = camera.down
-        if down is None:
+        """Write what a camera has waiting, as far as a vault takes it."""
+        if not camera.waiting:
             return
-        segment = None
-        try:
-            self._vault.verify()
-            segment = self._open(camera, down.start)
-            for data in down.init:
-                segment.write(data, down.start.start.utc_ms, 0)
-            for fragment in down.fragments:
-                segment.write(fragment.data, fragment.end_ms, fragment.frames)
-        except StorageFault as fault:
-            if segment is not None:
-                self._remove(segment)
-            self._note(fault, [camera])
-            return
-        camera.down, camera.open = None, segment
+        while camera.waiting:
+            if not any(self._restore(camera, shelf) for shelf in self._shelves.order(camera.name)):
+                self._retry_later()
+                return
+        self._memory.held = sum(each.held_bytes() for each in self._cameras.values())
         self._settle_loss(camera)
+        if not self._any_waits():
+            self._waiting_since = None
+
+    def _restore(self, camera: Camera, shelf: Shelf) -> bool:
+        """Write the oldest segment that waits to a vault, whole if it has ended; tell whether that took it."""
+        waiting = camera.waiting[0]
+        segment = row = None
+        try:
+            shelf.check()
+            segment = OpenSegment(
+                shelf.vault,
+                waiting.start,
+                self._recipients,
+                expected_bytes=max(camera.reserve_bytes, waiting.bytes),
+                step=self._step,
+            )
+            for data in waiting.init:
+                segment.write(data, waiting.start.start.utc_ms, 0)
+            for fragment in waiting.fragments:
+                segment.write(fragment.data, fragment.end_ms, fragment.frames)
+            if waiting.end_ms is not None:
+                row = self._complete(segment, waiting.end_ms)
+        except StorageFault as fault:
+            self._shelves.faulted(shelf, fault, [camera.name])
+            if segment is not None:
+                self._remove(camera, segment)
+            if not self._opened(shelf):
+                shelf.forget()
+            return False
+        camera.waiting.popleft()
+        if camera.shelf is not shelf:
+            self._shelves.moved(camera.name, camera.shelf, shelf)
+            camera.shelf = shelf
+        if row is None:
+            camera.open = segment
+        else:
+            self._commit(camera, row, segment)
+        return True
+
+    def _retry_later(self) -> None:
+        now = self._clock.monotonic()
+        if self._waiting_since is None:
+            self._waiting_since, self._pause_s = now, self._retry_s
+        elif now >= self._retry_at and now - self._waiting_since >= _QUICK_S:
+            self._pause_s = min(2 * self._pause_s, _RETRY_LIMIT_S)
+        self._retry_at = max(self._retry_at, now + self._pause_s)
 
     def _bound_held(self) -> None:
-        """Let go of what is held for the disk when it is too much: whole, the largest first."""
-        downs = [camera for camera in self._cameras.values() if camera.down]
-        while sum(camera.down.held_bytes() for camera in downs if camera.down) > self._hold_bytes:
-            largest = max(downs, key=lambda camera: camera.down.held_bytes() if camera.down else 0)
-            assert largest.down is not None
-            self._lose(largest, largest.down.fragments[-1].end_ms)
+        """Let go of what waits when it is too much: whole GOPs, oldest first, of the camera that comes last."""
+        held = sum(camera.held_bytes() for camera in self._cameras.values())
+        while held > self._memory.held_limit:
+            full = [camera for camera in self._cameras.values() if camera.held_bytes()]
+            last = max(full, key=lambda camera: self._memory.rank(camera.name))
+            before = last.held_bytes()
+            self._drop_gop(last)
+            held -= before - last.held_bytes()
+            if last.held_bytes() == before:
+                break
+        self._memory.held = held
 
-    def _lose(self, camera: Camera, end_ms: int) -> None:
-        """Give up the pictures that a camera's `down` holds; they reach to end_ms."""
-        down = camera.down
-        assert down is not None
-        start_ms = down.start.start.utc_ms
+    def _drop_gop(self, camera: Camera) -> None:
+        """Give up the oldest GOP that waits, or the place of a segment that has none."""
+        waiting = camera.waiting[0]
+        if waiting.fragments:
+            durable_ms = self._lose_files(camera)
+            lost = waiting.drop_gop()
+            self._lose(camera, Span(min(max(lost.start_ms, durable_ms), lost.end_ms), lost.end_ms))
+        if not waiting.fragments and waiting.end_ms is not None:
+            camera.waiting.popleft()
+
+    def _lose_files(self, camera: Camera) -> int:
+        """Keep the tails of failed files whose rest is given up now; return the UTC that they reach."""
+        from_ms = camera.waiting[0].start.start.utc_ms
+        reach_ms = 0
         for leftover in self._leftovers:
             # One that was tried and is not lost was superseded before: its tail may be gone, and nothing with
             # it.
-            if leftover.camera is camera and not leftover.lost and not leftover.tries:
+            if leftover.camera is not camera or leftover.lost or leftover.tries:
+                continue
+            own_ms = leftover.segment.durable_end_ms(with_tail=True)
+            if own_ms >= from_ms:
                 leftover.lost = True
-                # A tail that nothing supersedes is kept, and what it holds is not lost.
-                start_ms = max(start_ms, leftover.segment.durable_end_ms(with_tail=True))
-        if camera.lost is not None:
-            start_ms = min(start_ms, camera.lost.start_ms)
-            end_ms = max(end_ms, camera.lost.end_ms)
-        if start_ms < end_ms:
-            camera.lost = Span(start_ms, end_ms)
-        down.fragments.clear()
-        start = Instant(max(end_ms, down.start.start.utc_ms), down.start.start.trust)
-        down.start = replace(down.start, start=start, keyframe_start=False)
+                reach_ms = max(reach_ms, own_ms)
+        return reach_ms
+
+    def _lose(self, camera: Camera, span: Span) -> None:
+        camera.lose(span)
+        if sum(lost.length_ms for lost in camera.lost) >= _GAP_PART_MS:
+            self._settle_loss(camera)
 
     def _settle_loss(self, camera: Camera) -> None:
-        """Write the gap of what was lost, now that something works again or never will."""
-        if camera.lost is not None:
-            span, camera.lost = camera.lost, None
-            fault = self.trouble.get("disk")
-            detail = fault.code if fault else ""
-            self.gap(Gap(camera.name, span, GapCause.STORAGE_FAILED, detail), self._clock.now())
+        """Write the gaps of what was lost, now that something works again or never will."""
+        lost, camera.lost = camera.lost, []
+        fault = self._shelves.fault
+        for span in lost:
+            gap = Gap(camera.name, span, GapCause.STORAGE_FAILED, fault.code if fault else "")
+            self.gap(gap, self._clock.now())
 
-    def _put_away(self) -> None:
+    def _put_away(self, shelf: Shelf) -> None:
         """Cut and commit the files of failed segments whose rest is durable elsewhere, or lost."""
-        waiting = []
-        for leftover in self._leftovers:
-            if not leftover.lost and not leftover.is_superseded():
-                waiting.append(leftover)
-                continue
+        due = [
+            each for each in self._leftovers if each.shelf is shelf and (each.lost or each.is_superseded())
+        ]
+        for leftover in due:
+            self._leftovers.remove(leftover)
+            segment = leftover.segment
             try:
-                row = leftover.segment.abandon(lost=leftover.lost)
+                shelf.check()  # where the vault is not, its files look as if they were gone
+                row = segment.abandon(lost=leftover.lost)
             except StorageFault as fault:
-                self.trouble["salvage"] = fault
+                self._trouble["salvage"] = fault
                 leftover.tries += 1
-                if leftover.tries < _PUT_AWAY_TRIES:
-                    waiting.append(leftover)
-                else:
-                    self._tell_next_start(leftover.segment)
+                if leftover.tries < _PUT_AWAY_TRIES and len(self._leftovers) < _LEFTOVERS:
+                    self._leftovers.append(leftover)
+                else:  # the next start's salvage is told how far it came
+                    self._carried = [*self._carried[-_CARRIED:], segment.progress()]
                 continue
             if row is not None:
-                self._commit(row, leftover.segment)
-            elif leftover.segment.quarantined:
-                body = {"path": leftover.segment.quarantined, "reason": "not one whole fragment"}
+                self._outbox.put(Commit(row, self._clock.now(), segment))
+            elif segment.quarantined:
+                body = {"path": segment.quarantined, "reason": "not one whole fragment"}
                 self.line(ledger.line(Fact("segment.quarantined", self._clock.now(), body)))
-        if self._leftovers and not waiting:
-            self.trouble.pop("salvage", None)
-        self._leftovers = waiting
+        if not self._leftovers:
+            self._trouble.pop("salvage", None)
 
-    def _tell_next_start(self, segment: OpenSegment) -> None:
-        """Leave a file that cannot be put away to the next start's salvage, which is told how far it came."""
-        self._carried = [*self._carried[-_CARRIED:], segment.progress()]
+    # Progress ---------------------------------------------------------------------------------------------
 
-    def _note(self, fault: StorageFault, cameras: list[Camera]) -> None:
-        """Write a fact when a disk begins to fail; not again until it has recovered."""
-        self.trouble["disk"] = fault
-        if not self._failing:
-            self._failing = True
-            body = {
-                "code": fault.code,
-                "op": str(fault.context.get("op", "")),
-                "errno": str(fault.context.get("errno", "")),
-                "cameras": sorted(camera.name for camera in cameras),
-            }
-            self.line(ledger.line(Fact("storage.failed", self._clock.now(), body)))
-
-    # Progress, and what is held open ----------------------------------------------------------------------
-
-    def _write_progress(self) -> None:
+    def _write_progress(self, *more: OpenSegment) -> None:
         """Do C3b. That it fails stops nothing: salvage does without it, and knows less."""
-        segments = [camera.open.progress() for camera in self._opened() if camera.open]
+        opened = [camera for camera in self._cameras.values() if camera.open]
+        segments = [segment.progress() for segment in more]
+        segments += [camera.open.progress() for camera in opened if camera.open and camera.open not in more]
         # A catalogue that is locked for so long is told of the older ones by their files alone.
         segments += [commit.segment.progress() for commit in list(self._outbox.commits())[-_FINISHED_TOLD:]]
         segments += [leftover.segment.progress() for leftover in self._leftovers]
+        roots = {shelf.vault.uuid: shelf.vault.root for shelf in self._shelves}
         self._carried = [
-            entry for entry in self._carried if (self._vault.root / f"{entry.path}.part").exists()
+            entry
+            for entry in self._carried
+            if entry.vault not in roots or (roots[entry.vault] / f"{entry.path}.part").exists()
         ]
-        own = {segment.path for segment in segments}
-        segments += [entry for entry in self._carried if entry.path not in own]
+        own = {(segment.vault, segment.path) for segment in segments}
+        segments += [entry for entry in self._carried if (entry.vault, entry.path) not in own]
+        # A syncfs covers it too, if one comes that is for its file system.
+        sync = all(camera.shelf.device != self._progress_device for camera in opened)
         try:
-            progress.write(self._disk, self._progress, segments, sync=self._sync_progress)
-            self.trouble.pop("progress", None)
+            progress.write(self._disk, self._progress, segments, sync=sync)
+            self._trouble.pop("progress", None)
         except StorageFault as fault:
-            self.trouble["progress"] = fault
-
-    def _release_root(self) -> None:
-        """Let go of the vault's root: after a disk came back it may be another mount."""
-        if self._root_fd >= 0:
-            fd, self._root_fd = self._root_fd, -1
-            self._disk.close(fd)
+            self._trouble["progress"] = fault

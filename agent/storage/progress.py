@@ -54,11 +54,13 @@ class Final:
 class Open:
     """An open segment.
 
+    vault    identity of its vault
     path     that it will bear when finished, relative to the vault
     durable  the mark that the last good sync covers
     written  the mark of the last flush, whose sync may not have been reached
     """
 
+    vault: str
     path: str
     camera: str
     run: str
@@ -100,16 +102,17 @@ def read(place: Path) -> list[Open]:
         return []
 
 
-def read_all(state: Path) -> dict[str, Open]:
-    """Read the files of all workers, by path; of two that tell of one path, the one that came further
+def read_all(state: Path) -> dict[tuple[str, str], Open]:
+    """Read the files of all workers, by vault and path; of two that tell of one file, the one that came further
     counts.
     """
-    known: dict[str, Open] = {}
+    known: dict[tuple[str, str], Open] = {}
     for place in sorted((state / DIRECTORY).glob("*.json")):
         for segment in read(place):
-            other = known.get(segment.path)
+            key = segment.vault, segment.path
+            other = known.get(key)
             if other is None or _advance(segment) > _advance(other):
-                known[segment.path] = segment
+                known[key] = segment
     return known
 
 
@@ -132,7 +135,7 @@ def _parse(raw: Any) -> Open | None:
         Codec(segment.codec)
     except (TypeError, ValueError, KeyError):
         return None
-    texts: list[object] = [segment.path, segment.camera, segment.run]
+    texts: list[object] = [segment.vault, segment.path, segment.camera, segment.run]
     numbers: list[object] = [segment.start_ms, segment.width, segment.height, segment.time_base_hz]
     for mark in (segment.durable, segment.written):
         numbers += asdict(mark).values()

@@ -15,17 +15,19 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from agent.errors import StorageFault
+from agent.language import say
 from agent.storage import ledger
 from agent.storage.catalogue import Catalogue, gap_line
-from agent.storage.desk import HOLD_BYTES, RETRY_S, Desk
+from agent.storage.desk import RETRY_S, Desk
 from agent.storage.layout import CAMERA_NAME
+from agent.storage.memory import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from agent.clock import Clock
-    from agent.errors import StorageFault
     from agent.model import Fact, Gap, Instant
     from agent.ports import SegmentStart
     from agent.storage.envelope import Recipient
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 EXIT_BUG = 70
 """EX_SOFTWARE of sysexits.h."""
+STALLED_S = 3.0
+"""One piece of work that takes so long, and the disk does not answer; a good one takes milliseconds."""
 _STOP_PAUSE_S = 0.05
 
 
@@ -41,24 +45,26 @@ class DiskRecorder:
 
     def __init__(
         self,
-        vault: Vault,
+        vaults: Sequence[Vault],
         state: Path,
         recipients: Sequence[Recipient],
         clock: Clock,
         *,
         worker: str = "record",
-        hold_bytes: int = HOLD_BYTES,
+        homes: Mapping[str, int] | None = None,
+        memory: Memory | None = None,
         retry_s: float = RETRY_S,
         step: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Read how far each camera is covered, and start the thread.
 
+        vaults      in the configuration's order; one that is away is used when it comes
         recipients  public keys that each segment is sealed to
         clock       time of facts and of retries
         worker      name of this process's progress file; no two live processes share one
-        hold_bytes  pictures kept for a disk that refuses, all cameras together; besides what `backlog_bytes`
-                    counts
-        retry_s     first pause before a refusing disk is tried again; it doubles up to a minute
+        homes       number of each camera's own vault
+        memory      how much may wait for a disk that is slow or refuses, and whose pictures give way first
+        retry_s     pause before a refusing disk is tried again; it grows when the disk stays away for long
         step        is told the number of each step of writer.py that is done
         Raises      StorageFault when the catalogue cannot be read
         """
@@ -70,13 +76,23 @@ class DiskRecorder:
             }
         finally:
             catalogue.close()
+        self._clock = clock
+        self._memory = memory or Memory()
         self._desk = Desk(
-            vault, state, recipients, clock, worker, hold_bytes=hold_bytes, retry_s=retry_s, step=step
+            vaults,
+            state,
+            recipients,
+            clock,
+            worker,
+            homes=homes,
+            memory=self._memory,
+            retry_s=retry_s,
+            step=step,
         )
         self._queue: queue.SimpleQueue[tuple[Callable[..., None], tuple[Any, ...], int] | None] = (
             queue.SimpleQueue()
         )
-        self._backlog_bytes = 0
+        self._working_since: float | None = None
         self._lock = threading.Lock()
         self._open: set[str] = set()
         self._closed = False
@@ -106,6 +122,7 @@ class DiskRecorder:
 
     def flush(self) -> None:
         """Make durable what was written so far."""
+        self._memory.measure(self._clock.monotonic())
         self._put(self._desk.flush)
 
     def gap(self, gap: Gap, at: Instant) -> None:
@@ -118,8 +135,12 @@ class DiskRecorder:
         self._put(self._desk.line, ledger.line(fact))
 
     def backlog_bytes(self) -> int:
-        """Return the bytes of pictures in the queue."""
-        return self._backlog_bytes
+        """Return the bytes of pictures that wait for the disk: in the queue and at the desk."""
+        return self._memory.queued + self._memory.held
+
+    def room(self, camera: str) -> bool:
+        """Tell whether memory has room for a camera's next pictures."""
+        return self._memory.room(camera)
 
     def covered_until(self, camera: str) -> int | None:
         """Return how far the camera was covered when this recorder began."""
@@ -131,7 +152,20 @@ class DiskRecorder:
 
     def trouble(self) -> dict[str, StorageFault]:
         """Return what does not work now, for health: any of disk, progress, salvage, catalogue."""
-        return self._desk.waiting()
+        trouble = self._desk.waiting()
+        since = self._working_since
+        stalled_s = 0.0 if since is None else self._clock.monotonic() - since
+        if stalled_s > STALLED_S:
+            trouble["disk"] = StorageFault(
+                "DISK_STALLED",
+                say("디스크가 응답하지 않습니다", "the disk does not answer"),
+                hint=say(
+                    "케이블과 디스크를 점검하십시오",
+                    "check cable and disk (dmesg, smartctl -a); replace the disk",
+                ),
+                seconds=int(stalled_s),
+            )
+        return trouble
 
     def close(self, timeout_s: float) -> bool:
         """Commit every open segment and stop.
@@ -155,7 +189,8 @@ class DiskRecorder:
             raise ValueError("the recorder is closed")
         if size:
             with self._lock:
-                self._backlog_bytes += size
+                self._memory.queued += size
+            self._memory.take(size)
         self._queue.put((work, arguments, size))
 
     def _run(self) -> None:
@@ -178,13 +213,15 @@ class DiskRecorder:
             if item is None:
                 break
             work, arguments, size = item
+            self._working_since = self._clock.monotonic()
             work(*arguments)
             if size:
                 with self._lock:
-                    self._backlog_bytes -= size
+                    self._memory.queued -= size
             # A reference would keep the fragment alive until the next one comes.
             del item, arguments
             wait_s = desk.retry()
+            self._working_since = None
         desk.stop()
         while not desk.drain() and time.monotonic() < self._deadline:
             time.sleep(_STOP_PAUSE_S)

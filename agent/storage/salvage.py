@@ -87,7 +87,7 @@ def salvage(
     report   to be continued
     Raises   StorageFault when the catalogue cannot be used; what one file's disk says is in the report
     """
-    known = progress.read_all(state)
+    known = {path: one for (uuid, path), one in progress.read_all(state).items() if uuid == vault.uuid}
     run = Salvage(vault, catalogue, known, now, step=step, report=report)
     run.unreconciled = vault.uuid in json.loads(catalogue.meta(UNRECONCILED) or "[]")
     root = vault.at("segments")
@@ -297,7 +297,7 @@ class Salvage:
         known = known or self._guess(stem)
         self._disk.fsync_directory(place.parent)
         self._step("S4")
-        self._commit(row_of(known, self._vault.uuid, path, COMMITTED, final, has_tail=False), adopted=True)
+        self._commit(row_of(known, path, COMMITTED, final, has_tail=False), adopted=True)
         self.report.adopted += 1
         return True
 
@@ -325,7 +325,7 @@ class Salvage:
         missing = max(0, known.durable.chunks - chunks)
         self._disk.fsync_directory(place.parent)
         self._step("S4")
-        row = row_of(known, self._vault.uuid, path, SALVAGED, what, has_tail=has_tail)
+        row = row_of(known, path, SALVAGED, what, has_tail=has_tail)
         self._commit(row, has_tail=has_tail, missing_chunks=missing)
         self.report.salvaged += 1
 
@@ -337,6 +337,7 @@ class Salvage:
         """Describe a segment of which nothing but the file is known. Its time is not to be relied on."""
         nothing = Mark(0, stem.start_ms, 0)
         return Open(
+            vault=self._vault.uuid,
             path=stem.path(Kind.FINAL),
             camera=stem.camera,
             run="unknown",

@@ -99,7 +99,7 @@ class OpenSegment:
         self.sealed_bytes = 0
         self.final: Final | None = None
         self.quarantined = ""
-        self._vault = vault
+        self.vault = vault
         self._disk = vault.disk
         self._recipients = recipients
         self._step = step
@@ -203,7 +203,7 @@ class OpenSegment:
         self.final = final
         self._step("C5")
         path = self._stem.path(Kind.FINAL)
-        self._disk.rename(self._part, self._vault.at(path))
+        self._disk.rename(self._part, self.vault.at(path))
         self._step("C6")
         self._disk.fsync_directory(self._part.parent)
         self._step("C7")
@@ -211,7 +211,7 @@ class OpenSegment:
         # It may wait for the catalogue for long: let go of the pictures.
         self._kept.clear()
         self._uncounted.clear()
-        return row_of(self.progress(), self._vault.uuid, path, COMMITTED, final, has_tail=False)
+        return row_of(self.progress(), path, COMMITTED, final, has_tail=False)
 
     def remove_tail(self) -> None:
         """Do C9. Raises StorageFault."""
@@ -223,6 +223,7 @@ class OpenSegment:
         """Say how far this segment has come, for C3b and C4."""
         start, track = self.start, self.start.track
         return Open(
+            vault=self.vault.uuid,
             path=self._stem.path(Kind.FINAL),
             camera=start.camera,
             run=start.run,
@@ -257,6 +258,11 @@ class OpenSegment:
         """Tell whether nothing of it was ever durable: then its file holds nothing that memory does not."""
         return self._durable.chunks == 0 and not self._durable.tail_bytes
 
+    @property
+    def is_stub(self) -> bool:
+        """Tell whether what was ever durable of it is less than one fragment."""
+        return not self.is_empty and not self._durable.frames and not self._durable.tail_bytes
+
     def durable_end_ms(self, *, with_tail: bool) -> int:
         """Return the UTC end of what a good sync covered."""
         durable = self._durable
@@ -274,15 +280,15 @@ class OpenSegment:
         self._close()
         kinds = (Kind.SALVAGED, Kind.FINAL, Kind.PART)
         found = [
-            path for path in (self._vault.at(self._stem.path(kind)) for kind in kinds) if files.exists(path)
+            path for path in (self.vault.at(self._stem.path(kind)) for kind in kinds) if files.exists(path)
         ]
         durable = self._durable
-        moved_tail = self._vault.at(self._stem.path(Kind.SALVAGED_TAIL))
+        moved_tail = self.vault.at(self._stem.path(Kind.SALVAGED_TAIL))
         keep_tail = lost and durable.tail_bytes > 0 and (files.exists(self._tail) or files.exists(moved_tail))
         if not found or (durable.frames == 0 and not keep_tail):
             self._discard(found, quarantine=lost and not self.is_empty)
             return None
-        salvaged = self._vault.at(self._stem.path(Kind.SALVAGED))
+        salvaged = self.vault.at(self._stem.path(Kind.SALVAGED))
         size = len(self._sealer.header) + durable.chunks * SEALED_CHUNK_BYTES
         fd = self._disk.open_existing(found[0])
         try:
@@ -305,13 +311,13 @@ class OpenSegment:
             self._durable_hash.hexdigest(),
         )
         path = self._stem.path(Kind.SALVAGED)
-        return row_of(self.progress(), self._vault.uuid, path, SALVAGED, what, has_tail=keep_tail)
+        return row_of(self.progress(), path, SALVAGED, what, has_tail=keep_tail)
 
     def _discard(self, found: list[Path], *, quarantine: bool) -> None:
         self._disk.unlink(self._tail)
         for path in found:
             if quarantine:
-                self.quarantined = self._vault.quarantine(path)
+                self.quarantined = self.vault.quarantine(path)
             else:
                 self._disk.unlink(path)
 
@@ -347,10 +353,10 @@ class OpenSegment:
             self._disk.close(fd)
 
 
-def row_of(known: Open, vault: str, path: str, state: str, what: Final, *, has_tail: bool) -> Segment:
+def row_of(known: Open, path: str, state: str, what: Final, *, has_tail: bool) -> Segment:
     """Put the row of a segment together from what is known of it and what its file is."""
     return Segment(
-        vault=vault,
+        vault=known.vault,
         camera=known.camera,
         run=known.run,
         path=path,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agent.model import Fact, Gap, Instant, canonical_json
 
 if TYPE_CHECKING:
+    from agent.errors import PasuError
     from agent.ports import SegmentStart
 
 
@@ -34,7 +35,7 @@ class FakeRecorder:
     committed  ended segments with pictures, in the order of their end
     open       open segments, by camera
     gaps, facts, flushes, closed  what their names say
-    backlog    what `backlog_bytes` answers; a test sets it
+    backlog    what `backlog_bytes` answers; full what `room` denies, faults what `trouble` answers; a test sets them
     covered    what `covered_until` answers, by camera; a test sets it
     """
 
@@ -47,6 +48,8 @@ class FakeRecorder:
         self.flushes = 0
         self.closed = False
         self.backlog = 0
+        self.full = False
+        self.faults: dict[str, PasuError] = {}
         self.covered: dict[str, int | None] = {}
 
     def begin(self, segment: SegmentStart) -> None:
@@ -85,6 +88,12 @@ class FakeRecorder:
 
     def backlog_bytes(self) -> int:
         return self.backlog
+
+    def room(self, camera: str) -> bool:
+        return not self.full
+
+    def trouble(self) -> dict[str, PasuError]:
+        return dict(self.faults)
 
     def covered_until(self, camera: str) -> int | None:
         return self.covered.get(camera)

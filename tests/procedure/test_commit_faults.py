@@ -17,6 +17,7 @@ from agent.model import GapCause, Span
 from agent.storage.catalogue import COMMITTED
 from tests.procedure.scenario import plain_of
 from tests.unit.storage.box import T0, Box, FailingDisk, pattern, start
+from tests.unit.storage.small import holding
 
 if TYPE_CHECKING:
     from agent.storage.desk import Desk
@@ -160,7 +161,7 @@ def test_the_disk_fails_for_a_while(tmp_path, calls, trouble) -> None:
                 lambda number, _op, _path, at=at, n=length: trouble if at <= number < at + n else None
             )
             box = Box(tmp_path / f"{at}-{length}", disk=disk)
-            run(box, box.desk(retry_s=1.0, hold_bytes=250_000))
+            run(box, box.desk(retry_s=1.0, memory=holding(250_000)))
             disk.plan = lambda *_: None
             after = Box(tmp_path / f"{at}-{length}")  # a restart puts away what the run could not
             assert after.report.faults == []
@@ -186,7 +187,7 @@ def test_a_disk_that_fails_by_chance(tmp_path, calls) -> None:
 
         disk = FailingDisk(plan)
         box = Box(tmp_path / str(seed), disk=disk)
-        run(box, box.desk(retry_s=1.0, hold_bytes=rng.choice([0, 100_000, 10_000_000])))
+        run(box, box.desk(retry_s=1.0, memory=holding(rng.choice([0, 100_000, 10_000_000]))))
         disk.plan = lambda *_: None
         after = Box(tmp_path / str(seed))
         assert after.report.faults == []
@@ -198,7 +199,7 @@ def test_the_disk_never_comes_back(tmp_path, calls) -> None:
     for at in range(0, len(calls), 7):
         disk = FailingDisk(lambda number, _op, _path, at=at: errno.EIO if number >= at else None)
         box = Box(tmp_path / str(at), disk=disk)
-        run(box, box.desk(hold_bytes=250_000))
+        run(box, box.desk(memory=holding(250_000)))
         kinds = box.kinds()
         # Fewer only where all was stored before, and just the progress file or a tail is left.
         hindered = kinds.count("segment.committed") < len(CAMERAS) * SEGMENTS
@@ -213,7 +214,7 @@ def test_what_is_lost_is_one_gap_from_the_last_durable_picture(tmp_path) -> None
     broken = False
     disk = FailingDisk(lambda *_: errno.EIO if broken else None)
     box = Box(tmp_path, disk=disk)
-    desk = box.desk(hold_bytes=150_000, retry_s=1.0)
+    desk = box.desk(memory=holding(150_000), retry_s=1.0)
     desk.begin(start("cam2"))
     desk.write("cam2", INIT, T0, 0)
     for number in range(8):

@@ -124,4 +124,4 @@ def is_finished(box: Box, part: str) -> bool:
     from agent.storage.progress import read_all
 
     path = str((box.root / part.removesuffix(".part")).relative_to(box.vault_path))
-    return read_all(box.state)[path].final is not None
+    return read_all(box.state)[box.vault.uuid, path].final is not None

@@ -37,6 +37,14 @@ MET = {
         ("디스크가 읽기나 쓰기에 실패했습니다", "the disk failed to read or write"),
         ("dmesg와 SMART를 보고 디스크를 바꾸십시오", "look at dmesg and SMART, and replace the disk"),
     ),
+    "DISK_STALLED": code(
+        "site",
+        ("디스크가 응답하지 않습니다", "the disk does not answer"),
+        (
+            "녹화는 메모리에서 이어집니다. 케이블과 디스크를 점검하십시오",
+            "recording goes on in memory; check cable and disk (dmesg, SMART), and replace the disk",
+        ),
+    ),
     "NAME_TAKEN": code(
         "site",
         ("같은 이름의 파일이 이미 있습니다", "a file of that name is there already"),

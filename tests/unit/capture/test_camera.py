@@ -8,6 +8,7 @@ import pytest
 
 from agent.capture import camera as module
 from agent.capture.camera import CameraPlan, CameraRecorder, camera_state
+from agent.errors import StorageFault
 from agent.model import GapCause, Instant, Trust
 from agent.rtsp.media import AccessUnit, VideoFormat
 from tests.fakes.recorder import FakeRecorder
@@ -306,22 +307,27 @@ def test_a_picture_whose_parameters_are_unknown_is_left_out() -> None:
 def test_whole_groups_are_dropped_while_the_disk_does_not_follow() -> None:
     scene = Scene()
     scene.pictures(60)
-    scene.recorder.backlog = module.BACKLOG_HIGH_BYTES + 1
-    scene.pictures(20)
-    scene.recorder.backlog = module.BACKLOG_LOW_BYTES + 1
-    scene.pictures(30)
-    scene.recorder.backlog = 0
+    scene.recorder.full = True
+    scene.pictures(50)
+    scene.recorder.full = False
     scene.pictures(40)
     scene.end()
     assert scene.spans() == [(0, 2400), (5000, 6000)]
     assert scene.gaps() == [(2400, 5000, "storage_slow")]
 
 
+def test_what_does_not_work_is_told_by_its_code() -> None:
+    scene = Scene()
+    assert module.storage_state(scene.recorder) == {}
+    scene.recorder.faults["disk"] = StorageFault("DISK_FULL", "the disk is full", path="/v")
+    assert module.storage_state(scene.recorder) == {"disk": {"code": "DISK_FULL", "where": "/v"}}
+
+
 def test_a_disk_that_does_not_follow_from_the_start_costs_what_comes() -> None:
     scene = Scene()
-    scene.recorder.backlog = module.BACKLOG_HIGH_BYTES + 1
+    scene.recorder.full = True
     scene.pictures(30)
-    scene.recorder.backlog = 0
+    scene.recorder.full = False
     scene.pictures(30)
     scene.end()
     assert scene.spans() == [(2000, 2400)]

@@ -130,6 +130,7 @@ def test_segments_of_the_future_are_not_missing(box, capsys):
 def test_segments_shows_what_is_being_recorded(box, capsys):
     mark = Mark(2, START + 14_000, 30)
     one = Open(
+        "uuid-1",
         "segments/x",
         "cam01",
         "r2",

@@ -90,7 +90,20 @@ def test_segments_of_one_run_that_are_apart_are_not_joined():
 def open_segment(start: int, end: int, tail: int = 0) -> Open:
     mark = Mark(3, end, 15, 100 if tail else 0, tail, 0)
     return Open(
-        f"segments/{start}", "cam01", "r1", start, "SYNCED", "h264", 640, 360, 90_000, True, mark, mark, None
+        vault="uuid-1",
+        path=f"segments/{start}",
+        camera="cam01",
+        run="r1",
+        start_ms=start,
+        trust="SYNCED",
+        codec="h264",
+        width=640,
+        height=360,
+        time_base_hz=90_000,
+        keyframe_start=True,
+        durable=mark,
+        written=mark,
+        final=None,
     )
 
 

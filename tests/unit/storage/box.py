@@ -95,10 +95,10 @@ class Box:
         )
 
     def recorder(self, **more: Any) -> DiskRecorder:
-        return DiskRecorder(self.vault, self.state, [self.recipient], self.clock, **more)
+        return DiskRecorder([self.vault], self.state, [self.recipient], self.clock, **more)
 
     def desk(self, **more: Any) -> Desk:
-        return Desk(self.vault, self.state, [self.recipient], self.clock, "record", **more)
+        return Desk([self.vault], self.state, [self.recipient], self.clock, "record", **more)
 
     def salvage(self, cameras: list[str] | None = None, **more: Any) -> Report:
         catalogue = Catalogue.open(self.state)

@@ -20,6 +20,7 @@ finals = st.builds(
 )
 opens = st.builds(
     Open,
+    vault=st.text("0123-", min_size=1),
     path=st.text("abc/", min_size=1),
     camera=st.text("abc"),
     run=st.text(st.characters(exclude_categories=["Cs"])),
@@ -39,6 +40,7 @@ opens = st.builds(
 def sample(path: str = "segments/cam1/d/x.mp4.age", chunks: int = 3, **more) -> Open:
     mark = Mark(chunks, T0 + 1000 * chunks, 25 * chunks)
     values = {
+        "vault": "uuid-1",
         "path": path,
         "camera": "cam1",
         "run": "run-1",
@@ -142,8 +144,8 @@ def test_of_two_that_tell_of_one_path_the_further_one_counts(tmp_path) -> None:
         sync=False,
     )
     known = progress.read_all(tmp_path)
-    assert known[far.path] == far
-    assert known["p"].final is not None
+    assert known["uuid-1", far.path] == far
+    assert known["uuid-1", "p"].final is not None
 
 
 def vars_of(segment: Open) -> dict:

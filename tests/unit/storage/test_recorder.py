@@ -17,6 +17,7 @@ from agent.storage import progress
 from agent.storage.catalogue import FILE, SALVAGED
 from agent.storage.layout import Kind, stem_of
 from tests.unit.storage.box import T0, Box, FailingDisk, pattern, start
+from tests.unit.storage.small import holding
 
 AT = Instant(T0, Trust.SYNCED)
 
@@ -183,7 +184,8 @@ def test_a_disk_that_comes_back_is_used_again_by_itself(tmp_path) -> None:
     recorder.begin(start())
     recorder.write("cam1", b"init", T0, 0)
     recorder.write("cam1", pattern(30_000, 1), T0 + 1000, 25)
-    until(lambda: recorder.backlog_bytes() == 0 and "disk" in recorder.trouble())
+    until(lambda: recorder._memory.held == recorder.backlog_bytes() == 30_004)
+    assert "disk" in recorder.trouble()
     broken = False
     box.clock.mono += 10
     recorder.flush()
@@ -198,19 +200,27 @@ def test_a_disk_that_comes_back_is_used_again_by_itself(tmp_path) -> None:
     assert box.gaps() == []
 
 
-def test_the_pause_before_a_refusing_disk_is_tried_again_doubles(tmp_path) -> None:
+def test_a_refusing_disk_is_tried_often_for_minutes_and_then_less(tmp_path) -> None:
+    """B1: a disk that comes back within the time that memory bridges is found within two seconds."""
     disk = FailingDisk(lambda _n, op, _p: errno.EROFS if op == "create" else None)
     box = Box(tmp_path, disk=disk)
-    desk = box.desk(retry_s=2.0)
+    desk = box.desk()
     desk.begin(start())
     waits = []
-    for _ in range(8):
+    while box.clock.mono < 1400:
         waits.append(desk.retry())
         box.clock.mono += waits[-1]
-    assert waits == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    assert waits[:150] == [2.0] * 150
+    assert waits[150:] == [4.0, 8.0] + [10.0] * (len(waits) - 152)
     assert box.kinds() == ["storage.failed"]
     (fact,) = box.facts()
-    assert fact[1] == {"cameras": ["cam1"], "code": "DISK_READ_ONLY", "errno": "EROFS", "op": "create"}
+    assert fact[1] == {
+        "cameras": ["cam1"],
+        "code": "DISK_READ_ONLY",
+        "errno": "EROFS",
+        "op": "create",
+        "vault": box.vault.uuid,
+    }
 
 
 def test_a_vault_that_is_unmounted_while_recording_gets_nothing_in_its_place(tmp_path) -> None:
@@ -248,7 +258,7 @@ def test_when_nothing_supersedes_a_tail_it_is_kept_with_the_salvaged_segment(tmp
     broken = False
     disk = FailingDisk(lambda *_: errno.EIO if broken else None)
     box = Box(tmp_path, disk=disk)
-    desk = box.desk(hold_bytes=1000, retry_s=1.0)
+    desk = box.desk(memory=holding(1000), retry_s=1.0)
     desk.begin(start())
     for i in range(1, 4):
         desk.write("cam1", pattern(30_000, i), T0 + 1000 * i, 25)
@@ -277,7 +287,7 @@ def test_what_is_cut_before_one_whole_picture_and_lost_is_quarantined(tmp_path) 
     broken = False
     disk = FailingDisk(lambda *_: errno.EIO if broken else None)
     box = Box(tmp_path, disk=disk)
-    desk = box.desk(hold_bytes=1000, retry_s=1.0)
+    desk = box.desk(memory=holding(1000), retry_s=1.0)
     desk.begin(start())
     desk.write("cam1", pattern(80_000, 1), T0 + 100, 25)  # one chunk, and a rest too short for a tail
     desk.flush()
@@ -301,7 +311,20 @@ def test_what_another_worker_left_open_stays_told(tmp_path) -> None:
     stem = stem_of("cam9", T0)
     mark = progress.Mark(1, T0 + 500, 12)
     left = progress.Open(
-        stem.path(Kind.FINAL), "cam9", "run-9", T0, "SYNCED", "h264", 1, 1, 90_000, True, mark, mark, None
+        "uuid-1",
+        stem.path(Kind.FINAL),
+        "cam9",
+        "run-9",
+        T0,
+        "SYNCED",
+        "h264",
+        1,
+        1,
+        90_000,
+        True,
+        mark,
+        mark,
+        None,
     )
     progress.write(box.disk, place, [left], sync=False)
     part = box.vault.at(box.vault.new_stem("cam9", T0).path(Kind.PART))
@@ -310,11 +333,11 @@ def test_what_another_worker_left_open_stays_told(tmp_path) -> None:
     desk.begin(start())
     desk.write("cam1", b"x", T0 + 1000, 25)
     desk.flush()
-    assert progress.read_all(box.state)[left.path] == left
+    assert progress.read_all(box.state)["uuid-1", left.path] == left
     part.unlink()
     desk.write("cam1", b"x", T0 + 2000, 25)
     desk.flush()
-    assert left.path not in progress.read_all(box.state)
+    assert ("uuid-1", left.path) not in progress.read_all(box.state)
     desk.stop()
     desk.close()
 
