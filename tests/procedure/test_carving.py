@@ -1,0 +1,155 @@
+"""After erasing, the raw device is searched for anything the centre's own key could open (Act 21(2); issue 3, point 6).
+
+On a real ext4, mounted as ever (data=ordered). What a flash disk keeps behind its own back cannot be tested here: see
+docs/threat-model.md.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent.errors import IntegrityFault
+from agent.model import Span
+from agent.storage.envelope import Chunk, Opened, X25519Identity, shred_span
+from tests.peer import need
+from tests.unit.keep.kept import DAY_MS, Kept, order
+from tests.unit.storage.box import SECRET, T0
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MIB = 1 << 20
+IDENTITY = X25519Identity.parse(str(SECRET))
+STANZA = re.compile(rb"-> X25519 [A-Za-z0-9+/]{43}\n[A-Za-z0-9+/]{43}\n")
+
+
+class Device:
+    """A file with an ext4 in it, mounted on a directory."""
+
+    def __init__(self, image: Path, place: Path) -> None:
+        self.image, self.place = image, place
+        place.mkdir(parents=True)
+        with image.open("wb") as file:
+            file.truncate(64 * MIB)
+        subprocess.run([need("mkfs.ext4"), "-q", image], check=True)
+
+    def mount(self, *options: str) -> None:
+        need("losetup")
+        done = subprocess.run(
+            ["mount", "-o", ",".join(["loop", *options]), self.image, self.place], check=False
+        )
+        if done.returncode:
+            reason = "a loop device cannot be mounted: run as root"
+            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+
+    def unmount(self) -> None:
+        if os.path.ismount(self.place):
+            subprocess.run(["umount", self.place], check=True)
+
+
+@pytest.fixture
+def mounted(tmp_path) -> Iterator[Callable[..., Device]]:
+    devices: list[Device] = []
+
+    def make(*options: str) -> Device:
+        number = len(devices)
+        device = Device(tmp_path / f"disk{number}.img", tmp_path / f"box{number}" / "vault")
+        devices.append(device)
+        device.mount(*options)
+        return device
+
+    yield make
+    for device in devices:
+        device.unmount()
+
+
+def carve(image: Path) -> dict[bytes, bytes]:
+    """Open whatever begins like a sealed file, wherever on the device; return plaintext by header.
+
+    Of each the first chunk counts: of a file that goes on its whole 64 KiB, else what opens as its end.
+    """
+    raw = image.read_bytes()
+    found: dict[bytes, bytes] = {}
+    at = raw.find(b"age-encryption.org/v1\n")
+    while at >= 0:
+        data = raw[at : at + 70_000]
+        try:
+            opened = Opened(io.BytesIO(data), [IDENTITY])  # the file key came out, and the header is whole
+            header = data[: shred_span(data)]
+            pieces = list(opened.chunks())
+            found[header] = pieces[0].data if isinstance(pieces[0], Chunk) else b""
+        except IntegrityFault:
+            pass
+        at = raw.find(b"age-encryption.org/v1\n", at + 1)
+    return found
+
+
+def header_of(path: Path) -> bytes:
+    data = path.read_bytes()
+    return data[: shred_span(data)]
+
+
+def test_nothing_that_was_erased_can_be_carved_from_the_device(mounted) -> None:
+    device = mounted()
+    box = Kept(device.place.parent)
+    box.record("cam1", count=8, size=300_000)
+    box.record("cam2", count=8, size=20_000)
+    box.record_salvaged("cam2", at_ms=T0 + 60_000)
+    box.place(order(cameras=("cam1",), span=Span(T0, T0 + 2000)))
+    box.place(order("over", cameras=("cam2",), span=Span(T0, T0 + 2000)))
+    os.sync()
+    headers = {name: header_of(box.vault_path / name) for name in box.names()}
+    plain = {row.path: box.open(row)[:65_536] for row in box.rows() if row.camera == "cam1"}
+    before = carve(device.image)
+    assert set(headers.values()) <= set(before), "the carver misses files that are there"
+
+    box.clock.utc_ms += 31 * DAY_MS
+    box.release("over")
+    kept = {f"segments/cam1/{name.split('/', 3)[3]}" for name in box.links()}
+    paths = list(box.states())  # by id, which begins with 1
+    ids = [number for number, path in enumerate(paths, 1) if path not in kept]
+    keep_too = paths[ids.pop(3) - 1]
+    assert sorted(box.condemn(ids)) == ids
+    report = box.finish()
+    assert (report.erased, report.unshredded, report.missing) == (len(ids), 0, 0)
+    rest = set(box.names())
+    assert len(kept) == 2
+    assert {*kept, keep_too} <= rest
+    device.unmount()
+
+    found = carve(device.image)
+    erased = {name: header for name, header in headers.items() if name not in rest}
+    assert len(erased) == 15  # 14 segments and a tail
+    assert not set(erased.values()) & set(found)
+    raw = device.image.read_bytes()
+    for name, header in erased.items():
+        stanzas = STANZA.findall(header)
+        assert stanzas
+        for stanza in stanzas:
+            share, body = stanza.split()[2:4]
+            assert share not in raw, f"the key of {name} is still on the device"
+            assert body not in raw, f"the key of {name} is still on the device"
+    # The others are found, by the same carver, and open: so it would have found these.
+    assert {headers[name] for name in rest if not name.endswith(".salvaged.mp4.age")} <= set(found)
+    for name in (*kept, keep_too):
+        assert found[headers[name]] == plain[name]
+
+
+def test_the_carver_finds_what_is_only_unlinked(mounted) -> None:
+    """The control: without E3 the test above would fail."""
+    device = mounted()
+    box = Kept(device.place.parent)
+    box.record("cam1", count=4, size=300_000)
+    os.sync()
+    headers = [header_of(box.vault_path / name) for name in box.names()]
+    for name in box.names():
+        (box.vault_path / name).unlink()
+    device.unmount()
+    assert set(headers) <= set(carve(device.image))
