@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.model import Fact, Instant, Trust
 from agent.storage import ledger
@@ -11,6 +11,9 @@ from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
 from agent.storage.proof import checkpoints, signing
 from agent.storage.vault import Vault
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T0 = 1_800_000_000_000
 BOX = "gn-0007"
@@ -68,7 +71,9 @@ class Site:
 
     def facts(self, *kinds: str) -> list[tuple]:
         marks = ", ".join("?" * len(kinds))
-        return self.catalogue.read(f"SELECT kind, body FROM ledger WHERE kind IN ({marks}) ORDER BY seq", kinds)
+        return self.catalogue.read(
+            f"SELECT kind, body FROM ledger WHERE kind IN ({marks}) ORDER BY seq", kinds
+        )
 
     def copy(self) -> bytes:
         """Return the database as it is now."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.errors import IntegrityFault, StorageFault
 from agent.model import Fact, Instant, Trust
@@ -80,7 +82,7 @@ def test_the_ledger_names_its_key_once(site):
     vkey = str(site.key.verifier)
     ((kind, body),) = site.facts("key.created", "key.used")
     assert (kind, json.loads(body)) == ("key.created", {"vkey": vkey})
-    other = signing.BoxKey(BOX, type(site.key.private).generate())
+    other = signing.BoxKey(BOX, Ed25519PrivateKey.generate())
     site.key = other
     site.add(1)
     site.checkpoint()
@@ -102,7 +104,13 @@ def test_a_ledger_that_has_grown_extends_what_was_signed(site):
 @pytest.mark.parametrize("seq", [1, 256, 257, 601])
 @pytest.mark.parametrize(
     "change",
-    ["at_ms = at_ms + 1", "trust = 'HOLDOVER'", "kind = 'gap'", "body = '{\"camera\":\"cam2\"}'", "seq = 100000"],
+    [
+        "at_ms = at_ms + 1",
+        "trust = 'HOLDOVER'",
+        "kind = 'gap'",
+        'body = \'{"camera":"cam2"}\'',
+        "seq = 100000",
+    ],
 )
 def test_h6_an_edit_is_found(site, seq, change):
     site.fill(600)
@@ -241,11 +249,11 @@ def test_an_old_ledger_gets_its_tree_in_several_calls(site, monkeypatch):
 
 
 def test_few_checkpoints_are_kept(site):
-    for _ in range(150):
+    for _ in range(60):
         site.add(100)
         site.advance()
     kept = checkpoints.kept(site.catalogue)
-    assert len(kept) < 50
+    assert 32 < len(kept) < 50
     assert kept[-1].size == site.size
     assert all(site.examine(one).good for one in kept)
 
@@ -298,10 +306,8 @@ def test_a_disk_that_fails_anywhere_leaves_no_checkpoint_that_says_too_much(tmp_
         site.fill(300)
         failing = FailingDisk(lambda count, _op, _path, stop=number: 5 if count == stop else None)
         site.vaults = [replace(vault, disk=failing) for vault in site.vaults]
-        try:
+        with contextlib.suppress(StorageFault):
             site.advance(force=True)
-        except StorageFault:
-            pass
         if len(failing.calls) <= number:
             site.catalogue.close()
             break
@@ -320,7 +326,9 @@ def test_the_same_fact_for_two_processes_at_once(site):
     """The keeper and a command may both make one: the second finds that none is due, or makes the next."""
     site.fill(300)
     first = site.checkpoint()
-    again = checkpoints.advance(site.catalogue, site.key, site.vaults, site.state, Instant(T0, Trust.SYNCED), force=True)
+    again = checkpoints.advance(
+        site.catalogue, site.key, site.vaults, site.state, Instant(T0, Trust.SYNCED), force=True
+    )
     assert again is None
     site.catalogue.write(lambda db: ledger.append(db, ledger.line(Fact("gap", site.now, {}))))
     assert site.checkpoint().size == first.size + 1

@@ -11,7 +11,10 @@ from agent.storage.proof import leaf, merkle
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 BODY = st.dictionaries(
-    TEXT, st.recursive(st.none() | st.booleans() | st.integers() | TEXT, lambda inner: st.lists(inner), max_leaves=4)
+    TEXT,
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | TEXT, lambda inner: st.lists(inner), max_leaves=4
+    ),
 )
 
 
@@ -22,7 +25,11 @@ def test_both_ways_to_a_leaf_are_one(seq, at_ms, trust, kind, body):
     text = canonical_json(body)
     data = leaf.data(seq, at_ms, trust, kind, text)
     assert data == canonical_json(entry).encode()
-    assert leaf.entry_hash(seq, at_ms, trust, kind, text) == leaf.object_hash(json.loads(data)) == merkle.leaf_hash(data)
+    assert (
+        leaf.entry_hash(seq, at_ms, trust, kind, text)
+        == leaf.object_hash(json.loads(data))
+        == merkle.leaf_hash(data)
+    )
 
 
 GOOD = {"seq": 1, "at_ms": 2, "trust": "SYNCED", "kind": "gap", "body": {}}

@@ -34,7 +34,9 @@ def every_root_is_right(site, leaves):
         assert merkle.verify_consistency(old, size, proof, merkle.root_of(leaves[:old]), root)
 
 
-@pytest.mark.parametrize("steps", [[1300], [1, 255, 256, 257, 513, 1024, 1300], [256, 512, 768, 1024, 1280, 1300]])
+@pytest.mark.parametrize(
+    "steps", [[1300], [1, 255, 256, 257, 513, 1024, 1300], [256, 512, 768, 1024, 1280, 1300]]
+)
 def test_the_kept_tree_is_the_tree_over_all_entries(site, steps):
     """Whatever sizes it was grown at, roots and proofs are those over all leaves."""
     for size in steps:
