@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from agent.model import Instant, Span, Trust, utc_day, utc_name  # noqa: E402 - needs the path above
 from agent.storage import schema  # noqa: E402
-from agent.storage.catalogue import COMMITTED, FILE, SEGMENTS, Catalogue, Segment  # noqa: E402
+from agent.storage.catalogue import COMMITTED, FILE, GAPS, SEGMENTS, Catalogue, Segment  # noqa: E402
 from agent.storage.envelope import X25519Identity, seal_bytes  # noqa: E402
 from agent.storage.files import Disk  # noqa: E402
 from agent.storage.keep import rebuild, survey  # noqa: E402
@@ -210,37 +210,34 @@ def questions(state: Path, names: list[str], days: int) -> list[Line]:
     """What `pasu segments`, `pasu open` and the centre ask."""
     chance = random.Random(7)
     catalogue = Catalogue.open(state, read_only=True)
+    forget(state)
+    begin_ms, end_ms = BEGIN_MS, BEGIN_MS + days * DAY_MS
     found = []
 
-    def ask(length_ms: int) -> Callable[[], object]:
-        at = BEGIN_MS + chance.randrange(days * DAY_MS - length_ms)
-        camera = chance.choice(names)
-        return lambda: catalogue.coverage(camera, Span(at, at + length_ms))
+    def ask(what: str, times: int, length_ms: int, at_ms: int | None = None) -> None:
+        first, again, objects = [], [], []
+        for number in range(times):
+            at = chance.randrange(begin_ms, end_ms - length_ms) if at_ms is None else at_ms
+            camera = chance.choice(names) if at_ms is None else names[number % len(names)]
+            values = {"camera": camera, "from_ms": at, "to_ms": at + length_ms}
 
-    for what, length_ms, times in (
-        ("locate a minute (coverage)", LENGTH_MS, 2000),
-        ("`pasu segments`: an hour", 3_600_000, 1000),
-    ):
-        found.append(spread(what, [timed(ask(length_ms)) for _ in range(times)], QUERY_MS))
-    whole, query = [], []
-    for _ in range(300):
-        at, camera = BEGIN_MS + chance.randrange((days - 1) * DAY_MS), chance.choice(names)
-        values = {"camera": camera, "from_ms": at, "to_ms": at + DAY_MS}
-        query.append(timed(lambda values=values: catalogue.read(SEGMENTS, values)))
-        whole.append(timed(lambda at=at, camera=camera: catalogue.coverage(camera, Span(at, at + DAY_MS))))
-    found.append(spread("a day, 1,440 segments: the query", query, QUERY_MS))
-    found.append(spread("the same, with an object for each", whole))
-    first = [
-        timed(lambda camera=camera: catalogue.coverage(camera, Span(BEGIN_MS, BEGIN_MS + LENGTH_MS)))
-        for camera in names
-    ]
-    found.append(spread("the oldest minute of a camera", first, QUERY_MS))
-    last_ms = BEGIN_MS + days * DAY_MS
-    last = [
-        timed(lambda camera=camera: catalogue.coverage(camera, Span(last_ms - LENGTH_MS, last_ms)))
-        for camera in names
-    ]
-    found.append(spread("the newest minute of a camera", last, QUERY_MS))
+            def query(values: dict[str, str | int] = values) -> None:
+                catalogue.read(SEGMENTS, values)
+                catalogue.read(GAPS, values)
+
+            first.append(timed(query))
+            # The machine has other work; what the query itself takes is the better of two.
+            again.append(min(timed(query), timed(query)))
+            objects.append(timed(lambda: catalogue.coverage(camera, Span(at, at + length_ms))))
+        found.append(spread(f"{what}: not read before", first))
+        found.append(spread(f"{what}: again", again, QUERY_MS))
+        found.append(spread(f"{what}: with an object for each row", objects))
+
+    ask("locate a minute", 2000, LENGTH_MS)
+    ask("`pasu segments`, an hour", 1000, 3_600_000)
+    ask("a day, 1,440 segments", 300, DAY_MS)
+    ask("the oldest minute of a camera", len(names), LENGTH_MS, begin_ms)
+    ask("the newest minute of a camera", len(names), LENGTH_MS, end_ms - LENGTH_MS)
     catalogue.close()
     return found
 

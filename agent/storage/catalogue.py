@@ -99,8 +99,8 @@ def overlapping(table: str, columns: str, condition: str = "1") -> str:
 
 
 SEGMENTS = overlapping("segment", _COLUMNS, LIVE)
-"""The query of `segments`."""
-_GAPS = overlapping("gap", "start_ms, end_ms, cause, detail")
+GAPS = overlapping("gap", "start_ms, end_ms, cause, detail")
+"""The queries of `coverage`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +343,7 @@ class Catalogue:
 
     def coverage(self, camera: str, span: Span) -> Coverage:
         """Return the camera's segments and gaps that overlap a span, oldest first."""
-        gaps = self.read(_GAPS, {"camera": camera, "from_ms": span.start_ms, "to_ms": span.end_ms})
+        gaps = self.read(GAPS, {"camera": camera, "from_ms": span.start_ms, "to_ms": span.end_ms})
         return Coverage(
             list(self.segments(camera, span)),
             [Gap(camera, Span(row[0], row[1]), GapCause(row[2]), row[3]) for row in gaps],
