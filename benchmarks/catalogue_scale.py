@@ -220,6 +220,7 @@ def questions(state: Path, names: list[str], days: int) -> list[Line]:
             at = chance.randrange(begin_ms, end_ms - length_ms) if at_ms is None else at_ms
             camera = chance.choice(names) if at_ms is None else names[number % len(names)]
             values = {"camera": camera, "from_ms": at, "to_ms": at + length_ms}
+            span = Span(at, at + length_ms)
 
             def query(values: dict[str, str | int] = values) -> None:
                 catalogue.read(SEGMENTS, values)
@@ -228,7 +229,7 @@ def questions(state: Path, names: list[str], days: int) -> list[Line]:
             first.append(timed(query))
             # The machine has other work; what the query itself takes is the better of two.
             again.append(min(timed(query), timed(query)))
-            objects.append(timed(lambda: catalogue.coverage(camera, Span(at, at + length_ms))))
+            objects.append(timed(lambda camera=camera, span=span: catalogue.coverage(camera, span)))
         found.append(spread(f"{what}: not read before", first))
         found.append(spread(f"{what}: again", again, QUERY_MS))
         found.append(spread(f"{what}: with an object for each row", objects))
