@@ -8,7 +8,7 @@ import time
 from datetime import UTC, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.common import add_config
+from agent.cli.common import add_config, user
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def run_confirm(args: argparse.Namespace) -> int:
     from agent.storage.keep.time import confirm
 
     state = _state(args.config)
-    by = " ".join((args.by or _user()).split())[:80]
+    by = " ".join((args.by or user()).split())[:80]
     source = clock.SystemSource()
     _check(clock.read(source))
     _print_now(source.utc_ms())
@@ -171,15 +171,6 @@ def _asked() -> bool:
         print()
         return False
     return answer.strip().lower() in ("y", "yes", "네", "예", "ㅛ")  # ㅛ: the same key, in Hangul
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _print_now(utc_ms: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,3 +61,13 @@ def load_with_secrets(file: Path) -> tuple[Config, Secrets]:
     config = load(file)
     show_warnings(config.warnings, sys.stderr)
     return config, read_secrets(config.secrets_file)
+
+
+def user() -> str:
+    """Return who is logged in, also behind sudo: the ledger names who did what."""
+    import getpass
+
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

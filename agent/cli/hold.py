@@ -1,0 +1,397 @@
+"""`pasu hold`: keep a span from being erased, let it go again, and list what is held."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from contextlib import contextmanager
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.common import add_config, add_span, user
+from agent.cli.parser import UsageError
+from agent.language import say
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from datetime import tzinfo
+
+    from agent.config import Config
+    from agent.model import Instant, Span
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.keep.hold import Hold
+    from agent.storage.keep.holds import Placed
+    from agent.storage.keep.stored import Stored
+    from agent.storage.vault import Vault
+
+PART_STATUS = 3
+ALL = "all"
+_LISTED = 20
+
+
+def add(commands: Any) -> None:
+    """Describe the commands."""
+    group = commands.add_parser(
+        "hold", help=say("구간을 삭제하지 않도록 보존합니다", "keep a span from being erased")
+    )
+    group.description = say(
+        "수사, 재판, 열람 요청 등으로 필요한 구간을 보존 기간이 지나도 삭제하지 않게 합니다. 보존은 저절로 끝나지 "
+        "않으며, 재검토일부터 날마다 알립니다. `pasu keep`이 돌지 않아도, 시각을 믿을 수 없어도 됩니다.",
+        "Keep what an investigation, a trial or a request for access needs beyond its time. A hold never ends by "
+        "itself; from its review date on it reminds daily. It works without `pasu keep`, and by any clock.",
+    )
+    actions = group.add_subparsers(
+        dest="action", title=say("명령", "commands"), metavar=say("명령", "COMMAND"), required=True
+    )
+    _add_place(actions)
+    _add_release(actions)
+    _add_list(actions)
+
+
+def _add_place(actions: Any) -> None:
+    from agent.storage.keep.hold import GROUNDS, REVIEW_DAYS
+
+    parser = actions.add_parser("place", help=say("구간을 보존합니다", "hold a span"))
+    grounds = "\n".join(f"  {code}: {say(one.korean, one.english)}" for code, one in GROUNDS.items())
+    parser.description = say(
+        "구간을 보존합니다. 앞으로 녹화될 때까지도 줄 수 있으며, 녹화되는 대로 보존됩니다. 조건을 바꾸려면 새로 "
+        f"명한 다음 앞의 것을 해제하십시오.\n\n근거:\n{grounds}\n\n"
+        "예:\n  pasu hold place --camera cam01 --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
+        '      --ground investigation --authority "강릉경찰서 2026-1234" --review 2027-01-15',
+        "Hold a span. It may reach into the future: what is recorded then is held as it comes. To change the terms, "
+        f"place a new hold and release the former.\n\ngrounds:\n{grounds}\n\n"
+        "examples:\n  pasu hold place --camera cam01 --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
+        '      --ground investigation --authority "Gangneung police 2026-1234" --review 2027-01-15',
+    )
+    parser.add_argument(
+        "--camera",
+        required=True,
+        metavar="CAMERA",
+        help=say(
+            f"카메라 id, 여럿은 쉼표로. {ALL}은 모든 카메라 (나중에 더하는 것도)",
+            f"camera ids, separated by commas; {ALL} for every camera, also one that is added later",
+        ),
+    )
+    add_span(parser, None, None)
+    parser.add_argument(
+        "--ground", required=True, metavar="GROUND", help=say("보존 근거 (위의 표)", "why: a code from above")
+    )
+    parser.add_argument(
+        "--authority",
+        required=True,
+        metavar="TEXT",
+        help=say("누가 명했는지: 기관과 문서번호", "who orders it: the office, and the number of its letter"),
+    )
+    parser.add_argument(
+        "--review",
+        required=True,
+        metavar="DATE",
+        help=say(f"재검토일, {REVIEW_DAYS}일 안", f"when it must be reviewed, within {REVIEW_DAYS} days"),
+    )
+    parser.add_argument(
+        "--id",
+        metavar="ID",
+        help=say(
+            "보존 id (기본: 새로 지음). 같은 id로 다시 하면 끊긴 것을 마칩니다",
+            "the hold's id (default: a new one); given again it finishes one that was cut off",
+        ),
+    )
+    parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
+    add_config(parser)
+    parser.set_defaults(run=run_place)
+
+
+def _add_release(actions: Any) -> None:
+    parser = actions.add_parser("release", help=say("보존을 해제합니다", "release a hold"))
+    parser.description = say(
+        "보존을 해제합니다. 보존 기간이 이미 지난 구간은 `pasu keep`이 곧 삭제합니다. 되돌릴 수 없습니다.",
+        "Release a hold. What is older than the retention is then erased by `pasu keep`, within its next rounds. "
+        "This cannot be taken back.",
+    )
+    parser.add_argument("id", metavar="ID", help=say("보존 id", "the hold's id"))
+    parser.add_argument(
+        "--reason", required=True, metavar="TEXT", help=say("해제하는 까닭", "why it is not needed any more")
+    )
+    add_config(parser)
+    parser.set_defaults(run=run_release)
+
+
+def _add_list(actions: Any) -> None:
+    parser = actions.add_parser("list", help=say("보존을 보입니다", "list the holds"))
+    parser.description = say(
+        "무엇이 보존되고 있는지, 언제 재검토해야 하는지 보입니다.",
+        "Show what is held, and when it must be reviewed.",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help=say("해제된 것도 보입니다", "also those that were released")
+    )
+    parser.add_argument(
+        "--utc",
+        action="store_true",
+        help=say("시각을 UTC로 보입니다", "show times as UTC instead of local time"),
+    )
+    parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
+    add_config(parser)
+    parser.set_defaults(run=run_list)
+
+
+def run_place(args: argparse.Namespace) -> int:
+    """Place a hold, and say what it has and what it has not."""
+    from agent.cli import times
+    from agent.model import utc_name
+    from agent.storage.keep import holds
+    from agent.storage.keep.hold import Hold
+
+    zone = UTC if args.utc else None
+    if args.start is None or args.end is None:
+        raise UsageError(
+            "SPAN_MISSING",
+            say("구간이 필요합니다", "a span is needed"),
+            hint=say("--from과 --to를 주십시오", "give --from and --to"),
+        )
+    with _opened(args) as (config, catalogue, vaults, at):
+        order = Hold(
+            id=args.id or f"h{utc_name(at.utc_ms)[:15]}-{secrets.token_hex(2)}",
+            cameras=_cameras(args.camera, config, catalogue),
+            span=times.parse_span(args.start, args.end, at.utc_ms, zone),
+            ground=args.ground,
+            authority=args.authority,
+            review_ms=times.parse_time(args.review, at.utc_ms, zone),
+            placed_ms=at.utc_ms,
+            trust=at.trust.value,
+            placed_by=user(),
+        )
+        placed = holds.place(catalogue, vaults, config.storage.state, order, at)
+    if args.json:
+        print(json.dumps(placed_json(placed), ensure_ascii=False, indent=1))
+    else:
+        _show_placed(placed, zone)
+    return PART_STATUS if placed.unfinished or placed.faults else 0
+
+
+def run_release(args: argparse.Namespace) -> int:
+    """Release a hold."""
+    from agent.cli.show import size
+    from agent.storage.keep import holds
+
+    with _opened(args) as (config, catalogue, vaults, at):
+        done = holds.release(
+            catalogue, vaults, config.storage.state, args.id, at, reason=args.reason, by=user()
+        )
+    held = size(done.sealed_bytes)
+    print(
+        say(
+            f"{args.id}: 해제했습니다 (조각 {done.segments}개, {held}). 보존 기간이 지난 것은 곧 삭제됩니다.",
+            f"{args.id}: released ({done.segments} segments, {held}). What is older than the retention goes soon.",
+        )
+    )
+    _show_unfinished(done.unfinished, len(done.faults))
+    return PART_STATUS if done.unfinished or done.faults else 0
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """List holds."""
+    from agent.clock import SystemClock
+    from agent.config import load
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.keep import hold_rows
+
+    state = load(args.config).storage.state
+    at = SystemClock(state).now()
+    catalogue = Catalogue.open(state, read_only=True)
+    try:
+        found = [
+            (hold, *hold_rows.totals(catalogue, hold.id))
+            for hold in hold_rows.holds(catalogue, released=args.all)
+        ]
+    finally:
+        catalogue.close()
+    if args.json:
+        items = [
+            {
+                **hold.body(),
+                "placed_ms": hold.placed_ms,
+                "trust": hold.trust,
+                "released_ms": hold.released_ms,
+                "release_reason": hold.release_reason,
+                "review_due": hold.is_active and hold.is_due(at.utc_ms),
+                "segments": count,
+                "sealed_bytes": sealed,
+            }
+            for hold, count, sealed in found
+        ]
+        print(json.dumps(items, ensure_ascii=False, indent=1))
+    elif not found:
+        print(say("보존이 없습니다.", "Nothing is held."))
+    else:
+        _show_list(found, at.utc_ms, UTC if args.utc else None)
+    return 0
+
+
+@contextmanager
+def _opened(
+    args: argparse.Namespace,
+) -> Iterator[tuple[Config, Catalogue, dict[str, Vault], Instant]]:
+    """Open what holding needs: the catalogue, and the vaults that are there."""
+    from agent.clock import SystemClock
+    from agent.config import load
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.files import Disk
+    from agent.storage.keep import disks
+
+    config = load(args.config)
+    catalogue = Catalogue.open(config.storage.state)
+    try:
+        there = disks.look(catalogue, config.storage.vaults, Disk())
+        yield config, catalogue, there.vaults, SystemClock(config.storage.state).now()
+    finally:
+        catalogue.close()
+
+
+def _cameras(text: str, config: Config, catalogue: Catalogue) -> tuple[str, ...]:
+    """Read --camera. Raises UsageError CAMERA_UNKNOWN."""
+    from agent.cli.segments import unknown_camera
+    from agent.storage.keep.hold import EVERY
+
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    if names == {ALL}:
+        return (EVERY,)
+    known = [*catalogue.cameras(), *(camera.id for camera in config.cameras)]
+    for name in sorted(names or {text}):
+        if name not in known:
+            raise unknown_camera(name, known)
+    return tuple(sorted(names))
+
+
+def placed_json(placed: Placed) -> dict[str, Any]:
+    """Return the answer for programs; points in time are UTC milliseconds."""
+
+    def spans(rows: list[Stored]) -> list[dict[str, Any]]:
+        return [
+            {"camera": row.camera, "start_ms": row.start_ms, "end_ms": row.end_ms, "erased_ms": row.gone_ms}
+            for row in rows
+        ]
+
+    future = placed.future
+    return {
+        **placed.hold.body(),
+        "segments": placed.segments,
+        "sealed_bytes": placed.sealed_bytes,
+        "spared": spans(placed.spared),
+        "too_late": spans(placed.late),
+        "undecided": spans(placed.undecided),
+        "lost": spans(placed.lost),
+        "missing": [
+            {"camera": camera, "start_ms": hole.start_ms, "end_ms": hole.end_ms}
+            for camera, hole in placed.holes
+        ],
+        "future": {"start_ms": future.start_ms, "end_ms": future.end_ms} if future else None,
+        "unfinished": sorted(placed.unfinished),
+        "faults": [fault.code for fault in placed.faults],
+    }
+
+
+def _show_placed(placed: Placed, zone: tzinfo | None) -> None:
+    from agent.cli import times
+    from agent.cli.show import size
+
+    held = size(placed.sealed_bytes)
+    print(
+        say(
+            f"{placed.hold.id}: 보존합니다. 조각 {placed.segments}개, {held}",
+            f"{placed.hold.id}: held, {placed.segments} segments, {held}",
+        )
+    )
+    if placed.spared:
+        print(
+            say(
+                f"삭제하려던 {len(placed.spared)}개를 되살렸습니다.",
+                f"{len(placed.spared)} of these were about to be erased, and stay.",
+            )
+        )
+
+    def several(head: str, spans: list[tuple[str, Span]]) -> None:
+        if spans:
+            print(head)
+        for camera, span in spans[:_LISTED]:
+            print(f"  {camera}  {times.show_span(span.start_ms, span.end_ms, zone)}")
+        if len(spans) > _LISTED:
+            rest = len(spans) - _LISTED
+            print(say(f"  … {rest}개 더 (--json에 모두)", f"  ... and {rest} more (all with --json)"))
+
+    late = [(row.camera, row.span) for row in placed.late]
+    several(say("너무 늦었습니다. 이미 삭제되었습니다:", "Too late; these are erased already:"), late)
+    several(
+        say(
+            "디스크가 없어 볼 수 없습니다. 돌아오면 보존됩니다:",
+            "Not to be seen now; held when their disk is back:",
+        ),
+        [(row.camera, row.span) for row in placed.undecided],
+    )
+    several(
+        say("파일이 사라졌습니다:", "Their files are gone:"), [(row.camera, row.span) for row in placed.lost]
+    )
+    several(say("녹화가 없는 구간:", "Nothing is recorded of:"), placed.holes)
+    if placed.future:
+        until = times.show_time(placed.future.end_ms, zone)
+        print(
+            say(
+                f"{until}까지는 녹화되는 대로 보존합니다.",
+                f"What is recorded until {until} is held as it comes.",
+            )
+        )
+    print(
+        say(
+            f"재검토: {times.show_time(placed.hold.review_ms, zone)}",
+            f"review: {times.show_time(placed.hold.review_ms, zone)}",
+        )
+    )
+    _show_unfinished(placed.unfinished, len(placed.faults))
+
+
+def _show_unfinished(vaults: set[str], faults: int) -> None:
+    if vaults or faults:
+        print(
+            say(
+                "아직 끝나지 않았습니다: 디스크가 없거나 거부했습니다. `pasu keep`이 다시 시도합니다.",
+                "Not finished yet: a disk is not there, or refused. `pasu keep` tries again.",
+            )
+        )
+
+
+def _show_list(found: list[tuple[Hold, int, int]], now_ms: int, zone: tzinfo | None) -> None:
+    from agent.cli import times
+    from agent.cli.show import console, size, table
+    from agent.storage.keep.hold import EVERY, GROUNDS
+
+    heads = say(
+        "id|카메라|구간|근거|명한 곳|재검토|조각|크기",
+        "id|cameras|span|ground|authority|review|segments|size",
+    )
+
+    def review(hold: Hold) -> str:
+        if hold.released_ms is not None:
+            when = times.show_time(hold.released_ms, zone)
+            return say(f"해제 {when}: {hold.release_reason}", f"released {when}: {hold.release_reason}")
+        due = say(" 지남", " due") if hold.is_due(now_ms) else ""
+        return times.show_time(hold.review_ms, zone) + due
+
+    def ground(hold: Hold) -> str:
+        known = GROUNDS.get(hold.ground)
+        return say(known.korean, known.english) if known else hold.ground
+
+    rows = [
+        (
+            hold.id,
+            say("모두", "all") if EVERY in hold.cameras else ", ".join(hold.cameras),
+            times.show_span(hold.span.start_ms, hold.span.end_ms, zone),
+            ground(hold),
+            hold.authority,
+            review(hold),
+            str(count),
+            size(sealed),
+        )
+        for hold, count, sealed in found
+    ]
+    console().print(table(heads.split("|"), rows, right=(6, 7), folding=(1, 3, 4, 5)))
