@@ -57,12 +57,14 @@ def _add_place(actions: Any) -> None:
     parser.description = say(
         "구간을 보존합니다. 앞으로 녹화될 때까지도 줄 수 있으며, 녹화되는 대로 보존됩니다. 조건을 바꾸려면 새로 "
         f"명한 다음 앞의 것을 해제하십시오.\n\n근거:\n{grounds}\n\n"
-        "예:\n  pasu hold place --camera cam01 --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
-        '      --ground investigation --authority "강릉경찰서 2026-1234" --review 2027-01-15',
+        "예:\n  pasu hold place --camera cam01 \\\n"
+        "      --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
+        '      --ground investigation --authority "강릉경찰서 2026-1234" \\\n      --review 2027-01-15',
         "Hold a span. It may reach into the future: what is recorded then is held as it comes. To change the terms, "
         f"place a new hold and release the former.\n\ngrounds:\n{grounds}\n\n"
-        "examples:\n  pasu hold place --camera cam01 --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
-        '      --ground investigation --authority "Gangneung police 2026-1234" --review 2027-01-15',
+        "examples:\n  pasu hold place --camera cam01 \\\n"
+        "      --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
+        '      --ground investigation --authority "Gangneung police 2026-1234" \\\n      --review 2027-01-15',
     )
     parser.add_argument(
         "--camera",
