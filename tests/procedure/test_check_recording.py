@@ -85,7 +85,7 @@ def test_after_a_disk_that_lied_every_answer_is_true(tmp_path, seed) -> None:
     rows = box.rows()
     hit = {}
     for row in rows:
-        if row.start_ms < T0 + 8 * SEGMENT_MS or chance.random() < 0.3:
+        if row.start_ms < T0 + 9 * SEGMENT_MS or chance.random() < 0.3:
             continue
         place = box.file(row)
         hit[row.path] = how = chance.choice(["gone", "empty", "cut", "zeros"])

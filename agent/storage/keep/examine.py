@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from agent.storage.keep.findings import Day, Done, Finding, Level, Row, What, co
 from agent.storage.keep.mend import Mender, is_live
 from agent.storage.layout import Kind
 from agent.storage.orphans import orphans
-from agent.storage.salvage import Salvage
+from agent.storage.salvage import UNRECONCILED, Salvage
 from agent.storage.schema import PRESENT
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ class Examiner:
         self._repair = repair
         self._mender = Mender(catalogue, vault, state, now, step)
         # A catalogue that is being made again does not know its files yet.
-        self._knows_all = catalogue.meta("reconcile") is None
+        waiting = json.loads(catalogue.meta(UNRECONCILED) or "[]")
+        self._knows_all = catalogue.meta("reconcile") is None and vault.uuid not in waiting
 
     def units(self, cameras: list[str]) -> Iterator[Unit]:
         """Yield the days of these cameras, by camera and day: those that have a directory, and those of rows.

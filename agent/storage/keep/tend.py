@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FILE = "tend.json"
 _DETAILS = 1000
 _FRESH_DAYS = 2
-_FRESH_FILES = 5
+_FRESH_FILES = 3
 """After a start: the newest files of a camera are those that a disk which lies about syncing has lost."""
 _DIGEST_EVERY = 10
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -75,10 +75,11 @@ def tend(
         uuid: Examiner(catalogue, vault, state, lambda: at, repair=_takes_nothing_away)
         for uuid, vault in sorted(vaults.items())
     }
-    _tend_day(examiners, round_, done, lambda: monotonic() < until)
     round_.turn += 1
-    if round_.turn % _DIGEST_EVERY == 0 and monotonic() < until:
+    if round_.turn % _DIGEST_EVERY == 0:
         _tend_one(catalogue, examiners, round_.turn // _DIGEST_EVERY, done)
+    else:
+        _tend_day(examiners, round_, done, lambda: monotonic() < until)
     done.files += sum(examiner.files for examiner in examiners.values())
     done.bytes += sum(examiner.bytes for examiner in examiners.values())
     damaged = {(each.vault, each.path, each.what): each for each in round_.still + done.findings}
@@ -140,7 +141,7 @@ def _tend_day(
     examiners: Mapping[str, Examiner], round_: _Round, done: Checked, go_on: Callable[[], bool]
 ) -> None:
     """Check one day, or what the time allows of it."""
-    unit = next(_after(examiners, round_, done), None)
+    unit, newest_day = next(_after(examiners, round_, done), (None, False))
     if unit is None:
         round_.fresh, round_.unit, round_.name = False, None, None
         return
@@ -150,12 +151,13 @@ def _tend_day(
     try:
         day, wrong = examiner.open(unit)
         done.findings += [] if begun else wrong
-        newest = {row.id for row in day.there[-_FRESH_FILES:]} if round_.fresh else set()
+        newest = {row.id for row in day.there[-_FRESH_FILES:]} if newest_day else set()
         round_.unit, round_.name = unit, after
         for row in day.there:
             if row.name <= after:
                 continue
-            if not go_on():
+            # One at least, or a slow disk would keep it where it is for ever.
+            if round_.name != after and not go_on():
                 return
             level = Level.DIGESTS if row.id in newest else Level.SIZES
             done.findings += examiner.content(row, level)
@@ -167,8 +169,11 @@ def _tend_day(
     round_.unit, round_.name = unit, None
 
 
-def _after(examiners: Mapping[str, Examiner], round_: _Round, done: Checked) -> Iterator[Unit]:
-    """Yield the days behind the one that was last looked at, that one too when it was left in the middle."""
+def _after(examiners: Mapping[str, Examiner], round_: _Round, done: Checked) -> Iterator[tuple[Unit, bool]]:
+    """Yield the days behind the one that was last looked at, that one too when it was left in the middle.
+
+    Beside each: whether its newest files are to be read, as the camera's newest of all.
+    """
     last = round_.unit
     for uuid, examiner in examiners.items():
         if last is not None and uuid < last.vault:
@@ -180,7 +185,7 @@ def _after(examiners: Mapping[str, Examiner], round_: _Round, done: Checked) -> 
                 units = list(examiner.units([camera]))
                 for unit in units[-_FRESH_DAYS:] if round_.fresh else units:
                     if last is None or unit > last or (unit == last and round_.name is not None):
-                        yield unit
+                        yield unit, round_.fresh and unit == units[-1]
         except StorageFault as fault:
             if fault.code.startswith("CATALOGUE"):
                 raise

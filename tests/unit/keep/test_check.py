@@ -331,10 +331,13 @@ def test_a_strange_name_is_told_and_is_no_damage(shelf) -> None:
     assert shelf.vault.at("segments/cam1/2027-01-15/holiday.jpg").read_text() == "mine"
 
 
-def test_while_the_catalogue_is_made_again_files_without_rows_say_nothing(shelf) -> None:
+@pytest.mark.parametrize(("key", "value"), [("reconcile", "missing"), ("unreconciled", '["uuid-1"]')])
+def test_while_rows_are_made_again_files_without_them_say_nothing(shelf, key, value) -> None:
     shelf.add(0, row=False)
-    shelf.catalogue.set_meta("reconcile", "missing")
+    shelf.catalogue.set_meta(key, value)
     assert run(shelf, repair=True).findings == []
+    shelf.catalogue.set_meta(key, None)
+    assert [finding.done for finding in run(shelf, repair=True).findings] == [Done.ADOPTED]
 
 
 def test_a_camera_and_a_span(shelf) -> None:
