@@ -163,19 +163,29 @@ def show(args: argparse.Namespace) -> int:
     order = "DESC" if args.after is None else ""
     try:
         rows = catalogue.read(
-            f"SELECT seq, at_ms, trust, kind, body FROM ledger WHERE {where} ORDER BY seq {order} LIMIT ?",  # noqa: S608 - own words
+            "SELECT seq, at_ms, trust, kind, CAST(body AS BLOB) FROM ledger"  # noqa: S608 - own words
+            f" WHERE {where} ORDER BY seq {order} LIMIT ?",
             (*values, limit),
         )
     finally:
         catalogue.close()
-    rows = sorted(rows)
+    rows = [(*row[:4], _body(row[4])) for row in sorted(rows)]
     if args.json:
         for seq, at_ms, trust, kind, body in rows:
-            entry = {"seq": seq, "at_ms": at_ms, "trust": trust, "kind": kind, "body": json.loads(body)}
+            entry = {"seq": seq, "at_ms": at_ms, "trust": trust, "kind": kind, "body": body}
             print(json.dumps(entry, ensure_ascii=False))
     else:
         _print_entries(rows, zone)
     return 0
+
+
+def _body(text: bytes) -> dict[str, Any]:
+    """Read an entry's body; one that a flipped bit spoiled is shown as it is."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    return body if isinstance(body, dict) else {"damaged": text.decode("utf-8", "replace")}
 
 
 def _where(args: argparse.Namespace, zone: tzinfo | None) -> tuple[str, list[object]]:
@@ -209,8 +219,7 @@ def _print_entries(rows: Iterable[tuple[Any, ...]], zone: tzinfo | None) -> None
 
     heads = say("번호|시각|일|카메라|내용", "seq|time|what|camera|details").split("|")
     lines = []
-    for seq, at_ms, trust, kind, text in rows:
-        body = json.loads(text)
+    for seq, at_ms, trust, kind, body in rows:
         doubt = " ?" if trust == "UNTRUSTED" else ""
         lines.append(
             (

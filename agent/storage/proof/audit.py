@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.storage.proof import merkle, tree
@@ -97,7 +97,7 @@ def audit(
     for block in range(-(-size // tree.BLOCK)):
         walk.block(block)
         progress(min((block + 1) * tree.BLOCK, size), size)
-    opinions = sorted([*opinions, *walk.opinions], key=lambda one: (one.checkpoint.size, one.name))
+    opinions = sorted([*opinions, *walk.conclude()], key=lambda one: (one.checkpoint.size, one.name))
     return Audit(
         ledger_id,
         size,
@@ -111,7 +111,11 @@ def audit(
 
 @dataclass(slots=True)
 class _Walk:
-    """The state of going through. Two trees are kept: over what the entries are, and over what the tree says."""
+    """The state of going through. Two trees are kept: over what the entries are, and over what the tree says.
+
+    agreed   size of the last checkpoint that signed these entries
+    vouched  entries in blocks whose kept hashes some checkpoint signed, whatever became of the entries
+    """
 
     catalogue: Catalogue
     size: int
@@ -122,6 +126,7 @@ class _Walk:
     let_go: int = 0
     root: bytes = merkle.EMPTY
     agreed: int = 0
+    vouched: int = 0
     _real: merkle.Peaks = field(default_factory=merkle.Peaks)
     _told: merkle.Peaks = field(default_factory=merkle.Peaks)
 
@@ -158,8 +163,8 @@ class _Walk:
     def _close(self, block: int, root: bytes, *, whole: bool) -> None:
         """Compare a complete block with its row, and go on with both trees."""
         begin = block * tree.BLOCK
-        rows = self.catalogue.read("SELECT nodes FROM tree WHERE block = ?", (block,))
-        nodes = bytes(rows[0][0]) if rows else b""
+        rows = self.catalogue.read("SELECT CAST(nodes AS BLOB) FROM tree WHERE block = ?", (block,))
+        nodes: bytes = rows[0][0] if rows else b""
         told = nodes[: merkle.HASH_BYTES] or root
         if root != told and whole and not (self.findings and self.findings[-1].to_seq > begin):
             self._find(EDITED, begin + 1, begin + tree.BLOCK)
@@ -176,12 +181,24 @@ class _Walk:
             self.agreed = checkpoint.size
             verdict = Verdict.SAME if checkpoint.size == self.size else Verdict.EXTENDS
             self.opinions.append(Opinion(name, checkpoint, verdict))
-            return
-        # Where only the entries differ from what was kept of them, the change lies in the first such block.
-        first = self.agreed + 1
-        if self.findings and self._told.root(rest) == checkpoint.root:
-            first = max(first, self.findings[0].from_seq)
-        self.opinions.append(Opinion(name, checkpoint, Verdict.FORKED, first))
+        else:
+            self.opinions.append(Opinion(name, checkpoint, Verdict.FORKED, self.agreed + 1))
+        if self._told.root(rest) == checkpoint.root:
+            self.vouched = checkpoint.size // tree.BLOCK * tree.BLOCK
+
+    def conclude(self) -> list[Opinion]:
+        """Return what the checkpoints say, now that all is known: a change lies in a block that was found wrong, or
+        behind those that are vouched for.
+        """
+        first = self.vouched + 1
+        if self.findings:
+            first = min(first, self.findings[0].from_seq)
+        return [
+            replace(one, from_seq=first)
+            if one.verdict is Verdict.FORKED and one.from_seq < first <= one.checkpoint.size
+            else one
+            for one in self.opinions
+        ]
 
     def _find(self, what: str, first: int, last: int) -> None:
         """Add a finding; what follows on its like becomes one with it."""

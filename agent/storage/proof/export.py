@@ -196,10 +196,16 @@ def _facts(
     marks = ", ".join("?" * len(kinds))
     # Canonical JSON has one way of writing it, so the text is enough to choose by.
     wanted = f'"camera":{json.dumps(camera)}'
-    query = f"SELECT seq, kind, body FROM ledger WHERE kind IN ({marks}) AND instr(body, ?) ORDER BY seq"  # noqa: S608 - marks
+    query = (
+        f"SELECT seq, kind, CAST(body AS BLOB) FROM ledger WHERE kind IN ({marks}) AND instr(body, ?)"  # noqa: S608 - marks
+        " ORDER BY seq"
+    )
     for seq, kind, body in catalogue.read(query, (*kinds, wanted)):
-        fact = json.loads(body)
-        if fact.get("camera") == camera:
+        try:
+            fact = json.loads(body)
+        except ValueError:
+            continue  # damaged: it proves nothing
+        if isinstance(fact, dict) and fact.get("camera") == camera:
             yield seq, kind, fact
 
 
@@ -231,6 +237,8 @@ def _bundle(site: Site, request: Request, chosen: list[_Chosen], claim: int, don
             entries.append(proven)
         else:
             done.damaged.append((f"ledger {seq}", "LEDGER_EDITED"))
+            if one:
+                done.unproven.append(one.file)
     since = None
     if request.since is not None:
         old = request.since

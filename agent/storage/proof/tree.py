@@ -128,19 +128,27 @@ def leaves(catalogue: Catalogue, block: int) -> list[bytes]:
 
 def kept_leaves(catalogue: Catalogue, block: int) -> list[bytes]:
     """Return the leaf hashes that were kept of a block of which entries were let go; else nothing."""
-    rows = catalogue.read("SELECT leaves FROM tree WHERE block = ?", (block,))
-    raw = bytes(rows[0][0] or b"") if rows else b""
+    rows = catalogue.read("SELECT CAST(leaves AS BLOB) FROM tree WHERE block = ?", (block,))
+    raw: bytes = (rows[0][0] or b"") if rows else b""
     if len(raw) != BLOCK * merkle.HASH_BYTES:
         return []
     return [raw[at : at + merkle.HASH_BYTES] for at in range(0, len(raw), merkle.HASH_BYTES)]
 
 
 def entries(catalogue: Catalogue, after: int, most: int) -> list[tuple[int, int, str, str, str]]:
-    """Return entries with after < seq <= after + most: seq, at_ms, trust, kind, body."""
-    return catalogue.read(
-        "SELECT seq, at_ms, trust, kind, body FROM ledger WHERE seq > ? AND seq <= ? ORDER BY seq",
+    """Return entries with after < seq <= after + most: seq, at_ms, trust, kind, body.
+
+    A flipped bit may have left text that is no UTF-8: it is returned as it can be, and its hash is another.
+    """
+    rows = catalogue.read(
+        "SELECT seq, at_ms, CAST(trust AS BLOB), CAST(kind AS BLOB), CAST(body AS BLOB) FROM ledger"
+        " WHERE seq > ? AND seq <= ? ORDER BY seq",
         (after, after + most),
     )
+    return [
+        (seq, at_ms, *(text.decode("utf-8", "surrogateescape") for text in texts))
+        for seq, at_ms, *texts in rows
+    ]
 
 
 def wrong_blocks(catalogue: Catalogue, first: int, count: int) -> list[int]:
@@ -185,8 +193,8 @@ def _node(catalogue: Catalogue, level: int, index: int) -> bytes:
     """Return the hash of a complete subtree from a block's level on."""
     height = level - LEVEL
     block = ((index + 1) << height) - 1
-    rows = catalogue.read("SELECT nodes FROM tree WHERE block = ?", (block,))
-    node = bytes(rows[0][0])[height * merkle.HASH_BYTES : (height + 1) * merkle.HASH_BYTES] if rows else b""
+    rows = catalogue.read("SELECT CAST(nodes AS BLOB) FROM tree WHERE block = ?", (block,))
+    node = rows[0][0][height * merkle.HASH_BYTES : (height + 1) * merkle.HASH_BYTES] if rows else b""
     if len(node) != merkle.HASH_BYTES:
         raise hole(block * BLOCK + 1)
     return node
