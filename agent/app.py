@@ -43,6 +43,7 @@ WORKER = (sys.executable, "-P", "-m", "agent.app")  # -P: never code from the di
 PARENT_TURN_S = 1.0  # a heartbeat or a worker's end wakes it before that
 HEALTH_S = 2.0
 ALONE_S = 20.0  # for the workers of a parent that was killed to end
+PROBE_S = 600.0  # a fork that reads some pages of the catalogue: 50 ms of a core
 RENEW_S = 60.0  # for a new catalogue in the place of a lost one
 TELL_S = 10.0  # for a fact to reach the ledger
 CLOSE_S = 10.0  # for the disk to take what waits in memory
@@ -85,13 +86,15 @@ def record(config: Config, secrets: Secrets) -> int:
         tell=lambda kind, body: _tell_forked(storage.state, kind, body),
     )
     next_health, told = 0.0, dict[str, str]()
+    next_probe = clock.monotonic() + PROBE_S
     while not stop():
         supervisor.turn(PARENT_TURN_S)
         now = clock.monotonic()
         if now >= next_health:
             next_health = now + HEALTH_S
             told = _tell_trouble(supervisor, told)
-            _mind_catalogue(config)
+            _mind_catalogue(config, probe=now >= next_probe)
+            next_probe = now + PROBE_S if now >= next_probe else next_probe
             _write_health(run_directory, config, supervisor, clock, "recording")
     clean = supervisor.stop()
     if clean:
@@ -272,14 +275,15 @@ def _prepare(config: Config) -> str:
     return str(GapCause.AGENT_KILLED if before == "box.started" else GapCause.AGENT_STOPPED)
 
 
-def _mind_catalogue(config: Config) -> None:
-    """Have a catalogue that somebody found damaged or gone replaced; the workers record on, and find the new one.
+def _mind_catalogue(config: Config, *, probe: bool) -> None:
+    """Have a catalogue that is damaged or gone replaced; the workers record on, and find the new one.
 
+    probe  look whether it is, though nobody has said so: connections that are open read their memory, not the disk
     Where the state directory is not what `prepare` made of it, its disk is away, and nothing is begun there.
     """
     state = config.storage.state
     lost = (state / DAMAGED).exists() or not (state / "catalogue.db").exists()
-    if not lost or not (state / "open").is_dir():
+    if not (lost or probe) or not (state / "open").is_dir():
         return
     try:
         reason = _forked(lambda: _renew(config), RENEW_S)

@@ -151,14 +151,17 @@ def begin(
     vaults   those that are there; their files get rows again
     Raises   StorageFault
     """
-    _clean(state, disk)
     if reason == "first":
+        _clean(state, disk)
         _build(state, vaults, cameras, now)
         _publish(state, disk, step)
         return
     # A keeper in the middle of a batch relies on what the catalogue says of holds.
     with locks.fate(state):
-        _replace(state, reason, vaults, cameras, now, disk=disk, signs=signs, step=step)
+        now_reason = verdict(state, signs)  # another process may have done it while this one waited
+        if now_reason is not None:
+            _clean(state, disk)
+            _replace(state, now_reason, vaults, cameras, now, disk=disk, signs=signs, step=step)
 
 
 def _replace(

@@ -88,6 +88,8 @@ def renew(
     report = Report()
     start = _Start(vaults, state, cameras, now, box=box, disk=disk or Disk(), report=report)
     start.look()
+    if start.reason == "first":
+        Catalogue.open(start.state).close()  # nothing was lost: it says that there is none
     start.begin(None, lambda _: None)
     return report.began
 

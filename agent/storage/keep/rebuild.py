@@ -126,6 +126,12 @@ def advance(
             old.close()
 
 
+def reached(catalogue: Catalogue) -> Progress | None:
+    """Return how far a rebuilding is that another process does; None when there is none. Raises StorageFault."""
+    reason = catalogue.meta(RECONCILE)
+    return None if reason is None else _read(catalogue.meta(POSITION), reason)
+
+
 class _Rebuild:
     """One turn."""
 
