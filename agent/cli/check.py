@@ -171,8 +171,13 @@ def _span(args: argparse.Namespace, zone: tzinfo | None) -> Span | None:
 
 @contextlib.contextmanager
 def _alone(state: Path) -> Iterator[None]:
-    """Keep two checks from losing each other's place. Raises UsageError CHECK_RUNNING."""
-    fd = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Keep two checks from losing each other's place. Raises UsageError CHECK_RUNNING; StorageFault."""
+    from agent.storage import files
+
+    try:
+        fd = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise files.fault("open", state / LOCK, error) from error
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
