@@ -73,7 +73,7 @@ def record(config: Config, secrets: Secrets) -> int:
         assign(_plans(config, secrets), os.cpu_count() or 1),
         {
             "box": config.box.id,
-            "vaults": [str(storage.vault)],
+            "vaults": [str(vault) for vault in storage.vaults],
             "cameras": len(config.cameras),
             "state": str(storage.state),
             "segment_s": storage.segment_s,
@@ -248,10 +248,11 @@ def _prepare(config: Config) -> str:
     from agent.storage.starts import flapping
 
     storage = config.storage
-    storage.vault.parent.mkdir(parents=True, exist_ok=True)
+    for vault in storage.vaults:
+        vault.parent.mkdir(parents=True, exist_ok=True)
     now = begin_boot(storage.state)
     report = prepare(
-        [storage.vault],
+        storage.vaults,
         storage.state,
         [camera.id for camera in config.cameras],
         now,
@@ -263,7 +264,10 @@ def _prepare(config: Config) -> str:
     for path, fault in report.vault_faults.items():
         log.error("not recording to %s: %s", path, fault)
     if report.began:
-        log.error("the catalogue was lost (%s): a new one was begun, and rows come back by `pasu keep`", report.began)
+        log.error(
+            "the catalogue was lost (%s): a new one was begun, and rows come back by `pasu keep`",
+            report.began,
+        )
     catalogue = Catalogue.open(storage.state)
     mark_boot(catalogue)
     before = catalogue.last_fact("box.started", "box.stopped")
@@ -291,7 +295,9 @@ def _mind_catalogue(config: Config, *, probe: bool) -> None:
         _warn_once(f"the catalogue is lost and cannot be begun anew: {error}")
     else:
         if reason:
-            log.error("the catalogue was lost (%s): a new one was begun, and rows come back by `pasu keep`", reason)
+            log.error(
+                "the catalogue was lost (%s): a new one was begun, and rows come back by `pasu keep`", reason
+            )
 
 
 def _renew(config: Config) -> str:
@@ -301,7 +307,9 @@ def _renew(config: Config) -> str:
 
     storage = config.storage
     cameras = [camera.id for camera in config.cameras]
-    reason = renew([storage.vault], storage.state, cameras, SystemClock(storage.state).now(), box=config.box.id)
+    reason = renew(
+        storage.vaults, storage.state, cameras, SystemClock(storage.state).now(), box=config.box.id
+    )
     if reason:
         catalogue = Catalogue.open(storage.state)
         mark_boot(catalogue)

@@ -93,7 +93,7 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         config.box.id,
         rules,
         state,
-        [storage.vault],
+        storage.vaults,
         TimeKeeper(state),
         run=run,
         beat=lambda: faulthandler.dump_traceback_later(HUNG_S, exit=True),

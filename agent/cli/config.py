@@ -86,7 +86,7 @@ def _summary(config: Config, secrets: Secrets) -> None:
     days = storage.retention_days
     rows = [
         (say("박스", "box"), f"{box.id}  {box.site}  ({box.operator}, {box.contact})"),
-        (say("영상 폴더", "vault"), str(storage.vault)),
+        (say("영상 폴더", "vault"), ", ".join(map(str, storage.vaults))),
         (say("상태 폴더", "state"), str(storage.state)),
         (say("보관", "kept for"), say(f"{days}일", f"{days} days")),
         (

@@ -48,7 +48,7 @@ def by_catalogue(config: Config, camera: str, span: Span) -> tuple[list[SegmentF
         return [], known.gaps
     found = []
     for segment in [*before, *known.segments]:
-        path = roots.get(segment.vault, config.storage.vault) / segment.path
+        path = roots.get(segment.vault, config.storage.vaults[0]) / segment.path
         found.append(replace(SegmentFile.at(path, camera), start_ms=segment.start_ms))
     return found, known.gaps
 

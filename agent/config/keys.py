@@ -88,9 +88,11 @@ KEYS = (
         "관리책임자 연락처", "how to reach whoever is responsible",
     ),
     Key(
-        "storage", "vault", rules.folder(), Absent.REQUIRED, '"/var/lib/pasu/vault"',
-        "봉인된 영상이 놓이는 폴더. 영상용 디스크에 둡니다",
-        "folder of the sealed segments, on the disk for recordings",
+        "storage", "vault", rules.folders(), Absent.REQUIRED, '"/var/lib/pasu/vault"',
+        "봉인된 영상이 놓이는 폴더. 영상용 디스크에 둡니다. 디스크가 여럿이면 목록으로 적습니다: 카메라를 차례로 "
+        "나누고, 한 디스크가 고장 나면 그 카메라는 다음 디스크로 갑니다",
+        "folder of the sealed segments, on the disk for recordings. A list for several disks: cameras are spread "
+        "over them in turn, and those of a disk that fails go to the next",
     ),
     Key(
         "storage", "state", rules.folder(), Absent.REQUIRED, '"/var/lib/pasu/state"',

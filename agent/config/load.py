@@ -136,7 +136,7 @@ class _Reading:
         return Config(
             file=self._file,
             box=Box(**box),
-            storage=Storage(**storage),
+            storage=Storage(vaults=storage.pop("vault"), **storage),
             cameras=tuple(Camera(**camera) for camera in cameras),
             uplink=Uplink(**uplink) if uplink else None,
             tunnel=Tunnel(**tunnel) if tunnel else None,
@@ -239,10 +239,10 @@ class _Reading:
 
     def _check_folders(self, storage: dict[str, Any]) -> None:
         """Keep vault and state apart, so that a disk that is not mounted cannot take its own memory along."""
-        vault, state = storage.get("vault"), storage.get("state")
-        if vault is None or state is None:
+        vaults, state = storage.get("vault"), storage.get("state")
+        if vaults is None or state is None:
             return
-        if vault.is_relative_to(state) or state.is_relative_to(vault):
+        if any(vault.is_relative_to(state) or state.is_relative_to(vault) for vault in vaults):
             self._problem(
                 "CONFIG_FOLDERS",
                 "storage.state",

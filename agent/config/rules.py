@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TEXT_LIMIT = 200
 URL_LIMIT = 1000
+FOLDERS_LIMIT = 16
 MAX_RETENTION_DAYS = 30  # Gangneung regulation art. 31(1)
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -217,6 +218,32 @@ def folder() -> Rule:
 
     return Rule(
         "'/'로 시작하는 절대 경로, '..' 없이", "an absolute path (begins with '/'), without '..'", accept
+    )
+
+
+def folders() -> Rule:
+    """Allow one such path, or a list of several: one for each disk. Always a tuple comes back."""
+    one = folder()
+
+    def accept(value: Any) -> tuple[Path, ...]:
+        paths = value if isinstance(value, list) else [value]
+        if not paths or len(paths) > FOLDERS_LIMIT:
+            raise Refused
+        found = tuple(one.accept(path) for path in paths)
+        for number, path in enumerate(found):
+            for other in found[:number]:
+                if path.is_relative_to(other) or other.is_relative_to(path):
+                    raise Refused(
+                        "CONFIG_FOLDERS",
+                        "서로 다르고, 하나가 다른 하나를 품지 않는 폴더",
+                        "folders that differ, none of them inside another",
+                    )
+        return found
+
+    return Rule(
+        f"{one.korean}; 디스크가 여럿이면 경로의 목록 ({FOLDERS_LIMIT}개까지)",
+        f"{one.english}; a list of them for several disks, {FOLDERS_LIMIT} at most",
+        accept,
     )
 
 

@@ -86,14 +86,14 @@ class Box:
 class Storage:
     """Where and how recordings are kept.
 
-    vault, state, run  folders: sealed segments; catalogue and ledger; health files
+    vaults, state, run  folders: sealed segments, one for each disk; catalogue and ledger; health files
     retention_days     full days, at most 30 (Gangneung regulation art. 31(1))
     segment_s          aimed length of a segment
     loss_window_s      what a power cut may cost at most
     recipients         age public keys the segments are sealed to
     """
 
-    vault: Path
+    vaults: tuple[Path, ...]
     state: Path
     run: Path
     retention_days: int

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agent.errors import StorageFault
 from agent.language import say
 from agent.model import Fact, Gap, GapCause, Instant, Span, Trust, canonical_json
-from agent.storage import ledger, schema
+from agent.storage import ledger, reserve, schema
 from agent.storage.files import Disk
 from agent.storage.layout import DAMAGED
 
@@ -169,7 +169,8 @@ def mark_damaged(path: Path, inode: int) -> None:
 
 
 def translate(path: Path, error: sqlite3.Error, place: tuple[int, int] | None = None) -> StorageFault:
-    """Turn SQLite's error into a StorageFault that says whether waiting helps; a damage is also marked.
+    """Turn SQLite's error into a StorageFault that says whether waiting helps; a damage is also marked, and where the
+    disk may be full, the reserve is given back.
 
     place    which file it is about, None for the one that lies there now
     Returns  CATALOGUE_BUSY (wait), CATALOGUE_DAMAGED (`pasu record` moves it aside), CATALOGUE_FAILED (the disk)
@@ -182,6 +183,8 @@ def translate(path: Path, error: sqlite3.Error, place: tuple[int, int] | None = 
         if place is not None:
             mark_damaged(path, place[1])
         return _fault("CATALOGUE_DAMAGED", path, error)
+    # If it is that the disk is full, the next try finds room.
+    reserve.release(path.parent, Disk())
     return _fault("CATALOGUE_FAILED", path, error)
 
 

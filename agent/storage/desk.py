@@ -402,13 +402,15 @@ class Desk:
         """Let go of what waits when it is too much: whole GOPs, oldest first, of the camera that comes last."""
         held = sum(camera.held_bytes() for camera in self._cameras.values())
         while held > self._memory.held_limit:
-            full = [camera for camera in self._cameras.values() if camera.held_bytes()]
-            last = max(full, key=lambda camera: self._memory.rank(camera.name))
-            before = last.held_bytes()
-            self._drop_gop(last)
-            held -= before - last.held_bytes()
-            if last.held_bytes() == before:
+            full = [
+                camera for camera in self._cameras.values() if camera.waiting and camera.waiting[0].fragments
+            ]
+            if not full:
                 break
+            last = max(full, key=lambda camera: self._memory.rank(camera.name))
+            held -= last.held_bytes()
+            self._drop_gop(last)
+            held += last.held_bytes()
         self._memory.held = held
 
     def _drop_gop(self, camera: Camera) -> None:

@@ -57,7 +57,7 @@ def test_a_right_file_with_every_default(tmp_path):
     config = read(tmp_path, RIGHT)
     assert config.box.id == "gn-0007"
     assert config.box.site == "경포해변 3지점"
-    assert config.storage.vault == Path("/var/lib/pasu/vault")
+    assert config.storage.vaults == (Path("/var/lib/pasu/vault"),)
     assert config.storage.run == Path("/run/pasu")
     assert (config.storage.retention_days, config.storage.segment_s, config.storage.loss_window_s) == (
         30,
@@ -234,7 +234,8 @@ def test_a_camera_may_not_keep_longer_than_the_box(tmp_path):
     [
         "segment_s = 4", "segment_s = 601", "segment_s = 60.0", "loss_window_s = 0.1", "loss_window_s = 10.1",
         "loss_window_s = nan", "loss_window_s = inf", "loss_window_s = true", 'loss_window_s = "1"', 'run = "run"',
-        'vault = "/"', 'vault = "/a/../b"', 'vault = "/a\\u0000b"', "vault = 1",
+        'vault = "/"', 'vault = "/a/../b"', 'vault = "/a\\u0000b"', "vault = 1", "vault = []", 'vault = ["/a", "b"]',
+        f"vault = {[f'/v{n}' for n in range(17)]}",
     ],
 )  # fmt: skip
 def test_storage_values_that_are_refused(tmp_path, line):
@@ -252,10 +253,19 @@ def test_storage_values_at_the_ends(tmp_path, line):
 
 @pytest.mark.parametrize(
     "line",
-    ['state = "/var/lib/pasu/vault"', 'state = "/var/lib/pasu/vault/state"', 'state = "/var/lib/pasu"'],
-)
-def test_vault_and_state_do_not_lie_in_each_other(tmp_path, line):
+    [
+        'state = "/var/lib/pasu/vault"', 'state = "/var/lib/pasu/vault/state"', 'state = "/var/lib/pasu"',
+        'vault = ["/mnt/a", "/var/lib/pasu"]', 'vault = ["/mnt/a", "/var/lib/pasu/state/v"]',
+        'vault = ["/mnt/a", "/mnt/a"]', 'vault = ["/mnt/a/b", "/mnt/a"]', 'vault = ["/mnt/a", "/mnt/b", "/mnt/a/b"]',
+    ],
+)  # fmt: skip
+def test_vaults_and_state_do_not_lie_in_each_other(tmp_path, line):
     assert one(tmp_path, storage(line)).code == "CONFIG_FOLDERS"
+
+
+def test_several_disks_are_a_list(tmp_path):
+    config = read(tmp_path, storage('vault = ["/mnt/a/pasu", "/mnt/b/pasu"]'))
+    assert config.storage.vaults == (Path("/mnt/a/pasu"), Path("/mnt/b/pasu"))
 
 
 @pytest.mark.parametrize(
