@@ -29,6 +29,8 @@ KINDS = {
     "clock.confirmed": ("시각 확인", "time confirmed"),
     "time.relabelled": ("시각을 고쳐 적음", "times relabelled"),
     "time.unplaced": ("시각을 고칠 수 없음", "times that cannot be placed"),
+    "condition.raised": ("이상 알림", "condition raised"),
+    "condition.cleared": ("이상 풀림", "condition cleared"),
     "config.applied": ("설정 적용", "configuration applied"),
     "hold.placed": ("보존 시작", "hold placed"),
     "hold.released": ("보존 끝", "hold released"),
