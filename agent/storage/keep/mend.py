@@ -19,7 +19,7 @@ from agent.errors import StorageFault
 from agent.model import Fact, Gap, GapCause, Span
 from agent.storage import files, ledger
 from agent.storage.catalogue import LIVE, gap_line, insert_gap
-from agent.storage.keep import look
+from agent.storage.keep import hold_files, look
 from agent.storage.keep.findings import Done, Finding, Row, What
 from agent.storage.keep.stored import HELD
 from agent.storage.locks import fate
@@ -77,12 +77,12 @@ class Mender:
         gone = look.is_gone(path)
         if finding.what is What.MISSING and not gone:
             return Done.OVERTAKEN
-        links, held = _held(self.catalogue, row)
-        whole = (vault.at(link) for link in links if files.is_regular(vault.at(link)))
-        if gone and (link := next(whole, None)):
+        # What the disk says, not the rows: a link may be older than the catalogue.
+        links = (vault.at(hold_files.link_path(hold, row.path)) for hold in hold_files.names(vault))
+        if gone and (link := next(filter(files.is_regular, links), None)):
             self._restore(row, link)
             return Done.RESTORED
-        if not gone and held:
+        if not gone and _is_held(self.catalogue, row):
             return Done.HELD
         # A disk that went away while this was looked at has no names either.
         vault.verify()
@@ -167,12 +167,6 @@ def is_live(catalogue: Catalogue, row: Row) -> bool:
     return bool(catalogue.read(query, (row.id, row.path)))
 
 
-def _held(catalogue: Catalogue, row: Row) -> tuple[list[str], bool]:
-    """Return the links that active holds have to a segment, and whether any hold covers it, linked or not."""
-    links = catalogue.read(
-        "SELECT hold_segment.path FROM hold_segment JOIN hold ON hold.id = hold_segment.hold"
-        " WHERE segment = ? AND released_ms IS NULL",
-        (row.id,),
-    )
-    held = catalogue.read(f"SELECT 1 FROM segment WHERE id = ? AND {HELD}", (row.id,))  # noqa: S608 - constants
-    return [link for (link,) in links], bool(held)
+def _is_held(catalogue: Catalogue, row: Row) -> bool:
+    """Tell whether an active hold covers a segment, linked or not."""
+    return bool(catalogue.read(f"SELECT 1 FROM segment WHERE id = ? AND {HELD}", (row.id,)))  # noqa: S608 - constants

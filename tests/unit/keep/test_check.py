@@ -136,9 +136,13 @@ def test_what_a_hold_covers_without_a_link_stays_too(shelf, camera) -> None:
     assert shelf.at(held).exists()
 
 
-def test_a_held_segment_gets_its_name_back(shelf) -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_a_held_segment_gets_its_name_back(shelf, known) -> None:
+    """Also by a link of which the catalogue does not know: a hold that was cut off, or is older than it."""
     held = shelf.add(0)
     link = shelf.hold(held)
+    if not known:
+        shelf.catalogue.write(lambda db: db.execute("DELETE FROM hold_segment"))
     shutil.rmtree(shelf.at(held).parent.parent)
     (finding,) = run(shelf, repair=True).findings
     assert (finding.what, finding.done) == (What.MISSING, Done.RESTORED)
