@@ -41,7 +41,7 @@ def show(found: Audit) -> None:
 
     print(
         say(
-            f"기록장 {found.ledger_id}: 기록 {found.size}건"
+            f"원장 {found.ledger_id}: 기록 {found.size}건"
             + (f" (정리된 {found.let_go}건은 해시만 있음)" if found.let_go else ""),
             f"ledger {found.ledger_id}: {found.size} entries"
             + (f" ({found.let_go} let go, of which the hash is kept)" if found.let_go else ""),
@@ -53,12 +53,12 @@ def show(found: Audit) -> None:
         count = len(agreed)
         print(
             say(
-                f"맞는 체크포인트: {count}개, 가장 나중 것은 {last.checkpoint.size}번까지 ({last.name})",
+                f"맞는 검증점: {count}개, 가장 나중 것은 {last.checkpoint.size}번까지 ({last.name})",
                 f"checkpoints that agree: {count}, the latest up to entry {last.checkpoint.size} ({last.name})",
             )
         )
     else:
-        print(say("견줄 체크포인트가 없습니다.", "There is no checkpoint to compare with."))
+        print(say("견줄 검증점이 없습니다.", "There is no checkpoint to compare with."))
     for finding in found.findings:
         print(_finding_text(finding))
     for opinion in found.opinions:
@@ -102,7 +102,7 @@ def _opinion_text(opinion: Opinion) -> str:
             f"other entries than {name} signed up to {size}: the change lies in {first}-{size}",
         ),
         "other_ledger": (
-            f"다른 기록장의 체크포인트: {name} ({opinion.checkpoint.ledger_id})",
+            f"다른 원장의 검증점: {name} ({opinion.checkpoint.ledger_id})",
             f"a checkpoint of another ledger: {name} ({opinion.checkpoint.ledger_id})",
         ),
         "bad_signature": (f"서명이 이 박스의 것이 아님: {name}", f"not signed by this box: {name}"),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
-import os
 import time
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.common import add_config, add_span
+from agent.cli.common import add_config, add_span, user
 from agent.cli.parser import UsageError
 from agent.errors import IntegrityFault, StorageFault
 from agent.language import say
@@ -34,10 +32,10 @@ _SHOWN = ("camera", "start_ms", "end_ms", "sha256")  # in the row already, or no
 def add(commands: Any) -> None:
     """Describe the commands."""
     group = commands.add_parser(
-        "ledger", help=say("기록장을 보고, 확인하고, 증거를 냅니다", "read, verify and prove the ledger")
+        "ledger", help=say("원장을 보고, 확인하고, 증거를 냅니다", "read, verify and prove the ledger")
     )
     group.description = say(
-        "박스의 기록장: 일어난 일이 차례로 적혀 있고, 아무도 모르게 고칠 수 없습니다.",
+        "박스의 원장: 일어난 일이 차례로 적혀 있고, 아무도 모르게 고칠 수 없습니다.",
         "The box's ledger: what happened, in order, and not to be changed unnoticed.",
     )
     actions = group.add_subparsers(
@@ -88,10 +86,10 @@ def _add_show(actions: Any) -> None:
 
 def _add_verify(actions: Any) -> None:
     parser = actions.add_parser(
-        "verify", help=say("기록장이 고쳐지지 않았는지 확인합니다", "verify that nothing was changed")
+        "verify", help=say("원장이 고쳐지지 않았는지 확인합니다", "verify that nothing was changed")
     )
     parser.description = say(
-        "모든 기록의 해시를 다시 계산하여, 박스와 저장소에 있는 체크포인트와 지정한 체크포인트에 견줍니다. "
+        "모든 기록의 해시를 다시 계산하여, 박스와 저장소에 있는 검증점과 지정한 검증점에 견줍니다. "
         "끝 상태: 0 모두 맞음, 1 맞지 않는 것이 있음.",
         "Hash every entry again and compare with the checkpoints of the box and its vaults, and with those that are "
         "named. Exit status: 0 all agrees, 1 something does not.",
@@ -103,7 +101,7 @@ def _add_verify(actions: Any) -> None:
         default=[],
         metavar="FILE",
         help=say(
-            "관제센터 등이 보관한 체크포인트. 여러 번 쓸 수 있습니다",
+            "관제센터 등이 보관한 검증점. 여러 번 쓸 수 있습니다",
             "a checkpoint that the centre kept; may be given more than once",
         ),
     )
@@ -117,8 +115,8 @@ def _add_prove(actions: Any) -> None:
         "prove", help=say("봉인된 조각을 증명과 함께 냅니다", "hand out sealed segments with their proofs")
     )
     parser.description = say(
-        "카메라 한 대의 구간에 든 봉인된 조각을 그대로 복사하고, 서명된 기록장에서 나온 증명을 붙입니다. 영상은 "
-        "열리지 않으며, 반출 사실이 기록장에 남습니다. 관제센터는 `pasu centre verify`로 확인합니다. "
+        "카메라 한 대의 구간에 든 봉인된 조각을 그대로 복사하고, 서명된 원장에서 나온 증명을 붙입니다. 영상은 "
+        "열리지 않으며, 반출 사실이 원장에 남습니다. 관제센터는 `pasu centre verify`로 확인합니다. "
         "먼저 `pasu hold place`로 보존하십시오. 끝 상태: 0 온전함, 3 빠지거나 증명할 수 없는 것이 있음.",
         "Copy the sealed segments of a camera's span as they are, with proofs from the signed ledger. No video is "
         "opened, and the ledger says who took it. The centre checks it with `pasu centre verify`. Place a hold "
@@ -138,7 +136,7 @@ def _add_prove(actions: Any) -> None:
         type=Path,
         metavar="CHECKPOINT",
         help=say(
-            "관제센터가 보관한 체크포인트: 그때부터 이어진다는 증명을 더합니다",
+            "관제센터가 보관한 검증점: 그때부터 이어진다는 증명을 더합니다",
             "a checkpoint that the centre kept: adds the proof that the ledger goes on from it",
         ),
     )
@@ -321,7 +319,7 @@ def prove(args: argparse.Namespace) -> int:
             state,
             disk,
         )
-        request = Request(args.camera, span, args.out.absolute(), args.by or _login(), since)
+        request = Request(args.camera, span, args.out.absolute(), args.by or user(), since)
         with Bar(say("복사 중", "copying"), "bytes") as bar:
             done = export(site, request, SystemClock(state).now(), bar.show)
     finally:
@@ -329,12 +327,12 @@ def prove(args: argparse.Namespace) -> int:
     print(say(f"묶음: {args.out}", f"bundle: {args.out}"))
     print(
         say(
-            f"조각 {done.files}개, 체크포인트 {done.checkpoint.size}번까지",
+            f"조각 {done.files}개, 검증점 {done.checkpoint.size}번까지",
             f"segments: {done.files}, checkpoint up to entry {done.checkpoint.size}",
         )
     )
     for file in done.unproven:
-        print(say(f"기록장에 없어 증명할 수 없음: {file}", f"not in this ledger, cannot be proven: {file}"))
+        print(say(f"원장에 없어 증명할 수 없음: {file}", f"not in this ledger, cannot be proven: {file}"))
     for file, code in done.damaged:
         print(_damage_text(file, code))
     return PARTLY_STATUS if done.unproven or done.damaged else 0
@@ -354,14 +352,3 @@ def _vaults(catalogue: Catalogue) -> Iterable[Vault]:
     for uuid, path in catalogue.vaults().items():
         with contextlib.suppress(StorageFault):
             yield Vault.open(Path(path), uuid)
-
-
-def _login() -> str:
-    """Return who typed the command, also behind sudo."""
-    name = os.environ.get("SUDO_USER")
-    if name:
-        return name
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return str(os.getuid())

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 WRONG_STATUS = 1
 WORDS = {
-    "signature": ("체크포인트의 서명이 이 키의 것이 아닙니다", "the checkpoint is not signed by this key"),
-    "box": ("다른 박스의 체크포인트입니다", "the checkpoint is another box's"),
-    "entry": ("증명이 서명된 기록장으로 이어지지 않습니다: 기록", "not proven by the signed ledger: entry"),
+    "signature": ("검증점의 서명이 이 키의 것이 아닙니다", "the checkpoint is not signed by this key"),
+    "box": ("다른 박스의 검증점입니다", "the checkpoint is another box's"),
+    "entry": ("증명이 서명된 원장으로 이어지지 않습니다: 기록", "not proven by the signed ledger: entry"),
     "claim": (
         "박스가 내어 준 것으로 적은 묶음과 다릅니다",
         "not the bundle that the box wrote down when it handed it out",
     ),
     "file_missing": ("파일이 없습니다", "file missing"),
-    "file_changed": ("파일이 기록장과 다릅니다", "file is not what the ledger says"),
+    "file_changed": ("파일이 원장과 다릅니다", "file is not what the ledger says"),
     "file_strange": ("묶음에 속하지 않는 파일입니다", "file that does not belong to the bundle"),
-    "unproven": ("기록장에 없어 증명되지 않은 파일입니다", "file without an entry in the ledger"),
+    "unproven": ("원장에 없어 증명되지 않은 파일입니다", "file without an entry in the ledger"),
     "relabelled": ("시각이 기록과 다릅니다", "another time than its entry's"),
     "unexplained": ("영상도 까닭도 없는 구간", "neither picture nor reason"),
-    "witness": ("보관한 체크포인트에서 이어지지 않습니다", "does not go on from the kept checkpoint"),
+    "witness": ("보관한 검증점에서 이어지지 않습니다", "does not go on from the kept checkpoint"),
 }
 
 
@@ -62,7 +62,7 @@ def add(actions: Any) -> None:
         type=Path,
         metavar="CHECKPOINT",
         help=say(
-            "관제센터가 보관한 이 박스의 이전 체크포인트",
+            "관제센터가 보관한 이 박스의 이전 검증점",
             "an earlier checkpoint of this box that the centre kept",
         ),
     )
@@ -140,7 +140,7 @@ def _print(report: Report, zone: tzinfo | None) -> None:
     print(f"{report.box}  {report.camera}  {span}")
     print(
         say(
-            f"서명된 기록장 {report.ledger or '-'}, 기록 {report.size}건",
+            f"서명된 원장 {report.ledger or '-'}, 기록 {report.size}건",
             f"signed ledger {report.ledger or '-'}, {report.size} entries",
         )
     )
@@ -148,7 +148,7 @@ def _print(report: Report, zone: tzinfo | None) -> None:
     if report.continues is not None:
         print(
             say(
-                f"보관한 체크포인트({report.continues}번)에서 이어집니다.",
+                f"보관한 검증점({report.continues}번)에서 이어집니다.",
                 f"goes on from the kept checkpoint (entry {report.continues}).",
             )
         )

@@ -7,7 +7,7 @@ from agent.cli.codes.code import code
 PROOF = {
     "LEDGER_HOLE": code(
         "investigator",
-        ("기록장에서 항목이 빠졌습니다", "entries are missing from the ledger"),
+        ("원장에서 항목이 빠졌습니다", "entries are missing from the ledger"),
         (
             "박스를 그대로 두고 `pasu ledger verify`로 범위를 확인하여 관제센터에 알리십시오",
             "leave the box as it is; `pasu ledger verify` shows which; tell the centre",
@@ -23,7 +23,7 @@ PROOF = {
     ),
     "CHECKPOINT_INVALID": code(
         "installer",
-        ("체크포인트 파일이 아닙니다", "the file is not a checkpoint"),
+        ("검증점 파일이 아닙니다", "the file is not a checkpoint"),
         (
             "상태 폴더나 저장소의 CHECKPOINT, 또는 관제센터가 보관한 파일을 지정하십시오",
             "name the file CHECKPOINT of a state folder or a vault, or one that the centre kept",
@@ -31,7 +31,7 @@ PROOF = {
     ),
     "LEDGER_EDITED": code(
         "investigator",
-        ("기록장의 항목이 바뀌었습니다", "an entry of the ledger was changed"),
+        ("원장의 항목이 바뀌었습니다", "an entry of the ledger was changed"),
         (
             "박스를 그대로 두고 `pasu ledger verify`로 범위를 확인하여 관제센터에 알리십시오",
             "leave the box as it is; `pasu ledger verify` shows where; tell the centre",
@@ -40,7 +40,7 @@ PROOF = {
     "CONTENT_CHANGED": code(
         "investigator",
         (
-            "파일의 내용이 기록장과 다릅니다",
+            "파일의 내용이 원장과 다릅니다",
             "the file's content is not what the ledger says",
         ),
         (
@@ -51,11 +51,11 @@ PROOF = {
     "WITNESS_CONTRADICTED": code(
         "investigator",
         (
-            "기록장이 이전 체크포인트와 맞지 않습니다",
+            "원장이 이전 검증점과 맞지 않습니다",
             "the ledger contradicts an earlier checkpoint",
         ),
         (
-            "기록장이 고쳐졌거나 되돌려졌습니다. 박스를 그대로 두고 관제센터에 알리십시오",
+            "원장이 고쳐졌거나 되돌려졌습니다. 박스를 그대로 두고 관제센터에 알리십시오",
             "the ledger was changed or set back; leave the box as it is and tell the centre",
         ),
     ),

@@ -94,7 +94,7 @@ def read(path: Path) -> Checkpoint:
     except NoteError as error:
         raise IntegrityFault(
             "CHECKPOINT_INVALID",
-            say("체크포인트 파일이 아닙니다", "this is not a checkpoint"),
+            say("검증점 파일이 아닙니다", "this is not a checkpoint"),
             hint=say("CHECKPOINT 파일을 주십시오", "name a file CHECKPOINT, or one the centre kept"),
             path=str(path),
             reason=str(error),

@@ -147,7 +147,7 @@ def _check_since(catalogue: Catalogue, key: BoxKey, since: Checkpoint) -> None:
     if not verdict.good:
         raise IntegrityFault(
             "WITNESS_CONTRADICTED",
-            say("기록장이 이전 체크포인트와 맞지 않습니다", "the ledger contradicts the earlier checkpoint"),
+            say("원장이 이전 검증점과 맞지 않습니다", "the ledger contradicts the earlier checkpoint"),
             hint=say(
                 "`pasu ledger verify --checkpoint`로 확인하십시오",
                 "look with `pasu ledger verify --checkpoint`",

@@ -173,7 +173,7 @@ def hole(seq: int) -> IntegrityFault:
     """Say that an entry is missing that nothing let go."""
     return IntegrityFault(
         "LEDGER_HOLE",
-        say("기록장에서 항목이 빠졌습니다", "an entry is missing from the ledger"),
+        say("원장에서 항목이 빠졌습니다", "an entry is missing from the ledger"),
         hint=say(
             "`pasu ledger verify`로 범위를 확인하십시오", "`pasu ledger verify` shows how much is missing"
         ),

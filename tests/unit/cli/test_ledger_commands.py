@@ -129,7 +129,7 @@ def test_verify_in_korean_names_everything(box, capsys, korean, tmp_path):
     assert main(["ledger", "verify", "--checkpoint", str(box.root / "theirs"), *box.config]) == 1
     out = capsys.readouterr().out
     assert "서명이 이 박스의 것이 아님" in out
-    assert f"다른 기록장의 체크포인트: {box.vaults[0].root}/CHECKPOINT ({old.ledger_id})" in out
+    assert f"다른 원장의 검증점: {box.vaults[0].root}/CHECKPOINT ({old.ledger_id})" in out
 
 
 def test_verify_a_checkpoint_that_is_none(box, capsys):
