@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from agent.model import Span
@@ -120,9 +121,10 @@ def drop_links(db: sqlite3.Connection, hold_id: str, vault: str) -> None:
     )
 
 
-def linked(catalogue: Catalogue, hold_id: str) -> dict[int, str]:
-    """Return a hold's links: segment to path. Raises StorageFault."""
-    return dict(catalogue.read("SELECT segment, path FROM hold_segment WHERE hold = ?", (hold_id,)))
+def linked(catalogue: Catalogue, hold_id: str, segments: Sequence[int]) -> set[int]:
+    """Return which of some segments a hold has linked. Raises StorageFault."""
+    query = "SELECT segment FROM hold_segment WHERE hold = ? AND segment IN (SELECT value FROM json_each(?))"
+    return {row[0] for row in catalogue.read(query, (hold_id, json.dumps(segments)))}
 
 
 def totals(catalogue: Catalogue, hold_id: str) -> tuple[int, int]:

@@ -95,15 +95,14 @@ def place(
         _write_files(vaults, hold, report, step)
         if known is None:
             _place_rows(catalogue, vaults, hold, at, report, step=step)
-    rows = covered(catalogue, hold, LIVE)
     top = hold_rows.newest(catalogue)
-    linked = linking.link(catalogue, vaults, state, hold, rows, step=step)
+    linked = linking.link(catalogue, vaults, state, hold, covered(catalogue, hold, LIVE), step=step)
     if linked.is_whole:
         hold_rows.set_mark(catalogue, hold.id, top)
     report.lost = linked.lost
     report.unfinished |= linked.away
     report.faults += linked.faults
-    _answer(catalogue, hold, at, rows, report)
+    _answer(catalogue, hold, at, report)
     return report
 
 
@@ -160,11 +159,16 @@ def _place_rows(
                 vault, whole = None, False
             (report.spared if whole else report.late if vault else report.undecided).append(row)
         step("H2")
-        body = hold.body() | {"spared": len(report.spared), "late": len(report.late)}
-        line = ledger.line(Fact("hold.placed", at, body))
+        looked_at = {row.id for row in (*report.spared, *report.late, *report.undecided)}
+        before = list(report.spared)
 
         def insert(db: sqlite3.Connection) -> None:
+            # What was condemned since H2 cannot have been overwritten: that needs the lock which is held here.
+            rows = covered(catalogue, hold, "state = 'CONDEMNED'")
+            report.spared = before + [row for row in rows if row.id not in looked_at]
             hold_rows.insert(db, hold)
+            body = hold.body() | {"spared": len(report.spared), "late": len(report.late)}
+            line = ledger.line(Fact("hold.placed", at, body))
             for row in report.spared:
                 spare(db, row)
             ledger.append(db, line)
@@ -189,24 +193,28 @@ def _place_rows(
 
 
 def spare(db: sqlite3.Connection, row: Stored) -> bool:
-    """Give a condemned segment its state back inside the caller's transaction; false if it is not condemned."""
+    """Give a condemned segment its state back inside the caller's transaction; false if it is not condemned.
+
+    Holds look for segments without links from their beginning then: it may be older than what they looked at last.
+    """
+    db.execute("UPDATE hold SET linked_id = NULL WHERE released_ms IS NULL")
     query = (
         "UPDATE segment SET state = ?, cause = '', condemned_ms = NULL WHERE id = ? AND state = 'CONDEMNED'"
     )
     return bool(db.execute(query, (row.live_state, row.id)).rowcount)
 
 
-def _answer(catalogue: Catalogue, hold: Hold, at: Instant, rows: list[Stored], report: Placed) -> None:
+def _answer(catalogue: Catalogue, hold: Hold, at: Instant, report: Placed) -> None:
     """Say what was asked for and is not there."""
     report.segments, report.sealed_bytes = hold_rows.totals(catalogue, hold.id)
-    gone = covered(catalogue, hold, "state = 'GONE'")
-    report.late += gone
+    report.late += covered(catalogue, hold, "state = 'GONE'")
     past = Span(hold.span.start_ms, max(hold.span.start_ms, min(hold.span.end_ms, at.utc_ms)))
     if hold.span.end_ms > at.utc_ms:
         report.future = Span(max(at.utc_ms, hold.span.start_ms), hold.span.end_ms)
     cameras = catalogue.cameras() if rules.EVERY in hold.cameras else hold.cameras
     for camera in cameras:
-        spans = [row.span for row in (*rows, *report.undecided, *report.late) if row.camera == camera]
+        spans = [row.span for row in covered(catalogue, hold, LIVE, [camera])]
+        spans += [row.span for row in (*report.undecided, *report.late) if row.camera == camera]
         report.holes += [(camera, hole) for hole in rules.holes(spans, past)]
 
 

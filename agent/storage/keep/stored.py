@@ -10,11 +10,14 @@ from agent.storage.catalogue import COMMITTED, SALVAGED, overlapping
 from agent.storage.keep import hold as rules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from agent.storage.catalogue import Catalogue
     from agent.storage.keep.hold import Hold
 
 CONDEMNED = "CONDEMNED"
 GONE = "GONE"
+_PAGE_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +71,41 @@ def condemned(catalogue: Catalogue, vault: str, after: int, limit: int) -> list[
     return [Stored(*row) for row in catalogue.read(query, (vault, after, limit))]
 
 
-def covered(catalogue: Catalogue, hold: Hold, condition: str) -> list[Stored]:
-    """Return the segments that a hold covers and for which a condition holds, camera by camera, oldest first."""
-    cameras = catalogue.cameras() if rules.EVERY in hold.cameras else list(hold.cameras)
-    query = overlapping("segment", COLUMNS, condition)
-    found = []
+def covered(
+    catalogue: Catalogue, hold: Hold, state: str, cameras: Iterable[str] | None = None
+) -> Iterator[Stored]:
+    """Yield the segments that a hold covers, camera by camera, oldest first. They are asked for as they are taken.
+
+    state    a condition in SQL: which are wanted
+    cameras  only these; None for all of the hold's
+    """
+    if cameras is None:
+        cameras = catalogue.cameras() if rules.EVERY in hold.cameras else hold.cameras
+    query = _covering(state)
     for camera in cameras:
-        values = {
-            "camera": camera,
-            "from_ms": hold.span.start_ms - rules.SALVAGED_REACH_MS,
-            "to_ms": hold.span.end_ms,
-        }
-        rows = [Stored(*row[:-1]) for row in catalogue.read(query, values)]
-        found += [row for row in rows if hold.covers(row.camera, row.span, row.path)]
-    return found
+        from_ms = hold.span.start_ms - rules.SALVAGED_REACH_MS
+        after = (
+            -(1 << 62),
+            0,
+        )  # a long one may begin long before the span; each branch of the query has its own bound
+        while True:
+            values = {
+                "camera": camera,
+                "from_ms": from_ms,
+                "to_ms": hold.span.end_ms,
+                "after_ms": after[0],
+                "after_id": after[1],
+            }
+            rows = [Stored(*row[:-1]) for row in catalogue.read(query, values)]
+            yield from (row for row in rows if hold.covers(row.camera, row.span, row.path))
+            if len(rows) < _PAGE_ROWS:
+                break
+            after = (rows[-1].start_ms, rows[-1].id)
+            from_ms = max(from_ms, after[0])
+
+
+def _covering(state: str) -> str:
+    """Write the query for a page of a camera's rows that overlap a span."""
+    numbers = "typeof(start_ms) = 'integer' AND typeof(end_ms) = 'integer' AND end_ms >= start_ms"
+    page = f"{state} AND {numbers} AND (start_ms, id) > (:after_ms, :after_id)"
+    return overlapping("segment", COLUMNS, page) + f" LIMIT {_PAGE_ROWS}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from agent.storage.locks import fate
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from agent.model import Instant
@@ -210,13 +211,11 @@ class _Tending:
         """Link what is not linked: what was recorded since the mark, or everything."""
         mark, top = hold_rows.mark(self._catalogue, hold.id), hold_rows.newest(self._catalogue)
         if self._whole or mark is None or mark > top:  # ids begin anew when every segment was let go
-            rows = covered(self._catalogue, hold, LIVE)
-            linked = hold_rows.linked(self._catalogue, hold.id)
-            rows = [row for row in rows if row.id not in linked or not self._has_link(hold, row)]
+            rows = self._unlinked(hold)
         elif mark < top:
             query = f"SELECT {COLUMNS} FROM segment WHERE id > ? AND {LIVE} ORDER BY id"  # noqa: S608 - constants
-            rows = [Stored(*row) for row in self._catalogue.read(query, (mark,))]
-            rows = [row for row in rows if hold.covers(row.camera, row.span, row.path)]
+            new = [Stored(*row) for row in self._catalogue.read(query, (mark,))]
+            rows = (row for row in new if hold.covers(row.camera, row.span, row.path))
         else:
             return
         result = linking.link(self._catalogue, self._vaults, self._state, hold, rows, step=self._step)
@@ -228,9 +227,16 @@ class _Tending:
         else:
             self._report.incomplete.add(hold.id)
 
-    def _has_link(self, hold: Hold, row: Stored) -> bool:
-        vault = self._vaults.get(row.vault)
-        return vault is None or hold_files.is_linked(vault, hold.id, row.path)
+    def _unlinked(self, hold: Hold) -> Iterator[Stored]:
+        """Yield what a hold covers and has no link, whatever its row says; in a vault that is away it is believed."""
+        rows = covered(self._catalogue, hold, LIVE)
+        while page := list(itertools.islice(rows, linking.BATCH)):
+            known = hold_rows.linked(self._catalogue, hold.id, [row.id for row in page])
+            for row in page:
+                vault = self._vaults.get(row.vault)
+                is_there = vault is None or hold_files.is_linked(vault, hold.id, row.path)
+                if row.id not in known or not is_there:
+                    yield row
 
     def _review(self, hold: Hold) -> None:
         """Say daily that a hold is to be reviewed; by an untrusted clock nobody knows which day it is."""

@@ -11,7 +11,7 @@ import pytest
 from agent.errors import StorageFault
 from agent.model import Instant, Span, Trust
 from agent.storage.catalogue import FILE, Catalogue
-from agent.storage.keep import erase, holds
+from agent.storage.keep import erase, holds, stored
 from agent.storage.keep.hold import HoldRefused
 from agent.storage.vault import Vault
 from tests.unit.keep.kept import DAY_MS, UUID, Kept, order
@@ -459,6 +459,49 @@ def test_ids_that_begin_anew_are_looked_at_from_the_beginning(box) -> None:
     box.tend()
     box.record(at_ms=T0 + 20_000)
     assert box.tend().linked == 1
+
+
+def test_what_is_condemned_while_a_hold_is_placed_is_spared_and_linked(box) -> None:
+    """I2: condemning does not wait for the lock; erasing does."""
+    box.record(count=3)
+    placed = box.place(order(), step=lambda name: box.condemn([2]) if name == "H2" else None)
+    assert [row.start_ms for row in placed.spared] == [T0 + 1000]
+    assert (placed.segments, placed.late) == (3, [])
+    (fact,) = [body for kind, body in box.facts() if kind == "hold.placed"]
+    assert (fact["spared"], fact["late"]) == (1, 0)
+    assert set(box.states().values()) == {"COMMITTED"}
+
+
+def test_what_is_spared_later_is_linked_then(box) -> None:
+    box.record(count=3)
+    box.place(order())
+    with box.catalogue() as catalogue:  # as a catalogue would be that came back without the hold for a while
+        catalogue.write(lambda db: db.execute("DELETE FROM hold_segment"))
+        catalogue.write(lambda db: db.execute("UPDATE segment SET state = 'CONDEMNED' WHERE id = 2"))
+    assert box.finish().spared == 1
+    assert box.tend().linked == 3
+
+
+def test_a_long_span_is_gone_through_page_by_page(box, monkeypatch) -> None:
+    monkeypatch.setattr(stored, "_PAGE_ROWS", 4)
+    box.record(count=23)
+    box.record("cam2", count=3)
+    with box.catalogue() as catalogue:
+        catalogue.write(
+            lambda db: db.execute("UPDATE segment SET start_ms = ? WHERE id IN (7, 8, 9)", (T0 + 6000,))
+        )
+        catalogue.write(lambda db: db.execute("UPDATE segment SET start_ms = 'soon' WHERE id = 12"))
+        catalogue.write(
+            lambda db: db.execute("UPDATE segment SET start_ms = start_ms - 700000 WHERE id = 20")
+        )
+        found = [
+            row.id
+            for row in stored.covered(
+                catalogue, order(cameras=("*",), span=Span(T0 + 1500, T0 + 30_000)), "1"
+            )
+        ]
+    assert sorted(found) == [*range(2, 12), *range(13, 24), 25, 26]
+    assert len(set(found)) == len(found)
 
 
 def test_a_lost_file_is_told(box) -> None:
