@@ -13,7 +13,21 @@ import traceback
 from typing import TYPE_CHECKING
 
 import agent
-from agent.cli import centre, check, clock, config, demo, keep, ledger, open_, rebuild, record, run, segments
+from agent.cli import (
+    centre,
+    check,
+    clock,
+    config,
+    demo,
+    hold,
+    keep,
+    ledger,
+    open_,
+    rebuild,
+    record,
+    run,
+    segments,
+)
 from agent.cli.parser import USAGE_STATUS, Parser
 from agent.errors import PasuError
 from agent.language import say
@@ -24,7 +38,7 @@ if TYPE_CHECKING:
 
 BUG_STATUS = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED_STATUS = 130  # 128 and SIGINT, as shells count
-COMMANDS = (config, record, keep, run, segments, check, rebuild, clock, ledger, centre, open_, demo)
+COMMANDS = (config, record, keep, run, segments, check, rebuild, clock, hold, ledger, centre, open_, demo)
 TIME_OPTIONS = ("--from", "--to")
 
 
