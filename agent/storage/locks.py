@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.language import say
+from agent.storage.files import fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +24,12 @@ comes before a segment's header is shredded, or sees that it was too late."""
 def fate(state: Path) -> Iterator[None]:
     """Wait for the lock on segments' fate, and hold it. The kernel lets go when the process ends.
 
-    Raises  OSError
+    Raises  StorageFault when the state directory cannot be used
     """
-    fd = os.open(state / FATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(state / FATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise fault("open", state / FATE, error) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

@@ -504,6 +504,19 @@ def test_a_long_span_is_gone_through_page_by_page(box, monkeypatch) -> None:
     assert len(set(found)) == len(found)
 
 
+def test_without_a_lock_nothing_is_done_and_the_disk_is_named(box, tmp_path) -> None:
+    box.record()
+    box.condemn()
+    (box.state / "fate.lock").unlink(missing_ok=True)
+    (box.state / "fate.lock").mkdir()
+    for work in (lambda: box.place(order()), box.finish, box.tend):
+        with pytest.raises(StorageFault) as caught:
+            work()
+        assert caught.value.code == "DISK_FAILED"
+    assert len(box.names()) == 1
+    assert box.names("holds") == []
+
+
 def test_a_lost_file_is_told(box) -> None:
     box.record()
     (path,) = box.states()
