@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     config = load(args.config)
     state = config.storage.state.absolute()
     cameras = [camera.id for camera in config.cameras]
-    renew([config.storage.vault], state, cameras, SystemClock(state).now(), box=config.box.id)
+    renew(config.storage.vaults, state, cameras, SystemClock(state).now(), box=config.box.id)
     catalogue = Catalogue.open(state)
     began_s = time.monotonic()
     try:
@@ -110,7 +110,7 @@ def _turns(config: Config, state: Path, catalogue: Catalogue, lock: int) -> Iter
 
     clock = SystemClock(state)
     try:
-        opened, faults = open_vaults(state, [config.storage.vault])
+        opened, faults = open_vaults(state, config.storage.vaults)
         for path, fault in faults.items():
             print(f"{path}: {fault}", file=sys.stderr)
         vaults = {vault.uuid: vault for vault in opened}

@@ -39,7 +39,7 @@ class Stored:
     """A stored file without a row.
 
     last_ms  time of its last write; next_ms: start of the file that follows it, None for the newest
-    header   length of its age header and nonce
+    header   length of its age header and nonce; regular: it is a file, and no link or whatever else
     """
 
     vault: str
@@ -50,6 +50,7 @@ class Stored:
     has_tail: bool
     next_ms: int | None = None
     header: int = 0
+    regular: bool = True
 
     @property
     def path(self) -> str:
@@ -72,7 +73,7 @@ def from_old(told: dict[str, Any], file: Stored) -> dict[str, Any] | None:
         return None
     if not all(isinstance(told[name], str) for name in _TEXTS) or told["trust"] not in set(Trust):
         return None
-    if told["camera"] != file.stem.camera or told["sealed_bytes"] != file.size:
+    if told["camera"] != file.stem.camera or told["sealed_bytes"] != file.size or not file.regular:
         return None
     begun, kept = told["relabelled_from_ms"], told["kept_from_ms"]
     if begun is not None and type(begun) is not int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import IntegrityFault, StorageFault
@@ -20,7 +22,6 @@ from agent.storage.sealed import header_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from agent.storage.catalogue import Catalogue
     from agent.storage.old import OldCatalogue
@@ -89,9 +90,11 @@ class Refiler:
         return done
 
     def _day(self, done: Refiled, vault: Vault, camera: str, day: str, next_day: str | None) -> None:
-        inside = f"segments/{camera}/{day}"
+        inside, root = f"segments/{camera}/{day}", str(vault.root)
         # Before the names: what is told to be open there may have its name a moment later.
-        known = progress.read_all(self._state)
+        known = {
+            path: one for (uuid, path), one in progress.read_all(self._state).items() if uuid == vault.uuid
+        }
         found = orphans(vault, self._catalogue, camera, day)
         salvage = Salvage(vault, self._catalogue, known, self._at, report=Report())
         plain: list[Stored] = []
@@ -104,7 +107,7 @@ class Refiler:
                 odd[stem] = kinds
             else:
                 lacking = [kind for kind in finished if stem.path(kind) not in found.rows]
-                plain += [_stored(vault, stem, kind, kinds) for kind in lacking]
+                plain += [_stored(root, vault.uuid, stem, kind, kinds) for kind in lacking]
         told = self._told(vault.uuid, inside) if plain else {}
         following = _following(found, stems_of(vault, camera, next_day) if next_day else [])
         for file in plain:
@@ -117,7 +120,8 @@ class Refiler:
                 done.left += 1
                 continue
             if isinstance(row, Stored):
-                whole = replace(row, next_ms=following.get(file.stem.start))
+                after = following.get(file.stem.start)
+                whole = replace(row, next_ms=parse_utc_name(after) if after else None)
                 if reborn.is_cut(whole):
                     odd[file.stem] = {file.kind}
                 else:
@@ -158,11 +162,10 @@ class Refiler:
         if self._is_later(file.last_ms):
             done.left += 1
             return None
-        place = vault.at(file.path)
-        is_file = files.is_regular(place)
-        header = _header_bytes(place) if is_file else None
+        header = _header_bytes(f"{vault.root}/{file.path}") if file.regular else None
         if header is None:
-            salvage.quarantine(place, "header unreadable" if is_file else "not a file that belongs here")
+            reason = "header unreadable" if file.regular else "not a file that belongs here"
+            salvage.quarantine(vault.at(file.path), reason)
             if file.has_tail:
                 salvage.quarantine(vault.at(file.stem.path(Kind.SALVAGED_TAIL)), "a tail without its segment")
             return None
@@ -191,7 +194,7 @@ def stems_of(vault: Vault, camera: str, day: str) -> list[Stem]:
     return sorted({what[0] for what in named if what is not None}, key=lambda stem: stem.start)
 
 
-def _following(found: Orphans, next_day: list[Stem]) -> dict[str, int]:
+def _following(found: Orphans, next_day: list[Stem]) -> dict[str, str]:
     """Return the start that follows each start of a day: also one that has its row, or lies in the next day."""
     starts = {stem.start for stem in found.stems}
     starts |= {
@@ -199,17 +202,21 @@ def _following(found: Orphans, next_day: list[Stem]) -> dict[str, int]:
         for path in found.rows
     }
     ordered = sorted(starts) + [stem.start for stem in next_day[:1]]
-    return {start: parse_utc_name(after) for start, after in pairwise(ordered)}
+    return dict(pairwise(ordered))
 
 
-def _stored(vault: Vault, stem: Stem, kind: Kind, kinds: set[Kind]) -> Stored:
-    place = vault.at(stem.path(kind))
+def _stored(root: str, vault: str, stem: Stem, kind: Kind, kinds: set[Kind]) -> Stored:
+    """Look at a file; strings and no Path here, since it is done some million times."""
+    place = f"{root}/{stem.path(kind)}"
     try:
         status = os.lstat(place)
     except OSError as error:
-        raise files.fault("stat", place, error) from error
+        raise files.fault("stat", Path(place), error) from error
     has_tail = kind is Kind.SALVAGED and Kind.SALVAGED_TAIL in kinds
-    return Stored(vault.uuid, stem, kind, status.st_size, status.st_mtime_ns // 1_000_000, has_tail)
+    regular = stat.S_ISREG(status.st_mode)
+    return Stored(
+        vault, stem, kind, status.st_size, status.st_mtime_ns // 1_000_000, has_tail, regular=regular
+    )
 
 
 def _last_ms(place: Path) -> int:
@@ -219,7 +226,7 @@ def _last_ms(place: Path) -> int:
         return 1 << 62  # renamed in between: somebody lives there
 
 
-def _header_bytes(place: Path) -> int | None:
+def _header_bytes(place: str) -> int | None:
     """Return what `sealed.header_bytes` does, with one short read for a header of the usual length."""
     try:
         fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -230,7 +237,7 @@ def _header_bytes(place: Path) -> int | None:
         try:
             length = shred_span(start) + NONCE_BYTES
         except IntegrityFault:
-            return header_bytes(place) if len(start) == _HEADER_READ_BYTES else None
+            return header_bytes(Path(place)) if len(start) == _HEADER_READ_BYTES else None
     except OSError as error:
-        raise files.fault("read", place, error) from error
+        raise files.fault("read", Path(place), error) from error
     return length if length <= len(start) else None
