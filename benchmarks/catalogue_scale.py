@@ -432,7 +432,8 @@ def main() -> int:
             "# A catalogue of 2.8 million segments\n\n"
             f"`benchmarks/catalogue_scale.py --evidence`, {time.strftime('%Y-%m-%d', time.gmtime())}; {machine()}.\n"
             f'{about}. On ext4, after the kernel was told to let go of the files ("cold"); queries as the'
-            " program asks them. The machine had other work meanwhile.\n\n"
+            " program asks them. Load of the machine"
+            f" meanwhile: {os.getloadavg()[1]:.1f}.\n\n"
             f"{table(lines)}\n\n"
             "What was not read before costs what the disk takes for its pages: the rows of a camera lie among those"
             " of all others, so an hour is 60 pages and a day 1,440. Rebuilding and checking are measured on small"
