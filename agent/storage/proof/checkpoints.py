@@ -71,7 +71,7 @@ DUE_ENTRIES = 100
 DUE_MS = 60_000
 """A checkpoint is at most so many entries or so old (requirement S10)."""
 
-ONCE_BLOCKS = 512  # 131,072 entries of an old ledger without a tree in one call: about half a second
+ONCE_BLOCKS = 128  # 32,768 entries of an old ledger without a tree in one call: a few tenths of a second
 AGAIN_BLOCKS = 16
 """Complete blocks that are hashed again with each checkpoint: 16 ms. A ledger of 5.6 million entries is gone through in
 a day, one of a day of 16 cameras within minutes.
@@ -105,18 +105,20 @@ def advance(
     at: Instant,
     *,
     force: bool = False,
+    once: int = ONCE_BLOCKS,
     step: Callable[[str], None] = lambda _: None,
 ) -> Checkpoint | None:
     """Keep the tree up, and make a checkpoint when one is due. Called at every tick.
 
     vaults   those that are there; one whose disk refuses gets its file the next time
     force    make one whenever the ledger has grown
+    once     blocks by which the tree of an old ledger grows in one call, unless forced
     step     told each number of the procedure
     Returns  the new checkpoint; None when none was due, or the tree of an old ledger is still being made
     Raises   StorageFault; IntegrityFault LEDGER_HOLE
     """
     with _locked(state):
-        while tree.grow(catalogue, ONCE_BLOCKS) == ONCE_BLOCKS:
+        while tree.grow(catalogue, once) == once:
             if not force:
                 return None
         step("P1")

@@ -238,14 +238,15 @@ def test_a_checkpoint_of_another_box_says_nothing(site, tmp_path):
     assert site.examine(forged) is Verdict.BAD_SIGNATURE
 
 
-def test_an_old_ledger_gets_its_tree_in_several_calls(site, monkeypatch):
-    monkeypatch.setattr(checkpoints, "ONCE_BLOCKS", 2)
+def test_an_old_ledger_gets_its_tree_in_several_calls(site):
     site.fill(1400)
-    assert site.advance() is None
-    assert site.advance() is None
-    assert site.advance().size == 1401
+    assert site.advance(once=2) is None
+    assert site.advance(once=2) is None
+    assert site.advance(once=2).size == 1401
     site.fill(4000)
-    assert site.checkpoint().size == 4000
+    made = site.advance(once=2, force=True)
+    assert made.size == 4000
+    assert made.root == merkle.root_of(hashes(site, 4000))
 
 
 def test_few_checkpoints_are_kept(site):
