@@ -379,6 +379,9 @@ class Desk:
                 self._remove(camera, segment)
             if not self._opened(shelf):
                 shelf.forget()
+            for leftover in self._leftovers:
+                if leftover.shelf is shelf:
+                    leftover.segment.let_go()
             return False
         camera.waiting.popleft()
         if camera.shelf is not shelf:

@@ -315,12 +315,17 @@ class Disk:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = self._do("create", temporary, os.open, temporary, flags, FILE_MODE)
         try:
-            self.write_all(fd, temporary, data)
-            if sync:
-                self.fdatasync(fd, temporary)
-        finally:
-            self.close(fd)
-        self.rename(temporary, path)
+            try:
+                self.write_all(fd, temporary, data)
+                if sync:
+                    self.fdatasync(fd, temporary)
+            finally:
+                self.close(fd)
+            self.rename(temporary, path)
+        except StorageFault:
+            with contextlib.suppress(StorageFault):
+                self.unlink(temporary)
+            raise
         if sync:
             self.fsync_directory(path.parent)
 

@@ -117,6 +117,7 @@ class OpenSegment:
         self._durable_hash = self._written_hash = self._hash
         self._tail_reach = 0  # plaintext offset that the tail promises
         self._marked_bytes = 0  # plaintext taken when the last mark was made
+        self._cut = False  # `abandon` has begun to cut the file
         self._fd = self._disk.create_excl(self._part)
         try:
             files.try_lock(self._fd)
@@ -239,6 +240,10 @@ class OpenSegment:
             final=self.final,
         )
 
+    def let_go(self) -> None:
+        """Close the file after a fault: what is open keeps a disk that failed from being mounted anew."""
+        self._close()
+
     def restart(self) -> Restart:
         """Say, once, how to go on in a new segment after a fault: from the first fragment that is not wholly
         durable.
@@ -282,12 +287,15 @@ class OpenSegment:
         found = [
             path for path in (self.vault.at(self._stem.path(kind)) for kind in kinds) if files.exists(path)
         ]
+        if found and found[0] == self.vault.at(self._stem.path(Kind.SALVAGED)) and not self._cut:
+            return None  # it was let go, and somebody else has put it in order
         durable = self._durable
         moved_tail = self.vault.at(self._stem.path(Kind.SALVAGED_TAIL))
         keep_tail = lost and durable.tail_bytes > 0 and (files.exists(self._tail) or files.exists(moved_tail))
         if not found or (durable.frames == 0 and not keep_tail):
             self._discard(found, quarantine=lost and not self.is_empty)
             return None
+        self._cut = True
         salvaged = self.vault.at(self._stem.path(Kind.SALVAGED))
         size = len(self._sealer.header) + durable.chunks * SEALED_CHUNK_BYTES
         fd = self._disk.open_existing(found[0])
