@@ -20,7 +20,7 @@ from agent.storage.catalogue import FILE, Catalogue, set_meta
 from agent.storage.files import Disk
 from agent.storage.old import OldCatalogue
 from agent.storage.salvage import UNRECONCILED, Report, salvage
-from agent.storage.vault import CHECKPOINT, SIBLINGS, Vault, holds_anything, is_vault, read_known, write_known
+from agent.storage.vault import HEAD_FILE, SIBLINGS, Vault, holds_anything, is_vault, read_known, write_known
 
 if TYPE_CHECKING:
     import sqlite3
@@ -197,12 +197,12 @@ class _Start:
             )
 
     def _read_signs(self) -> None:
-        places = [self.state / CHECKPOINT]
+        places = [self.state / HEAD_FILE]
         # One that the catalogue does not know tells of a ledger that this one never saw.
-        places += [vault.root / CHECKPOINT for vault in self.ours if vault.uuid in self.catalogued]
+        places += [vault.root / HEAD_FILE for vault in self.ours if vault.uuid in self.catalogued]
         strange = [vault for vault in self.ours if vault.uuid not in self.catalogued]
         if not self.catalogued:
-            places += [vault.root / CHECKPOINT for vault in strange]
+            places += [vault.root / HEAD_FILE for vault in strange]
         trees = (aside.tree_at(place) for place in places)
         self.signs.trees = [tree for tree in trees if tree is not None]
         self.signs.lived = (

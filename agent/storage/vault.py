@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 IDENTITY = "VAULT"
 SIBLINGS = "VAULTS"
-CHECKPOINT = "CHECKPOINT"
+HEAD_FILE = "CHECKPOINT"
 MAGIC = "pasu-vault"
 VERSION = 1
 DIRECTORIES = ("segments", "holds", "quarantine")

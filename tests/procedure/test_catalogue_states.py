@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.storage.catalogue import FILE, Catalogue
+from agent.storage.keep import erase
 from agent.storage.old import COLUMNS
 from agent.storage.prepare import renew
 from tests.unit.keep.test_rebuild import STARTS, aged, fill, go_on, meta, table
@@ -368,3 +369,33 @@ def test_a_start_looks_at_no_file_of_older_days(tmp_path) -> None:
     assert box.prepare().quarantined == 1
     assert old.exists()
     assert not new.exists()
+
+
+def test_nothing_is_erased_before_every_row_is_back(tmp_path) -> None:
+    """B12: with yesterday's copy, even what is long due stays until the rebuilding has ended."""
+    box = aged(tmp_path)
+    fill(box, STARTS)
+    yesterdays_copy(box)
+    box.clock.utc_ms = T0 + 60_000
+    assert box.prepare().began == "old"
+    stopped: list[str] = []
+
+    def step(name: str) -> None:
+        stopped.append(name)
+        if name == "R4":
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        go_on(box, step=step)
+    assert len(table(box)) == 2 * len(STARTS)
+    assert condemned(box) == []
+    assert go_on(box).done
+    assert len(condemned(box)) == 1
+
+
+def condemned(box: Box) -> list[int]:
+    catalogue = Catalogue.open(box.state)
+    try:
+        return erase.condemn(catalogue, [(1, "EXPIRED")], box.clock.now())
+    finally:
+        catalogue.close()

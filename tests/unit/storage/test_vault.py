@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from agent.errors import StorageFault
 from agent.model import utc_name
+from agent.storage.files import Disk
 from agent.storage.layout import Kind, Stem, classify, stem_of
-from agent.storage.vault import Vault, is_vault
+from agent.storage.vault import Vault, is_vault, read_known, write_known
 from tests.unit.storage.box import T0
 
 
@@ -195,3 +196,18 @@ def test_a_stem_tells_its_files() -> None:
     assert stem.path(Kind.SALVAGED_TAIL) == (
         "segments/cam1/2027-01-15/20270115T080000.000Z.salvaged.mp4.age.tail"
     )
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b"\xff", b'{"vaults":[]}', b'{"vaults":null}', b"[" * 9000]
+)
+def test_a_list_of_vaults_that_says_nothing_is_empty(tmp_path, content) -> None:
+    place = tmp_path / "VAULTS"
+    assert read_known(place) == {}
+    place.write_bytes(content)
+    assert read_known(place) == {}
+    write_known(Disk(), place, {"uuid-1": "/a", "uuid-2": "/b"})
+    assert read_known(place) == {"uuid-1": "/a", "uuid-2": "/b"}
+    before = place.stat().st_ino
+    write_known(Disk(), place, {"uuid-2": "/b", "uuid-1": "/a"})
+    assert place.stat().st_ino == before, "written only when it says something new"
