@@ -81,6 +81,8 @@ def prune(catalogue: Catalogue, now_ms: int) -> int:
         row[0]
         for row in catalogue.read(
             "SELECT id FROM segment WHERE state = 'GONE' AND gone_ms < ?"
+            # SQLite gives the number of the last row again once it is gone, and others remember numbers.
+            " AND id < (SELECT MAX(id) FROM segment)"
             " AND NOT EXISTS (SELECT 1 FROM hold_segment WHERE hold_segment.segment = segment.id)"
             " ORDER BY gone_ms LIMIT ?",
             values,

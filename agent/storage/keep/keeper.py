@@ -359,7 +359,7 @@ class Keeper:
             "retention": {
                 "blocked": self._blocked,
                 "oldest_ms": roll.oldest_ms if trusted else None,
-                "overdue_ms": roll.overdue_ms if trusted else None,
+                "overdue_ms": roll.overdue_ms,
                 "erased_today": self._today[1],
                 "forecast_tenths_of_days": min(reaches, default=None),
             },

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.health import Raised
+from agent.model import Trust
 from agent.storage.keep import disks, erase, retention, survey
 from agent.storage.keep.retention import Cause, Plan, Shelf, VaultView, View
 from agent.storage.keep.survey import Unseen
@@ -110,7 +111,9 @@ class Rollover:
             found.append(self._vault_view(uuid, vault, condemned, shelves, rates.get(uuid, 0)))
         view = View(now, self._rules.retention_ms, self._rules.default_retention_ms, found)
         self.view = view
-        self.overdue_ms = max(retention.overdue_ms(view), self._condemned_overdue(now, waiting))
+        overdue_ms = max(retention.overdue_ms(view), self._condemned_overdue(now, waiting))
+        # By a clock that may be years off nobody is late.
+        self.overdue_ms = None if now.trust is Trust.UNTRUSTED else overdue_ms
         ages = [
             each.kept_from_ms
             for vault in found
