@@ -22,12 +22,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent import __version__
+from agent import __version__, keeping
 from agent.capture.shared import Shared
 from agent.capture.supervisor import Supervisor, assign
 from agent.clock import SystemClock
 from agent.errors import PasuError, StorageFault
-from agent.health import write_health
+from agent.health import Raised, Tracker, write_health
 from agent.language import say
 from agent.model import Fact, GapCause
 from agent.storage.layout import DAMAGED
@@ -53,12 +53,17 @@ log = logging.getLogger("pasu.record")
 
 def run(config: Config, secrets: Secrets) -> int:
     """Start all processes of the agent in the foreground, as a first look or while developing."""
-    return record(config, secrets)
+    minder = keeping.Minder(config)
+    try:
+        return record(config, secrets, beside=minder.turn)
+    finally:
+        minder.stop()
 
 
-def record(config: Config, secrets: Secrets) -> int:
+def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = lambda: None) -> int:
     """Record until SIGTERM or SIGINT; return the exit status.
 
+    beside  called about once a second, once recording has begun: what else this process sees to
     Raises  StorageFault when the vault or the catalogue is not what it should be; then nothing was started
     """
     _log_to_stderr()
@@ -87,7 +92,9 @@ def record(config: Config, secrets: Secrets) -> int:
     )
     next_health, told = 0.0, dict[str, str]()
     next_probe = clock.monotonic() + PROBE_S
+    tracker, since_s = Tracker(), clock.monotonic()
     while not stop():
+        beside()
         supervisor.turn(PARENT_TURN_S)
         now = clock.monotonic()
         if now >= next_health:
@@ -95,14 +102,16 @@ def record(config: Config, secrets: Secrets) -> int:
             told = _tell_trouble(supervisor, told)
             _mind_catalogue(config, probe=now >= next_probe)
             next_probe = now + PROBE_S if now >= next_probe else next_probe
-            _write_health(run_directory, config, supervisor, clock, "recording")
+            silent = keeping.is_silent(storage.run, now, since_s)
+            tracker.update([Raised("keeper.stale")] if silent else [], clock.now())
+            _write_health(run_directory, config, supervisor, clock, "recording", tracker=tracker)
     clean = supervisor.stop()
     if clean:
         _tell_forked(storage.state, "box.stopped", {"version": __version__})
         log.info("clean: all that was recorded is committed")
     else:
         log.error("not clean: the next start puts in order what is left")
-    _write_health(run_directory, config, supervisor, clock, "stopped")
+    _write_health(run_directory, config, supervisor, clock, "stopped", tracker=tracker)
     os.close(lock)
     return 0 if clean else 1
 
@@ -348,7 +357,13 @@ def _run_directory(run: Path) -> Path | None:
 
 
 def _write_health(
-    run: Path | None, config: Config, supervisor: Supervisor, clock: SystemClock, state: str
+    run: Path | None,
+    config: Config,
+    supervisor: Supervisor,
+    clock: SystemClock,
+    state: str,
+    *,
+    tracker: Tracker,
 ) -> None:
     if run is None:
         return
@@ -370,6 +385,7 @@ def _write_health(
         "workers_lost": supervisor.lost,
         "cameras": cameras,
         "storage": _storage(supervisor),
+        "conditions": tracker.to_json(),
     }
     try:
         write_health(run, "record", body)

@@ -138,8 +138,7 @@ class Minder:
         now = _boot_s()
         if self._child is None:
             if now >= self._next_s:
-                self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
-                self._started_s = now
+                self._start(now)
             return
         status = self._child.poll()
         if status is not None:
@@ -155,6 +154,14 @@ class Minder:
         if now - heard_s > killed_s:
             log.error("keep is silent for %.0f s and is killed", now - heard_s)
             self._child.kill()
+
+    def _start(self, now: float) -> None:
+        try:
+            self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+            self._started_s = now
+        except OSError as error:  # no memory for it just now, say
+            log.error("keep cannot be started: %s", error.strerror)  # noqa: TRY400 - that is all there is
+            self._next_s = now + PAUSES_S[-1]
 
     def stop(self, timeout_s: float = STOP_S) -> bool:
         """End the child in order; false when it had to be killed."""

@@ -54,10 +54,10 @@ class Past(Kept):
         self.record("cam1", self.clock.utc_ms)
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, command: str = "keep") -> subprocess.Popen[bytes]:
         with (self.root / "keep.log").open("ab") as log:
             process = subprocess.Popen(
-                [str(PASU), "keep", "--config", str(self.config)],
+                [str(PASU), command, "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -207,3 +207,18 @@ def test_i5_silence_is_told_by_those_who_still_speak(box):
     assert keeping.is_silent(run, 1051.0, 0.0)
     (run / "keep.json").write_text('{"boot_ms": 9990000}')
     assert keeping.is_silent(run, 1000.0, 0.0)
+
+
+def test_i5_pasu_run_records_and_keeps_and_ends_both(box):
+    """I5: the first look has a keeper too, and gets a new one when it dies."""
+    process = box.start("run")
+    wait_for("the keeper", lambda: box.health.get("pid"), 60)
+    wait_for("the recorder", lambda: read_health(box.root / "run", "record"), 60)
+    first = box.health["pid"]
+    os.kill(first, signal.SIGKILL)
+    wait_for("another keeper", lambda: box.health.get("pid") not in (None, first), 60)
+    second = box.health["pid"]
+    process.terminate()
+    assert process.wait(60) == 0
+    assert not Path(f"/proc/{second}").exists()
+    assert read_health(box.root / "run", "record")["conditions"] == []
