@@ -12,7 +12,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from agent.cli.common import add_config, add_span
+from agent.cli.common import add_config, add_span, load_for_state
 from agent.cli.parser import UsageError
 from agent.errors import StorageFault
 from agent.language import say
@@ -120,7 +120,6 @@ def run(args: argparse.Namespace) -> int:
     from agent.cli import times
     from agent.cli.segments import unknown_camera
     from agent.clock import SystemClock
-    from agent.config import load
     from agent.storage.catalogue import Catalogue
     from agent.storage.files import Disk
     from agent.storage.keep.check import Check, Selection
@@ -128,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     zone = UTC if args.utc else None
     seconds = None if args.max_duration is None else times.parse_length(args.max_duration)
     span = _span(args, zone)
-    state = load(args.config).storage.state
+    state = load_for_state(args.config).storage.state
     clock = SystemClock(state)
     catalogue = Catalogue.open(state, read_only=not args.repair)
     try:

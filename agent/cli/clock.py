@@ -8,7 +8,7 @@ import time
 from datetime import UTC, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.common import add_config, user
+from agent.cli.common import add_config, load_for_state, user
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -135,10 +135,9 @@ def _wait(state: Path, word_ms: int) -> int:
 
 def _state(file: Path) -> Path:
     """Return the state directory; raises StorageFault when it cannot be looked into."""
-    from agent.config import load
     from agent.storage import files
 
-    state = load(file).storage.state
+    state = load_for_state(file).storage.state
     try:
         os.listdir(state)  # noqa: PTH208 - only whether it can be
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -61,6 +62,24 @@ def load_with_secrets(file: Path) -> tuple[Config, Secrets]:
     config = load(file)
     show_warnings(config.warnings, sys.stderr)
     return config, read_secrets(config.secrets_file)
+
+
+def load_for_state(file: Path) -> Config:
+    """Read the configuration for a command that works in the state directory; warnings go to no one.
+
+    Started by root, the command goes on as the owner of that directory: what root would make there, the service could
+    not open.
+    """
+    from agent.config import load
+
+    config = load(file)
+    with contextlib.suppress(OSError):  # a state that is not there has no owner; the command says so
+        owner = config.storage.state.stat()
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            os.setgroups([])
+            os.setgid(owner.st_gid)
+            os.setuid(owner.st_uid)
+    return config
 
 
 def user() -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.common import add_config, add_span, user
+from agent.cli.common import add_config, add_span, load_for_state, user
 from agent.cli.parser import UsageError
 from agent.language import say
 
@@ -195,11 +195,10 @@ def run_release(args: argparse.Namespace) -> int:
 def run_list(args: argparse.Namespace) -> int:
     """List holds."""
     from agent.clock import SystemClock
-    from agent.config import load
     from agent.storage.catalogue import Catalogue
     from agent.storage.keep import hold_rows
 
-    state = load(args.config).storage.state
+    state = load_for_state(args.config).storage.state
     at = SystemClock(state).now()
     catalogue = Catalogue.open(state, read_only=True)
     try:
@@ -237,12 +236,11 @@ def _opened(
 ) -> Iterator[tuple[Config, Catalogue, dict[str, Vault], Instant]]:
     """Open what holding needs: the catalogue, and the vaults that are there."""
     from agent.clock import SystemClock
-    from agent.config import load
     from agent.storage.catalogue import Catalogue
     from agent.storage.files import Disk
     from agent.storage.keep import disks
 
-    config = load(args.config)
+    config = load_for_state(args.config)
     catalogue = Catalogue.open(config.storage.state)
     try:
         there = disks.look(catalogue, config.storage.vaults, Disk())

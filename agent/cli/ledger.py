@@ -9,7 +9,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.common import add_config, add_span, user
+from agent.cli.common import add_config, add_span, load_for_state, user
 from agent.cli.parser import UsageError
 from agent.errors import IntegrityFault, StorageFault
 from agent.language import say
@@ -151,12 +151,11 @@ def _add_prove(actions: Any) -> None:
 
 def show(args: argparse.Namespace) -> int:
     """Show entries."""
-    from agent.config import load
     from agent.storage.catalogue import Catalogue
 
     zone = UTC if args.utc else None
     where, values = _where(args, zone)
-    catalogue = Catalogue.open(load(args.config).storage.state, read_only=True)
+    catalogue = Catalogue.open(load_for_state(args.config).storage.state, read_only=True)
     limit = args.last if args.last > 0 else -1
     order = "DESC" if args.after is None else ""
     try:
@@ -250,11 +249,10 @@ def verify(args: argparse.Namespace) -> int:
     """Go through the ledger."""
     from agent.cli import audited
     from agent.cli.bar import Bar
-    from agent.config import load
     from agent.storage.catalogue import Catalogue
     from agent.storage.proof import audit, signing
 
-    state = load(args.config).storage.state
+    state = load_for_state(args.config).storage.state
     catalogue = Catalogue.open(state, read_only=True)
     try:
         named = list(_checkpoints(catalogue, state, args.checkpoint))
@@ -291,7 +289,6 @@ def prove(args: argparse.Namespace) -> int:
     from agent.cli.bar import Bar
     from agent.cli.segments import unknown_camera
     from agent.clock import SystemClock
-    from agent.config import load
     from agent.storage.catalogue import Catalogue
     from agent.storage.files import Disk
     from agent.storage.proof import checkpoints, signing
@@ -305,7 +302,7 @@ def prove(args: argparse.Namespace) -> int:
             hint=say("--from과 --to를 주십시오", "give --from and --to"),
         )
     span = times.parse_span(args.start, args.end, time.time_ns() // 1_000_000, zone)
-    config = load(args.config)
+    config = load_for_state(args.config)
     state, disk = config.storage.state, Disk()
     since = checkpoints.read(args.since) if args.since else None
     catalogue = Catalogue.open(state)

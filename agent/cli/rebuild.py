@@ -12,7 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from agent.cli.common import add_config
+from agent.cli.common import add_config, load_for_state
 from agent.errors import StorageFault
 from agent.language import say
 
@@ -68,12 +68,11 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Rebuild, or watch the keeper do it, and say what was done."""
     from agent.clock import SystemClock
-    from agent.config import load
     from agent.storage.catalogue import Catalogue
     from agent.storage.locks import only_keeper
     from agent.storage.prepare import renew
 
-    config = load(args.config)
+    config = load_for_state(args.config)
     state = config.storage.state.absolute()
     cameras = [camera.id for camera in config.cameras]
     renew(config.storage.vaults, state, cameras, SystemClock(state).now(), box=config.box.id)
