@@ -174,12 +174,12 @@ CONDITIONS = {
     ),
     "ledger.broken": _condition(
         Severity.CRITICAL,
-        ("원장이 서명된 확인점과 맞지 않습니다", "the ledger disagrees with its own signed checkpoint"),
+        ("원장이 서명된 검증점과 맞지 않습니다", "the ledger disagrees with its own signed checkpoint"),
         ("아무것도 바꾸지 말고 조사 담당자에게 알리십시오", "change nothing, and call an investigator"),
     ),
     "ledger.unsigned": _condition(
         Severity.ALARM,
-        ("원장의 확인점을 만들 수 없습니다", "no checkpoint of the ledger can be made"),
+        ("원장의 검증점을 만들 수 없습니다", "no checkpoint of the ledger can be made"),
         (
             "상태 폴더의 디스크와 키의 권한을 확인하십시오",
             "check the state directory's disk and the key's mode",
