@@ -1,4 +1,4 @@
-"""B6, B9, A1: a disk that fails, at every single call: nothing handed in is lost while memory can hold it, and what is lost has a gap."""
+"""B6: a disk that fails, at every single call: nothing handed in is lost while memory can hold it, and what is lost has a gap."""
 
 from __future__ import annotations
 
