@@ -420,8 +420,8 @@ def _warn_once(text: str) -> None:
     log.warning(text)
 
 
-def _tell_forked(state: Path, kind: str, body: dict[str, Any]) -> None:
-    """Append a fact without loading the database into the parent; recording goes on if that fails."""
+def _tell_forked(state: Path, kind: str, body: dict[str, Any]) -> bool:
+    """Append a fact without loading the database into the parent; tell whether that was done."""
 
     def tell() -> str:
         from agent.storage.catalogue import Catalogue
@@ -435,6 +435,8 @@ def _tell_forked(state: Path, kind: str, body: dict[str, Any]) -> None:
         _forked(tell, TELL_S)
     except (PasuError, OSError) as error:
         log.error("fact %s is not in the ledger: %s", kind, error)  # noqa: TRY400 - the error says it all
+        return False
+    return True
 
 
 def _alone(state: Path) -> int:

@@ -41,6 +41,7 @@ STOP_S = 15.0
 GONE_S = 5.0  # for a killed worker to go, at our own end
 LATE_S = 2.0  # a turn that begins so late means that we stood still ourselves, and so perhaps did all others
 BEAT_BYTES = 1 << 20
+TELL_AGAIN_S = 60.0  # a try may take as long as the ledger is locked, and nobody hears heartbeats meanwhile
 MEMORY_S = 5.0  # how often a worker's memory is looked at
 # Far above what a worker's queues may hold (512 MiB while a disk is away), or half of a small machine.
 MEMORY_BYTES = min(3 << 29, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
@@ -92,7 +93,7 @@ class Supervisor:
 
     settings   what every worker is told, as JSON
     command    argv that starts a worker; two file descriptor numbers are appended
-    tell       takes (kind, body) of a fact; called only when a worker was lost
+    tell       takes (kind, body) of a fact, and tells whether it is in the ledger; called only when a worker was lost
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Supervisor:
         clock: Clock,
         *,
         cause: str,
-        tell: Callable[[str, dict[str, Any]], None],
+        tell: Callable[[str, dict[str, Any]], bool],
     ) -> None:
         self._settings = settings
         self._command = tuple(command)
@@ -115,6 +116,7 @@ class Supervisor:
         self._cameras: dict[str, dict[str, Any]] = {}
         self._suspects = Suspects()
         self._untold: list[tuple[str, dict[str, Any]]] = []
+        self._next_telling = 0.0
         self._next_weighing = 0.0
         self._expected = clock.monotonic()  # when the next turn should begin at the latest
         self.lost = 0
@@ -147,8 +149,8 @@ class Supervisor:
             log.info("%s: ten minutes without a crash: no longer restricted", camera)
             self._untold.append(("camera.restored", {"camera": camera}))
         # Only now: recording comes first, and the ledger may be busy.
-        while self._untold:
-            self._tell(*self._untold.pop(0))
+        if now >= self._next_telling:
+            self._tell_all(now)
         self._listen(wait_s)
         now = self._clock.monotonic()
         for worker in list(self._workers):
@@ -162,6 +164,14 @@ class Supervisor:
         if now >= self._next_weighing:
             self._next_weighing = now + MEMORY_S
         self._expected = self._clock.monotonic()
+
+    def _tell_all(self, now: float) -> None:
+        """Hand on the facts that wait; one that the ledger does not take waits on, with those after it."""
+        while self._untold:
+            if not self._tell(*self._untold[0]):
+                self._next_telling = now + TELL_AGAIN_S
+                return
+            self._untold.pop(0)
 
     def stop(self) -> bool:
         """Ask all workers to end in order, and wait for them. False when one had to be killed."""
@@ -181,6 +191,7 @@ class Supervisor:
                     clean = clean and how == "exit 0"
                     self._close(worker)
             self._listen(0.05)
+        self._tell_all(self._clock.monotonic())
         return clean
 
     def _listen(self, wait_s: float) -> None:

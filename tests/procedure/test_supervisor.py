@@ -56,8 +56,12 @@ class Parent:
             [sys.executable, "-c", WORKER],
             SystemClock(),
             cause="agent_killed",
-            tell=lambda kind, body: self.facts.append((kind, body)),
+            tell=self.tell,
         )
+
+    def tell(self, kind: str, body: dict[str, Any]) -> bool:
+        self.facts.append((kind, body))
+        return True
 
     def until(self, what: Callable[[], object], bound_s: float = 30.0) -> None:
         end = time.monotonic() + bound_s
@@ -182,6 +186,29 @@ def test_a8_kills_from_outside_poison_nobody() -> None:
     parent.supervisor.stop()
 
 
+def test_a_fact_that_the_ledger_does_not_take_waits_and_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TELL_AGAIN_S", 0.2)
+    refused: list[str] = []
+
+    class Deaf(Parent):
+        def tell(self, kind: str, body: dict[str, Any]) -> bool:
+            if len(refused) < 3:
+                refused.append(kind)
+                return False
+            return super().tell(kind, body)
+
+    parent = Deaf([Assignment("rtsp-0", "rtsp", {"cam01": plan()})])
+    for lost in (1, 2):
+        parent.until(lambda: len(parent.states()) == 1)
+        os.kill(parent.supervisor.workers[0].pid, signal.SIGKILL)
+        parent.until(lambda lost=lost: parent.supervisor.lost == lost)  # type: ignore[misc]
+    parent.until(lambda: len(parent.lost()) == 2)
+    parent.until(lambda: len(parent.states()) == 1)
+    assert refused == ["worker.lost"] * 3
+    parent.supervisor.stop()
+    assert parent.lost() == ["rtsp-0", "rtsp-0"]
+
+
 def test_a_camera_whose_worker_is_gone_is_shown_as_waiting() -> None:
     parent = Parent([Assignment("rtsp-0", "rtsp", {"cam01": plan()})])
     parent.until(lambda: len(parent.states()) == 1)
@@ -210,7 +237,7 @@ def test_a_worker_that_never_speaks_is_killed_too(monkeypatch: pytest.MonkeyPatc
         [sys.executable, "-c", "import time; time.sleep(60)"],
         SystemClock(),
         cause="agent_killed",
-        tell=lambda _kind, body: facts.append(body),
+        tell=lambda _kind, body: facts.append(body) is None,
     )
     end = time.monotonic() + 30
     while not facts:
