@@ -28,6 +28,8 @@ LIMIT = 5000
 META = "boots"
 """In `meta`: the newest boots, newest first, each with the last rows of those before it: [[id, segment, gap], ...]."""
 BOOTS = 32
+BRIDGED = "bridged"
+"""In `meta`: [boot id, cameras] whose gap from the boot before is written, or was not needed."""
 SLACK_MS = 10_000
 """Who labels reads the published line a second late, and puts pictures of a burst some seconds back."""
 GAP_MS = 20
@@ -186,12 +188,16 @@ class _Batch:
     def _bridges(self, places: Iterable[Place]) -> list[Gap]:
         """Return the gaps between the boot before and this one, which no recorder could measure.
 
-        While the clock was wrong, what was recorded before lay in its future, or years back.
+        While the clock was wrong, what was recorded before lay in its future, or years back. Once in a boot for each
+        camera, from the first of its rows that is settled.
         """
+        done = self._bridged()
         first: dict[str, int] = {}
         for place in places:
-            if place.doubt and place.doubt.from_ms == 0 and place.doubt.shift_ms and self._is_first(place):
-                camera = place.row.camera
+            doubt, camera = place.doubt, place.row.camera
+            if not doubt or doubt.boot_id != self._belief.boot_id or doubt.from_ms or not doubt.shift_ms:
+                continue
+            if camera not in done:
                 first[camera] = min(place.start_ms, first.get(camera, place.start_ms))
         bridges = []
         for camera, start_ms in first.items():
@@ -199,20 +205,15 @@ class _Batch:
             if covered_ms is not None and start_ms - covered_ms > GAP_MS:
                 span = Span(covered_ms, start_ms)
                 bridges.append(Gap(camera, span, self._cause(), "the clock was not set"))
+        if first:
+            set_meta(self._db, BRIDGED, json.dumps([self._belief.boot_id, sorted(done | set(first))]))
         return bridges
 
-    def _is_first(self, place: Place) -> bool:
-        """Tell whether nothing of the camera was settled in this boot before."""
-        assert place.doubt is not None
-        if place.doubt.boot_id != self._belief.boot_id:
-            return False
-        return not any(
-            self._db.execute(
-                f"SELECT 1 FROM {table} WHERE id > ? AND camera = ? AND relabelled_from_ms IS NOT NULL LIMIT 1",  # noqa: S608 - constants
-                (last, place.row.camera),
-            ).fetchone()
-            for table, last in zip(_TABLES, self._last, strict=True)
-        )
+    def _bridged(self) -> set[str]:
+        """Return the cameras that were looked at before in this boot."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (BRIDGED,)).fetchone()
+        boot_id, cameras = json.loads(row[0]) if row else ("", [])
+        return set(cameras) if boot_id == self._belief.boot_id else set()
 
     def _covered_before(self, camera: str, start_ms: int) -> int | None:
         """Return the end of the newest row of earlier boots that ends before, UTC ms."""

@@ -504,6 +504,31 @@ def test_rows_are_settled_in_batches(lost):
     assert all(one[4] is not None for one in lost.rows())
 
 
+def test_a_batch_asks_no_more_for_many_rows_than_for_few(lost):
+    """It holds the catalogue's lock, and recorders wait: nothing in it may walk the table for each row."""
+    asked: list[int] = []
+    lost.tick()
+    for count in (20, 400):
+        for _ in range(count):
+            lost.files += 1
+            at = lost.clock.now()
+            segment = row(
+                "cam1", at.utc_ms + lost.files, trust="UNTRUSTED", path=f"segments/cam1/day/{lost.files}"
+            )
+            lost.catalogue.commit_segment(segment, at)
+        if count == 20:
+            lost.source.synced = True
+            lost.source.step(T0)
+            lost.tick()
+        said: list[str] = []
+        lost.catalogue._db.set_trace_callback(said.append)
+        assert lost.keeper.settle(lost.catalogue) == count
+        lost.catalogue._db.set_trace_callback(None)
+        asked.append(sum(text.startswith("SELECT") for text in said))
+        lost.clock = SystemClock(lost.state, FakeSource(20_000))  # as a recorder that has not looked yet
+    assert asked[1] <= asked[0] <= 15
+
+
 def test_a_gap_that_began_before_the_boot_keeps_its_beginning(tmp_path):
     """The clock was ahead after the restart: the recorder's gap reaches over from the old line to the new."""
     site = Site(tmp_path / "state", FakeSource(synced=True))

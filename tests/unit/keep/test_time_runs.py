@@ -124,7 +124,7 @@ def test_c1_c2_c3_c8_nothing_is_thought_older_than_it_is(operations):
 
 
 @pytest.mark.campaign
-@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(OPERATIONS, max_size=60))
 def test_c1_c2_c3_c8_nothing_is_thought_older_than_it_is_at_length(operations):
     run(operations)
