@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.model import Instant, Span
-from agent.mp4.errors import Mp4Error
-from agent.storage.gop import keyframe_at_ms
 from agent.storage.writer import Fragment
 
 if TYPE_CHECKING:
@@ -73,6 +71,9 @@ class Waiting:
 
     def _behead(self) -> Span:
         """Let go of what no keyframe of its own begins; what goes with that is the beginning of its successor."""
+        from agent.mp4.errors import Mp4Error
+        from agent.storage.gop import keyframe_at_ms  # a reader of MP4, which is hardly ever needed
+
         from_ms = self.start.start.utc_ms
         while self.fragments:
             fragment, known = self.fragments[0], True
