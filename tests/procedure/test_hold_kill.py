@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,7 +18,38 @@ from tests.procedure.fate import HELD, check, die_at, filled, held
 from tests.unit.keep.kept import DAY_MS, UUID, Kept, order
 from tests.unit.storage.box import T0
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 ORDER = order(span=HELD)
+
+
+@pytest.fixture
+def children() -> Iterator[Callable[[Callable[[], bool]], int]]:
+    """Give what runs work in a process of its own, which ends with 0 if the work says so; none outlives the test."""
+    pids: list[int] = []
+
+    def fork(work: Callable[[], bool]) -> int:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                status = 0 if work() else 2
+            finally:
+                os._exit(status)
+        pids.append(pid)
+        return pid
+
+    yield fork
+    for pid in pids:
+        with contextlib.suppress(ChildProcessError):  # it has ended, and its number may be another's by now
+            if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def ended(pid: int) -> int:
+    return os.waitpid(pid, 0)[1]
 
 
 def steps_of(work) -> list[str]:
@@ -158,93 +191,81 @@ def test_tending_that_is_killed_goes_on_where_it_was(tmp_path) -> None:
 
 @pytest.mark.parametrize("cut", ["E3", "E3b", "E4", "E5", "E6"])
 @pytest.mark.parametrize("number", [0, 2, 5])
-def test_a_hold_that_arrives_while_its_span_is_erased(tmp_path, cut, number) -> None:
+def test_a_hold_that_arrives_while_its_span_is_erased(tmp_path, children, cut, number) -> None:
     """I2: a real second process erases and is stopped after a step; the hold waits for its batch, and no longer."""
     box = filled(tmp_path / "box")
     box.condemn()
     ready_out, ready_in = os.pipe()
     go_out, go_in = os.pipe()
-    keeper = os.fork()
-    if keeper == 0:
+    wanted = 1 if cut in ("E3b", "E5", "E6") else number + 1
+
+    def erase() -> bool:
+        os.close(go_in)
         seen: list[str] = []
 
         def step(name: str) -> None:
             seen.append(name)
-            if (
-                name == cut
-                and seen.count(name) == min(number, 0 if cut in ("E3b", "E5", "E6") else number) + 1
-            ):
+            if name == cut and seen.count(name) == wanted:
                 os.write(ready_in, b"!")
                 os.read(go_out, 1)
 
-        status = 1
-        try:
-            box.finish(limit=6, step=step)
-            status = 0
-        finally:
-            os._exit(status)
-    os.read(ready_out, 1)
-    officer = os.fork()
-    if officer == 0:
-        status = 1
-        try:
-            placed = box.place(ORDER)
-            # The batch had begun: all of it came too late, and the answer names it.
-            status = 0 if len(placed.late) == 3 and not placed.spared else 2
-        finally:
-            os._exit(status)
+        return box.finish(limit=6, step=step).erased == 6
+
+    def hold() -> bool:
+        placed = box.place(ORDER)
+        # The batch had begun: all of it came too late, and the answer names it.
+        return len(placed.late) == 3 and not placed.spared
+
+    keeper = children(erase)
+    os.close(ready_in)
+    assert os.read(ready_out, 1) == b"!"
+    officer = children(hold)
     # Nothing of the hold may be anywhere while the batch is under way: it waits for the lock.
     wait_for_lock(officer)
     assert box.names("holds") == []
     os.write(go_in, b"!")
-    assert [os.waitpid(pid, 0)[1] for pid in (keeper, officer)] == [0, 0]
+    assert [ended(pid) for pid in (keeper, officer)] == [0, 0]
+    for fd in (ready_out, go_out, go_in):
+        os.close(fd)
     check(box)
     assert held(box) == []
 
 
-def test_a_hold_that_arrives_between_two_batches_saves_the_rest(tmp_path) -> None:
+def test_a_hold_that_arrives_between_two_batches_saves_the_rest(tmp_path, children) -> None:
     """I2: condemned together, erased two at a time; what still has its header comes back."""
     box = filled(tmp_path / "box")
     box.condemn()
     assert box.finish(limit=2).erased == 2
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            placed = box.place(ORDER)
-            status = 0 if (len(placed.late), len(placed.spared)) == (2, 1) else 2
-        finally:
-            os._exit(status)
-    assert os.waitpid(pid, 0)[1] == 0
+
+    def hold() -> bool:
+        placed = box.place(ORDER)
+        return (len(placed.late), len(placed.spared)) == (2, 1)
+
+    assert ended(children(hold)) == 0
     box.finish()
     check(box)
     assert len(held(box)) == 1
 
 
-def test_holds_and_erasing_at_once_lose_nothing_that_was_said_to_be_held(tmp_path) -> None:
+def test_holds_and_erasing_at_once_lose_nothing_that_was_said_to_be_held(tmp_path, children) -> None:
     """I2: one process condemns and erases, another places holds; whatever a hold answered to have is there."""
     box = Kept(tmp_path / "box")
     box.record(count=40)
-    out, into = os.pipe()
-    keeper = os.fork()
-    if keeper == 0:
-        status = 1
-        try:
-            os.read(out, 1)
-            for first in range(1, 41, 2):
-                box.condemn([first, first + 1])
-                box.finish(limit=1)
-            while box.finish().erased:
-                pass
-            status = 0
-        finally:
-            os._exit(status)
-    os.write(into, b"!")
+
+    def keep() -> bool:
+        for first in range(1, 41, 2):
+            box.condemn([first, first + 1])
+            box.finish(limit=1)
+        while box.finish().erased:
+            pass
+        return True
+
+    keeper = children(keep)
     answers = []
     for number in range(8):
         span = type(HELD)(T0 + number * 5000, T0 + number * 5000 + 3000)
         answers.append((span, box.place(order(f"h{number}", span=span))))
-    assert os.waitpid(keeper, 0)[1] == 0
+    assert ended(keeper) == 0
     box.tend()
     box.finish()
     check(box)
@@ -266,5 +287,4 @@ def wait_for_lock(pid: int) -> None:
         if any("->" in line and f" {pid} " in line for line in locks.splitlines()):
             return
         time.sleep(0.01)
-    os.kill(pid, signal.SIGKILL)
     raise AssertionError("it never came to the lock")
