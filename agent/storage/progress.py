@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from agent.storage.files import Disk
 
 DIRECTORY = "open"
+GROWING_MS = 15_000
+"""An open segment that reached so near to now is still growing: it is written down once per loss window."""
 _LIMIT_BYTES = 4 << 20  # 16 open segments take 10 KB; what is larger is not ours
 
 
@@ -74,6 +76,12 @@ class Open:
     durable: Mark
     written: Mark
     final: Final | None
+
+
+    def reached_ms(self, now_ms: int) -> int:
+        """Return how far it goes: to now while it grows, and as far as was written of one that was left behind."""
+        end_ms = max(self.start_ms, self.written.end_ms, self.written.tail_end_ms)
+        return max(end_ms, now_ms) if now_ms - end_ms <= GROWING_MS else end_ms
 
 
 def write(disk: Disk, place: Path, segments: list[Open], *, sync: bool) -> None:

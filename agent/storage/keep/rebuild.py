@@ -270,7 +270,7 @@ class _Rebuild:
             {"camera": camera},
         )
         covered += [
-            (one.start_ms, one.start_ms)
+            (one.start_ms, one.reached_ms(self._at.utc_ms))
             for one in progress.read_all(self._state).values()
             if one.camera == camera
         ]

@@ -338,6 +338,23 @@ def test_what_a_living_recorder_has_in_hand_is_left_to_it(tmp_path) -> None:
     assert [row.start_ms for row in box.rows() if row.codec != "unknown"] == [T0 + SEGMENT_MS]
 
 
+def test_what_is_being_recorded_while_the_catalogue_is_replaced_is_no_gap(tmp_path) -> None:
+    """B11, I4: the open segment's minute has its row soon, and must not also be called lost."""
+    box = Box(tmp_path)
+    fill(box, [T0], ("cam1",))
+    desk = box.desk()
+    desk.begin(start("cam1", T0 + SEGMENT_MS))
+    desk.write("cam1", pattern(30_000, 3), T0 + 3 * SEGMENT_MS, 100)
+    desk.flush()
+    corrupt(box)
+    box.clock.utc_ms = T0 + 3 * SEGMENT_MS + 1500  # between two flushes
+    box.prepare()
+    assert go_on(box).done
+    assert [gap for gap in box.gaps() if gap.cause == GapCause.RECORD_LOST] == []
+    desk.stop()
+    desk.close()
+
+
 def test_a_vault_that_is_away_gets_its_rows_when_it_is_back(tmp_path) -> None:
     box = aged(tmp_path)
     fill(box, STARTS)
