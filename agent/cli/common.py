@@ -28,14 +28,17 @@ def add_config(parser: argparse.ArgumentParser, *, inherited: bool = False) -> N
     )
 
 
-def add_span(parser: argparse.ArgumentParser, start: str | None, end: str | None) -> None:
+def add_span(
+    parser: argparse.ArgumentParser, start: str | None, end: str | None, *, required: bool = False
+) -> None:
     """Add --from, --to and --utc; a default is as one would type it."""
-    forms = '"2026-11-21T10:00", "10:00", "-10m", "now"'
+    forms = '"2026-11-21T10:00", "10:00", "-10m", "+2h", "now"'
     until = say(f" (기본 {start})", f" (default {start})") if start else ""
     parser.add_argument(
         "--from",
         dest="start",
         default=start,
+        required=required,
         metavar="TIME",
         help=say(f"시작 시각: {forms}", f"start of the span: {forms}") + until,
     )
@@ -44,6 +47,7 @@ def add_span(parser: argparse.ArgumentParser, start: str | None, end: str | None
         "--to",
         dest="end",
         default=end,
+        required=required,
         metavar="TIME",
         help=say("끝 시각. 이 시각은 들지 않습니다", "end of the span, itself not part of it") + until,
     )

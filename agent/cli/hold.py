@@ -9,7 +9,6 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config, add_span, load_for_state, user
-from agent.cli.parser import UsageError
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -55,16 +54,22 @@ def _add_place(actions: Any) -> None:
     parser = actions.add_parser("place", help=say("구간을 보존합니다", "hold a span"))
     grounds = "\n".join(f"  {code}: {say(one.korean, one.english)}" for code, one in GROUNDS.items())
     parser.description = say(
-        "구간을 보존합니다. 앞으로 녹화될 때까지도 줄 수 있으며, 녹화되는 대로 보존됩니다. 조건을 바꾸려면 새로 "
-        f"명한 다음 앞의 것을 해제하십시오.\n\n근거:\n{grounds}\n\n"
+        "구간을 보존합니다. 끝 시각은 앞날이어도 되며, 그때까지 녹화되는 대로 보존합니다. 조건을 바꾸려면 새로 "
+        "명한 다음 앞의 것을 해제하십시오. 끝 상태: 0 보존함, 3 보존하나 없거나 거부한 디스크가 있음.\n\n"
+        f"근거:\n{grounds}\n\n"
         "예:\n  pasu hold place --camera cam01 \\\n"
         "      --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
-        '      --ground investigation --authority "강릉경찰서 2026-1234" \\\n      --review 2027-01-15',
+        '      --ground investigation --authority "강릉경찰서 2026-1234" \\\n      --review 2027-01-15\n'
+        "  pasu hold place --camera all --from -2h --to +6h \\\n"
+        '      --ground disaster --authority "재난안전상황실 2026-56" --review +30d',
         "Hold a span. It may reach into the future: what is recorded then is held as it comes. To change the terms, "
-        f"place a new hold and release the former.\n\ngrounds:\n{grounds}\n\n"
+        "place a new hold and release the former. Exit status: 0 held, 3 held, but a disk is not there or refused."
+        f"\n\ngrounds:\n{grounds}\n\n"
         "examples:\n  pasu hold place --camera cam01 \\\n"
         "      --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
-        '      --ground investigation --authority "Gangneung police 2026-1234" \\\n      --review 2027-01-15',
+        '      --ground investigation --authority "Gangneung police 2026-1234" \\\n      --review 2027-01-15\n'
+        "  pasu hold place --camera all --from -2h --to +6h \\\n"
+        '      --ground disaster --authority "situation room 2026-56" --review +30d',
     )
     parser.add_argument(
         "--camera",
@@ -75,7 +80,7 @@ def _add_place(actions: Any) -> None:
             f"camera ids, separated by commas; {ALL} for every camera, also one that is added later",
         ),
     )
-    add_span(parser, None, None)
+    add_span(parser, None, None, required=True)
     parser.add_argument(
         "--ground", required=True, metavar="GROUND", help=say("보존 근거 (위의 표)", "why: a code from above")
     )
@@ -89,7 +94,10 @@ def _add_place(actions: Any) -> None:
         "--review",
         required=True,
         metavar="DATE",
-        help=say(f"재검토일, {REVIEW_DAYS}일 안", f"when it must be reviewed, within {REVIEW_DAYS} days"),
+        help=say(
+            f'재검토일, {REVIEW_DAYS}일 안: "2027-01-15", "+30d"',
+            f'when it must be reviewed, within {REVIEW_DAYS} days: "2027-01-15", "+30d"',
+        ),
     )
     parser.add_argument(
         "--id",
@@ -107,9 +115,11 @@ def _add_place(actions: Any) -> None:
 def _add_release(actions: Any) -> None:
     parser = actions.add_parser("release", help=say("보존을 해제합니다", "release a hold"))
     parser.description = say(
-        "보존을 해제합니다. 보존 기간이 이미 지난 구간은 `pasu keep`이 곧 삭제합니다. 되돌릴 수 없습니다.",
+        "보존을 해제합니다. 보관 기간이 이미 지난 구간은 `pasu keep`이 곧 삭제합니다. 되돌릴 수 없습니다.\n\n"
+        '예:\n  pasu hold release h20261121T101500-1a2b --reason "수사 종결"',
         "Release a hold. What is older than the retention is then erased by `pasu keep`, within its next rounds. "
-        "This cannot be taken back.",
+        "This cannot be taken back.\n\n"
+        'examples:\n  pasu hold release h20261121T101500-1a2b --reason "case closed"',
     )
     parser.add_argument("id", metavar="ID", help=say("보존 id", "the hold's id"))
     parser.add_argument(
@@ -146,12 +156,6 @@ def run_place(args: argparse.Namespace) -> int:
     from agent.storage.keep.hold import Hold
 
     zone = UTC if args.utc else None
-    if args.start is None or args.end is None:
-        raise UsageError(
-            "SPAN_MISSING",
-            say("구간이 필요합니다", "a span is needed"),
-            hint=say("--from과 --to를 주십시오", "give --from and --to"),
-        )
     with _opened(args) as (config, catalogue, vaults, at):
         order = Hold(
             id=args.id or f"h{utc_name(at.utc_ms)[:15]}-{secrets.token_hex(2)}",
@@ -286,6 +290,10 @@ def placed_json(placed: Placed) -> dict[str, Any]:
             {"camera": camera, "start_ms": hole.start_ms, "end_ms": hole.end_ms}
             for camera, hole in placed.holes
         ],
+        "recording": [
+            {"camera": camera, "start_ms": part.start_ms, "end_ms": part.end_ms}
+            for camera, part in placed.open
+        ],
         "future": {"start_ms": future.start_ms, "end_ms": future.end_ms} if future else None,
         "unfinished": sorted(placed.unfinished),
         "faults": [fault.code for fault in placed.faults],
@@ -331,6 +339,10 @@ def _show_placed(placed: Placed, zone: tzinfo | None) -> None:
     )
     several(
         say("파일이 사라졌습니다:", "Their files are gone:"), [(row.camera, row.span) for row in placed.lost]
+    )
+    several(
+        say("지금 녹화 중이며, 저장되는 대로 보존합니다:", "Being recorded; held as soon as it is stored:"),
+        placed.open,
     )
     several(say("녹화가 없는 구간:", "Nothing is recorded of:"), placed.holes)
     if placed.future:

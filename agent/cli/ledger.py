@@ -90,9 +90,11 @@ def _add_verify(actions: Any) -> None:
     )
     parser.description = say(
         "모든 기록의 해시를 다시 계산하여, 박스와 저장소에 있는 검증점과 지정한 검증점에 견줍니다. "
-        "끝 상태: 0 모두 맞음, 1 맞지 않는 것이 있음.",
+        "끝 상태: 0 모두 맞음, 1 맞지 않는 것이 있음.\n\n"
+        "예:\n  pasu ledger verify\n  pasu ledger verify --checkpoint gn-0007.checkpoint",
         "Hash every entry again and compare with the checkpoints of the box and its vaults, and with those that are "
-        "named. Exit status: 0 all agrees, 1 something does not.",
+        "named. Exit status: 0 all agrees, 1 something does not.\n\n"
+        "examples:\n  pasu ledger verify\n  pasu ledger verify --checkpoint gn-0007.checkpoint",
     )
     parser.add_argument(
         "--checkpoint",
@@ -117,13 +119,17 @@ def _add_prove(actions: Any) -> None:
     parser.description = say(
         "카메라 한 대의 구간에 든 봉인된 조각을 그대로 복사하고, 서명된 원장에서 나온 증명을 붙입니다. 영상은 "
         "열리지 않으며, 반출 사실이 원장에 남습니다. 관제센터는 `pasu centre verify`로 확인합니다. "
-        "먼저 `pasu hold place`로 보존하십시오. 끝 상태: 0 온전함, 3 빠지거나 증명할 수 없는 것이 있음.",
+        "먼저 `pasu hold place`로 보존하십시오. 끝 상태: 0 온전함, 3 빠지거나 증명할 수 없는 것이 있음.\n\n"
+        "예:\n  pasu ledger prove --camera cam01 --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
+        "      --out /media/usb/bundle --by 김기사",
         "Copy the sealed segments of a camera's span as they are, with proofs from the signed ledger. No video is "
         "opened, and the ledger says who took it. The centre checks it with `pasu centre verify`. Place a hold "
-        "before. Exit status: 0 whole, 3 something is missing or cannot be proven.",
+        "before. Exit status: 0 whole, 3 something is missing or cannot be proven.\n\n"
+        "examples:\n  pasu ledger prove --camera cam01 --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
+        "      --out /media/usb/bundle --by kim",
     )
     parser.add_argument("--camera", required=True, metavar="CAMERA", help=say("카메라 id", "a camera's id"))
-    add_span(parser, None, None)
+    add_span(parser, None, None, required=True)
     parser.add_argument(
         "--out",
         type=Path,
@@ -295,12 +301,6 @@ def prove(args: argparse.Namespace) -> int:
     from agent.storage.proof.export import Request, Site, export
 
     zone = UTC if args.utc else None
-    if args.start is None or args.end is None:
-        raise UsageError(
-            "SPAN_MISSING",
-            say("구간이 필요합니다", "a span is needed"),
-            hint=say("--from과 --to를 주십시오", "give --from and --to"),
-        )
     span = times.parse_span(args.start, args.end, time.time_ns() // 1_000_000, zone)
     config = load_for_state(args.config)
     state, disk = config.storage.state, Disk()

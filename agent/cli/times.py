@@ -13,11 +13,11 @@ from agent.model import Span
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-AGO = re.compile(r"-(\d{1,6})(s|m|h|d)")
+BESIDE_NOW = re.compile(r"([+-])(\d{1,6})(s|m|h|d)")
 LENGTH = re.compile(r"(\d{1,6})(s|m|h|d)")
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-FORMS = '"2026-11-21T10:00", "2026-11-21T10:00+09:00", "2026-11-21", "10:00", "-10m" (s, m, h, d), "now"'
+FORMS = '"2026-11-21T10:00", "2026-11-21T10:00+09:00", "2026-11-21", "10:00", "-10m", "+2h" (s, m, h, d), "now"'
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # room to convert to any zone
 
@@ -26,7 +26,7 @@ def parse_time(text: str, now_ms: int, zone: tzinfo | None) -> int:
     """Read a point in time.
 
     text     an ISO date or date and time, with or without offset; a time of day (the last that has passed);
-             "-10m" before now; "now"
+             "-10m" before now, "+2h" after it; "now"
     now_ms   UTC milliseconds
     zone     what a time without offset is in; None for the machine's own zone
     Returns  UTC milliseconds
@@ -36,9 +36,9 @@ def parse_time(text: str, now_ms: int, zone: tzinfo | None) -> int:
     word = text.strip()
     if word == "now":
         return now_ms
-    ago = AGO.fullmatch(word)
-    if ago:
-        return max(now_ms - int(ago[1]) * UNIT_S[ago[2]] * 1000, 0)
+    beside = BESIDE_NOW.fullmatch(word)
+    if beside:
+        return max(now_ms + int(beside[1] + beside[2]) * UNIT_S[beside[3]] * 1000, 0)
     try:
         if CLOCK.fullmatch(word):
             today = now.astimezone(zone).replace(tzinfo=None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.errors import StorageFault
 from agent.language import say
 from agent.model import Fact, Span
-from agent.storage import ledger
+from agent.storage import ledger, progress
 from agent.storage.catalogue import LIVE
 from agent.storage.keep import hold as rules
 from agent.storage.keep import hold_files, hold_rows, linking
@@ -40,6 +40,7 @@ class Placed:
     spared                 of these, were condemned already, and came back
     late                   segments of the span that were erased already, or were past saving; the newest seven days'
     undecided              condemned ones that could not be looked at: they come back when their disk does
+    open                   what of the past span lies in segments that are being recorded: linked when they are stored
     holes                  what of the past span is stored nowhere, by camera
     future                 what of the span is still to be recorded, and will be linked then
     unfinished             vaults that are not there or would not take it: it is tried again by the keeper
@@ -52,6 +53,7 @@ class Placed:
     late: list[Stored] = field(default_factory=list)
     undecided: list[Stored] = field(default_factory=list)
     lost: list[Stored] = field(default_factory=list)
+    open: list[tuple[str, Span]] = field(default_factory=list)
     holes: list[tuple[str, Span]] = field(default_factory=list)
     future: Span | None = None
     unfinished: set[str] = field(default_factory=set)
@@ -87,6 +89,8 @@ def place(
     """
     rules.check_order(order, at)
     order = replace(order, placed_ms=at.utc_ms, trust=at.trust.value)
+    # Before the catalogue is asked: what is stored in between is then found twice, and not never.
+    opened = list(progress.read_all(state).values())
     with fate(state):
         known = hold_rows.find(catalogue, order.id)
         written = _written(vaults, order.id)
@@ -102,7 +106,7 @@ def place(
     report.lost = linked.lost
     report.unfinished |= linked.away
     report.faults += linked.faults
-    _answer(catalogue, hold, at, report)
+    _answer(catalogue, hold, at, report, opened)
     return report
 
 
@@ -204,7 +208,9 @@ def spare(db: sqlite3.Connection, row: Stored) -> bool:
     return bool(db.execute(query, (row.live_state, row.id)).rowcount)
 
 
-def _answer(catalogue: Catalogue, hold: Hold, at: Instant, report: Placed) -> None:
+def _answer(
+    catalogue: Catalogue, hold: Hold, at: Instant, report: Placed, opened: list[progress.Open]
+) -> None:
     """Say what was asked for and is not there."""
     report.segments, report.sealed_bytes = hold_rows.totals(catalogue, hold.id)
     report.late += covered(catalogue, hold, "state = 'GONE'")
@@ -213,8 +219,16 @@ def _answer(catalogue: Catalogue, hold: Hold, at: Instant, report: Placed) -> No
         report.future = Span(max(at.utc_ms, hold.span.start_ms), hold.span.end_ms)
     cameras = catalogue.cameras() if rules.EVERY in hold.cameras else hold.cameras
     for camera in cameras:
-        spans = [row.span for row in covered(catalogue, hold, LIVE, [camera])]
+        rows = covered(catalogue, hold, LIVE, [camera])
+        spans, paths = [row.span for row in rows], {row.path for row in rows}
         spans += [row.span for row in (*report.undecided, *report.late) if row.camera == camera]
+        stored = max((span.end_ms for span in spans), default=0)
+        for one in opened:
+            start = max(one.start_ms, stored, past.start_ms)
+            end = min(one.reached_ms(at.utc_ms), past.end_ms)
+            if one.camera == camera and one.path not in paths and start < end:
+                spans.append(Span(start, end))
+                report.open.append((camera, spans[-1]))
         report.holes += [(camera, hole) for hole in rules.holes(spans, past)]
 
 

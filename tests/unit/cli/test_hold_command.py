@@ -11,7 +11,10 @@ from agent.cli import hold as command
 from agent.cli.main import main
 from agent.cli.times import iso_utc
 from agent.clock import SystemClock
+from agent.storage import progress
+from agent.storage.files import Disk
 from agent.storage.keep.hold import GROUNDS
+from agent.storage.progress import Mark
 from tests.unit.config.samples import RIGHT
 from tests.unit.keep.kept import DAY_MS, Kept
 
@@ -101,6 +104,25 @@ def test_what_is_not_there_and_what_is_to_come_is_said(
     assert "Gangneung police" in said
 
 
+@pytest.mark.parametrize(("behind_ms", "grows"), [(1000, True), (60_000, False)])
+def test_what_is_being_recorded_is_no_hole(box, now_ms, capsys, behind_ms, grows) -> None:
+    """A minute that is not yet stored is held when it is: saying that it was not recorded would be wrong."""
+    reached = Mark(3, now_ms - behind_ms, 10)
+    start_ms = now_ms - 297_000
+    path = f"segments/cam01/x/{start_ms}.mp4.age"
+    opened = progress.Open(
+        str(box.vault.uuid), path, "cam01", "run", start_ms, "SYNCED", "h264", 320, 240, 90_000, True,
+        reached, reached, None,
+    )  # fmt: skip
+    (box.state / "open").mkdir(exist_ok=True)
+    progress.write(Disk(), box.state / "open" / "rtsp-0.json", [opened], sync=False)
+    assert main(place(box, now_ms, end_ms=0)) == 0
+    said = capsys.readouterr().out
+    assert "Being recorded; held as soon as it is stored:" in said
+    spans = said.split("Being recorded")[1].split("review:")[0]
+    assert ("Nothing is recorded of:" in spans) != grows
+
+
 def test_what_came_too_late_is_named_with_its_time(box, now_ms, capsys) -> None:
     """I2: the answer names the segments that came too late."""
     box.clock.utc_ms = now_ms
@@ -141,7 +163,7 @@ def test_an_order_that_cannot_stand_is_refused_with_status_two(box, now_ms, caps
 def test_a_span_must_be_given(box, capsys) -> None:
     args = ["--camera", "cam01", "--review", "2027-01-01", *WORDS]
     assert main(["hold", "place", *args, "--config", str(box.root / "agent.toml")]) == 2
-    assert "[SPAN_MISSING]" in capsys.readouterr().err
+    assert "required: --from, --to" in capsys.readouterr().err
 
 
 def test_every_camera_can_be_held_at_once(box, now_ms, capsys) -> None:

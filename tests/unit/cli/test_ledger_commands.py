@@ -205,7 +205,7 @@ def test_what_cannot_be_proven_or_copied_is_said_and_counted(box, capsys):
 
 def test_mistyped(box, capsys):
     assert main(["ledger", "prove", "--camera", "cam1", "--out", "x", *box.config]) == 2
-    assert "SPAN_MISSING" in capsys.readouterr().err
+    assert "required: --from, --to" in capsys.readouterr().err
     words = ["ledger", "prove", "--camera", "cam9", "--from", FROM, "--to", TO, "--out", "x", *box.config]
     assert main(words) == 2
     assert "CAMERA_UNKNOWN" in capsys.readouterr().err
