@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent.cli.coverage import Row
 
 BAR_CELLS = 60
+UNKNOWN = "unknown"  # as keep/reborn.py writes it
 STATES = {
     "COMMITTED": ("저장됨", "stored"),
     "SALVAGED": ("건져냄", "salvaged"),
@@ -175,7 +176,7 @@ def _print(args: argparse.Namespace, rows: list[Row], span: Span, zone: tzinfo |
             times.show_bare(end, zone, beside_ms=start) if shift else times.show_time(end, zone),
             times.show_length(row.span.length_ms),
             say(*STATES[row.state]) if row.state in STATES else row.state,
-            f"{row.codec} {row.width}x{row.height}" if row.segments else _cause(row),
+            _what(row) if row.segments else _cause(row),
             str(row.segments) if row.segments else "",
             size(row.sealed_bytes) if row.sealed_bytes else "",
         )
@@ -207,6 +208,13 @@ def _percent(part: int, whole: int) -> str:
         return "-"
     hundredths = part * 10_000 // whole
     return f"{hundredths // 100}.{hundredths % 100:02d} %"
+
+
+def _what(row: Row) -> str:
+    """Say what was recorded; of a segment whose row was made again from the file alone nobody knows it."""
+    if row.codec == UNKNOWN:
+        return say("형식은 열어야 압니다", "format unknown until opened")
+    return f"{row.codec} {row.width}x{row.height}"
 
 
 def _cause(row: Row) -> str:

@@ -123,8 +123,9 @@ def _fault(code: str, path: Path, error: Exception) -> StorageFault:
         "CATALOGUE_MISSING": (
             say("목록 데이터베이스가 없습니다", "the catalogue is not there"),
             say(
-                "상태 폴더의 디스크를 확인하십시오. `pasu record`가 시작할 때 다시 만듭니다",
-                "check the state directory's disk; `pasu record` begins a new one when it starts",
+                "`pasu record`가 새로 만들고 저장된 것을 다시 적습니다. 계속되면 상태 폴더의 디스크를 확인하십시오",
+                "`pasu record` begins a new one, and what is stored comes back into it; if this stays, check the state"
+                " directory's disk",
             ),
         ),
         "CATALOGUE_DAMAGED": (
@@ -237,7 +238,7 @@ class Catalogue:
         path = state / FILE
         place = identity(path)
         if place is None:
-            raise _fault("CATALOGUE_MISSING", path, FileNotFoundError(FILE))
+            raise _fault("CATALOGUE_MISSING", path, FileNotFoundError("no such file"))
         db = _connect(path, "ro" if read_only else "rw", busy_s)
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
