@@ -20,7 +20,7 @@ def walk(root) -> list[str]:
 def test_killed_after_each_step_each_segment_is_stored_or_erased_once(tmp_path) -> None:
     """A2: double tombstones 0, and each says truly what was done, whoever did it."""
     steps = walk(tmp_path / "whole")
-    assert set(steps) == {"E3", "E3b", "E4", "E5", "E6"}
+    assert set(steps) == {"E3", "E3a", "E3b", "E4", "E5", "E6"}
     for at in range(len(steps)):
         box = filled(tmp_path / str(at))
         box.condemn()

@@ -14,12 +14,12 @@ _MAC_LINE_BYTES = len(_MAC_LINE) + 43 + 1  # 32 bytes in base64 without padding,
 def shred_length(start: bytes, size: int, stored: int | None) -> int | None:
     """Return how many bytes to overwrite, so that a file cannot be opened any more.
 
-    start    its first 64 KiB, or all of it
+    start    its first bytes
     size     of the file, bytes
     stored   what its size was when it was stored; None when nobody knows
-    Returns  the header's length; as much as a header can have where it is damaged; the zeros at its start where it
-             was overwritten before, and has the stored size (what was read may not yet be what is on the disk, so it
-             is done again); None for a file that does not begin like one of ours
+    Returns  the header's length; as much as a header can have where its end is not found in `start`, and where zeros
+             are at its start and it has the stored size: it was overwritten before, and what is read now need not be
+             what the disk has, nor all that was overwritten. None for a file that does not begin like one of ours
     """
     if start.startswith(MAGIC):
         try:
@@ -29,7 +29,9 @@ def shred_length(start: bytes, size: int, stored: int | None) -> int | None:
     if size == 0:
         return 0
     zeros = len(start) - len(start.lstrip(b"\0"))
-    return zeros if zeros >= _VERSION_LINE_BYTES and stored in (size, None) else None
+    if zeros < _VERSION_LINE_BYTES or stored not in (size, None):
+        return None
+    return min(size, MAX_HEADER_BYTES)
 
 
 def is_whole(start: bytes) -> bool:

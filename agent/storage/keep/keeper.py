@@ -21,7 +21,7 @@ from agent.model import Trust
 from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
 from agent.storage.keep import daily, disks, holds, rebuild, survey, tend
-from agent.storage.keep.erase import CYCLE_S
+from agent.storage.keep.batch import CYCLE_S
 from agent.storage.keep.outlook import Outlook
 from agent.storage.keep.retention import DAY_MS
 from agent.storage.keep.rollover import Rollover

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
+from agent.storage import files
 from agent.storage.envelope import MAX_HEADER_BYTES
 from agent.storage.keep.head import is_whole
 from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem, classify
+from agent.storage.vault import IDENTITY, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,13 +24,43 @@ TAIL = ".tail"
 
 
 @contextmanager
-def folder(vault: Vault, relative: str) -> Iterator[int]:
+def anchor(vault: Vault) -> Iterator[int]:
+    """Open the vault's root; give its descriptor. What is reached from it stays the same disk, also when that is
+    unmounted meanwhile.
+
+    Raises  StorageFault
+    """
+    fd = vault.disk.open_directory(vault.root)
+    try:
+        yield fd
+    finally:
+        vault.disk.close(fd)
+
+
+def make_sure(vault: Vault, root: int) -> None:
+    """Make sure that an open root is the vault's, and that it still is what the vault's path leads to.
+
+    Raises  StorageFault
+    """
+    vault.verify()
+    opened = vault.disk.status(root, vault.root)
+    try:
+        here, identity = vault.root.stat(), (vault.root / IDENTITY).stat()
+    except OSError as error:
+        raise files.fault("stat", vault.root, error) from error
+    if not os.path.samestat(opened, here) or identity.st_dev != opened.st_dev:
+        raise missing(vault.root)
+
+
+@contextmanager
+def folder(vault: Vault, relative: str, root: int | None = None) -> Iterator[int]:
     """Open a directory of the vault, level by level from its root; give its descriptor.
 
+    root    the vault's, when it is open
     Raises  StorageFault; `is_absent` tells one that is not there from one that cannot be reached
     """
     place = vault.root
-    fd = vault.disk.open_directory(place)
+    fd = vault.disk.open_directory(place) if root is None else vault.disk.open_folder_at(root, ".", place)
     try:
         for name in relative.split("/"):
             place = place / name
@@ -46,6 +79,36 @@ def is_absent(fault: StorageFault) -> bool:
     return fault.context.get("errno") == "ENOENT"
 
 
+def is_surely_absent(vault: Vault, root: int, relative: str) -> bool:
+    """Tell whether nothing bears a name, and every directory on the way that is there is on the vault's file system:
+    what another disk hides, or did before it was unmounted, is not absent.
+
+    root    the vault's, open
+    Raises  StorageFault when that cannot be told
+    """
+    device = vault.disk.status(root, vault.root).st_dev
+    place = vault.root
+    fd = vault.disk.open_folder_at(root, ".", place)
+    try:
+        for name in relative.split("/"):
+            if vault.disk.status(fd, place).st_dev != device:
+                return False
+            place = place / name
+            try:
+                inner = vault.disk.open_folder_at(fd, name, place)
+            except StorageFault as fault:
+                if is_absent(fault):
+                    return True
+                if fault.context.get("errno") in ("ENOTDIR", "ELOOP"):
+                    return False
+                raise
+            vault.disk.close(fd)
+            fd = inner
+    finally:
+        vault.disk.close(fd)
+    return False
+
+
 def stem_of_path(path: str) -> tuple[Stem, Kind] | None:
     """Read a segment's path, relative to its vault; None for one that no segment bears."""
     parts = path.split("/")
@@ -60,15 +123,16 @@ def stem_of_path(path: str) -> tuple[Stem, Kind] | None:
     return what if what is not None and what[1] in STORED else None
 
 
-def has_header(vault: Vault, path: str) -> bool:
+def has_header(vault: Vault, path: str, root: int | None = None) -> bool:
     """Tell whether a segment's file is there with its header, so that its recipients can open it.
 
+    root    the vault's, when it is open
     Raises  StorageFault when that cannot be told
     """
     directory, _, name = path.rpartition("/")
     place = vault.at(path)
     try:
-        with folder(vault, directory) as inside:
+        with folder(vault, directory, root) as inside:
             fd = vault.disk.open_file_at(inside, name, place, writing=False)
             try:
                 return is_whole(vault.disk.read_start(fd, place, MAX_HEADER_BYTES))

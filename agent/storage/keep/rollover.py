@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent.errors import StorageFault
     from agent.model import Instant
     from agent.storage.catalogue import Catalogue
+    from agent.storage.keep.batch import Report
     from agent.storage.keep.survey import Condemned
     from agent.storage.vault import Vault
 
@@ -32,6 +33,10 @@ DEPTH = 64
 CONDEMN_ROWS = 250
 """In one transaction: some 30 ms, which a recorder's commit can wait for."""
 FINISH_FILES = 64
+"""In a batch, which holds wait for. While there is a backlog it grows up to MOST_FILES, as long as the disk does one
+within LOCK_S: what is done once a batch (E3a, E3b, E5, E6) is most of the work."""
+MOST_FILES = 512
+LOCK_S = 1.0
 BACKLOG_FILES = 1000
 """So many condemned segments are worked off before further ones are condemned: a hold may still come."""
 LAG_MS = 1_800_000
@@ -92,6 +97,8 @@ class Rollover:
         self._evicted: dict[str, tuple[float, int]] = {}
         self._faults: list[StorageFault] = []
         self._unshredded = 0
+        self._limits: dict[str, int] = {}  # of a batch, by vault
+        self._careful: set[str] = set()  # vaults whose last batch could not be synced as a whole
 
     def survey(
         self, catalogue: Catalogue, vaults: Mapping[str, Vault], now: Instant, rates: Mapping[str, int]
@@ -168,15 +175,7 @@ class Rollover:
         for uuid, vault in there.vaults.items():
             before = survey.room(vault.root)
             while True:
-                report = erase.finish(
-                    catalogue,
-                    {uuid: vault},
-                    self._state,
-                    at,
-                    self._rules.responsible,
-                    limit=FINISH_FILES,
-                    step=self._step,
-                )
+                report = self._batch(catalogue, vault, at)
                 done.files += report.erased
                 done.bytes += report.erased_bytes
                 done.unshredded += report.unshredded
@@ -186,7 +185,7 @@ class Rollover:
                     self._unseen.setdefault(uuid, Unseen()).erased(
                         before, report.erased_bytes, report.erased, self._monotonic()
                     )
-                if report.erased < FINISH_FILES:
+                if not report.more or not report.erased:
                     break
                 if enough():
                     done.more = True
@@ -197,6 +196,34 @@ class Rollover:
         self.refused = refused
         self._step("K3")
         return done, there.raised
+
+    def _batch(self, catalogue: Catalogue, vault: Vault, at: Instant) -> Report:
+        """Do E3 to E6 for a batch, and choose the size of the next one."""
+        uuid = vault.uuid
+        limit = self._limits.get(uuid, FINISH_FILES)
+        began = self._monotonic()
+        report = erase.finish(
+            catalogue,
+            {uuid: vault},
+            self._state,
+            at,
+            self._rules.responsible,
+            limit=limit,
+            careful=uuid in self._careful,
+            step=self._step,
+        )
+        took = self._monotonic() - began
+        if report.unsynced:
+            self._careful.add(uuid)
+        elif not report.faults:
+            self._careful.discard(uuid)
+        if not report.more or report.faults:
+            self._limits.pop(uuid, None)
+        elif took > LOCK_S:
+            self._limits[uuid] = max(FINISH_FILES // 4, limit // 2)
+        elif took < LOCK_S / 2:
+            self._limits[uuid] = min(MOST_FILES, limit * 2)
+        return report
 
     def raised(self, catalogue: Catalogue, plan: Plan | None) -> list[Raised]:
         """Say what is wrong, by the last survey.

@@ -17,6 +17,8 @@ from tests.unit.storage.box import SECRET, T0, Box, pattern, start
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from agent.storage.keep.batch import Report
+
 DAY_MS = 86_400_000
 SEGMENT_MS = 1000
 RESPONSIBLE = "강릉시 정보산업과"
@@ -90,7 +92,7 @@ class Kept(Box):
                 ids = [row[0] for row in catalogue.read("SELECT id FROM segment ORDER BY id")]
             return erase.condemn(catalogue, [(each, cause) for each in ids], self.at())
 
-    def finish(self, *, limit: int = 100, **more: Any) -> erase.Report:
+    def finish(self, *, limit: int = 100, **more: Any) -> Report:
         with self.catalogue() as catalogue:
             return erase.finish(
                 catalogue, self.vaults, self.state, self.at(), RESPONSIBLE, limit=limit, **more

@@ -257,20 +257,134 @@ def test_a_damaged_header_is_overwritten_as_far_as_one_can_reach(box) -> None:
 
 def test_what_was_overwritten_before_is_overwritten_again(box) -> None:
     """I7: after a sync that failed, what the kernel shows may not be what the disk has."""
-    disk = FailingDisk(lambda number, op, _: errno.EIO if op == "fdatasync" else None)
+    disk = FailingDisk(lambda number, op, _: errno.EIO if op == "syncfs" else None)
     box.record()
     path, place = first(box)
     box.condemn()
     object.__setattr__(box.vault, "disk", disk)
     report = box.finish()
     assert [fault.code for fault in report.faults] == ["DISK_FAILED"]
+    assert report.unsynced
+    assert "unlink" not in disk.calls
+    with box.catalogue() as catalogue:
+        assert catalogue.meta("erasing") is None, "nothing is said to be shredded that may not be"
     assert place.read_bytes().startswith(bytes(100))
     assert box.states() == {path: "CONDEMNED"}
     disk.plan = lambda *_: None
     disk.calls.clear()
     assert box.finish().erased == 1
-    assert disk.calls.count("overwrite") == disk.calls.count("fdatasync") == 1
+    assert disk.calls.count("overwrite") == disk.calls.count("syncfs") == 1
     assert box.erased()[0]["shredded"] is True
+
+
+@pytest.mark.parametrize("careful", [False, True])
+def test_no_name_goes_before_every_header_of_its_batch_is_durable(box, careful) -> None:
+    """Act 21(2): one sync for the batch, or one for each file; between header and name there is one that was good."""
+    box.record(count=5)
+    box.record_salvaged(at_ms=T0 + 60_000)
+    box.condemn()
+    calls: list[tuple[str, str]] = []
+    disk = FailingDisk(lambda number, op, path: calls.append((op, path.name)))
+    object.__setattr__(box.vault, "disk", disk)
+    assert box.finish(careful=careful).erased == 6
+    ops = [op for op, _ in calls]
+    assert ops.count("overwrite") == 7  # with a tail
+    last = max(number for number, op in enumerate(ops) if op == "overwrite")
+    syncs = [number for number, op in enumerate(ops) if op in ("syncfs", "fdatasync")]
+    assert len(syncs) == (7 if careful else 1)
+    assert max(syncs) > last
+    assert ops.index("unlink") > max(syncs)
+    if careful:
+        assert [name for op, name in calls if op == "overwrite"] == [
+            name for op, name in calls if op == "fdatasync"
+        ]
+    else:
+        opened = min(number for number, (op, name) in enumerate(calls) if (op, name) == ("open", "vault"))
+        assert opened < ops.index("overwrite"), "a sync tells the faults since its descriptor was opened"
+
+
+def test_after_a_batch_that_could_not_be_synced_one_bad_file_stops_only_itself(box) -> None:
+    """B19: a header that cannot be written makes every sync of its batch fail, so the next one goes file by file."""
+    box.record(count=6)
+    box.condemn()
+    bad = sorted(box.names())[2]
+
+    def plan(number, op, path):
+        # A write into the cache succeeds; that the disk does not take it shows when it is synced.
+        return errno.EIO if op == "syncfs" or (op == "fdatasync" and str(path).endswith(bad)) else None
+
+    object.__setattr__(box.vault, "disk", FailingDisk(plan))
+    report = box.finish()
+    assert (report.erased, report.unsynced) == (0, True)
+    report = box.finish(careful=True)
+    assert (report.erased, len(report.faults), report.unsynced) == (5, 1, False)
+    assert box.names() == [bad]
+    object.__setattr__(box.vault, "disk", FailingDisk())
+    assert box.finish().erased == 1
+    assert all(body["shredded"] for body in box.erased())
+
+
+def test_a_batch_ends_when_its_time_is_over_and_says_that_there_is_more(box, monkeypatch) -> None:
+    """Holds wait for the lock; at least one goes each time."""
+    box.record(count=3)
+    box.condemn()
+    monkeypatch.setattr("agent.storage.keep.batch.E3_S", -1.0)
+    for left in (2, 1, 0):
+        report = box.finish()
+        assert (report.erased, report.more) == (1, left > 0)
+
+
+def unmounting(box: Kept, at: str, away) -> None:
+    """Erase, and have the disk replaced by the empty place below it after a step."""
+
+    def step(name: str) -> None:
+        if name == at and not away.exists():
+            box.vault_path.rename(away)
+            box.vault_path.mkdir()
+
+    box.finish(step=step)
+
+
+@pytest.mark.parametrize("at", ["E3", "E3a", "E3b", "E4", "E5"])
+def test_a_disk_that_goes_in_the_middle_of_a_batch_buries_nothing_that_is_there(box, at) -> None:
+    """B15, I6: the batch goes on, on the disk that it began on; what was gone before waits until that is sure."""
+    box.record(count=3)
+    box.condemn()
+    lost = box.names()[0]
+    (box.vault_path / lost).unlink()
+    away = box.root / "away"
+    unmounting(box, at, away)
+    assert list(box.vault_path.iterdir()) == []
+    # Those whose names it took away are gone, truly; the other one cannot be told from one that is merely away.
+    assert [*box.states().values()] == ["CONDEMNED", "GONE", "GONE"]
+    assert list(away.rglob("*.age")) == []
+    box.vault_path.rmdir()
+    away.rename(box.vault_path)
+    report = box.finish()
+    assert (report.erased, report.missing) == (1, 1)
+    assert {body["path"]: body.get("missing") for body in box.erased()}[lost] is True
+    assert len(box.erased()) == 3
+
+
+def test_what_another_disk_hides_is_not_missing(box, monkeypatch) -> None:
+    """I6: a directory on another file system than its vault's says nothing of what the vault has."""
+    box.record(count=2)
+    box.condemn()
+    path, place = first(box)
+    place.unlink()
+    day = place.parent.stat().st_ino
+
+    class Other(FailingDisk):
+        def status(self, fd, path):
+            found = super().status(fd, path)
+            if found.st_ino == day:
+                found = os.stat_result((*found[:2], found.st_dev + 1, *found[3:]))
+            return found
+
+    object.__setattr__(box.vault, "disk", Other())
+    report = box.finish()
+    assert report.refused == [(path, "its directory is on another disk")]
+    assert [*box.states().values()] == ["CONDEMNED", "GONE"]
 
 
 def test_old_days_directories_go_when_they_are_empty_and_nothing_else_does(box) -> None:

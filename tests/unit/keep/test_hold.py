@@ -241,7 +241,10 @@ def test_which_headers_are_whole() -> None:
         assert not head.is_whole(sealed[:torn] + bytes(length - torn) + sealed[length:])
     assert not head.is_whole(b"")
     assert not head.is_whole(sealed[:50])
-    assert head.shred_length(bytes(length) + b"x" * 500, length + 500, length + 500) == length
+    # Power may have been lost between two pages of a long header: behind the zeros of one, keys of the next.
+    assert head.shred_length(bytes(length) + b"x" * 500, length + 500, length + 500) == length + 500
+    assert head.shred_length(bytes(4096), 100_000, 100_000) == 65_536
+    assert head.shred_length(sealed[:100], 100_000, 100_000) == 65_536
     assert head.shred_length(bytes(length) + b"x" * 500, length + 500, length + 501) is None
     assert head.shred_length(bytes(21) + b"x", 22, None) is None
     assert head.shred_length(b"", 0, 5) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -12,12 +13,12 @@ import pytest
 from agent.health import CONDITIONS, read_health
 from agent.model import Instant, Span, Trust
 from agent.storage import locks
-from agent.storage.keep import retention, survey
+from agent.storage.keep import erase, retention, rollover, survey
 from agent.storage.keep.time import confirm
 from agent.storage.vault import IDENTITY
 from tests.unit.keep.keeping import MONTH_MS, Kept30
 from tests.unit.keep.kept import DAY_MS, RESPONSIBLE, order
-from tests.unit.storage.box import T0
+from tests.unit.storage.box import T0, FailingDisk
 
 
 @pytest.fixture
@@ -321,6 +322,65 @@ def test_i5_what_stays_too_long_is_an_alarm(box):
     box.turn()
     assert box.conditions["retention.lag"] == "30 min"
     assert read_health(box.run, "keep")["conditions"][0]["severity"] in ("critical", "alarm")
+
+
+def test_c8_batches_grow_with_a_backlog_as_long_as_nobody_waits_long_for_the_lock(box, monkeypatch):
+    """C8: a hold waits about a second for a batch, not more; without a backlog the batches are small again."""
+    monkeypatch.setattr(rollover, "FINISH_FILES", 4)
+    monkeypatch.setattr(rollover, "MOST_FILES", 16)
+    limits, slow = [], [0]
+    finish = erase.finish
+
+    def counting(*args, **more):
+        limits.append(more["limit"])
+        box.source.run(slow[0])
+        return finish(*args, **more)
+
+    monkeypatch.setattr(erase, "finish", counting)
+    box.record(count=40)
+    box.pass_time(MONTH_MS + 60_000)
+    box.turn()
+    assert limits[:4] == [4, 8, 16, 16]
+    assert set(box.states().values()) == {"GONE"}
+    box.record(at_ms=T0 + DAY_MS, count=30)
+    box.pass_time(DAY_MS)
+    limits.clear()
+    slow[0] = 1500
+    box.turn()
+    assert limits[:3] == [4, 2, 1]
+    box.turn()
+    assert limits[-1] == 4
+
+
+def test_b19_after_a_sync_that_failed_the_next_batch_goes_file_by_file(box):
+    """B19: and when nothing fails any more, batches are synced as a whole again."""
+    box.record(count=3)
+    box.turn()
+    bad = box.names()[1]
+    box.pass_time(MONTH_MS + 60_000)
+    well = []
+    disk = FailingDisk(
+        lambda _, op, path: (
+            errno.EIO
+            if not well and (op == "syncfs" or (op == "fdatasync" and str(path).endswith(bad)))
+            else None
+        )
+    )
+    box.keeper.close()
+    box.disk = disk
+    box.keeper = box.start()
+    box.turn(2)
+    assert [*box.states().values()] == ["GONE", "CONDEMNED", "GONE"]
+    assert "erase.failing" in box.conditions
+    well.append(True)
+    box.turn()
+    assert set(box.states().values()) == {"GONE"}
+    box.record(at_ms=T0 + DAY_MS)
+    box.pass_time(DAY_MS)
+    before = disk.calls.count("syncfs")
+    box.turn()
+    assert disk.calls.count("syncfs") == before + 1
+    assert "erase.failing" not in box.conditions
 
 
 def test_the_daily_check_of_automatic_erasure_is_told_once_a_day_over_restarts(box):
