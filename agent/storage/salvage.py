@@ -33,6 +33,7 @@ from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem
 from agent.storage.orphans import Orphans, names_in, orphans, touched
 from agent.storage.progress import Final, Mark, Open, reach
 from agent.storage.sealed import header_bytes, sha256, whole_chunks
+from agent.storage.shred import is_void, shred
 from agent.storage.writer import row_of
 
 if TYPE_CHECKING:
@@ -162,8 +163,9 @@ class Salvage:
 
     def _stem(self, stem: Stem, kinds: set[Kind], rows: dict[str, str]) -> None:
         """Put the files of one segment in order; see the table at the top."""
-        if Kind.TAIL in kinds and self._at(stem, Kind.TAIL).stat().st_size == 0:
-            # Power was lost before the syncfs, on a file system that puts names before bytes.
+        if Kind.TAIL in kinds and is_void(self._at(stem, Kind.TAIL)):
+            # Power was lost before the syncfs, on a file system that puts names before bytes; or the tail was
+            # superseded, and its header overwritten, when its recorder died.
             self._remove(stem, Kind.TAIL)
             kinds.discard(Kind.TAIL)
         if Kind.FINAL in kinds and Kind.PART not in kinds and self._is_cut(stem, rows):
@@ -371,7 +373,7 @@ class Salvage:
             self._step("Q2")
 
     def _remove(self, stem: Stem, kind: Kind) -> None:
-        self._disk.unlink(self._at(stem, kind))
+        shred(self._disk, self._at(stem, kind))
 
     def _at(self, stem: Stem, kind: Kind) -> Path:
         return self._vault.at(stem.path(kind))

@@ -12,7 +12,7 @@
     C6  rename to `<start>.mp4.age`
     C7  fsync the directory
     C8  one transaction: the segment's row and its fact. This is the commit point
-    C9  remove the tail
+    C9  remove the tail, its header overwritten first; those that it replaced were overwritten on the way
 
 Invariants:
     W1  What a good C3c covered is never given up by a later step, even one that is cut short: a tail is
@@ -35,6 +35,7 @@ from agent.storage.catalogue import COMMITTED, SALVAGED, Segment
 from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, Sealer, seal_bytes
 from agent.storage.layout import TAIL_MAGIC, Kind
 from agent.storage.progress import Final, Mark, Open
+from agent.storage.shred import Replaced, shred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,6 +118,7 @@ class OpenSegment:
         self._durable_hash = self._written_hash = self._hash
         self._tail_reach = 0  # plaintext offset that the tail promises
         self._marked_bytes = 0  # plaintext taken when the last mark was made
+        self._replaced = Replaced(self._disk, len(self._sealer.header))
         self._cut = False  # `abandon` has begun to cut the file
         self._fd = self._disk.create_excl(self._part)
         try:
@@ -172,6 +174,8 @@ class OpenSegment:
         skip = offset - (first.end_bytes - len(first.data))
         plain = b"".join(fragment.data for fragment in self._kept)
         tail = seal_bytes(self._recipients, TAIL_MAGIC + offset.to_bytes(8, "big") + plain[skip:])
+        if self._tail_reach:
+            self._replaced.keep(self._tail)
         self._disk.atomic_replace(self._tail, tail, sync=False)
         self._tail_reach = self._sealer.plain_bytes
         whole = self._whole
@@ -182,6 +186,7 @@ class OpenSegment:
         """Note that a syncfs (C3c) after `mark` was good, and let go of what it made durable (W3)."""
         self._durable = self._written
         self._durable_hash = self._written_hash
+        self._replaced.synced()
         durable = self._durable.chunks * CHUNK_BYTES
         while self._kept and self._kept[0].end_bytes <= durable:
             self._kept.popleft()
@@ -208,6 +213,7 @@ class OpenSegment:
         self._step("C6")
         self._disk.fsync_directory(self._part.parent)
         self._step("C7")
+        self._replaced.finish()
         self._close()
         # It may wait for the catalogue for long: let go of the pictures.
         self._kept.clear()
@@ -217,7 +223,7 @@ class OpenSegment:
     def remove_tail(self) -> None:
         """Do C9. Raises StorageFault."""
         if self._tail_reach:
-            self._disk.unlink(self._tail)
+            shred(self._disk, self._tail)
             self._step("C9")
 
     def progress(self) -> Open:
@@ -305,7 +311,7 @@ class OpenSegment:
         finally:
             self._disk.close(fd)
         if not keep_tail:
-            self._disk.unlink(self._tail)
+            shred(self._disk, self._tail)
         elif files.exists(self._tail):
             self._disk.rename(self._tail, moved_tail)
         if found[0] != salvaged:
@@ -322,12 +328,12 @@ class OpenSegment:
         return row_of(self.progress(), path, SALVAGED, what, has_tail=keep_tail)
 
     def _discard(self, found: list[Path], *, quarantine: bool) -> None:
-        self._disk.unlink(self._tail)
+        shred(self._disk, self._tail)
         for path in found:
             if quarantine:
                 self.quarantined = self.vault.quarantine(path)
             else:
-                self._disk.unlink(path)
+                shred(self._disk, path)
 
     def _put(self, data: bytes) -> None:
         self._disk.write_all(self._fd, self._part, data)
@@ -359,6 +365,7 @@ class OpenSegment:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             self._disk.close(fd)
+        self._replaced.drop()
 
 
 def row_of(known: Open, path: str, state: str, what: Final, *, has_tail: bool) -> Segment:

@@ -19,7 +19,7 @@ from agent.model import Span
 from agent.storage.envelope import Chunk, Opened, X25519Identity, shred_span
 from tests.peer import need
 from tests.unit.keep.kept import DAY_MS, Kept, order
-from tests.unit.storage.box import SECRET, T0
+from tests.unit.storage.box import SECRET, T0, pattern, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,3 +153,47 @@ def test_the_carver_finds_what_is_only_unlinked(mounted) -> None:
         (box.vault_path / name).unlink()
     device.unmount()
     assert set(headers) <= set(carve(device.image))
+
+
+def test_no_tail_of_a_slow_camera_outlives_its_segment(mounted) -> None:
+    """Each window's tail takes the name of the one before, and the last one goes at commit: none can be opened."""
+    device = mounted()
+    box = Kept(device.place.parent)
+    desk = box.desk()
+    windows = 12
+    for number in range(3):
+        begin = T0 + number * windows * 1000
+        desk.begin(start("cam1", begin))
+        for second in range(windows):
+            desk.write("cam1", pattern(20_000, second + number * 100), begin + 1000 * (second + 1), 25)
+            desk.flush()
+        assert [name for name in box.names() if name.endswith(".tail")], "this camera needs tails"
+        desk.end("cam1", begin + windows * 1000)
+    desk.stop()
+    desk.close()
+    os.sync()
+    stored = {header_of(box.vault_path / name) for name in box.names()}
+    assert len(stored) == 3
+    device.unmount()
+    assert set(carve(device.image)) == stored
+
+
+def test_the_tail_that_a_crash_interrupts_is_all_that_is_left(mounted) -> None:
+    """A kill between a tail's replacement and the next window leaves at most the two newest beside the file itself."""
+    device = mounted()
+    box = Kept(device.place.parent)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            desk = box.desk()
+            desk.begin(start("cam1", T0))
+            for second in range(12):
+                desk.write("cam1", pattern(4_000, second), T0 + 1000 * (second + 1), 25)
+                desk.flush()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    os.sync()
+    device.unmount()
+    # The file, its tail, and of the eleven that were replaced the two whose windows were not over.
+    assert 2 <= len(carve(device.image)) <= 4
