@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 UTC_DAY_MS = 86_400_000
 
@@ -76,6 +79,23 @@ class Span:
     def overlaps(self, other: Span) -> bool:
         """Tell whether the two spans share at least one millisecond."""
         return self.start_ms < other.end_ms and other.start_ms < self.end_ms
+
+
+def uncovered(covered: Iterable[Span], span: Span, nearly_ms: int = 0) -> list[Span]:
+    """Return the parts of a span that nothing covers, in the order of time.
+
+    nearly_ms  what is not longer is no hole: frame times are rounded
+    """
+    left: list[Span] = []
+    at = span.start_ms
+    for part in sorted((part for part in covered if part.length_ms), key=lambda part: part.start_ms):
+        end = min(part.start_ms, span.end_ms)
+        if end - at > nearly_ms:
+            left.append(Span(at, end))
+        at = max(at, part.end_ms)
+    if span.end_ms - at > nearly_ms:
+        left.append(Span(at, span.end_ms))
+    return left
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,21 +65,6 @@ def hull(spans: list[Span]) -> Span:
     return Span(min(span.start_ms for span in spans), max(span.end_ms for span in spans))
 
 
-def holes(spans: list[Span], within: Span) -> list[Span]:
-    """Return the parts of a span in which there are no pictures."""
-    found = []
-    reached = within.start_ms
-    for span in sorted(spans, key=lambda span: span.start_ms):
-        if span.start_ms > reached + HOLE_MS:
-            found.append(Span(reached, min(span.start_ms, within.end_ms)))
-        reached = max(reached, span.end_ms)
-        if reached >= within.end_ms:
-            return found
-    if within.end_ms > reached + HOLE_MS:
-        found.append(Span(reached, within.end_ms))
-    return found
-
-
 class Draft:
     """A file that has no name before it is complete.
 

@@ -13,10 +13,11 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from agent.centre.clip import HOLE_MS, Clip, disk_fault, holes, hull, output_exists
+from agent.centre.clip import HOLE_MS, Clip, disk_fault, hull, output_exists
 from agent.centre.keys import sync_folder
 from agent.centre.report import Missing, OpenReport, Output
 from agent.centre.segments import VIDEO_DAMAGED, Lost, SegmentFile, read_segment
+from agent.model import uncovered
 from agent.mp4.errors import Mp4Error
 from agent.mp4.join import LONGEST_TICKS, shown_ms, trim
 from agent.mp4.reader import Fragment, Init
@@ -362,7 +363,7 @@ class _Opening:
             Missing(camera, hole)
             for camera, spans in self._covered.items()
             if spans or self._span
-            for hole in holes(spans, self._span or hull(spans))
+            for hole in uncovered(spans, self._span or hull(spans), HOLE_MS)
         ]
         return OpenReport(tuple(outputs), tuple(used), tuple(self._damages), tuple(missing))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import ConfigError, IntegrityFault
 from agent.language import say
-from agent.model import Span
+from agent.model import Span, uncovered
 from agent.storage.proof import bundle, leaf, merkle, note
 from agent.storage.proof.bundle import BundleError
 
@@ -36,8 +36,6 @@ RELABELLED = "relabelled"  # another span than the entry's, and no entry that sa
 UNEXPLAINED = "unexplained"  # neither picture nor reason for a part of the span
 WITNESS = "witness"  # the ledger does not go on from the centre's checkpoint, or nothing shows it
 
-NEARLY_MS = 100
-"""Less between two segments is the rounding of frame times, no hole."""
 _READ_BYTES = 1 << 20
 _MOST_CHECKPOINT = 1 << 20
 
@@ -347,17 +345,10 @@ def _check_span(given: Bundle, facts: list[Proven], report: Report) -> None:
             span = own
         covered.append(span)
     report.told.sort(key=lambda one: (one.span.start_ms, one.span.end_ms))
-    at = given.span.start_ms
-    for part in sorted(covered, key=lambda one: one.start_ms):
-        if min(part.start_ms, given.span.end_ms) - at > NEARLY_MS:
-            report.problems.append(_hole(at, min(part.start_ms, given.span.end_ms)))
-        at = max(at, part.end_ms)
-    if given.span.end_ms - at > NEARLY_MS:
-        report.problems.append(_hole(at, given.span.end_ms))
-
-
-def _hole(start_ms: int, end_ms: int) -> Problem:
-    return Problem(UNEXPLAINED, f"{start_ms}-{end_ms}", span=Span(start_ms, end_ms))
+    report.problems += [
+        Problem(UNEXPLAINED, f"{hole.start_ms}-{hole.end_ms}", span=hole)
+        for hole in uncovered(covered, given.span, bundle.NEARLY_MS)
+    ]
 
 
 def _check_witness(

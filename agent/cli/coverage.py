@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.model import Span
+from agent.model import Span, uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,7 +79,7 @@ def rows(
         if one.path not in known and (part := _reached(one)).overlaps(span)
     ]
     found += [Row(_cut(gap.span, span), GAP, cause=str(gap.cause), detail=gap.detail) for gap in gaps]
-    unknown = outside((row.span for row in found), span)
+    unknown = uncovered((row.span for row in found), span)
     found += [Row(hole, UNKNOWN) for hole in unknown if hole.length_ms > JOIN_MS]
     return sorted(found, key=lambda row: (row.span.start_ms, row.span.end_ms))
 
@@ -124,8 +124,7 @@ def stored_ms(found: Iterable[Row], span: Span) -> int:
 
 def holes(found: Iterable[Row], span: Span) -> list[Span]:
     """Return the parts of a span that no stored segment covers, but for the rounding between two frames."""
-    missing = outside((row.span for row in found if row.state in STORED), span)
-    return [hole for hole in missing if hole.length_ms > JOIN_MS]
+    return uncovered((row.span for row in found if row.state in STORED), span, JOIN_MS)
 
 
 def bar(found: Sequence[Row], span: Span, cells: int) -> str:
@@ -138,19 +137,6 @@ def bar(found: Sequence[Row], span: Span, cells: int) -> str:
         stored = stored_ms(touching, cell)
         drawn += "█" if stored == cell.length_ms else "▒" if stored else "·"
     return drawn
-
-
-def outside(covered: Iterable[Span], span: Span) -> list[Span]:
-    """Return what of a span no other covers, in the order of time."""
-    left: list[Span] = []
-    at = span.start_ms
-    for part in sorted((part for part in covered if part.length_ms), key=lambda part: part.start_ms):
-        if part.start_ms > at and at < span.end_ms:
-            left.append(Span(at, min(part.start_ms, span.end_ms)))
-        at = max(at, part.end_ms)
-    if at < span.end_ms:
-        left.append(Span(at, span.end_ms))
-    return left
 
 
 def _reached(one: Open) -> Span:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config, add_span, load_for_state, user
-from agent.cli.parser import UsageError
 from agent.errors import IntegrityFault, StorageFault
 from agent.language import say
 

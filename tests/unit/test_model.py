@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model import Span, canonical_json, parse_utc_name, utc_day, utc_name
+from agent.model import Span, canonical_json, parse_utc_name, uncovered, utc_day, utc_name
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
@@ -60,3 +61,28 @@ def test_canonical_json_is_as_rfc_8785_asks() -> None:
 def test_what_the_ledger_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(TypeError):
         canonical_json(value)
+
+
+def test_holes_are_what_nothing_covers() -> None:
+    span = Span(1000, 9000)
+    assert uncovered([], span, 100) == [span]
+    assert uncovered([Span(0, 3000), Span(3050, 5000), Span(6000, 20_000)], span, 100) == [Span(5000, 6000)]
+    assert uncovered([Span(8950, 9000), Span(2000, 3000)], span, 100) == [Span(1000, 2000), Span(3000, 8950)]
+    assert uncovered([Span(0, 100), Span(9500, 9900)], span, 100) == [span]
+
+
+spans = st.tuples(st.integers(-50, 150), st.integers(0, 60)).map(
+    lambda pair: Span(pair[0], pair[0] + pair[1])
+)
+
+
+@given(st.lists(spans, max_size=8))
+def test_uncovered_is_exactly_what_nothing_covers(covered):
+    span = Span(0, 100)
+    left = uncovered(covered, span)
+    missing = {ms for part in left for ms in range(part.start_ms, part.end_ms)}
+    assert missing == {
+        ms for ms in range(100) if not any(part.start_ms <= ms < part.end_ms for part in covered)
+    }
+    assert all(part.length_ms for part in left)
+    assert all(one.end_ms < other.start_ms for one, other in pairwise(left))

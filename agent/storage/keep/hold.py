@@ -9,14 +9,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.errors import PasuError
 from agent.language import say
 from agent.model import UTC_DAY_MS, Instant, Span, Trust, canonical_json, utc_day
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 HOLD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 EVERY = "*"
@@ -263,19 +260,3 @@ def merged(one: Hold, other: Hold) -> Hold:
         span=Span(min(one.span.start_ms, other.span.start_ms), max(one.span.end_ms, other.span.end_ms)),
         review_ms=min(one.review_ms, other.review_ms),
     )
-
-
-def holes(covered: Iterable[Span], span: Span, rounding_ms: int = 100) -> list[Span]:
-    """Return the parts of a span that nothing covers, in the order of time.
-
-    rounding_ms  less between two segments is the rounding of frame times
-    """
-    left: list[Span] = []
-    at = span.start_ms
-    for part in sorted(covered, key=lambda part: part.start_ms):
-        if part.start_ms - at > rounding_ms and at < span.end_ms:
-            left.append(Span(at, min(part.start_ms, span.end_ms)))
-        at = max(at, part.end_ms)
-    if span.end_ms - at > rounding_ms:
-        left.append(Span(at, span.end_ms))
-    return left

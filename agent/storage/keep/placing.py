@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.language import say
-from agent.model import Fact, Span
+from agent.model import Fact, Span, uncovered
 from agent.storage import ledger, progress
 from agent.storage.catalogue import LIVE
 from agent.storage.keep import hold as rules
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue
     from agent.storage.keep.stored import Stored
     from agent.storage.vault import Vault
+
+_ROUNDING_MS = 100  # less between two segments is the rounding of frame times
 
 
 def nothing(_: str) -> None:
@@ -229,7 +231,7 @@ def _answer(
             if one.camera == camera and one.path not in paths and start < end:
                 spans.append(Span(start, end))
                 report.open.append((camera, spans[-1]))
-        report.holes += [(camera, hole) for hole in rules.holes(spans, past)]
+        report.holes += [(camera, hole) for hole in uncovered(spans, past, _ROUNDING_MS)]
 
 
 def release(

@@ -32,6 +32,8 @@ STORED = ("segment.committed", "segment.salvaged")
 ERASED = "segment.erased"
 RELABELLED = "time.relabelled"
 TOLD = (*STORED, ERASED, "segment.lost", "gap")
+NEARLY_MS = 100
+"""Less between two segments is the rounding of frame times, no hole."""
 """Kinds of facts about a span of a camera that a bundle brings."""
 
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from hypothesis import given
-from hypothesis import strategies as st
-
-from agent.cli.coverage import GAP, OPEN, UNKNOWN, bar, holes, joined, looked_at, outside, rows, stored_ms
+from agent.cli.coverage import GAP, OPEN, UNKNOWN, bar, holes, joined, looked_at, rows, stored_ms
 from agent.model import Gap, GapCause, Span
 from agent.storage.catalogue import Segment
 from agent.storage.progress import Mark, Open
@@ -136,20 +131,3 @@ def test_the_bar_is_full_only_where_everything_is_stored():
     assert bar(found, SPAN, 4) == "█·██"
     assert bar(found, SPAN, 3) == "▒▒█"
     assert bar([], SPAN, 3) == "···"
-
-
-spans = st.tuples(st.integers(-50, 150), st.integers(0, 60)).map(
-    lambda pair: Span(pair[0], pair[0] + pair[1])
-)
-
-
-@given(st.lists(spans, max_size=8))
-def test_outside_is_exactly_what_nothing_covers(covered):
-    span = Span(0, 100)
-    left = outside(covered, span)
-    missing = {ms for part in left for ms in range(part.start_ms, part.end_ms)}
-    assert missing == {
-        ms for ms in range(100) if not any(part.start_ms <= ms < part.end_ms for part in covered)
-    }
-    assert all(part.length_ms for part in left)
-    assert all(one.end_ms < other.start_ms for one, other in pairwise(left))

@@ -18,7 +18,6 @@ from agent.storage.keep.hold import (
     HoldRefused,
     check_order,
     check_text,
-    holes,
     latest_review,
     merged,
     read,
@@ -211,14 +210,6 @@ def test_what_two_disks_hold_is_held() -> None:
         True,
     )
     assert not merged(one, one).is_active
-
-
-def test_holes_are_what_nothing_covers() -> None:
-    span = Span(1000, 9000)
-    assert holes([], span) == [span]
-    assert holes([Span(0, 3000), Span(3050, 5000), Span(6000, 20_000)], span) == [Span(5000, 6000)]
-    assert holes([Span(8950, 9000), Span(2000, 3000)], span) == [Span(1000, 2000), Span(3000, 8950)]
-    assert holes([Span(0, 100), Span(9500, 9900)], span) == [span]
 
 
 def test_a_row_knows_which_state_it_had() -> None:
