@@ -130,6 +130,17 @@ CONDITIONS = {
         ("저장소 자리에 다른 디스크가 있습니다", "another disk stands in the vault's place"),
         ("원래 디스크를 연결하십시오", "mount the disk that belongs to this box"),
     ),
+    "vault.keeps_copies": _condition(
+        Severity.WARNING,
+        (
+            "저장소의 파일 시스템이 지운 머리말의 사본을 남깁니다",
+            "the vault's file system keeps copies of what is overwritten",
+        ),
+        (
+            "저장소를 ext4(data=ordered) 또는 XFS로 옮기십시오",
+            "move the vault to ext4 (data=ordered) or XFS",
+        ),
+    ),
     "vault.failing": _condition(
         Severity.CRITICAL,
         ("저장소 디스크가 오류를 냅니다", "a vault's disk gives errors"),

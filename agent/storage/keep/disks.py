@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agent.errors import StorageFault
 from agent.health import Raised
 from agent.storage import schema
+from agent.storage.keep.mounts import keeps_copies
 from agent.storage.vault import Vault
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ def look(catalogue: Catalogue, configured: Sequence[Path], disk: Disk) -> Disks:
             vaults[uuid] = Vault.open(Path(place), uuid, disk=disk)
         except StorageFault as fault:
             raised.append(condition_of(fault, place))
+            continue
+        why = keeps_copies(Path(place))
+        if why:
+            raised.append(Raised("vault.keeps_copies", place, why))
     return Disks(vaults, raised)
 
 
