@@ -46,7 +46,7 @@ class Problem:
 
     what    one of the words above
     where   file, or entry, or span of UTC ms as "start-end"
-    detail  English, for the log
+    detail  in the reader's language, but for what a parser says
     """
 
     what: str
@@ -124,15 +124,16 @@ def verify(
     given = _read_bundle(folder)
     report = Report(given.box, given.camera, given.span)
     head = _head(folder, verifier, given, report)
-    good = [one for one in given.entries if _included(one, head, report)] if head else []
+    if head is None:
+        return report  # without a signature nothing else says anything
+    good = [one for one in given.entries if _included(one, head, report)]
     facts = [one for one in good if _fits(one, given, report)]
     _check_files(
         folder, given, [one for one in facts if one.entry["kind"] in bundle.STORED], report, progress
     )
     _check_claim(given, facts, report)
     _check_span(given, facts, report)
-    if head:
-        _check_witness(given, head, verifier, witness, report)
+    _check_witness(given, head, verifier, witness, report)
     return report
 
 
@@ -170,6 +171,9 @@ def _head(folder: Path, verifier: Verifier, given: Bundle, report: Report) -> He
         signed = note.parse_note(_read(folder / bundle.CHECKPOINT, _MOST_CHECKPOINT))
         signed.verify(verifier)
         head = note.parse_head(signed.text)
+    except FileNotFoundError:
+        report.problems.append(Problem(FILE_MISSING, bundle.CHECKPOINT))
+        return None
     except (OSError, BundleError, note.NoteError) as error:
         report.problems.append(Problem(SIGNATURE, bundle.CHECKPOINT, str(error)))
         return None
@@ -190,7 +194,7 @@ def _included(one: Proven, head: Head, report: Report) -> bool:
         return False
     if type(seq) is int and merkle.verify_inclusion(own, seq - 1, head.size, one.proof, head.root):
         return True
-    report.problems.append(Problem(ENTRY, str(seq), "the proof does not lead to the signed root"))
+    report.problems.append(Problem(ENTRY, str(seq)))
     return False
 
 
@@ -203,11 +207,13 @@ def _fits(one: Proven, given: Bundle, report: Report) -> bool:
     if kind in bundle.STORED:
         wanted |= {"path": str, "sha256": str, "sealed_bytes": int}
     if any(type(body.get(name)) is not type_ for name, type_ in wanted.items()):
-        problem = Problem(ENTRY, str(one.entry["seq"]), f"a {kind} without its fields")
+        detail = say(f"{kind}에 있어야 할 것이 빠짐", f"a {kind} without its fields")
+        problem = Problem(ENTRY, str(one.entry["seq"]), detail)
     elif wanted and (body["camera"] != given.camera or body["end_ms"] < body["start_ms"]):
-        problem = Problem(
-            ENTRY, str(one.entry["seq"]), "about another camera, or a span that ends before it begins"
+        detail = say(
+            "다른 카메라이거나 구간이 거꾸로임", "about another camera, or a span that ends before it begins"
         )
+        problem = Problem(ENTRY, str(one.entry["seq"]), detail)
     else:
         return True
     report.problems.append(problem)
@@ -228,9 +234,8 @@ def _check_files(
     for one in stored:
         body, file = one.entry["body"], one.file
         if not bundle.is_segment_path(file) or file in spoken:
-            report.problems.append(
-                Problem(ENTRY, str(one.entry["seq"]), "its file's name is none, or used twice")
-            )
+            detail = say("파일 이름이 올바르지 않거나 두 번 쓰임", "its file's name is none, or used twice")
+            report.problems.append(Problem(ENTRY, str(one.entry["seq"]), detail))
             continue
         spoken.add(file)
         if body.get("has_tail"):
@@ -264,17 +269,21 @@ def _compare(
     try:
         with os.fdopen(fd, "rb", buffering=0) as stream:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return Problem(FILE_CHANGED, file, "no regular file")
+                return Problem(FILE_CHANGED, file, say("보통 파일이 아님", "no regular file"))
             while data := stream.read(_READ_BYTES):
                 digest.update(data)
                 size += len(data)
                 progress(size)
     except OSError as error:
-        return Problem(FILE_CHANGED, file, f"reading failed: {error.strerror}")
+        detail = say(f"읽지 못함: {error.strerror}", f"reading failed: {error.strerror}")
+        return Problem(FILE_CHANGED, file, detail)
     if size != body["sealed_bytes"]:
-        return Problem(FILE_CHANGED, file, f"{size} bytes instead of {body['sealed_bytes']}")
+        expected = body["sealed_bytes"]
+        detail = say(f"{expected}바이트여야 하나 {size}바이트", f"{size} bytes instead of {expected}")
+        return Problem(FILE_CHANGED, file, detail)
     if digest.hexdigest() != body["sha256"]:
-        return Problem(FILE_CHANGED, file, "another SHA-256 than the ledger's")
+        detail = say("SHA-256이 원장과 다름", "another SHA-256 than the ledger's")
+        return Problem(FILE_CHANGED, file, detail)
     return None
 
 
@@ -313,15 +322,14 @@ def _check_claim(given: Bundle, facts: list[Proven], report: Report) -> None:
             if body.get("segments") == len(stored) and body.get("digest") == digest:
                 return
             told = body.get("segments")
-            report.problems.append(
-                Problem(
-                    CLAIM,
-                    str(one.entry["seq"]),
-                    f"it names {told} files, this bundle {len(stored)}, or others",
-                )
+            detail = say(
+                f"파일 {told}개를 적었으나 묶음에는 {len(stored)}개이거나 다른 것",
+                f"it names {told} files, this bundle {len(stored)}, or others",
             )
+            report.problems.append(Problem(CLAIM, str(one.entry["seq"]), detail))
             return
-    report.problems.append(Problem(CLAIM, bundle.PROOFS, "no entry says that this bundle was made"))
+    detail = say("이 묶음을 만들었다는 기록이 없음", "no entry says that this bundle was made")
+    report.problems.append(Problem(CLAIM, bundle.PROOFS, detail))
 
 
 def _check_span(given: Bundle, facts: list[Proven], report: Report) -> None:
@@ -339,9 +347,7 @@ def _check_span(given: Bundle, facts: list[Proven], report: Report) -> None:
             continue
         span = one.span or own
         if span.start_ms - own.start_ms not in {0, *shifts} or span.length_ms != own.length_ms:
-            report.problems.append(
-                Problem(RELABELLED, one.file, f"the entry says {own.start_ms}-{own.end_ms}", own)
-            )
+            report.problems.append(Problem(RELABELLED, one.file, span=own))
             span = own
         covered.append(span)
     report.told.sort(key=lambda one: (one.span.start_ms, one.span.end_ms))
@@ -366,17 +372,30 @@ def _check_witness(
         return
     since = given.since
     if old.origin != head.origin:
-        detail = f"another ledger: {old.origin}"
+        detail = say(f"다른 원장: {old.origin}", f"another ledger: {old.origin}")
     elif old.size > head.size:
-        detail = f"the centre has seen {old.size} entries, the bundle's ledger has {head.size}"
+        detail = say(
+            f"관제센터는 {old.size}번까지 보았으나 묶음의 원장은 {head.size}번까지",
+            f"the centre has seen {old.size} entries, the bundle's ledger has {head.size}",
+        )
     elif old.size == head.size:
-        detail = "" if old.root == head.root else "another history of the same length"
+        detail = (
+            ""
+            if old.root == head.root
+            else say("길이는 같으나 다른 기록", "another history of the same length")
+        )
     elif since is None or since.size != old.size:
-        detail = f"nothing in the bundle leads from entry {old.size} on: ask for it with --since"
+        detail = say(
+            f"묶음에 {old.size}번부터 이어진다는 증명이 없음: `pasu ledger prove --since`로 다시 받으십시오",
+            f"nothing in the bundle leads on from entry {old.size}: ask for one made with `pasu ledger prove --since`",
+        )
     elif merkle.verify_consistency(old.size, head.size, since.proof, old.root, head.root):
         detail = ""
     else:
-        detail = f"the first {old.size} entries are not those that the centre has seen"
+        detail = say(
+            f"{old.size}번까지가 관제센터가 본 것과 다름",
+            f"the first {old.size} entries are not those that the centre has seen",
+        )
     if detail:
         report.problems.append(Problem(WITNESS, str(old.size), detail))
     else:

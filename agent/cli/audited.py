@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 from agent.language import say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.storage.proof.audit import Audit, Finding, Opinion
 
 
-def as_json(found: Audit) -> dict[str, Any]:
+CATALOGUE = "catalogue"
+"""Name of the checkpoints that the catalogue keeps; every other bears its file's path."""
+
+
+def as_json(found: Audit, *, good: bool) -> dict[str, Any]:
     """Return what was found, for programs."""
     return {
         "ledger": found.ledger_id,
@@ -18,7 +24,8 @@ def as_json(found: Audit) -> dict[str, Any]:
         "entries": found.entries,
         "let_go": found.let_go,
         "root": found.root.hex(),
-        "good": found.good,
+        "good": good,
+        "told": list(found.told),
         "findings": [
             {"what": one.what, "from_seq": one.from_seq, "to_seq": one.to_seq} for one in found.findings
         ],
@@ -35,7 +42,7 @@ def as_json(found: Audit) -> dict[str, Any]:
     }
 
 
-def show(found: Audit) -> None:
+def show(found: Audit, *, good: bool) -> None:
     """Print what was found, for people."""
     from agent.storage.proof.checkpoints import Verdict
 
@@ -53,26 +60,48 @@ def show(found: Audit) -> None:
         count = len(agreed)
         print(
             say(
-                f"맞는 검증점: {count}개, 가장 나중 것은 {last.checkpoint.size}번까지 ({last.name})",
+                f"맞는 검증점: {count}개, 가장 나중 것은 {last.checkpoint.size}번까지 ({_place(last.name)})",
                 f"checkpoints that agree: {count}, the latest up to entry {last.checkpoint.size} ({last.name})",
             )
         )
-    else:
+    elif not found.opinions:
         print(say("견줄 검증점이 없습니다.", "There is no checkpoint to compare with."))
+    else:
+        print(say("맞는 검증점이 없습니다.", "No checkpoint agrees."))
     for finding in found.findings:
         print(_finding_text(finding))
+    told: dict[tuple[object, ...], list[Opinion]] = {}
     for opinion in found.opinions:
         if not opinion.verdict.good:
-            print(_opinion_text(opinion))
-    if found.good:
+            same = (opinion.verdict, opinion.checkpoint.size, opinion.checkpoint.root, opinion.from_seq)
+            told.setdefault(same, []).append(opinion)
+    for alike in told.values():
+        print(_opinion_text(alike[0], ", ".join(dict.fromkeys(_place(one.name) for one in alike))))
+    if found.told:
+        print(tampered_text(found.told))
+    if good:
         print(say("바뀌거나 빠진 기록이 없습니다.", "No entry was changed, and none is missing."))
-    if any(one.verdict is Verdict.TRUNCATED or one.verdict is Verdict.FORKED for one in found.opinions):
+    broken = (Verdict.TRUNCATED, Verdict.FORKED)
+    if found.findings or found.told or any(one.verdict in broken for one in found.opinions):
         print(
             say(
                 "박스를 그대로 두고 관제센터에 알리십시오.",
                 "Leave the box as it is, and tell the control centre.",
             )
         )
+
+
+def tampered_text(seqs: Sequence[int]) -> str:
+    """Say which entries tell of tampering."""
+    first = ", ".join(str(seq) for seq in seqs[:8]) + (", ..." if len(seqs) > 8 else "")
+    return say(
+        f"원장이 고쳐진 적이 있습니다: 기록 {first} (`pasu ledger show --kind tamper`)",
+        f"the ledger was tampered with before: entries {first} (`pasu ledger show --kind tamper`)",
+    )
+
+
+def _place(name: str) -> str:
+    return say("목록", "catalogue") if name == CATALOGUE else name
 
 
 def _finding_text(finding: Finding) -> str:
@@ -90,8 +119,8 @@ def _finding_text(finding: Finding) -> str:
     return say(*texts[finding.what])
 
 
-def _opinion_text(opinion: Opinion) -> str:
-    size, name, first = opinion.checkpoint.size, opinion.name, opinion.from_seq
+def _opinion_text(opinion: Opinion, name: str) -> str:
+    size, first = opinion.checkpoint.size, opinion.from_seq
     texts = {
         "truncated": (
             f"잘림: {name}은(는) {size}번까지 서명했으나 {first}번부터 없습니다",
@@ -102,8 +131,8 @@ def _opinion_text(opinion: Opinion) -> str:
             f"other entries than {name} signed up to {size}: the change lies in {first}-{size}",
         ),
         "other_ledger": (
-            f"다른 원장의 검증점: {name} ({opinion.checkpoint.ledger_id})",
-            f"a checkpoint of another ledger: {name} ({opinion.checkpoint.ledger_id})",
+            f"다른 원장의 검증점이라 확인할 수 없음: {name} ({opinion.checkpoint.ledger_id})",
+            f"a checkpoint of another ledger, not verified: {name} ({opinion.checkpoint.ledger_id})",
         ),
         "bad_signature": (f"서명이 이 박스의 것이 아님: {name}", f"not signed by this box: {name}"),
     }

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import sys
 import time
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from agent.cli.common import add_config, add_span, load_for_state, user
+from agent.cli.parser import UsageError
 from agent.errors import IntegrityFault, StorageFault
 from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import tzinfo
 
     from agent.storage.catalogue import Catalogue
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
 DEFAULT_LAST = 50
 WRONG_STATUS = 1
 PARTLY_STATUS = 3
-_SHOWN = ("camera", "start_ms", "end_ms", "sha256")  # in the row already, or no help to a reader
+PIPE_COLUMNS = 10_000  # in a file or a pipe an entry is one line
+_SHOWN = ("camera", "sha256")  # in the row already, or no help to a reader
+_TIMES_FROM_MS = 315_532_800_000  # 1980
 
 
 def add(commands: Any) -> None:
@@ -214,40 +219,84 @@ def _where(args: argparse.Namespace, zone: tzinfo | None) -> tuple[str, list[obj
     return " AND ".join(terms), values
 
 
-def _print_entries(rows: Iterable[tuple[Any, ...]], zone: tzinfo | None) -> None:
+def _print_entries(rows: list[tuple[Any, ...]], zone: tzinfo | None) -> None:
+    """Print entries, each with its details beside it, or below where the terminal is too narrow for that."""
     from agent.cli import times
     from agent.cli.kinds import kind_name
-    from agent.cli.show import console, table
+    from agent.cli.parser import columns, wrap
 
+    if not rows:
+        print(say("그런 기록이 없습니다.", "No such entries."))
+        return
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_COLUMNS
+    shifts = times.offsets((row[1] for row in rows), zone)
+    shift = f" ({next(iter(shifts))})" if len(shifts) == 1 else ""
     heads = say("번호|시각|일|카메라|내용", "seq|time|what|camera|details").split("|")
-    lines = []
-    for seq, at_ms, trust, kind, body in rows:
-        doubt = " ?" if trust == "UNTRUSTED" else ""
-        lines.append(
-            (
-                str(seq),
-                times.show_time(at_ms, zone) + doubt,
-                kind_name(kind),
-                str(body.get("camera", "")),
-                _details(body, zone),
-            )
+    heads[1] += shift
+    cells = [
+        (
+            str(seq),
+            (times.show_bare(at_ms, zone) if shift else times.show_time(at_ms, zone))
+            + (" ?" if trust == "UNTRUSTED" else ""),
+            kind_name(kind),
+            str(body.get("camera", "")),
         )
-    console().print(table(heads, lines, right=(0,), folding=(2, 4)))
+        for seq, at_ms, trust, kind, body in rows
+    ]
+    widths = [max(columns(line[number]) for line in (heads, *cells)) for number in range(4)]
+    beside = room - sum(widths) - 2 * len(widths)
+    print(_line(heads, widths) + heads[4])
+    for cell, row in zip(cells, rows, strict=True):
+        parts = _details(row[4], zone)
+        details = "  ".join(parts)
+        if columns(details) <= beside:
+            print((_line(cell, widths) + details).rstrip())
+            continue
+        print(_line(cell, widths).rstrip())
+        for line in wrap(details, room - widths[0] - 2):
+            print(" " * (widths[0] + 2) + line)
+    if any(row[2] == "UNTRUSTED" for row in rows):
+        print(say("\n?  시각을 믿지 못하던 때의 기록", "\n?  written while the time was not trusted"))
 
 
-def _details(body: dict[str, Any], zone: tzinfo | None) -> str:
-    """Write what an entry says: the span for people, the rest as it stands."""
+def _line(cells: Sequence[str], widths: list[int]) -> str:
+    from agent.cli.parser import columns
+
+    number, *rest = [
+        cell + " " * (width - columns(cell)) for cell, width in zip(cells[:4], widths, strict=True)
+    ]
+    return "  ".join([number.strip().rjust(widths[0]) if cells[0].isdigit() else number, *rest, ""])
+
+
+def _details(body: dict[str, Any], zone: tzinfo | None) -> list[str]:
+    """Write what an entry says, piece by piece: times for people, the rest as it stands."""
     from agent.cli import times
 
-    parts = []
-    start, end = body.get("start_ms"), body.get("end_ms")
-    if isinstance(start, int) and isinstance(end, int):
-        parts.append(times.show_span(start, end, zone))
-    for name, value in body.items():
-        if name not in _SHOWN and value not in ("", None):
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            parts.append(f"{name}={text}")
-    return "  ".join(parts)
+    parts, rest = [], dict(body)
+    for begin, finish in (("start_ms", "end_ms"), ("from_ms", "to_ms")):
+        start, end = rest.get(begin), rest.get(finish)
+        if _is_time(start) and _is_time(end):
+            parts.append(times.show_span(start, end, zone))
+            del rest[begin], rest[finish]
+    for name, value in rest.items():
+        if name in _SHOWN or value in ("", None):
+            continue
+        if name.endswith("_ms") and _is_time(value):
+            parts.append(f"{name.removesuffix('_ms')}={times.show_time(value, zone)}")
+        elif isinstance(value, dict):
+            parts.append(f"{name}=({', '.join(_details(value, zone))})")
+        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+            parts.append(f"{name}={','.join(value)}")
+        else:
+            parts.append(
+                f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+            )
+    return parts
+
+
+def _is_time(value: object) -> TypeGuard[int]:
+    """Tell a point in time from a length of time: no box recorded before 1980, no wait lasts ten years."""
+    return isinstance(value, int) and value > _TIMES_FROM_MS
 
 
 def verify(args: argparse.Namespace) -> int:
@@ -255,7 +304,7 @@ def verify(args: argparse.Namespace) -> int:
     from agent.cli import audited
     from agent.cli.bar import Bar
     from agent.storage.catalogue import Catalogue
-    from agent.storage.proof import audit, signing
+    from agent.storage.proof import audit, checkpoints, signing
 
     state = load_for_state(args.config).storage.state
     catalogue = Catalogue.open(state, read_only=True)
@@ -265,19 +314,25 @@ def verify(args: argparse.Namespace) -> int:
             found = audit.audit(catalogue, named, signing.load_verifier(state), bar.show)
     finally:
         catalogue.close()
+    # Who names a checkpoint asks for what it signed: that it is another ledger's is no answer to be content with.
+    given = {str(path) for path in args.checkpoint}
+    good = found.good and not any(
+        one.verdict is checkpoints.Verdict.OTHER_LEDGER and one.name in given for one in found.opinions
+    )
     if args.json:
-        print(json.dumps(audited.as_json(found), ensure_ascii=False, indent=1))
+        print(json.dumps(audited.as_json(found, good=good), ensure_ascii=False, indent=1))
     else:
-        audited.show(found)
-    return 0 if found.good else WRONG_STATUS
+        audited.show(found, good=good)
+    return 0 if good else WRONG_STATUS
 
 
 def _checkpoints(catalogue: Catalogue, state: Path, given: list[Path]) -> Iterable[tuple[str, Checkpoint]]:
     """Yield every checkpoint at hand, with where it is; one that was named has to be readable."""
+    from agent.cli import audited
     from agent.storage.proof import checkpoints
 
     for checkpoint in checkpoints.kept(catalogue):
-        yield say("목록", "catalogue"), checkpoint
+        yield audited.CATALOGUE, checkpoint
     places = [state / checkpoints.FILE, *checkpoints.witnesses(state)]
     places += [Path(path) / checkpoints.FILE for path in catalogue.vaults().values()]
     for place in places:
@@ -285,25 +340,40 @@ def _checkpoints(catalogue: Catalogue, state: Path, given: list[Path]) -> Iterab
             with contextlib.suppress(StorageFault, IntegrityFault):
                 yield str(place), checkpoints.read(place)
     for path in given:
-        yield str(path), checkpoints.read(path)
+        yield str(path), _read_checkpoint(path)
+
+
+def _read_checkpoint(path: Path) -> Checkpoint:
+    """Read a file that somebody named. Raises UsageError FILE_UNREADABLE; IntegrityFault CHECKPOINT_INVALID."""
+    from agent.storage.proof import checkpoints
+
+    try:
+        return checkpoints.read(path)
+    except StorageFault as fault:
+        raise UsageError(
+            "FILE_UNREADABLE",
+            say(f"파일을 읽을 수 없습니다: {path}", f"cannot read the file: {path}"),
+            hint=say("이름과 권한을 확인하십시오", "check its name and mode"),
+            reason=str(fault.context.get("errno", "")),
+        ) from None
 
 
 def prove(args: argparse.Namespace) -> int:
     """Make a bundle."""
-    from agent.cli import times
+    from agent.cli import audited, times
     from agent.cli.bar import Bar
     from agent.cli.segments import unknown_camera
     from agent.clock import SystemClock
     from agent.storage.catalogue import Catalogue
     from agent.storage.files import Disk
-    from agent.storage.proof import checkpoints, signing
+    from agent.storage.proof import signing
     from agent.storage.proof.export import Request, Site, export
 
     zone = UTC if args.utc else None
     span = times.parse_span(args.start, args.end, time.time_ns() // 1_000_000, zone)
     config = load_for_state(args.config)
     state, disk = config.storage.state, Disk()
-    since = checkpoints.read(args.since) if args.since else None
+    since = _read_checkpoint(args.since) if args.since else None
     catalogue = Catalogue.open(state)
     try:
         if args.camera not in catalogue.cameras():
@@ -327,11 +397,23 @@ def prove(args: argparse.Namespace) -> int:
             f"segments: {done.files}, checkpoint up to entry {done.checkpoint.size}",
         )
     )
+    for hole in done.missing:
+        where = times.show_span(hole.start_ms, hole.end_ms, zone)
+        print(say(f"저장된 것도 까닭도 없는 구간: {where}", f"neither stored nor explained: {where}"))
     for file in done.unproven:
         print(say(f"원장에 없어 증명할 수 없음: {file}", f"not in this ledger, cannot be proven: {file}"))
     for file, code in done.damaged:
         print(_damage_text(file, code))
-    return PARTLY_STATUS if done.unproven or done.damaged else 0
+    if done.tampered:
+        print(audited.tampered_text(done.tampered))
+    key = state / signing.DIRECTORY / signing.PUBLIC
+    print(
+        say(
+            f"관제센터에서 확인할 때: pasu centre verify {args.out.name} --key {key.name} (이 박스의 {key})",
+            f"to check it at the centre: pasu centre verify {args.out.name} --key {key.name} (this box's {key})",
+        )
+    )
+    return 0 if done.whole else PARTLY_STATUS
 
 
 def _damage_text(file: str, code: str) -> str:

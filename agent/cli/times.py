@@ -17,7 +17,9 @@ BESIDE_NOW = re.compile(r"([+-])(\d{1,6})(s|m|h|d)")
 LENGTH = re.compile(r"(\d{1,6})(s|m|h|d)")
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-FORMS = '"2026-11-21T10:00", "2026-11-21T10:00+09:00", "2026-11-21", "10:00", "-10m", "+2h" (s, m, h, d), "now"'
+FORMS = (
+    '"2026-11-21T10:00", "2026-11-21T10:00+09:00", "2026-11-21", "10:00", "-10m", "+2h" (s, m, h, d), "now"'
+)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # room to convert to any zone
 

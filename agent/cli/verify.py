@@ -20,7 +20,7 @@ WRONG_STATUS = 1
 WORDS = {
     "signature": ("검증점의 서명이 이 키의 것이 아닙니다", "the checkpoint is not signed by this key"),
     "box": ("다른 박스의 검증점입니다", "the checkpoint is another box's"),
-    "entry": ("증명이 서명된 원장으로 이어지지 않습니다: 기록", "not proven by the signed ledger: entry"),
+    "entry": ("서명된 원장이 증명하지 않는 기록입니다", "an entry that the signed ledger does not prove"),
     "claim": (
         "박스가 내어 준 것으로 적은 묶음과 다릅니다",
         "not the bundle that the box wrote down when it handed it out",
@@ -29,7 +29,7 @@ WORDS = {
     "file_changed": ("파일이 원장과 다릅니다", "file is not what the ledger says"),
     "file_strange": ("묶음에 속하지 않는 파일입니다", "file that does not belong to the bundle"),
     "unproven": ("원장에 없어 증명되지 않은 파일입니다", "file without an entry in the ledger"),
-    "relabelled": ("시각이 기록과 다릅니다", "another time than its entry's"),
+    "relabelled": ("시각이 원장의 기록과 다릅니다", "another time than its entry's"),
     "unexplained": ("영상도 까닭도 없는 구간", "neither picture nor reason"),
     "witness": ("보관한 검증점에서 이어지지 않습니다", "does not go on from the kept checkpoint"),
 }
@@ -140,7 +140,7 @@ def _print(report: Report, zone: tzinfo | None) -> None:
     print(f"{report.box}  {report.camera}  {span}")
     print(
         say(
-            f"서명된 원장 {report.ledger or '-'}, 기록 {report.size}건",
+            f"서명된 원장 {report.ledger or '-'}, 기록 {report.size}건까지",
             f"signed ledger {report.ledger or '-'}, {report.size} entries",
         )
     )
@@ -173,5 +173,7 @@ def _problem_text(problem: Problem, zone: tzinfo | None) -> str:
     where = problem.where
     if problem.what == "unexplained" and problem.span:
         where = times.show_span(problem.span.start_ms, problem.span.end_ms, zone)
+    if problem.what == "relabelled" and problem.span:
+        where += "  " + times.show_span(problem.span.start_ms, problem.span.end_ms, zone)
     detail = f" ({problem.detail})" if problem.detail else ""
     return say("문제: ", "problem: ") + f"{say(*WORDS[problem.what])}: {where}{detail}"

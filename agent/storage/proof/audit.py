@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent.storage.proof.examine import Checkpoint
     from agent.storage.proof.note import Verifier
 
+TAMPER = "tamper.ledger"
 MISSING = "missing"  # entries are gone that nothing let go
 EDITED = "edited"  # entries are not what they were when their block was hashed
 TREE = "tree"  # the entries are right, and the hashes kept of them are not
@@ -50,6 +51,7 @@ class Audit:
     """What going through the ledger found.
 
     size    newest seq.  entries  those still there.  let_go  those of which the hash alone was kept
+    told    seqs of the entries `tamper.ledger`: what the keeper found before, and went on from
     """
 
     ledger_id: str
@@ -59,12 +61,13 @@ class Audit:
     root: bytes
     findings: tuple[Finding, ...]
     opinions: tuple[Opinion, ...]
+    told: tuple[int, ...] = ()
 
     @property
     def good(self) -> bool:
-        """Whether nothing was found, and every checkpoint of this ledger agrees."""
+        """Whether nothing was found, now or before, and every checkpoint of this ledger agrees."""
         bad = (Verdict.TRUNCATED, Verdict.FORKED, Verdict.BAD_SIGNATURE)
-        return not self.findings and not any(one.verdict in bad for one in self.opinions)
+        return not self.findings and not self.told and not any(one.verdict in bad for one in self.opinions)
 
 
 def audit(
@@ -106,7 +109,14 @@ def audit(
         walk.root,
         tuple(walk.findings),
         tuple(opinions),
+        tuple(tampered(catalogue)),
     )
+
+
+def tampered(catalogue: Catalogue) -> list[int]:
+    """Return the seqs of the entries that say that the ledger was changed behind a checkpoint's back."""
+    rows = catalogue.read("SELECT seq FROM ledger WHERE kind = ? ORDER BY seq", (TAMPER,))
+    return [row[0] for row in rows]
 
 
 @dataclass(slots=True)

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import IntegrityFault, StorageFault
 from agent.language import say
-from agent.model import Fact, Span
+from agent.model import Fact, Span, uncovered
 from agent.storage import files
 from agent.storage.proof import bundle, checkpoints, leaf, merkle, tree
+from agent.storage.proof.audit import tampered
 from agent.storage.proof.bundle import Bundle, Proven, Since
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Exported:
 
     damaged   files that are not what the ledger says, or are not there, with the reason
     unproven  files of which this ledger has no entry
+    missing   parts of the span of which there is neither a segment nor an entry that says why
+    tampered  seqs of the entries `tamper.ledger`: somebody changed what was signed before
     """
 
     checkpoint: Checkpoint
@@ -76,6 +79,13 @@ class Exported:
     bytes: int = 0
     damaged: list[tuple[str, str]] = field(default_factory=list)
     unproven: list[str] = field(default_factory=list)
+    missing: list[Span] = field(default_factory=list)
+    tampered: list[int] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the centre will find nothing wrong with it."""
+        return not (self.damaged or self.unproven or self.missing or self.tampered)
 
 
 def export(
@@ -98,6 +108,7 @@ def export(
     if request.since is not None:
         _check_since(catalogue, site.key, request.since)
     chosen = list(_choose(catalogue, request))
+    told = dict(_about(catalogue, request))
     step("X1")
     claim = catalogue.add_fact(_claim(chosen, request, at))
     step("X2")
@@ -106,12 +117,14 @@ def export(
     if checkpoint is None or checkpoint.size < claim:
         raise tree.hole(claim)
     step("X3")
-    done = Exported(checkpoint)
+    done = Exported(checkpoint, tampered=tampered(catalogue))
+    covered = [*(one.segment.span for one in chosen), *told.values()]
+    done.missing = uncovered(covered, request.span, bundle.NEARLY_MS)
     for one in chosen:
         _take(one, site, out, done)
         progress(done.bytes, sum(each.segment.sealed_bytes for each in chosen))
     step("X4")
-    proofs = bundle.encode(_bundle(site, request, chosen, claim, done))
+    proofs = bundle.encode(_bundle(site, request, chosen, [*told, claim], done))
     disk.atomic_replace(out / bundle.CHECKPOINT, checkpoint.text.encode(), sync=True)
     disk.atomic_replace(out / bundle.PROOFS, proofs, sync=True)
     step("X5")
@@ -173,15 +186,15 @@ def _choose(catalogue: Catalogue, request: Request) -> Iterator[_Chosen]:
         yield _Chosen(segment, name, facts.get((segment.path, segment.sha256), 0))
 
 
-def _about(catalogue: Catalogue, request: Request) -> Iterator[int]:
-    """Yield the seqs of facts that say why something of the span is not there."""
+def _about(catalogue: Catalogue, request: Request) -> Iterator[tuple[int, Span]]:
+    """Yield the facts that say why something of the span is not there: their seqs, and of what."""
     kinds = tuple(kind for kind in bundle.TOLD if kind not in bundle.STORED)
     for seq, _, fact in _facts(catalogue, kinds, request.camera):
         start, end = fact.get("start_ms"), fact.get("end_ms")
-        if not isinstance(start, int) or not isinstance(end, int):
+        if not isinstance(start, int) or not isinstance(end, int) or end < start:
             continue
         if start < request.span.end_ms and end > request.span.start_ms:
-            yield seq
+            yield seq, Span(start, end)
 
 
 def _relabelled(catalogue: Catalogue) -> Iterator[int]:
@@ -222,13 +235,14 @@ def _claim(chosen: list[_Chosen], request: Request, at: Instant) -> Fact:
     return Fact(bundle.CLAIM, at, body)
 
 
-def _bundle(site: Site, request: Request, chosen: list[_Chosen], claim: int, done: Exported) -> Bundle:
-    """Prove every entry that the bundle brings; one that was changed cannot be proven, and is named."""
+def _bundle(site: Site, request: Request, chosen: list[_Chosen], told: list[int], done: Exported) -> Bundle:
+    """Prove every entry that the bundle brings; one that was changed cannot be proven, and is named.
+
+    told  seqs of entries besides those of the segments
+    """
     catalogue, checkpoint = site.catalogue, done.checkpoint
     proof_of = tree.Tree(catalogue)
-    by_seq: dict[int, _Chosen | None] = dict.fromkeys(
-        [*_about(catalogue, request), *_relabelled(catalogue), claim]
-    )
+    by_seq: dict[int, _Chosen | None] = dict.fromkeys([*told, *_relabelled(catalogue)])
     by_seq.update((one.seq, one) for one in chosen if one.seq)
     entries = []
     for seq, one in sorted(by_seq.items()):
