@@ -16,7 +16,7 @@ from agent.cli.common import add_config, add_span, load_for_state
 from agent.cli.parser import UsageError
 from agent.errors import StorageFault
 from agent.language import say
-from agent.storage.keep.findings import Done, Level, What
+from agent.storage.keep.findings import MENDED, Done, Level, What
 
 if TYPE_CHECKING:
     import argparse
@@ -155,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(as_json(check, away, finished=finished), ensure_ascii=False, indent=1))
     else:
-        _print(check, away, zone, finished=finished)
+        _print(check, away, zone, finished=finished, repair=args.repair)
     return DAMAGE_STATUS if check.tally.still or away else 0
 
 
@@ -268,7 +268,9 @@ def as_json(check: Check, away: dict[str, StorageFault], *, finished: bool) -> d
     }
 
 
-def _print(check: Check, away: dict[str, StorageFault], zone: tzinfo | None, *, finished: bool) -> None:
+def _print(
+    check: Check, away: dict[str, StorageFault], zone: tzinfo | None, *, finished: bool, repair: bool
+) -> None:
     from agent.cli.show import console, table
 
     tally = check.tally
@@ -309,8 +311,19 @@ def _print(check: Check, away: dict[str, StorageFault], zone: tzinfo | None, *, 
         )
     if tally.still:
         print(say(f"온전하지 않은 것: {tally.still:,}건", f"not whole: {tally.still:,}"))
+        if not repair:
+            print(
+                say(
+                    "처리하려면: pasu check --repair (격리하고 적을 뿐, 지우지 않습니다)",
+                    "to put it in order: pasu check --repair (quarantines and writes down, never erases)",
+                )
+            )
     elif finished and not away:
-        print(say("모두 온전합니다.", "All is whole."))
+        print(
+            say("처리했습니다. 남은 것은 모두 온전합니다.", "Put in order; what is left is whole.")
+            if any(finding.done in MENDED for finding in tally.findings)
+            else say("모두 온전합니다.", "All is whole.")
+        )
 
 
 def _when(finding: Finding, zone: tzinfo | None) -> str:

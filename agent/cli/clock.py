@@ -173,12 +173,14 @@ def _asked() -> bool:
 
 
 def _print_now(utc_ms: int) -> None:
+    from agent.cli.fields import print_fields
     from agent.cli.times import show_time
 
-    _print([(say("한국 시각", "Korea"), show_time(utc_ms, KOREA)), ("UTC", show_time(utc_ms, UTC))])
+    print_fields([(say("한국 시각", "Korea"), show_time(utc_ms, KOREA)), ("UTC", show_time(utc_ms, UTC))])
 
 
 def _show(status: Status, *, watched: bool) -> None:
+    from agent.cli.fields import print_fields
     from agent.cli.times import show_length, show_time
 
     korea, utc = show_time(status.real_ms, KOREA), show_time(status.real_ms, UTC)
@@ -186,7 +188,7 @@ def _show(status: Status, *, watched: bool) -> None:
     if abs(status.now.utc_ms - status.real_ms) > OFF_MS:
         rows.append((say("녹화 표시", "labels"), show_time(status.now.utc_ms, KOREA)))
     rows += [
-        (say("상태", "trust"), f"{say(*STATES[status.state])}  [{status.state}]"),
+        (say("상태", "trust"), f"{say(*STATES[status.state])} [{status.state}]"),
         (say("까닭", "reason"), status.what),
         (say("언제부터", "since"), show_time(status.since_ms, KOREA)),
         (
@@ -214,15 +216,7 @@ def _show(status: Status, *, watched: bool) -> None:
                 ),
             )
         )
-    _print([row for row in rows if row[1]])
-
-
-def _print(rows: list[tuple[str, str]]) -> None:
-    from agent.cli.parser import columns
-
-    width = max(columns(name) for name, _ in rows)
-    for name, value in rows:
-        print(f"{name}{' ' * (width - columns(name) + 2)}{value}")
+    print_fields(rows)
 
 
 def _json(status: Status, *, watched: bool) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
         "hold", help=say("구간을 삭제하지 않도록 보존합니다", "keep a span from being erased")
     )
     group.description = say(
-        "수사, 재판, 열람 요청 등으로 필요한 구간을 보존 기간이 지나도 삭제하지 않게 합니다. 보존은 저절로 끝나지 "
+        "수사, 재판, 열람 요청 등으로 필요한 구간을 보관 기간이 지나도 삭제하지 않게 합니다. 보존은 저절로 끝나지 "
         "않으며, 재검토일부터 날마다 알립니다. `pasu keep`이 돌지 않아도, 시각을 믿을 수 없어도 됩니다.",
         "Keep what an investigation, a trial or a request for access needs beyond its time. A hold never ends by "
         "itself; from its review date on it reminds daily. It works without `pasu keep`, and by any clock.",
@@ -188,7 +188,7 @@ def run_release(args: argparse.Namespace) -> int:
     held = size(done.sealed_bytes)
     print(
         say(
-            f"{args.id}: 해제했습니다 (조각 {done.segments}개, {held}). 보존 기간이 지난 것은 곧 삭제됩니다.",
+            f"{args.id}: 해제했습니다 (조각 {done.segments}개, {held}). 보관 기간이 지난 것은 곧 삭제됩니다.",
             f"{args.id}: released ({done.segments} segments, {held}). What is older than the retention goes soon.",
         )
     )
@@ -373,37 +373,35 @@ def _show_unfinished(vaults: set[str], faults: int) -> None:
 
 
 def _show_list(found: list[tuple[Hold, int, int]], now_ms: int, zone: tzinfo | None) -> None:
+    """Print each hold as a block: eight columns fit no terminal."""
     from agent.cli import times
-    from agent.cli.show import console, size, table
+    from agent.cli.fields import print_fields
+    from agent.cli.show import size
     from agent.storage.keep.hold import EVERY, GROUNDS
 
-    heads = say(
-        "id|카메라|구간|근거|명한 곳|재검토|조각|크기",
-        "id|cameras|span|ground|authority|review|segments|size",
-    )
-
-    def review(hold: Hold) -> str:
+    for number, (hold, count, sealed) in enumerate(found):
+        known = GROUNDS.get(hold.ground)
+        review = times.show_time(hold.review_ms, zone)
+        if hold.is_active and hold.is_due(now_ms):
+            review += say(" (지남)", " (due)")
+        rows = [
+            (
+                say("카메라", "cameras"),
+                say("모두", "all") if EVERY in hold.cameras else ", ".join(hold.cameras),
+            ),
+            (say("구간", "span"), times.show_span(hold.span.start_ms, hold.span.end_ms, zone)),
+            (say("근거", "ground"), say(known.korean, known.english) if known else hold.ground),
+            (say("명한 곳", "authority"), hold.authority),
+            (say("재검토", "review"), review),
+            (
+                say("보존됨", "held"),
+                say(f"조각 {count}개, {size(sealed)}", f"{count} segments, {size(sealed)}"),
+            ),
+        ]
         if hold.released_ms is not None:
             when = times.show_time(hold.released_ms, zone)
-            return say(f"해제 {when}: {hold.release_reason}", f"released {when}: {hold.release_reason}")
-        due = say(" 지남", " due") if hold.is_due(now_ms) else ""
-        return times.show_time(hold.review_ms, zone) + due
-
-    def ground(hold: Hold) -> str:
-        known = GROUNDS.get(hold.ground)
-        return say(known.korean, known.english) if known else hold.ground
-
-    rows = [
-        (
-            hold.id,
-            say("모두", "all") if EVERY in hold.cameras else ", ".join(hold.cameras),
-            times.show_span(hold.span.start_ms, hold.span.end_ms, zone),
-            ground(hold),
-            hold.authority,
-            review(hold),
-            str(count),
-            size(sealed),
-        )
-        for hold, count, sealed in found
-    ]
-    console().print(table(heads.split("|"), rows, right=(6, 7), folding=(1, 3, 4, 5)))
+            rows[4:] = [(say("해제", "released"), f"{when}: {hold.release_reason}")]
+        if number:
+            print()
+        print(hold.id)
+        print_fields(rows, indent=3)

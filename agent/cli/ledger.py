@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import sys
 import time
 from datetime import UTC
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 DEFAULT_LAST = 50
 WRONG_STATUS = 1
 PARTLY_STATUS = 3
-PIPE_COLUMNS = 10_000  # in a file or a pipe an entry is one line
 _SHOWN = ("camera", "sha256")  # in the row already, or no help to a reader
 _TIMES_FROM_MS = 315_532_800_000  # 1980
 
@@ -222,13 +220,14 @@ def _where(args: argparse.Namespace, zone: tzinfo | None) -> tuple[str, list[obj
 def _print_entries(rows: list[tuple[Any, ...]], zone: tzinfo | None) -> None:
     """Print entries, each with its details beside it, or below where the terminal is too narrow for that."""
     from agent.cli import times
+    from agent.cli.fields import room
     from agent.cli.kinds import kind_name
     from agent.cli.parser import columns, wrap
 
     if not rows:
         print(say("그런 기록이 없습니다.", "No such entries."))
         return
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_COLUMNS
+    width = room(sys.stdout)
     shifts = times.offsets((row[1] for row in rows), zone)
     shift = f" ({next(iter(shifts))})" if len(shifts) == 1 else ""
     heads = say("번호|시각|일|카메라|내용", "seq|time|what|camera|details").split("|")
@@ -244,7 +243,7 @@ def _print_entries(rows: list[tuple[Any, ...]], zone: tzinfo | None) -> None:
         for seq, at_ms, trust, kind, body in rows
     ]
     widths = [max(columns(line[number]) for line in (heads, *cells)) for number in range(4)]
-    beside = room - sum(widths) - 2 * len(widths)
+    beside = width - sum(widths) - 2 * len(widths)
     print(_line(heads, widths) + heads[4])
     for cell, row in zip(cells, rows, strict=True):
         parts = _details(row[4], zone)
@@ -253,7 +252,7 @@ def _print_entries(rows: list[tuple[Any, ...]], zone: tzinfo | None) -> None:
             print((_line(cell, widths) + details).rstrip())
             continue
         print(_line(cell, widths).rstrip())
-        for line in wrap(details, room - widths[0] - 2):
+        for line in wrap(details, width - widths[0] - 2):
             print(" " * (widths[0] + 2) + line)
     if any(row[2] == "UNTRUSTED" for row in rows):
         print(say("\n?  시각을 믿지 못하던 때의 기록", "\n?  written while the time was not trusted"))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 from agent.cli.codes import CODES
-from agent.cli.parser import columns, wrap
+from agent.cli.fields import print_fields
 from agent.language import language, say
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ CONTEXT = {
     "reason": "까닭",
     "start": "시작",
 }
-PIPE_COLUMNS = 10_000  # a log or a pipe folds its lines itself
 
 
 def show_error(error: PasuError, stream: TextIO | None = None) -> None:
@@ -55,7 +53,7 @@ def show_error(error: PasuError, stream: TextIO | None = None) -> None:
         then = then if then and _readable(then) else code.next
     print(say(f"오류: {what}  [{error.code}]", f"error: {what}  [{error.code}]"), file=out)
     context = [(say(CONTEXT.get(key, key), key), str(value)) for key, value in error.context.items()]
-    _fields([*context, (say("다음 할 일", "next"), then)], out)
+    print_fields([*context, (say("다음 할 일", "next"), then)], out, indent=3)
 
 
 def show_problems(error: ConfigProblems, stream: TextIO) -> None:
@@ -76,7 +74,7 @@ def show_problems(error: ConfigProblems, stream: TextIO) -> None:
         found = say("까닭", "reason") if of_file else say("있는 값", "found")
         allowed = say("할 일", "next") if of_file else say("쓸 수 있는 값", "allowed")
         fields = [(found, problem.found), (allowed, problem.allowed), (say("예", "example"), problem.example)]
-        _fields(fields, stream)
+        print_fields(fields, stream, indent=3)
 
 
 def show_warnings(warnings: Iterable[ConfigWarning], stream: TextIO) -> None:
@@ -84,19 +82,6 @@ def show_warnings(warnings: Iterable[ConfigWarning], stream: TextIO) -> None:
     for warning in warnings:
         word = say("주의", "warning")
         print(f"{word}: {warning.key}: {warning.text}  [{warning.code}]", file=stream)
-
-
-def _fields(fields: list[tuple[str, str]], stream: TextIO) -> None:
-    """Print names and values below each other; what is longer than the terminal goes on below itself."""
-    room = shutil.get_terminal_size().columns if stream.isatty() else PIPE_COLUMNS
-    shown = [(name, value) for name, value in fields if value.strip()]
-    width = max((columns(name) for name, _ in shown), default=0)
-    for name, value in shown:
-        lines = [part for line in value.splitlines() for part in wrap(line, max(room - width - 5, 20))]
-        first, *rest = lines
-        print(f"   {name}{' ' * (width - columns(name))}  {first}", file=stream)
-        for line in rest:
-            print(f"   {' ' * width}  {line}", file=stream)
 
 
 def _readable(text: str) -> bool:

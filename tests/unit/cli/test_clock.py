@@ -57,7 +57,7 @@ def test_it_says_why_nothing_is_erased_and_what_to_do(box, source, capsys):
     assert clock(box) == 0
     said = capsys.readouterr().out
     assert re.search(r"clock +2027-01-15 17:00:00\+09:00 \(2027-01-15 08:00:00Z\)", said)
-    assert "not trusted: records on, erases nothing  [UNTRUSTED]" in said
+    assert "not trusted: records on, erases nothing [UNTRUSTED]" in said
     assert "nobody has said what time it is" in said
     assert "pasu clock confirm" in said
     assert "not published" not in said
@@ -69,7 +69,7 @@ def test_it_speaks_korean_and_aligns(box, source, capsys, monkeypatch):
     keep(box, source)
     assert clock(box) == 0
     said = capsys.readouterr().out
-    assert "믿음, 동기됨  [SYNCED]" in said
+    assert "믿음, 동기됨 [SYNCED]" in said
     assert "시각 동기" in said
     assert "다음 할 일" not in said, "there is nothing to do"
 

@@ -59,8 +59,11 @@ def test_damage_is_named_and_the_status_says_so(shelf, capsys) -> None:
     assert f"77 instead of {cut.sealed_bytes} bytes" in lines[cut.path]
     assert "chunk 2 zeros" in lines[changed.path]
     assert "not whole: 3" in said
+    assert "pasu check --repair" in said
     assert check(shelf, "--level", "digests", "--repair") == 0
-    assert capsys.readouterr().out.count("moved to quarantine") == 2
+    said = capsys.readouterr().out
+    assert said.count("moved to quarantine") == 2
+    assert "Put in order; what is left is whole." in said
     assert check(shelf, "--level", "digests") == 0
 
 
