@@ -183,6 +183,17 @@ CONDITIONS = {
         ),
         ("`pasu check`로 찾아 담당자에게 알리십시오", "find them with `pasu check` and call for support"),
     ),
+    "state.short": _condition(
+        Severity.ALARM,
+        (
+            "상태 폴더의 디스크가 부족합니다. 센터가 받은 오래된 원장 기록부터 정리합니다",
+            "the state directory's disk is short; old entries of the ledger that the centre has are let go",
+        ),
+        (
+            "디스크를 채우는 다른 파일을 치우거나 상태 폴더를 더 큰 디스크로 옮기십시오",
+            "remove what else fills the disk, or move the state directory to a larger one",
+        ),
+    ),
     "ledger.broken": _condition(
         Severity.CRITICAL,
         ("원장이 서명된 검증점과 맞지 않습니다", "the ledger disagrees with its own signed checkpoint"),

@@ -1,4 +1,5 @@
-"""What is told once a day, and what is tidied: the check of automatic erasure, and rows of what was erased long ago.
+"""What is told once a day, and what is tidied: the check of automatic erasure, rows of what was erased long ago, and
+entries of the ledger while there is no room.
 
 Source: Standard Guideline 42(2): for automatic destruction its cycle, when it was checked, and who is responsible.
 """
@@ -8,12 +9,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from agent.health import Raised
 from agent.model import Fact, utc_day
 from agent.storage import ledger
 from agent.storage.keep.retention import DAY_MS, Cause
+from agent.storage.proof import prune as letting_go
 
 if TYPE_CHECKING:
     import sqlite3
+    from pathlib import Path
 
     from agent.model import Instant
     from agent.storage.catalogue import Catalogue
@@ -22,6 +26,7 @@ KIND = "retention.confirmed"
 GONE_MS = 7 * DAY_MS
 """The row of an erased segment stays so long; its tombstone in the ledger stays."""
 PRUNE_ROWS = 500
+PRUNE_BLOCKS = 4  # 1,024 entries of the ledger
 
 
 def erased_between(catalogue: Catalogue, from_ms: int, until_ms: int) -> dict[str, int]:
@@ -95,3 +100,16 @@ def prune(catalogue: Catalogue, now_ms: int) -> int:
     if old:
         catalogue.write(delete)
     return len(old)
+
+
+def spare_state(catalogue: Catalogue, state: Path, at: Instant, *, holds_known: bool) -> list[Raised]:
+    """Let a few old entries of the ledger go when the state's disk is short, and say that it is. Raises StorageFault.
+
+    holds_known  what holds keep is in the catalogue: else the entries that prove it would go
+    """
+    free = letting_go.short(state)
+    if free is None:
+        return []
+    if holds_known and catalogue.meta("reconcile") is None:
+        letting_go.prune(catalogue, at, most=PRUNE_BLOCKS)
+    return [Raised("state.short", detail=f"{free} bytes free")]

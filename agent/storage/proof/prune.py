@@ -7,6 +7,7 @@ five years; those that prove a held segment; the newest block. Oldest blocks go 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from agent.storage.proof.leaf import entry_hash
 
 if TYPE_CHECKING:
     import sqlite3
+    from pathlib import Path
 
     from agent.model import Instant
     from agent.storage.catalogue import Catalogue
@@ -33,12 +35,30 @@ MOST_BLOCKS = 64  # 16,384 entries: a transaction of about a tenth of a second
 _NEXT = "ledger_next_prune"
 
 
+SHORT_BYTES = 256 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """What was let go: entries, of how many blocks."""
 
     entries: int
     blocks: int
+
+
+def short(state: Path) -> int | None:
+    """Return how many bytes the state's disk has free, if that is little; None while it is enough, or not known.
+
+    Little is less than 256 MiB or 5 % of it, whichever is more, but not of a small disk: there, a fifth.
+    """
+    try:
+        found = os.statvfs(state)
+    except OSError:
+        return None
+    whole, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+    if not whole:  # some network file systems count no blocks
+        return None
+    return free if free < min(max(SHORT_BYTES, whole // 20), whole // 5) else None
 
 
 def about_rights(kind: str) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
 
 from agent.model import Fact, Trust
+from agent.storage.keep import daily
 from agent.storage.proof import prune, tree
 from agent.storage.proof.prune import FIVE_YEARS_MS, Pruned, about_rights
 from tests.unit.proof.ledgers import T0, Site
@@ -143,3 +145,55 @@ def test_a_transaction_that_fails_lets_nothing_go(site):
     assert tree.kept_leaves(site.catalogue, 0) == []
     site.tamper("DROP TRIGGER stop")
     assert prune.prune(site.catalogue, site.now).entries == 512
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("mib", "free_mib", "is_short"),
+    [
+        (4000, 256, False),
+        (4000, 255, True),
+        (100_000, 5000, False),
+        (100_000, 4999, True),
+        (500, 100, False),
+        (500, 99, True),
+        (0, 0, False),
+    ],
+)
+def test_what_counts_as_short(tmp_path, monkeypatch, mib, free_mib, is_short):
+    """Of a disk of 256 MiB that is empty nobody wants to hear that it is short."""
+
+    def statvfs(_):
+        return os.statvfs_result((4096, MIB, mib, free_mib, free_mib, 0, 0, 0, 0, 255))
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    assert prune.short(tmp_path) == (free_mib * MIB if is_short else None)
+
+
+def test_unknown_is_not_short(tmp_path):
+    assert prune.short(tmp_path / "away") is None
+
+
+def test_a_short_state_lets_a_few_blocks_go_and_never_what_the_centre_has_not(site, monkeypatch):
+    """A part of keeping, turn by turn; not before it is known what holds keep."""
+    site.fill(2000)
+    acknowledged(site, 1400)
+
+    def spare(*, holds_known=True):
+        return daily.spare_state(site.catalogue, site.state, site.now, holds_known=holds_known)
+
+    assert spare() == []
+    monkeypatch.setattr(prune, "short", lambda _: 1000)
+    (told,) = spare(holds_known=False)
+    assert (told.code, told.detail) == ("state.short", "1000 bytes free")
+    site.catalogue.set_meta("reconcile", "lost")
+    assert len(spare()) == 1
+    assert seqs(site)[0] == 1
+    site.catalogue.set_meta("reconcile", None)
+    spare()
+    assert seqs(site)[0] == 1025
+    for _ in range(5):
+        spare()
+    assert seqs(site)[0] == 1281  # five whole blocks of what was acknowledged
