@@ -260,6 +260,10 @@ class Disk:
         """Set the file's length; blocks reserved beyond it are given back."""
         self._do("truncate", path, os.ftruncate, fd, size)
 
+    def touch(self, fd: int, path: Path, utc_ms: int) -> None:
+        """Say that the file was last written at a time."""
+        self._do("touch", path, partial(os.utime, fd, ns=(utc_ms * 1_000_000, utc_ms * 1_000_000)))
+
     def fdatasync(self, fd: int, path: Path) -> None:
         """Make the file's bytes durable. Never to be tried again after a fault: the kernel drops what
         failed.

@@ -10,7 +10,7 @@
     finished, and then cut     S0  rename to `.part`; and on as with one
     salvaged, without a row    S4, S5
     committed, with a tail     S6
-    anything else              Q1  fact, Q2  rename into quarantine/. Never erased; links are not followed
+    anything else              Q1  fact, Q2  rename into quarantine/; links are not followed
 
 Killed at any step and run again, it comes to the same end. A `.part` that is locked belongs to a live
 recorder and is left alone.

@@ -107,6 +107,7 @@ def _keep(db: Any) -> None:
         db.execute(
             f"CREATE INDEX idx_{table}_long ON {table} (camera, end_ms, start_ms) WHERE end_ms - start_ms > {LONG_MS}"
         )
+    db.execute("CREATE INDEX idx_segment_lost ON segment (vault, path) WHERE state = 'LOST'")
     # How far a camera is covered; see Catalogue.covered_until.
     db.execute("DROP INDEX idx_gap_camera_end_ms")
     db.execute(f"CREATE INDEX idx_gap_covering ON gap (camera, end_ms) WHERE {COVERING}")

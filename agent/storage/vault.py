@@ -6,7 +6,7 @@
     CHECKPOINT   the newest signed tree head of the box's ledger
     segments/    <camera>/<day>/<start>.mp4.age
     holds/       legal holds
-    quarantine/  what was found and not understood; never erased
+    quarantine/  what was found and not understood; of it only what was a segment is erased, when its time has come
 
 Absence is never emptiness: a vault that is known and has no identity file is a disk that is not there. It is
 refused, and never made anew in its place.
@@ -155,6 +155,15 @@ class Vault:
 def is_vault(path: Path) -> bool:
     """Tell whether a directory bears an identity file, be it a damaged one."""
     return files.exists(path / IDENTITY)
+
+
+def is_there(path: Path, uuid: str) -> bool:
+    """Tell whether a vault lies at a path, as it should be."""
+    try:
+        Vault.open(path, uuid)
+    except StorageFault:
+        return False
+    return True
 
 
 def holds_anything(path: Path) -> bool:

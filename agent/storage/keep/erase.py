@@ -52,7 +52,7 @@ def condemn(catalogue: Catalogue, plan: Sequence[tuple[int, str]], at: Instant) 
              more, whose time is not settled, or whose row cannot be true. None while the catalogue is rebuilt
     Raises   TimeUntrusted; StorageFault, and then none is
     """
-    _require_time(at)
+    require_time(at)
     query = (
         "UPDATE segment SET state = 'CONDEMNED', cause = ?, condemned_ms = ?"  # noqa: S608 - constants
         f" WHERE id = ? AND {LIVE} AND kept_from_ms IS NOT NULL AND end_ms >= start_ms"
@@ -89,7 +89,7 @@ def finish(
     careful      sync each file by itself, so that one which cannot be written does not hold up the others (B19)
     Raises       TimeUntrusted; StorageFault when the catalogue cannot be used. What disks say is in the report
     """
-    _require_time(at)
+    require_time(at)
     report = Report()
     with fate(state):
         if catalogue.meta("reconcile") is not None:
@@ -126,7 +126,8 @@ def finish(
     return report
 
 
-def _require_time(at: Instant) -> None:
+def require_time(at: Instant) -> None:
+    """Raise TimeUntrusted for a time by which nothing may be erased."""
     if at.trust == Trust.UNTRUSTED:
         raise TimeUntrusted(
             "TIME_UNTRUSTED",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from agent.errors import IntegrityFault
 from agent.storage.envelope import MAX_HEADER_BYTES, shred_span
 
 MAGIC = b"age-encryption.org/"
 _VERSION_LINE_BYTES = 22
 _MAC_LINE = b"\n--- "
+_KEY = re.compile(rb"[A-Za-z0-9+/]{43}\n[A-Za-z0-9+/]{43}\n")
+"""What of an X25519 stanza cannot be guessed."""
 _MAC_LINE_BYTES = len(_MAC_LINE) + 43 + 1  # 32 bytes in base64 without padding, end of line
 
 
@@ -32,6 +36,11 @@ def shred_length(start: bytes, size: int, stored: int | None) -> int | None:
     if zeros < _VERSION_LINE_BYTES or stored not in (size, None):
         return None
     return min(size, MAX_HEADER_BYTES)
+
+
+def is_age(start: bytes) -> bool:
+    """Tell whether a file, be it damaged, begins as age files do: its first line is whole, or a key stands in it."""
+    return start.startswith(MAGIC) or _KEY.search(start) is not None
 
 
 def is_whole(start: bytes) -> bool:

@@ -20,7 +20,7 @@ from agent.health import Raised
 from agent.model import Trust
 from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
-from agent.storage.keep import daily, disks, holds, rebuild, survey, tend
+from agent.storage.keep import daily, disks, holds, quarantined, rebuild, survey, tend
 from agent.storage.keep.batch import CYCLE_S
 from agent.storage.keep.outlook import Outlook
 from agent.storage.keep.retention import DAY_MS
@@ -43,6 +43,8 @@ TICK_S = 1.0
 WORK_S = 0.5
 """One kind of work takes no longer in one turn: SIGTERM and the clock are heard in between."""
 LITTLE_S = 0.1  # checking and counting, which nobody waits for
+CLEAR_S = 60.0  # how often quarantine/ is looked into
+CLEAR_FILES = 16
 HOLDS_AGAIN_S = 60.0  # a reconciliation that met faults is done again
 
 log = logging.getLogger("pasu.keep")
@@ -98,6 +100,7 @@ class Keeper:
         self._unsettled = 0
         self._today: tuple[int, dict[str, int]] = (-1, {})
         self._odd_turn = 0
+        self._clear_due = 0.0
         self._blocked = "start"
 
     def tick(self) -> float:
@@ -170,7 +173,11 @@ class Keeper:
             else:
                 self._part("check", lambda: self._check(catalogue, now))
                 self._part("outlook", lambda: self._look_out(catalogue, now))
+                if mono >= self._clear_due and not self._blocked:
+                    self._part("quarantine", lambda: self._clear(catalogue, now))
             self._part("daily", lambda: self._daily(catalogue, now))
+            known = not set(self._vaults) - self._reconciled
+            self._part("state", lambda: daily.spare_state(catalogue, self._state, now, holds_known=known))
         self._part("checkpoint", lambda: self._sign(catalogue, now))
         return more
 
@@ -322,6 +329,14 @@ class Keeper:
         )
         daily.prune(catalogue, now.utc_ms)
         return ()
+
+    def _clear(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        done = quarantined.clear(
+            catalogue, self._vaults, self._state, now, self._rules, limit=CLEAR_FILES, step=self._take_step
+        )
+        self._clear_due = self._monotonic() + (0.0 if done.more else CLEAR_S)
+        if done.faults:
+            yield Raised("erase.failing", quarantined.PLACE, f"{len(done.faults)}: {done.faults[0].code}")
 
     def _look_out(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         view = self._rollover.view

@@ -241,3 +241,6 @@ def test_which_headers_are_whole() -> None:
     assert head.shred_length(b"", 0, 5) == 0
     assert head.shred_length(sealed[:50], 50, None) == 50
     assert head.shred_length(b"MZ", 2, 2) is None
+    assert head.is_age(sealed)
+    assert head.is_age(b"?" * 30 + sealed[30:])
+    assert not head.is_age(bytes(length) + sealed[length:])

@@ -15,6 +15,7 @@ from agent.model import Instant, Span, Trust
 from agent.storage import locks
 from agent.storage.keep import erase, retention, rollover, survey
 from agent.storage.keep.time import confirm
+from agent.storage.proof import prune
 from agent.storage.vault import IDENTITY
 from tests.unit.keep.keeping import MONTH_MS, Kept30
 from tests.unit.keep.kept import DAY_MS, RESPONSIBLE, order
@@ -381,6 +382,15 @@ def test_b19_after_a_sync_that_failed_the_next_batch_goes_file_by_file(box):
     box.turn()
     assert disk.calls.count("syncfs") == before + 1
     assert "erase.failing" not in box.conditions
+
+
+def test_a_short_state_directory_is_told_as_long_as_it_is(box, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(prune, "short", lambda _: 12_345)
+        box.turn()
+        assert box.conditions["state.short"] == "12345 bytes free"
+    box.turn()
+    assert "state.short" not in box.conditions
 
 
 def test_the_daily_check_of_automatic_erasure_is_told_once_a_day_over_restarts(box):
