@@ -150,8 +150,7 @@ def test_verify_in_korean_names_everything(box, capsys, korean, tmp_path):
     (box.root / "theirs").write_text(other.checkpoint().text)
     other.catalogue.close()
     (box.state / "witness").mkdir()
-    box.catalogue.set_meta("ledger", "0" * 16)
-    box.tamper("DELETE FROM checkpoint")
+    follow(box, old)
     (box.state / "CHECKPOINT").unlink()
     assert main(["ledger", "verify", "--checkpoint", str(box.root / "theirs"), *box.config]) == 1
     out = capsys.readouterr().out
@@ -159,12 +158,20 @@ def test_verify_in_korean_names_everything(box, capsys, korean, tmp_path):
     assert f"다른 원장의 검증점이라 확인할 수 없음: {box.vaults[0].root}/CHECKPOINT ({old.ledger_id})" in out
 
 
+def follow(box, old):
+    """Let another ledger go on from the one that signed `old`."""
+    box.catalogue.set_meta("ledger", "0" * 16)
+    box.tamper("DELETE FROM checkpoint")
+    began = {"reason": "missing", "previous": old.ledger_id, "previous_size": old.size}
+    box.catalogue.add_fact(Fact("ledger.began", Instant(1_800_000_000_000, Trust.SYNCED), began))
+
+
 def test_a_checkpoint_that_is_named_must_be_of_this_ledger(box, capsys):
     """H6: who replaces the ledger cannot answer the centre's checkpoint with "all is right"."""
     kept = box.root / "kept"
-    kept.write_text(box.checkpoint().text)
-    box.catalogue.set_meta("ledger", "0" * 16)
-    box.tamper("DELETE FROM checkpoint")
+    old = box.checkpoint()
+    kept.write_text(old.text)
+    follow(box, old)
     assert main(["ledger", "verify", *box.config]) == 0
     assert main(["ledger", "verify", "--checkpoint", str(kept), *box.config]) == 1
     out = capsys.readouterr().out
