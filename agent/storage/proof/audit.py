@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -85,18 +87,19 @@ def audit(
     """
     size = tree.size(catalogue)
     ledger_id = tree.identity(catalogue)
+    before = predecessors(catalogue) - {ledger_id}
     opinions: list[Opinion] = []
     open_: list[tuple[str, Checkpoint]] = []
     for name, checkpoint in checkpoints:
         if verifier is not None and not signed_by(checkpoint, verifier):
             opinions.append(Opinion(name, checkpoint, Verdict.BAD_SIGNATURE))
-        elif checkpoint.ledger_id != ledger_id:
+        elif checkpoint.ledger_id in before:
             opinions.append(Opinion(name, checkpoint, Verdict.OTHER_LEDGER))
         elif checkpoint.size > size:
             opinions.append(Opinion(name, checkpoint, Verdict.TRUNCATED, size + 1))
         else:
             open_.append((name, checkpoint))
-    walk = _Walk(catalogue, size, sorted(open_, key=lambda one: one[1].size))
+    walk = _Walk(catalogue, ledger_id, size, sorted(open_, key=lambda one: one[1].size))
     for block in range(-(-size // tree.BLOCK)):
         walk.block(block)
         progress(min((block + 1) * tree.BLOCK, size), size)
@@ -111,6 +114,20 @@ def audit(
         tuple(opinions),
         tuple(tampered(catalogue)),
     )
+
+
+def predecessors(catalogue: Catalogue) -> set[str]:
+    """Return the ids of the ledgers before this one, as its own entries name them.
+
+    A head that this box signed for any other ledger must fit this one: ids are no entries, and whoever edits
+    entries may edit the id as well.
+    """
+    named: set[str] = set()
+    for (body,) in catalogue.read("SELECT body FROM ledger WHERE kind = 'ledger.began' ORDER BY seq"):
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            began = json.loads(body)
+            named |= {str(began.get("previous", "")), *map(str, began.get("predecessors", ()))}
+    return named
 
 
 def tampered(catalogue: Catalogue) -> list[int]:
@@ -128,6 +145,7 @@ class _Walk:
     """
 
     catalogue: Catalogue
+    ledger_id: str
     size: int
     waiting: list[tuple[str, Checkpoint]]
     findings: list[Finding] = field(default_factory=list)
@@ -187,7 +205,7 @@ class _Walk:
     def _hear(self, name: str, checkpoint: Checkpoint, hashes: list[bytes]) -> None:
         """Compare with a checkpoint that ends in this block."""
         rest = merkle.root_of(hashes) if hashes else None
-        if self._real.root(rest) == checkpoint.root:
+        if self._real.root(rest) == checkpoint.root and checkpoint.ledger_id == self.ledger_id:
             self.agreed = checkpoint.size
             verdict = Verdict.SAME if checkpoint.size == self.size else Verdict.EXTENDS
             self.opinions.append(Opinion(name, checkpoint, verdict))

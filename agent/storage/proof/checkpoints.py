@@ -249,16 +249,20 @@ def _contradicted(
         )
         for place, checkpoint, verdict in places
     ]
-    facts.append(
-        Fact("ledger.began", at, {"reason": "contradicted", "previous": before, "previous_size": size})
-    )
+    predecessors = sorted({*json.loads(catalogue.meta(PREDECESSORS) or "[]"), before})
+    began = {
+        "predecessors": predecessors,
+        "previous": before,
+        "previous_size": size,
+        "reason": "contradicted",
+    }
+    facts.append(Fact("ledger.began", at, began))
     lines = [ledger.line(fact) for fact in facts]
-    earlier = json.loads(catalogue.meta(PREDECESSORS) or "[]")
 
     def insert(db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM checkpoint")
         set_meta(db, "ledger", os.urandom(8).hex())
-        set_meta(db, PREDECESSORS, json.dumps(sorted({*earlier, before})))
+        set_meta(db, PREDECESSORS, json.dumps(predecessors))
         for line in lines:
             ledger.append(db, line)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.model import Fact, Instant, Trust
 from agent.storage.proof import audit, checkpoints, prune
 from agent.storage.proof.audit import EDITED, MISSING, TREE, Finding
 from agent.storage.proof.checkpoints import Verdict
@@ -172,8 +173,24 @@ def test_checkpoints_of_others_are_named(site, tmp_path):
     found = look(site, theirs)
     assert verdicts(found)[0] == (11, Verdict.BAD_SIGNATURE, 0)
     assert not found.good
+
+
+def test_a_ledger_before_this_one_is_another_ledger_only_if_the_entries_name_it(site):
+    """H6: the id stands in no entry, so whoever edits entries may edit it too, and every head would be a stranger's."""
     old = checkpoints.newest(site.catalogue)
     site.catalogue.set_meta("ledger", "0" * 16)
     found = look(site, old)
+    assert {one.verdict for one in found.opinions} == {Verdict.FORKED}
+    assert not found.good
+    began = {
+        "previous": old.ledger_id,
+        "previous_size": old.size,
+        "reason": "lost",
+        "predecessors": ["0" * 15 + "1"],
+    }
+    site.catalogue.add_fact(Fact("ledger.began", Instant(1_800_000_000_000, Trust.SYNCED), began))
+    found = look(site, old)
     assert {one.verdict for one in found.opinions} == {Verdict.OTHER_LEDGER}
     assert found.good, "another ledger says nothing about this one"
+    site.catalogue.write(lambda db: db.execute("UPDATE ledger SET body = '[1]' WHERE kind = 'ledger.began'"))
+    assert {one.verdict for one in look(site, old).opinions} == {Verdict.FORKED}

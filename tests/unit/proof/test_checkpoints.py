@@ -195,7 +195,12 @@ def test_h6_the_next_checkpoint_finds_what_contradicts_an_earlier_one(site, wher
     told = json.loads(body)
     assert told["place"].startswith(where)
     assert (told["verdict"], told["size"], told["root"]) == ("forked", old.size, old.root.hex())
-    assert json.loads(reason) == {"reason": "contradicted", "previous": first, "previous_size": 1000}
+    assert json.loads(reason) == {
+        "reason": "contradicted",
+        "previous": first,
+        "previous_size": 1000,
+        "predecessors": [first],
+    }
     assert made.ledger_id != first
     assert first in json.loads(site.catalogue.meta("predecessors"))
     assert old.text in [path.read_text() for path in checkpoints.witnesses(site.state)]
