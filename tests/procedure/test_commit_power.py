@@ -1,4 +1,4 @@
-"""The commit procedure, and a loss of power after each of its steps.
+"""A10: the commit procedure, and a loss of power after each of its steps, also in the middle of a chunk.
 
 What a disk shows afterwards is made up: everything that the last sync covered, and of what came later any part, by
 seeded chance. Files grow by any length, perhaps with zeros at their end; of a renamed file one of both names is there; of

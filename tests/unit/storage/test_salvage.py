@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.errors import StorageFault
-from agent.model import Trust
+from agent.model import Instant, Trust
 from agent.storage import progress
-from agent.storage.envelope import SEALED_CHUNK_BYTES, Opened, shred_span
+from agent.storage.catalogue import Catalogue
+from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, Opened, shred_span
 from agent.storage.layout import Kind, stem_of
-from agent.storage.salvage import UNKNOWN_CODEC
+from agent.storage.salvage import UNKNOWN_CODEC, salvage
 from tests.procedure.scenario import IDENTITY
 from tests.unit.storage.box import T0, Box, FailingDisk, pattern, start
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+DAY_MS = 86_400_000
 
 
 def leave_part(box: Box, seconds: int = 4, size: int = 50_000, *, told: bool = True) -> Path:
@@ -47,8 +51,39 @@ def test_without_a_word_the_time_of_the_last_write_bounds_the_span(tmp_path) -> 
     assert box.salvage().salvaged == 1
     (row,) = box.rows()
     assert (row.start_ms, row.end_ms, row.frames, row.run) == (T0, T0 + 4321, 0, "unknown")
-    assert (row.codec, row.trust) == (UNKNOWN_CODEC, Trust.UNTRUSTED.value)
+    assert (row.codec, row.trust) == (UNKNOWN_CODEC, Trust.HOLDOVER.value)
     box.check()
+
+
+@pytest.mark.parametrize(
+    ("trust", "created_ms", "now_ms", "kept_from_ms"),
+    [
+        (Trust.SYNCED, T0, T0 + 20 * DAY_MS, T0),
+        (Trust.HOLDOVER, T0 - DAY_MS, T0, T0),
+        (Trust.UNTRUSTED, T0, T0 + 20 * DAY_MS, None),
+        (Trust.SYNCED, T0 + 1, T0 + 20 * DAY_MS, None),
+        (Trust.SYNCED, T0, T0 - 1, None),
+    ],
+)
+@pytest.mark.parametrize("finished", [False, True])
+def test_one_of_which_nothing_is_told_is_kept_from_the_start_in_its_name_if_that_can_be(
+    tmp_path, finished, trust, created_ms, now_ms, kept_from_ms
+) -> None:
+    """As a rebuild does: an old one must not begin its thirty days anew, and a label that cannot be erases nothing."""
+    box = Box(tmp_path)
+    part = leave_part(box, told=False)
+    if finished:
+        with part.open("r+b") as file:  # it does not end with a whole chunk
+            file.truncate(100_000)
+        part.rename(box.vault.at(stem_of("cam1", T0).path(Kind.FINAL)))
+        (tail,) = box.vault_path.rglob("*.tail")
+        tail.unlink()
+    vault = replace(box.vault, created_ms=created_ms)
+    catalogue = Catalogue.open(box.state)
+    report = salvage(vault, catalogue, box.state, None, Instant(now_ms, trust))
+    assert (report.adopted, report.salvaged) == ((1, 0) if finished else (0, 1))
+    assert catalogue.read("SELECT start_ms, kept_from_ms FROM segment") == [(T0, kept_from_ms)]
+    catalogue.close()
 
 
 @pytest.mark.parametrize(
@@ -83,6 +118,26 @@ def test_zeros_behind_what_was_promised_are_cut_off(tmp_path) -> None:
     assert row.sealed_bytes == header + SEALED_CHUNK_BYTES
     with box.file(row).open("rb") as file:
         assert len(next(Opened(file, [IDENTITY]).chunks()).data) == 65_536
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("torn_bytes", [1, 15, 16, 17, 30_000, SEALED_CHUNK_BYTES - 1])
+def test_a10_a_chunk_that_was_torn_costs_itself_and_no_other(tmp_path, torn_bytes, told) -> None:
+    """A10: every chunk before it is a segment that opens; nothing is set aside as damaged."""
+    box = Box(tmp_path)
+    part = leave_part(box, seconds=6, told=told)
+    header = header_bytes(part)
+    os.truncate(part, header + 2 * SEALED_CHUNK_BYTES + torn_bytes)
+    report = box.salvage()
+    assert (report.salvaged, report.quarantined) == (1, 0)
+    (row,) = box.rows()
+    assert (row.state, row.sealed_bytes) == ("SALVAGED", header + 2 * SEALED_CHUNK_BYTES)
+    expected = b"".join(pattern(50_000, number) for number in range(6))[: 2 * CHUNK_BYTES]
+    with box.file(row).open("rb") as file:
+        *whole, end = Opened(file, [IDENTITY]).chunks()
+    assert b"".join(piece.data for piece in whole) == expected
+    assert end.kind == "unfinished"
+    box.check()
 
 
 @pytest.mark.parametrize("size", [1000, 100_000])
