@@ -172,7 +172,10 @@ TYPED = {
     "CHECK_RUNNING": code(
         "types",
         ("이미 검사하고 있습니다", "a check is running already"),
-        ("그 검사를 기다리거나 멈추십시오", "wait for it, or stop it with Ctrl-C; the next one goes on there"),
+        (
+            "그 검사를 기다리거나 멈추십시오",
+            "wait for it, or stop it with Ctrl-C; the next one goes on there",
+        ),
     ),
     "SPAN_EMPTY": code(
         "types",
