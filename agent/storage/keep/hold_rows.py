@@ -116,7 +116,8 @@ def add_links(db: sqlite3.Connection, hold_id: str, links: Iterable[tuple[int, s
 def drop_links(db: sqlite3.Connection, hold_id: str, vault: str) -> None:
     """Forget a hold's links in a vault inside the caller's transaction."""
     db.execute(
-        "DELETE FROM hold_segment WHERE hold = ? AND segment IN (SELECT id FROM segment WHERE vault = ?)",
+        "DELETE FROM hold_segment WHERE hold = ?"
+        " AND (SELECT vault FROM segment WHERE segment.id = hold_segment.segment) = ?",
         (hold_id, vault),
     )
 

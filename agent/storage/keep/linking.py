@@ -140,7 +140,8 @@ def unlink(
         except StorageFault as fault:
             faults.append(fault)
             continue
-        catalogue.write(partial(hold_rows.drop_links, hold_id=hold.id, vault=uuid))
+        if hold_rows.has_links(catalogue, hold.id):
+            catalogue.write(partial(hold_rows.drop_links, hold_id=hold.id, vault=uuid))
         step("R5")
     return faults
 

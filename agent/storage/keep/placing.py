@@ -14,7 +14,7 @@ from agent.storage.keep import hold as rules
 from agent.storage.keep import hold_files, hold_rows, linking
 from agent.storage.keep.hold import Hold, HoldRefused
 from agent.storage.keep.reach import has_header
-from agent.storage.keep.stored import covered
+from agent.storage.keep.stored import covered, covered_condemned
 from agent.storage.locks import fate
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _place_rows(
 ) -> None:
     """Do H2 and H3."""
     try:
-        for row in covered(catalogue, hold, "state = 'CONDEMNED'"):
+        for row in covered_condemned(catalogue, hold):
             vault = vaults.get(row.vault)
             try:
                 whole = vault is not None and has_header(vault, row.path)
@@ -170,7 +170,7 @@ def _place_rows(
 
         def insert(db: sqlite3.Connection) -> None:
             # What was condemned since H2 cannot have been overwritten: that needs the lock which is held here.
-            rows = covered(catalogue, hold, "state = 'CONDEMNED'")
+            rows = covered_condemned(catalogue, hold)
             report.spared = before + [row for row in rows if row.id not in looked_at]
             hold_rows.insert(db, hold)
             body = hold.body() | {"spared": len(report.spared), "late": len(report.late)}

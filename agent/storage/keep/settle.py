@@ -34,8 +34,10 @@ SLACK_MS = 10_000
 """Who labels reads the published line a second late, and puts pictures of a burst some seconds back."""
 GAP_MS = 20
 
-_LIVE = "state IN ('COMMITTED', 'SALVAGED') AND kept_from_ms IS NULL"
-_OPEN_GAP = "trust = 'UNTRUSTED' AND relabelled_from_ms IS NULL"
+_NUMBERS = "typeof(start_ms) = 'integer' AND typeof(end_ms) = 'integer'"
+"""Of a row that can be true; any other waits, and is kept, until somebody puts it right."""
+_LIVE = f"state IN ('COMMITTED', 'SALVAGED') AND kept_from_ms IS NULL AND {_NUMBERS}"
+_OPEN_GAP = f"trust = 'UNTRUSTED' AND relabelled_from_ms IS NULL AND {_NUMBERS}"
 
 
 class Row(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,8 @@ class Stored:
 
 
 COLUMNS = ", ".join(column.name for column in fields(Stored))
+_NUMBERS = "typeof(start_ms) = 'integer' AND typeof(end_ms) = 'integer' AND end_ms >= start_ms"
+"""Of a row that can be true: of any other nobody can say what covers it."""
 # EVERY and the reach of salvaged segments as in Hold.covers; a link holds also what was relabelled since.
 HELD = f"""(EXISTS (
     SELECT 1 FROM hold JOIN hold_camera ON hold_camera.hold = hold.id
@@ -69,6 +72,28 @@ def condemned(catalogue: Catalogue, vault: str, after: int, limit: int) -> list[
         " WHERE state = 'CONDEMNED' AND vault = ? AND id > ? ORDER BY id LIMIT ?"
     )
     return [Stored(*row) for row in catalogue.read(query, (vault, after, limit))]
+
+
+def covered_condemned(catalogue: Catalogue, hold: Hold) -> list[Stored]:
+    """Return the condemned segments that a hold covers, by id: however long its span, only condemned ones are read."""
+    query = (
+        f"SELECT {COLUMNS} FROM segment INDEXED BY idx_segment_condemned"  # noqa: S608 - constants
+        f" WHERE state = 'CONDEMNED' AND {_NUMBERS} ORDER BY id"
+    )
+    rows = (Stored(*row) for row in catalogue.read(query))
+    return [row for row in rows if hold.covers(row.camera, row.span, row.path)]
+
+
+def between_ids(catalogue: Catalogue, after: int, until: int, state: str) -> list[Stored]:
+    """Return the segments with ids above `after`, up to `until`, whose rows can be true. state: a condition in SQL."""
+    query = f"SELECT {COLUMNS} FROM segment WHERE id > ? AND id <= ? AND {state} AND {_NUMBERS} ORDER BY id"  # noqa: S608 - constants
+    return [Stored(*row) for row in catalogue.read(query, (after, until))]
+
+
+def of_ids(catalogue: Catalogue, ids: Iterable[int], state: str) -> list[Stored]:
+    """Return some segments, those whose rows can be true. state: a condition in SQL."""
+    query = f"SELECT {COLUMNS} FROM segment WHERE id IN (SELECT value FROM json_each(?)) AND {state} AND {_NUMBERS}"  # noqa: S608 - constants
+    return [Stored(*row) for row in catalogue.read(query, (json.dumps(list(ids)),))]
 
 
 def covered(
@@ -106,6 +131,5 @@ def covered(
 
 def _covering(state: str) -> str:
     """Write the query for a page of a camera's rows that overlap a span."""
-    numbers = "typeof(start_ms) = 'integer' AND typeof(end_ms) = 'integer' AND end_ms >= start_ms"
-    page = f"{state} AND {numbers} AND (start_ms, id) > (:after_ms, :after_id)"
+    page = f"{state} AND {_NUMBERS} AND (start_ms, id) > (:after_ms, :after_id)"
     return overlapping("segment", COLUMNS, page) + f" LIMIT {_PAGE_ROWS}"

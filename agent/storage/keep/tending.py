@@ -15,7 +15,7 @@ from agent.storage.keep import hold_files, hold_rows, linking
 from agent.storage.keep.hold import Hold
 from agent.storage.keep.hold_files import Unread
 from agent.storage.keep.placing import nothing
-from agent.storage.keep.stored import COLUMNS, Stored, covered
+from agent.storage.keep.stored import Stored, between_ids, covered
 from agent.storage.locks import fate
 
 if TYPE_CHECKING:
@@ -213,8 +213,7 @@ class _Tending:
         if self._whole or mark is None or mark > top:  # ids begin anew when every segment was let go
             rows = self._unlinked(hold)
         elif mark < top:
-            query = f"SELECT {COLUMNS} FROM segment WHERE id > ? AND {LIVE} ORDER BY id"  # noqa: S608 - constants
-            new = [Stored(*row) for row in self._catalogue.read(query, (mark,))]
+            new = between_ids(self._catalogue, mark, top, LIVE)
             rows = (row for row in new if hold.covers(row.camera, row.span, row.path))
         else:
             return

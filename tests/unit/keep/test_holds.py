@@ -533,3 +533,16 @@ def test_erasing_and_condemning_know_holds_in_their_own_transaction(box) -> None
     box.place(order(span=Span(T0, T0 + 1)))
     with box.catalogue() as catalogue:
         assert erase.condemn(catalogue, plan, Instant(T0, Trust.SYNCED)) == [2]
+
+
+@pytest.mark.parametrize("odd", ["end_ms = start_ms - 5000", "end_ms = ''", "start_ms = 'soon'"])
+def test_a_row_that_cannot_be_true_does_not_keep_holds_from_being_tended(box, odd) -> None:
+    """B11: one damaged row, and an active hold."""
+    box.record()
+    box.place(order())
+    box.record(at_ms=T0 + 20_000, count=2)
+    with box.catalogue() as catalogue:
+        catalogue.write(lambda db: db.execute(f"UPDATE segment SET {odd} WHERE id = 2"))
+    assert box.tend().linked == 1
+    assert box.reconcile().linked == 0
+    assert len(box.links()) == 2

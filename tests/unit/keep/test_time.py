@@ -504,6 +504,19 @@ def test_rows_are_settled_in_batches(lost):
     assert all(one[4] is not None for one in lost.rows())
 
 
+@pytest.mark.parametrize("table", ["segment", "gap"])
+def test_a_row_that_cannot_be_true_is_left_and_the_others_are_settled(lost, table):
+    """B11: one damaged row does not stop the keeper."""
+    lost.record(minutes=3)
+    lost.miss()
+    lost.catalogue.write(lambda db: db.execute(f"UPDATE {table} SET start_ms = 'soon' WHERE id = 1"))
+    lost.source.synced = True
+    lost.source.step(T0 - lost.source.utc)
+    lost.tick()
+    assert lost.settle() == 3
+    assert lost.rows(table)[0][0] == "soon"
+
+
 def test_a_batch_asks_no_more_for_many_rows_than_for_few(lost):
     """It holds the catalogue's lock, and recorders wait: nothing in it may walk the table for each row."""
     asked: list[int] = []
