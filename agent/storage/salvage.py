@@ -336,7 +336,12 @@ class Salvage:
         self._step("S5")
 
     def _guess(self, stem: Stem) -> Open:
-        """Describe a segment of which nothing but the file is known. Its time is not to be relied on."""
+        """Describe a segment of which nothing but the file is known.
+
+        As in keep/reborn.py: a start between the vault's making and now is believed, and it is kept from there.
+        """
+        now = self._now
+        is_sure = now.trust is not Trust.UNTRUSTED and self._vault.created_ms <= stem.start_ms <= now.utc_ms
         nothing = Mark(0, stem.start_ms, 0)
         return Open(
             vault=self._vault.uuid,
@@ -344,7 +349,7 @@ class Salvage:
             camera=stem.camera,
             run="unknown",
             start_ms=stem.start_ms,
-            trust=Trust.UNTRUSTED.value,
+            trust=(Trust.HOLDOVER if is_sure else Trust.UNTRUSTED).value,
             codec=UNKNOWN_CODEC,
             width=0,
             height=0,
