@@ -29,7 +29,7 @@ from agent.storage.old import ASIDE, OldCatalogue, before
 from agent.storage.salvage import UNRECONCILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from agent.storage.files import Disk
@@ -142,6 +142,7 @@ def begin(
     cameras: Sequence[str],
     now: Instant,
     *,
+    away: Mapping[str, str],
     disk: Disk,
     signs: Signs,
     step: Callable[[str], None] = lambda _: None,
@@ -149,11 +150,12 @@ def begin(
     """Do A1 to A7; with the reason "first" A5 to A7, without a word.
 
     vaults   those that are there; their files get rows again
+    away     uuid and path of others that are waited for: theirs get rows when they are back
     Raises   StorageFault
     """
     if reason == "first":
         _clean(state, disk)
-        _build(state, vaults, cameras, now)
+        _build(state, vaults, cameras, now, away=away)
         _publish(state, disk, step)
         return
     # A keeper in the middle of a batch relies on what the catalogue says of holds.
@@ -161,7 +163,7 @@ def begin(
         now_reason = verdict(state, signs)  # another process may have done it while this one waited
         if now_reason is not None:
             _clean(state, disk)
-            _replace(state, now_reason, vaults, cameras, now, disk=disk, signs=signs, step=step)
+            _replace(state, now_reason, vaults, cameras, now, away=away, disk=disk, signs=signs, step=step)
 
 
 def _replace(
@@ -171,6 +173,7 @@ def _replace(
     cameras: Sequence[str],
     now: Instant,
     *,
+    away: Mapping[str, str],
     disk: Disk,
     signs: Signs,
     step: Callable[[str], None],
@@ -198,14 +201,15 @@ def _replace(
     old.close()
     if not name and signs.trees:
         name, size = max(signs.trees, key=lambda tree: tree[1])
-    body = {
+    predecessors = sorted({name, *earlier, *(tree for tree, _ in signs.trees)} - {""})
+    body: dict[str, object] = {
         "aside": place.name,
+        "predecessors": predecessors,
         "previous": name,
         "previous_size": size,
         "reason": str(marked["reason"]),
     }
-    predecessors = sorted({name, *earlier, *(tree for tree, _ in signs.trees)} - {""})
-    _build(state, vaults, cameras, now, began=body, predecessors=predecessors)
+    _build(state, vaults, cameras, now, away=away, began=body, predecessors=predecessors)
     step("A5")
     _publish(state, disk, step)
 
@@ -216,6 +220,7 @@ def _build(
     cameras: Sequence[str],
     now: Instant,
     *,
+    away: Mapping[str, str],
     began: dict[str, object] | None = None,
     predecessors: Sequence[str] = (),
 ) -> None:
@@ -224,6 +229,8 @@ def _build(
     try:
         for vault in vaults:
             catalogue.add_vault(vault.uuid, str(vault.root), vault.created_ms)
+        for uuid, place in away.items():
+            catalogue.add_vault(uuid, place, 0)  # it says itself when it was made
         catalogue.add_cameras(list(cameras), now.utc_ms)
         if began is not None:
             line = ledger.line(Fact("ledger.began", now, dict(began)))
@@ -233,7 +240,7 @@ def _build(
                 ledger.append(db, line)
                 set_meta(db, PREDECESSORS, json.dumps(list(predecessors)))
                 set_meta(db, BEGAN, told)
-                set_meta(db, UNRECONCILED, json.dumps([vault.uuid for vault in vaults]))
+                set_meta(db, UNRECONCILED, json.dumps([*(vault.uuid for vault in vaults), *away]))
                 set_meta(db, RECONCILE, str(began["reason"]))
 
             catalogue.write(write)

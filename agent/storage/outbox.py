@@ -5,11 +5,13 @@ A catalogue that is locked or gone makes the outbox longer, and the writing of p
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
+from agent.storage.acquaint import acquaint
 from agent.storage.catalogue import Catalogue, Segment
 from agent.storage.ledger import Line
 
@@ -102,7 +104,12 @@ class Outbox:
     @staticmethod
     def _transact(catalogue: Catalogue, item: Item) -> None:
         if isinstance(item, Commit):
-            catalogue.commit_segment(item.row, item.at)
+            try:
+                catalogue.commit_segment(item.row, item.at)
+            except sqlite3.IntegrityError:
+                # It was begun anew, by one who had not heard of this vault.
+                acquaint(catalogue, [item.segment.vault])
+                catalogue.commit_segment(item.row, item.at)
         elif isinstance(item, Missed):
             catalogue.add_gap(item.gap, item.at)
         else:

@@ -9,23 +9,22 @@ then               what killed recorders left behind is put in order
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.language import say
 from agent.storage import aside, files, progress
 from agent.storage import vault as vaults_
-from agent.storage.catalogue import FILE, Catalogue, set_meta
+from agent.storage.acquaint import acquaint
+from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
 from agent.storage.old import OldCatalogue
-from agent.storage.salvage import UNRECONCILED, Report, salvage
+from agent.storage.salvage import Report, salvage
 from agent.storage.vault import HEAD_FILE, SIBLINGS, Vault, holds_anything, is_vault, read_known, write_known
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from agent.model import Instant
 
@@ -231,6 +230,7 @@ class _Start:
                 self.ours,
                 self.cameras,
                 self.now,
+                away=self._away(),
                 disk=self.disk,
                 signs=self.signs,
                 step=step,
@@ -238,7 +238,8 @@ class _Start:
         aside.settle(self.state, self.disk)
         catalogue = Catalogue.prepare(self.state)
         try:
-            self._tell(catalogue)
+            acquaint(catalogue, self.ours)
+            catalogue.add_cameras(self.cameras, self.now.utc_ms)
             self.known = {**self.known, **catalogue.vaults()}
         finally:
             catalogue.close()
@@ -263,25 +264,19 @@ class _Start:
         if not self.ours:
             raise next(iter(self.faults.values()))
 
-    def _tell(self, catalogue: Catalogue) -> None:
-        """Note vaults and cameras. A vault that is new to the catalogue and holds something gets its rows later."""
-        before = catalogue.vaults()
-        strange = [
-            vault.uuid for vault in self.ours if vault.uuid not in before and holds_anything(vault.root)
-        ]
-        for vault in self.ours:
-            if before.get(vault.uuid) != str(vault.root):
-                catalogue.add_vault(vault.uuid, str(vault.root), vault.created_ms)
-        catalogue.add_cameras(self.cameras, self.now.utc_ms)
-        if strange:
-            waiting = json.loads(catalogue.meta(UNRECONCILED) or "[]")
-            reason = catalogue.meta(aside.RECONCILE) or "vault"
-
-            def write(db: sqlite3.Connection) -> None:
-                set_meta(db, UNRECONCILED, json.dumps(sorted({*waiting, *strange})))
-                set_meta(db, aside.RECONCILE, reason)
-
-            catalogue.write(write)
+    def _away(self) -> dict[str, str]:
+        """Return the other vaults that may hold something of ours, by uuid: a new catalogue waits for their rows. One
+        that is neither configured nor there is waited for by nobody.
+        """
+        ours = {vault.uuid for vault in self.ours}
+        places = {str(vault.root) for vault in self.ours}
+        return {
+            uuid: place
+            for uuid, place in self.known.items()
+            if uuid not in ours
+            and place not in places
+            and (Path(place) in self.paths or vaults_.is_there(Path(place), uuid))
+        }
 
 
 def _catalogued(state: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from agent.errors import StorageFault
 from agent.health import Raised
 from agent.storage import schema
 from agent.storage.keep.mounts import keeps_copies
+from agent.storage.salvage import UNRECONCILED
 from agent.storage.vault import Vault
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def look(catalogue: Catalogue, configured: Sequence[Path], disk: Disk) -> Disks:
     Raises  StorageFault when the catalogue cannot be asked
     """
     known = catalogue.vaults()
+    waiting = json.loads(catalogue.meta(UNRECONCILED) or "[]")
     vaults: dict[str, Vault] = {}
     raised = [
         Raised("vault.missing", str(path), "not known to the catalogue yet")
@@ -42,7 +45,7 @@ def look(catalogue: Catalogue, configured: Sequence[Path], disk: Disk) -> Disks:
         if str(path) not in known.values()
     ]
     for uuid, place in known.items():
-        if Path(place) not in configured and not _is_used(catalogue, uuid):
+        if Path(place) not in configured and uuid not in waiting and not _is_used(catalogue, uuid):
             continue
         try:
             vaults[uuid] = Vault.open(Path(place), uuid, disk=disk)
