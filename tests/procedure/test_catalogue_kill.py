@@ -1,4 +1,4 @@
-"""A lost catalogue, with the recovery itself killed: after each step of aside.py and rebuild.py, and fifty times (A5)."""
+"""A2: a lost catalogue, with the recovery itself killed: after each step of aside.py and rebuild.py, and fifty times (A5)."""
 
 from __future__ import annotations
 

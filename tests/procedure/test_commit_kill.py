@@ -1,4 +1,4 @@
-"""The commit procedure of agent/storage/writer.py, killed after each of its steps, C1 to C9."""
+"""A2: the commit procedure of agent/storage/writer.py, killed after each of its steps, C1 to C9."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kill -9 at every step and every system call of making a checkpoint, a key, a bundle: what is signed stays true."""
+"""A2: kill -9 at every step and every system call of making a checkpoint, a key, a bundle: what is signed stays true."""
 
 from __future__ import annotations
 

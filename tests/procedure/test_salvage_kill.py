@@ -1,4 +1,4 @@
-"""The salvage procedure of agent/storage/salvage.py, killed after each of its steps, and killed again."""
+"""A2: the salvage procedure of agent/storage/salvage.py, killed after each of its steps, and killed again."""
 
 from __future__ import annotations
 
