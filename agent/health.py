@@ -236,6 +236,14 @@ CONDITIONS = {
         ),
         ("파일을 그대로 두고 담당자에게 알리십시오", "leave the file as it is and call for support"),
     ),
+    "hold.foreign": _condition(
+        Severity.WARNING,
+        (
+            "저장소의 holds 폴더에 보존 명령이 아닌 폴더가 있습니다. 지우지 않고 그대로 둡니다",
+            "there is a folder among a vault's holds that is no hold; it is left as it is",
+        ),
+        ("누가 두었는지 확인하고 다른 곳으로 옮기십시오", "find out whose it is, and move it elsewhere"),
+    ),
     "hold.lost": _condition(
         Severity.CRITICAL,
         ("보존 중인 조각의 파일이 없습니다", "the file of a held segment is nowhere"),

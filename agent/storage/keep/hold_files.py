@@ -47,9 +47,30 @@ def link_path(hold_id: str, path: str) -> str:
 
 
 def names(vault: Vault) -> list[str]:
-    """Return the ids of the holds that have a directory in a vault. Raises StorageFault."""
+    """Return the ids of the holds that have a directory in a vault. Raises StorageFault.
+
+    A directory is a hold's if it has a HOLD file, one half written or a link of a segment; or is empty, as a placing
+    leaves it that was cut off. With anything else in it, it is somebody else's, and holds nothing.
+    """
+    return [name for name in _directories(vault) if _is_hold(vault, name)]
+
+
+def foreign(vault: Vault) -> list[str]:
+    """Return the directories among the holds that are none. Raises StorageFault."""
+    return [name for name in _directories(vault) if not _is_hold(vault, name)]
+
+
+def _directories(vault: Vault) -> list[str]:
     root = vault.at("holds")
     return [name for name in _list(root) if rules.HOLD_NAME.match(name) and files.is_directory(root / name)]
+
+
+def _is_hold(vault: Vault, name: str) -> bool:
+    root = vault.at(home(name))
+    # Asked for by their names first: this is asked of every hold before every batch of erasing.
+    if files.exists(root / FILE) or files.exists(root / (FILE + files.TEMPORARY)):
+        return True
+    return not _list(root) or any(found for _, found in links(vault, name))
 
 
 def read(vault: Vault, hold_id: str) -> Hold | Unread:

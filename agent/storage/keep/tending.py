@@ -38,6 +38,7 @@ class Tended:
     incomplete  ids of holds that lack a file or links on a disk that is not there or refuses; tried again
     lost        (hold, path) of held segments whose file is nowhere
     unreadable  (vault's uuid, hold's id): nothing is erased in that vault until the hold is placed again by its id
+    foreign     (vault's uuid, name): a directory among the holds that is none; left alone, and in nobody's way
     due, soon   active holds whose review has come, or comes within a week
     """
 
@@ -47,6 +48,7 @@ class Tended:
     incomplete: set[str] = field(default_factory=set)
     lost: list[tuple[str, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    foreign: list[tuple[str, str]] = field(default_factory=list)
     due: list[Hold] = field(default_factory=list)
     soon: list[Hold] = field(default_factory=list)
     faults: list[StorageFault] = field(default_factory=list)
@@ -130,6 +132,7 @@ class _Tending:
         found = {}
         for uuid, vault in self._vaults.items():
             try:
+                self._report.foreign += [(uuid, name) for name in hold_files.foreign(vault)]
                 found[uuid] = {name: hold_files.read(vault, name) for name in hold_files.names(vault)}
             except StorageFault as fault:
                 self._report.faults.append(fault)

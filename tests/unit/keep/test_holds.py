@@ -351,6 +351,29 @@ def test_what_is_not_ours_in_holds_is_left_alone(box) -> None:
     assert len(box.names()) == 1
 
 
+def test_a_foreign_folder_among_the_holds_stops_no_erasing_and_is_told(box) -> None:
+    """B14: somebody's backup; one with a link of a segment in it is a hold, whatever became of its file."""
+    box.record(count=2)
+    root = box.vault_path / "holds"
+    (root / "backup/cam1/2027-01-15").mkdir(parents=True)
+    (root / "backup/notes.txt").write_text("mine")
+    (root / "backup/cam1/2027-01-15/picture.jpg").write_text("mine")
+    tended = box.tend()
+    assert (tended.foreign, tended.unreadable) == ([(UUID, "backup")], [])
+    path = next(iter(box.states()))
+    link = root / "backup" / path.removeprefix("segments/")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    os.link(box.vault_path / path, link)
+    tended = box.tend()
+    assert (tended.foreign, tended.unreadable) == ([], [(UUID, "backup")])
+    box.condemn()
+    assert box.finish().blocked == [(UUID, "backup")]
+    link.unlink()
+    assert box.finish().erased == 2
+    assert (root / "backup/notes.txt").read_text() == "mine"
+    assert (root / "backup/cam1/2027-01-15/picture.jpg").read_text() == "mine"
+
+
 def test_an_empty_directory_of_a_placing_that_was_cut_off_is_removed(box) -> None:
     (box.vault_path / "holds/h1").mkdir()
     (box.vault_path / "holds/h1/HOLD.tmp").write_bytes(b"half")
