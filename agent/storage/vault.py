@@ -195,7 +195,7 @@ def foreign(path: Path, found: str, expected: str) -> StorageFault:
     """Say that a vault is not the one that belongs here, or not this box's."""
     return StorageFault(
         "VAULT_FOREIGN",
-        say("다른 장비의 저장소입니다", "this is another vault than the one that belongs here"),
+        say("다른 박스의 저장소입니다", "this is another vault than the one that belongs here"),
         hint=say(
             "원래 디스크를 연결하십시오. 이 디스크는 건드리지 않았습니다",
             "mount the disk that belongs to this box; nothing was written to this one",

@@ -76,7 +76,7 @@ MET = {
     ),
     "VAULT_FOREIGN": code(
         "site",
-        ("다른 장비의 저장소입니다", "this is the vault of another box"),
+        ("다른 박스의 저장소입니다", "this is the vault of another box"),
         (
             "원래 디스크를 연결하십시오. 바꿀 생각이었다면 상태 폴더도 함께 옮겨야 합니다",
             "mount the disk that belongs here; a moved vault needs its state folder too",
