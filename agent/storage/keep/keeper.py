@@ -11,21 +11,24 @@ own identity. What fails is a condition, and is tried again; a part that fails d
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agent.errors import IntegrityFault, PasuError, StorageFault
 from agent.health import Raised
 from agent.model import Trust
+from agent.storage import stale
 from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
-from agent.storage.keep import daily, disks, holds, quarantined, rebuild, survey, tend
+from agent.storage.keep import daily, disks, holds, quarantined, rebuild, settle, survey, tend
 from agent.storage.keep.batch import CYCLE_S
 from agent.storage.keep.outlook import Outlook
 from agent.storage.keep.retention import DAY_MS
 from agent.storage.keep.rollover import Rollover
 from agent.storage.keep.teller import Teller
+from agent.storage.prepare import renew
 from agent.storage.proof import checkpoints, signing
 
 if TYPE_CHECKING:
@@ -108,7 +111,7 @@ class Keeper:
         now = self._clock.observe()
         more = False
         try:
-            more = self._turn(self._open(), now)
+            more = self._turn(self._open(now), now)
             self._raised.pop("catalogue", None)
         except StorageFault as fault:
             self._lost(fault)
@@ -127,10 +130,11 @@ class Keeper:
         self._beat()
         self._teller.beat()
 
-    def _open(self) -> Catalogue:
+    def _open(self, now: Instant) -> Catalogue:
         """Return the catalogue, opened anew when another file stands in its place.
 
         Whoever found it damaged moves it aside and begins a new one; by the old one nothing may be erased any more.
+        One that is older than what was signed is begun anew here, since by itself it says nothing is amiss (B12).
         """
         try:
             status = (self._state / FILE).stat()
@@ -141,11 +145,26 @@ class Keeper:
             self.close()
         if self._catalogue is None:
             self._catalogue = Catalogue.open(self._state)
+            found = disks.look(self._catalogue, self._paths, self._disk).vaults
+            if stale.is_old(self._state, found.values()):
+                self._begin_anew(now)
             self._inode = inode
+            self._vaults = {}
             self._reconciled = set()
             self._today = (-1, {})
             self._due = 0.0
         return self._catalogue
+
+    def _begin_anew(self, now: Instant) -> NoReturn:
+        """Have an old catalogue moved aside; the next turn opens the new one, as recorders do. Raises StorageFault."""
+        self.close()
+        cameras = [*self._rules.retention_ms]
+        why = renew(self._paths, self._state, cameras, now, box=self._box, disk=self._disk)
+        if why:
+            log.error("the catalogue was lost (%s): a new one was begun, and rows come back", why)
+            with contextlib.closing(Catalogue.open(self._state)) as catalogue:
+                settle.mark_boot(catalogue, self._clock.boot_id)
+        raise stale.fault(self._state)
 
     def _lost(self, fault: StorageFault) -> None:
         if fault.code == "CATALOGUE_BUSY":
@@ -164,7 +183,7 @@ class Keeper:
         more = False
         if mono >= self._due:
             self._due = mono + CYCLE_S
-            self._part("vaults", lambda: self._look(catalogue))
+            self._part("vaults", lambda: self._look(catalogue, now))
             self._part("holds", lambda: self._tend_holds(catalogue, now))
             more |= self._rebuild(catalogue, now)
             more |= self._retain(catalogue, now)
@@ -195,6 +214,7 @@ class Keeper:
 
     def _watch_clock(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         self._clock.tell(catalogue)
+        self._clock.witness(self._vaults.values())
         enough = self._enough(WORK_S)
         while self._clock.settle(catalogue) and not enough():
             pass
@@ -202,8 +222,10 @@ class Keeper:
         if now.trust is Trust.UNTRUSTED:
             yield Raised("time.untrusted", detail=str(self._clock.status().reason))
 
-    def _look(self, catalogue: Catalogue) -> Iterable[Raised]:
+    def _look(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         found = disks.look(catalogue, self._paths, self._disk)
+        if found.vaults.keys() - self._vaults.keys() and stale.is_old(self._state, found.vaults.values()):
+            self._begin_anew(now)  # a disk that was away knows better
         self._vaults = found.vaults
         self._reconciled &= set(found.vaults)
         return found.raised
@@ -226,6 +248,8 @@ class Keeper:
             yield Raised("hold.incomplete", name, report.faults[0].code if report.faults else "")
         for uuid, name in report.unreadable:
             yield Raised("hold.unreadable", name, uuid)
+        for uuid, name in report.foreign:
+            yield Raised("hold.foreign", name, uuid)
         for name, path in report.lost:
             yield Raised("hold.lost", name, path)
 

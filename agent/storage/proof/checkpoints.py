@@ -3,9 +3,10 @@
 The procedure, by its numbers:
 
     P1  the tree grows
-    P2  what is signed already is compared with the ledger. What contradicts it is kept as a file, then becomes a fact
-        `tamper.ledger`, and the ledger gets a new id: two heads of one ledger that contradict each other are never
-        signed (tlog-checkpoint, "Signatures")
+    P2  what is signed already is compared with the ledger. Where a file says more than a ledger that agrees with its
+        own table of heads, yesterday's catalogue was put back: nothing is signed. What contradicts it otherwise is
+        kept as a file, then becomes a fact `tamper.ledger`, and the ledger gets a new id: two heads of one ledger
+        that contradict each other are never signed (tlog-checkpoint, "Signatures")
     P3  root and signature; one transaction writes the row
     P4  the files
 
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from agent.errors import IntegrityFault, StorageFault
 from agent.model import Fact
-from agent.storage import files, ledger
+from agent.storage import files, ledger, stale
 from agent.storage.catalogue import set_meta
 from agent.storage.proof import note, tree
 from agent.storage.proof.examine import (
@@ -115,7 +116,7 @@ def advance(
     once     blocks by which the tree of an old ledger grows in one call, unless forced
     step     told each number of the procedure
     Returns  the new checkpoint; None when none was due, or the tree of an old ledger is still being made
-    Raises   StorageFault; IntegrityFault LEDGER_HOLE
+    Raises   StorageFault, CATALOGUE_DAMAGED for an old copy; IntegrityFault LEDGER_HOLE
     """
     with _locked(state):
         while tree.grow(catalogue, once) == once:
@@ -224,6 +225,9 @@ def _compare(catalogue: Catalogue, key: BoxKey, vaults: Sequence[Vault], state: 
             _keep_witness(checkpoint, state, vaults)
         if verdict in (Verdict.TRUNCATED, Verdict.FORKED):
             bad.append((place, checkpoint, verdict))
+    if any(verdict is Verdict.TRUNCATED for _, _, verdict in bad) and bad[0][1] is not last:
+        # Another ledger would make it look new, and its rows with it (B12): who opens it next begins anew.
+        raise stale.fault(state)
     if bad:
         if last is not None:
             _keep_witness(last, state, vaults)

@@ -230,6 +230,55 @@ def test_by_a_catalogue_that_was_moved_aside_nothing_more_is_erased(box):
     assert box.keeper._reconciled == {"uuid-1"}
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_b12_yesterdays_catalogue_is_begun_anew_by_the_keeper_alone(box, late):
+    """B12: by its rows nothing is erased or buried again; what is stored has its rows again, without a person.
+
+    late   the state directory is yesterday's as a whole, and the vault that knows better comes a while later
+    """
+    box.record(count=3)
+    box.turn(2)
+    box.pass_time(70_000)
+    box.turn()
+    box.keeper.close()
+    yesterday = box.root / "yesterday"
+    shutil.copytree(box.state, yesterday)
+    box.keeper = box.start()
+    box.record(at_ms=T0 + DAY_MS, count=3)
+    for _ in range(30):
+        box.pass_time(DAY_MS)
+        box.keeper.tick()
+    box.pass_time(70_000)
+    box.turn(3)
+    assert len(box.erased()) == 3
+    kept = box.names()
+    box.keeper.close()
+    for place in box.state.glob("catalogue.db*"):
+        place.unlink()
+    for name in ["catalogue.db", *(["CHECKPOINT"] if late else [])]:
+        shutil.copy(yesterday / name, box.state / name)
+    away = box.root / "away"
+    if late:
+        box.vault_path.rename(away)
+    box.keeper = box.start()
+    if late:
+        box.turn()
+        assert "vault.missing" in "".join(box.conditions)
+        away.rename(box.vault_path)
+    box.turn(3)
+    began = bodies(box, "ledger.began")
+    assert [body["reason"] for body in began] == ["old"]
+    assert box.erased() == []
+    assert box.kinds().count("tamper.ledger") == 0
+    assert set(box.states().values()) == {"COMMITTED"}
+    assert sorted(box.states()) == box.names() == kept
+    assert read_health(box.run, "keep")["retention"]["blocked"] == ""
+    box.pass_time(DAY_MS)
+    box.turn(2)
+    assert len(box.erased()) == 3
+    assert box.prepare().began == ""
+
+
 def short(box, free, total=1 << 30):
     """Make the disk look short: `free` bytes are left of it."""
     marks = retention.byte_marks(total, 0)

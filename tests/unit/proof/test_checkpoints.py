@@ -219,6 +219,23 @@ def test_a_ledger_that_was_cut_while_the_keeper_runs_is_found_at_the_next_checkp
     assert json.loads(site.facts("tamper.ledger")[0][1])["verdict"] == "truncated"
 
 
+def test_b12_by_yesterdays_catalogue_nothing_is_signed(site):
+    """B12: its ledger gets no new id, by which it would pass for new."""
+    site.fill(600)
+    site.checkpoint()
+    before = site.catalogue.read("SELECT * FROM checkpoint"), site.catalogue.meta("ledger")
+    site.fill(700)
+    newer = site.checkpoint()
+    site.tamper("DELETE FROM ledger WHERE seq > 650")
+    site.tamper(f"DELETE FROM checkpoint WHERE size = {newer.size}")
+    with pytest.raises(StorageFault) as raised:
+        site.checkpoint()
+    assert raised.value.code == "CATALOGUE_DAMAGED"
+    assert (site.catalogue.read("SELECT * FROM checkpoint"), site.catalogue.meta("ledger")) == before
+    assert site.facts("tamper.ledger") == []
+    assert (site.vaults[0].root / "CHECKPOINT").read_text() == newer.text
+
+
 def test_another_ledger_of_the_box_is_no_tampering_and_its_checkpoint_is_kept(site):
     site.fill(600)
     old = site.checkpoint()
