@@ -259,7 +259,7 @@ def _prepare(config: Config) -> str:
     storage = config.storage
     for vault in storage.vaults:
         vault.parent.mkdir(parents=True, exist_ok=True)
-    now = begin_boot(storage.state)
+    now = begin_boot(storage.state, storage.vaults)
     report = prepare(
         storage.vaults,
         storage.state,

@@ -94,7 +94,7 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         rules,
         state,
         storage.vaults,
-        TimeKeeper(state),
+        TimeKeeper(state, storage.vaults),
         run=run,
         beat=lambda: faulthandler.dump_traceback_later(HUNG_S, exit=True),
         **more,

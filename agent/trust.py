@@ -152,7 +152,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A point at which the time was right; source: "synced", "named", or "ledger" when only its last entry is known."""
+    """A point at which the time was right.
+
+    source  "synced" or "named"; "ledger" or "vault" when only what these say of it is known
+    """
 
     boot_id: str
     boot_ms: int

@@ -13,6 +13,7 @@ from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
     from pathlib import Path
 
     from agent.storage.keep.time import Status
@@ -30,6 +31,7 @@ SOURCES = {
     "synced": ("시각 동기", "time service"),
     "named": ("사람의 확인", "confirmed"),
     "ledger": ("원장의 마지막 기록", "last entry of the ledger"),
+    "vault": ("저장소의 기록", "written in the vault"),
 }
 
 
@@ -76,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     """Show."""
     from agent.storage.keep.time import TimeKeeper, published
 
-    state = _state(args.config)
-    status = TimeKeeper(state).status()
+    state, vaults = _places(args.config)
+    status = TimeKeeper(state, vaults).status()
     known = published(state)
     watched = known is not None and known.state == status.state
     if args.json:
@@ -92,7 +94,7 @@ def run_confirm(args: argparse.Namespace) -> int:
     from agent import clock
     from agent.storage.keep.time import confirm
 
-    state = _state(args.config)
+    state, vaults = _places(args.config)
     by = " ".join((args.by or user()).split())[:80]
     source = clock.SystemSource()
     _check(clock.read(source))
@@ -105,10 +107,10 @@ def run_confirm(args: argparse.Namespace) -> int:
     _check(seen)
     word = confirm(state, by, seen)
     print(say(f"{by}: 확인했습니다.", f"Confirmed by {by}."))
-    return _wait(state, word.boot_ms)
+    return _wait(state, vaults, word.boot_ms)
 
 
-def _wait(state: Path, word_ms: int) -> int:
+def _wait(state: Path, vaults: Sequence[Path], word_ms: int) -> int:
     """Wait until the keeper has taken the word, or say why it has not."""
     from agent.storage.keep.time import TimeKeeper, published
 
@@ -119,7 +121,7 @@ def _wait(state: Path, word_ms: int) -> int:
             print(say("이제 시각을 믿습니다.", "The time is trusted now."))
             return 0
         time.sleep(0.1)
-    status = TimeKeeper(state).status()
+    status = TimeKeeper(state, vaults).status()
     if str(status.state) == "UNTRUSTED":
         print(status.what)
         print(status.next)
@@ -133,16 +135,17 @@ def _wait(state: Path, word_ms: int) -> int:
     return 0
 
 
-def _state(file: Path) -> Path:
-    """Return the state directory; raises StorageFault when it cannot be looked into."""
+def _places(file: Path) -> tuple[Path, Sequence[Path]]:
+    """Return state directory and vaults; raises StorageFault when the state cannot be looked into."""
     from agent.storage import files
 
-    state = load_for_state(file).storage.state
+    storage = load_for_state(file).storage
+    state = storage.state
     try:
         os.listdir(state)  # noqa: PTH208 - only whether it can be
     except OSError as error:
         raise files.fault("list", state, error) from error
-    return state
+    return state, storage.vaults
 
 
 def _check(seen: Observation) -> None:

@@ -4,6 +4,7 @@
     VAULTS       every vault of the box it was last used in, uuid to path: so that a disk that is not there is known
                  to be missing also when the box's own memory is lost
     CHECKPOINT   the newest signed tree head of the box's ledger
+    TIME         when time was last known to be right (keep/witness.py)
     segments/    <camera>/<day>/<start>.mp4.age
     holds/       legal holds
     quarantine/  what was found and not understood; of it only what was a segment is erased, when its time has come

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +20,22 @@ from agent.model import Fact, Instant, Trust
 from agent.storage import ledger
 from agent.storage.catalogue import Catalogue
 from agent.storage.files import Disk
-from agent.storage.keep import settle
+from agent.storage.keep import settle, witness
 from agent.trust import Anchor, Belief, Observation, Reason, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from agent.clock import ClockSource
+    from agent.storage.vault import Vault
 
 SAVE_MS = 600_000
 """What is known is written at changes, and else this often: a clock that is saved every second wears out flash."""
 MOVED_MS = 500
 """The line has moved by this much: a change that labels should follow at once."""
+WITNESS_MS = 3_600_000
+"""How often the time is written down in the vaults: one that is a little old counts as time that was not known."""
 LOCK = "time.lock"
 UNTOLD = 1000
 """Facts that wait for the ledger; a clock that is set every second is told by the first of them."""
@@ -84,19 +87,31 @@ class Status:
 class TimeKeeper:
     """The one who decides whether time is trusted. One process at a time has one and calls `observe` every second."""
 
-    def __init__(self, state: Path, *, disk: Disk | None = None, source: ClockSource | None = None) -> None:
-        """Read what was known last; writes nothing yet."""
+    def __init__(
+        self,
+        state: Path,
+        vaults: Sequence[Path] = (),
+        *,
+        disk: Disk | None = None,
+        source: ClockSource | None = None,
+    ) -> None:
+        """Read what was known last; writes nothing yet.
+
+        vaults  the configured ones: they know the time when the state directory has forgotten it
+        """
         self._state = state
+        self._places = vaults
         self._disk = disk or Disk()
         self._source = source or SystemSource()
         self._belief, self._untold = _load(state)
         if self._belief is None:
-            self._belief = _from_ledger(state)
+            self._belief = _remembered(state, vaults)
         self._seen = self._look()
         self._saved: tuple[Belief, int] | None = None
         self._told_saved = len(self._untold)
         self._fault: StorageFault | None = None
         self._observed = False
+        self._witnessed: dict[str, tuple[int, int]] = {}
 
     @property
     def boot_id(self) -> str:
@@ -162,6 +177,23 @@ class TimeKeeper:
             return 0
         return settle.settle(catalogue, self._belief, self._seen.boot_ms, now, limit)
 
+    def witness(self, vaults: Iterable[Vault]) -> None:
+        """Write the time down in opened vaults, while it is trusted: every WITNESS_MS, and when it was put right.
+
+        A vault that refuses keeps an older time: no harm, and it is tried again at the next call.
+        """
+        now, boot_ms = self.now(), self._seen.boot_ms
+        if now.trust is Trust.UNTRUSTED:
+            return
+        offset_ms = now.utc_ms - boot_ms
+        for vault in vaults:
+            at_ms, before_ms = self._witnessed.get(vault.uuid, (-WITNESS_MS, offset_ms))
+            if boot_ms - at_ms < WITNESS_MS and abs(offset_ms - before_ms) < trust.STEP_MS:
+                continue
+            with suppress(StorageFault):
+                witness.write(vault, now.utc_ms)
+                self._witnessed[vault.uuid] = boot_ms, offset_ms
+
     def status(self) -> Status:
         """Return what is known, as of the last observation; before the first, as one would decide now."""
         seen = self._seen
@@ -191,6 +223,9 @@ class TimeKeeper:
 
     def _take(self) -> None:
         """Decide by what was seen, and write it down where it matters."""
+        if self._belief is not None and self._belief.anchor is None:
+            # A vault that was away, or not looked into, when this boot began.
+            self._belief = replace(self._belief, anchor=_anchor_of(witness.newest(self._places)))
         self._belief, told = trust.observe(self._belief, self._seen)
         now = self.now()
         for fact in told:
@@ -239,7 +274,13 @@ class TimeKeeper:
         self._told_saved = len(self._untold)
 
 
-def begin_boot(state: Path, *, disk: Disk | None = None, source: ClockSource | None = None) -> Instant:
+def begin_boot(
+    state: Path,
+    vaults: Sequence[Path] = (),
+    *,
+    disk: Disk | None = None,
+    source: ClockSource | None = None,
+) -> Instant:
     """Begin the line of this boot, unless somebody has; return now as it is labelled. For who starts recording.
 
     Makes the state directory, in which `prepare` makes everything else. Its parent must be there.
@@ -247,7 +288,7 @@ def begin_boot(state: Path, *, disk: Disk | None = None, source: ClockSource | N
     """
     disk = disk or Disk()
     disk.make_directory(state)
-    keeper = TimeKeeper(state, disk=disk, source=source)
+    keeper = TimeKeeper(state, vaults, disk=disk, source=source)
     # The facts wait in the file for whoever keeps.
     return keeper.now() if keeper.knows_boot else keeper.observe()
 
@@ -288,11 +329,30 @@ def _load(state: Path) -> tuple[Belief | None, list[dict[str, Any]]]:
         return None, []
 
 
-def _from_ledger(state: Path) -> Belief | None:
-    """Make up for a lost or damaged file: the ledger's last trusted entry is a time that has been.
+def _remembered(state: Path, vaults: Sequence[Path]) -> Belief | None:
+    """Make up for a lost or damaged file: the last trusted time in the ledger or in a vault is a time that has been.
 
     Without that, a box with thirty days on its disk would be taken for a new one, and believe any clock.
     """
+    ledger_ms, vault_ms = _from_ledger(state), witness.newest(vaults)
+    if ledger_ms is None and vault_ms is None:
+        vault_ms = witness.earliest(vaults)
+    if ledger_ms is not None and ledger_ms >= (vault_ms or 0):
+        anchor: Anchor | None = Anchor("", 0, ledger_ms, "ledger")
+    else:
+        anchor = _anchor_of(vault_ms)
+    if anchor is None:
+        return None
+    nowhere = Observation("", 0, anchor.utc_ms, kernel_synced=False)
+    return replace(trust.begin(None, nowhere), anchor=anchor)
+
+
+def _anchor_of(vault_ms: int | None) -> Anchor | None:
+    return None if vault_ms is None else Anchor("", 0, vault_ms, "vault")
+
+
+def _from_ledger(state: Path) -> int | None:
+    """Return when the ledger's last trusted entry was written, UTC ms."""
     try:
         catalogue = Catalogue.open(state, read_only=True, busy_s=1.0)
     except StorageFault:
@@ -303,11 +363,7 @@ def _from_ledger(state: Path) -> Belief | None:
         return None
     finally:
         catalogue.close()
-    if not rows:
-        return None
-    at_ms = int(rows[0][0])
-    nowhere = Observation("", 0, at_ms, kernel_synced=False)
-    return replace(trust.begin(None, nowhere), anchor=Anchor("", 0, at_ms, "ledger"))
+    return int(rows[0][0]) if rows else None
 
 
 @contextmanager

@@ -1,0 +1,135 @@
+"""I4, C7: what the vaults know of the time, when the box has forgotten all."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+
+import pytest
+
+from agent.clock import read
+from agent.model import Trust
+from agent.storage.keep import witness
+from agent.storage.keep.time import TimeKeeper, begin_boot, confirm
+from agent.storage.vault import Vault
+from agent.trust import Reason
+from tests.unit.clocks import FakeSource
+from tests.unit.keep.keeping import Kept30
+from tests.unit.keep.kept import DAY_MS
+from tests.unit.storage.box import T0, FailingDisk
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def box(tmp_path):
+    box = Kept30(tmp_path)
+    yield box
+    box.keeper.close()
+
+
+def lose_state(box, utc_ms: int, *, known: bool = True) -> None:
+    """The box is set up anew around its vault, with a clock that a time service disciplines."""
+    box.keeper.close()
+    shutil.rmtree(box.state)
+    if not known:
+        (box.vault_path / witness.FILE).unlink()
+    box.source.reboot(utc_ms=utc_ms, synced=True)
+    box.clock.utc_ms = utc_ms
+    begin_boot(box.state, [box.vault_path], source=box.source)
+    assert box.prepare().began == "missing"
+    box.keeper = box.start()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_box_that_lost_its_state_believes_no_clock_that_is_forty_days_ahead(box, known):
+    """I4, C7: state directory gone, vault intact, clock 40 days ahead and disciplined by a wrong server."""
+    box.record(count=3)
+    box.turn(2)
+    before = box.names()
+    lose_state(box, T0 + 40 * DAY_MS, known=known)
+    box.turn(6)
+    status = box.keeper._clock.status()
+    assert (status.state, status.reason) == (Trust.UNTRUSTED, Reason.ABSENT)
+    assert status.anchor is not None
+    assert status.anchor.source == "vault"
+    assert box.names() == before
+    assert box.erased() == []
+
+
+def test_one_word_is_not_enough_for_it_but_two_are(box):
+    """I4: a person's word alone opens nothing; with a time service it does, as after a long absence."""
+    box.record(count=1)
+    box.turn(2)
+    lose_state(box, T0 + 40 * DAY_MS)
+    box.source.synced = False
+    confirm(box.state, "kim", read(box.source))
+    box.turn(3)
+    assert box.keeper._clock.status().reason is Reason.ABSENT
+    assert box.erased() == []
+    box.source.synced = True
+    box.turn(1)
+    assert box.keeper._clock.status().state is Trust.SYNCED
+
+
+def test_a_box_that_lost_its_state_and_whose_clock_goes_on_is_believed(box):
+    """I4: a state directory that is lost is no reason to ask anybody, as long as the time goes on."""
+    box.record(count=1)
+    box.turn(2)
+    lose_state(box, T0 + 2 * DAY_MS)
+    box.turn(2)
+    assert box.keeper._clock.status().state is Trust.SYNCED
+
+
+def test_a_vault_that_comes_back_after_the_boot_began_is_asked(tmp_path):
+    """I4 with B7: the disk was away when the line of this boot was begun; nothing was trusted yet."""
+    source = FakeSource(T0 + 40 * DAY_MS)
+    place, state = tmp_path / "vault", tmp_path / "state"
+    begin_boot(state, [place], source=source)
+    vault = Vault.create(place, "u", created_ms=T0)
+    witness.write(vault, T0 + DAY_MS)
+    source.synced = True
+    keeper = TimeKeeper(state, [place], source=source)
+    assert keeper.observe().trust is Trust.UNTRUSTED
+    assert keeper.status().reason is Reason.ABSENT
+
+
+def test_an_empty_vault_is_no_memory(tmp_path):
+    vault = Vault.create(tmp_path / "vault", "u", created_ms=T0 - 90 * DAY_MS)
+    assert witness.earliest([vault.root, tmp_path / "nowhere"]) is None
+    source = FakeSource(synced=True)
+    keeper = TimeKeeper(tmp_path, [vault.root], source=source)
+    assert keeper.observe().trust is Trust.SYNCED
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[]", b"{}", b'{"version":2,"utc_ms":1}', b'{"version":1,"utc_ms":"x"}']
+)
+def test_what_tells_no_time_is_none(tmp_path, content):
+    assert witness.read(tmp_path) is None
+    (tmp_path / witness.FILE).write_bytes(content)
+    assert witness.read(tmp_path) is None
+    assert witness.newest([tmp_path]) is None
+
+
+def test_the_time_is_written_every_hour_while_it_is_trusted_and_again_when_it_was_put_right(tmp_path):
+    disk, source = FailingDisk(), FakeSource(synced=True)
+    vault = Vault.create(tmp_path / "vault", "u", created_ms=T0, disk=disk)
+    keeper = TimeKeeper(tmp_path, [vault.root], source=source)
+
+    def look(ms: int) -> int | None:
+        source.run(ms)
+        keeper.observe()
+        keeper.witness([vault])
+        return witness.read(vault.root)
+
+    assert look(1000) == T0 + 1000
+    assert look(HOUR_MS - 1) == T0 + 1000
+    assert look(1) == T0 + 1000 + HOUR_MS
+    source.step(DAY_MS)
+    assert look(HOUR_MS) == T0 + 1000 + HOUR_MS
+    source.run(1000)
+    confirm(tmp_path, "kim", read(source))
+    assert look(0) == T0 + 2000 + 2 * HOUR_MS + DAY_MS
+    disk.plan = lambda _number, op, _path: errno.EIO if op == "write" else None
+    assert look(HOUR_MS) == T0 + 2000 + 2 * HOUR_MS + DAY_MS
