@@ -61,9 +61,10 @@ def confirm(
     Raises      StorageFault
     """
     before = confirmed_until(catalogue)
-    if before is not None and at.utc_ms // DAY_MS <= before // DAY_MS:
+    if before is not None and at.utc_ms // DAY_MS == before // DAY_MS:
         return False
-    from_ms = max(before or 0, at.utc_ms - GONE_MS)
+    # A clock that was a year ahead, and trusted, must not stop it for a year.
+    from_ms = max(min(before or 0, at.utc_ms), at.utc_ms - GONE_MS)
     body = {
         "day": utc_day(at.utc_ms),
         "from_ms": from_ms,

@@ -96,6 +96,7 @@ class Keeper:
         self._due = 0.0
         self._reconciled: set[str] = set()
         self._reconcile_again = 0.0
+        self._holds_known = False  # in this turn
         self._reconciled_day = 0
         self._raised: dict[str, list[Raised]] = {}
         self._rollover = Rollover(rules, state, monotonic, self._take_step)
@@ -211,6 +212,13 @@ class Keeper:
                 log.error("%s: %s", name, fault)  # noqa: TRY400 - the fault says it all
             code = "ledger.broken" if isinstance(fault, IntegrityFault) else "keeper.trouble"
             self._raised[name] = [Raised(code, name, fault.code)]
+        except Exception as error:
+            # A row that nobody thought of must not end the keeper, and again when it is started again (B19).
+            what = type(error).__name__
+            trouble = [Raised("keeper.trouble", name, what)]
+            if self._raised.get(name) != trouble:
+                log.exception("%s", name)
+            self._raised[name] = trouble
 
     def _watch_clock(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         self._clock.tell(catalogue)
@@ -231,6 +239,7 @@ class Keeper:
         return found.raised
 
     def _tend_holds(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        self._holds_known = False
         mono = self._monotonic()
         day = now.utc_ms // DAY_MS
         again = 0 < self._reconcile_again <= mono
@@ -240,6 +249,7 @@ class Keeper:
             self._reconcile_again = mono + HOLDS_AGAIN_S if report.faults else 0.0
         else:
             report = holds.tend(catalogue, self._vaults, self._state, now, step=self._take_step)
+        self._holds_known = True
         for hold in report.due:
             yield Raised("hold.review_due", hold.id)
         for hold in report.soon:
@@ -276,7 +286,7 @@ class Keeper:
             return "time.untrusted"
         if catalogue.meta("reconcile") is not None:
             return "catalogue.reconciling"
-        if set(self._vaults) - self._reconciled:
+        if set(self._vaults) - self._reconciled or not self._holds_known:
             return "holds.unreconciled"
         return ""
 

@@ -13,7 +13,7 @@ import pytest
 from agent.health import CONDITIONS, read_health
 from agent.model import Instant, Span, Trust
 from agent.storage import locks
-from agent.storage.keep import erase, retention, rollover, survey
+from agent.storage.keep import daily, erase, holds, retention, rollover, survey
 from agent.storage.keep.time import confirm
 from agent.storage.proof import prune
 from agent.storage.vault import IDENTITY
@@ -347,6 +347,44 @@ def test_b19_a_row_that_cannot_be_does_not_stop_the_others(box):
     assert box.conditions["catalogue.odd_rows"] == "segment 1"
 
 
+def test_b19_what_nobody_thought_of_in_holds_stops_erasing_and_nothing_else(box, monkeypatch, caplog):
+    """B19: the keeper lives, says so once with where it was, and erases when holds can be read again."""
+    box.record()
+    box.turn()
+    good = holds.tend, holds.reconcile
+
+    def odd(*_, **__):
+        raise TypeError("'<' not supported")
+
+    monkeypatch.setattr(holds, "tend", odd)
+    monkeypatch.setattr(holds, "reconcile", odd)
+    box.pass_time(MONTH_MS + 1000)
+    box.turn(3)
+    assert box.conditions["keeper.trouble holds"] == "TypeError"
+    assert [record.message for record in caplog.records if record.exc_info] == ["holds"]
+    assert box.erased() == []
+    assert read_health(box.run, "keep")["retention"]["blocked"] == "holds.unreconciled"
+    monkeypatch.setattr(holds, "tend", good[0])
+    monkeypatch.setattr(holds, "reconcile", good[1])
+    box.turn()
+    assert len(box.erased()) == 1
+    assert "keeper.trouble holds" not in box.conditions
+
+
+def test_b19_a_row_of_another_type_under_a_hold_does_not_end_the_keeper(box):
+    box.record(count=3)
+    box.turn()
+    box.place(order(span=Span(T0, T0 + 3_600_000)))
+    box.turn()
+    box.record(at_ms=T0 + 20_000)
+    with box.catalogue() as catalogue:
+        catalogue.write(lambda db: db.execute("UPDATE segment SET end_ms = '' WHERE id = 4"))
+    box.turn(2)
+    box.pass_time(MONTH_MS)
+    box.turn()
+    assert box.erased() == []
+
+
 def test_b19_a_file_that_is_not_ours_does_not_stop_the_others(box):
     """B19, B14: a condemned row with something else in its place is left alone, and told."""
     box.record(count=3)
@@ -460,6 +498,20 @@ def test_the_daily_check_of_automatic_erasure_is_told_once_a_day_over_restarts(b
     # What was erased in the very turn of a confirmation stands in the next one.
     assert (second["erased"], third["erased"]) == ({"EXPIRED": 0, "EVICTED": 0}, {"EXPIRED": 2, "EVICTED": 0})
     assert third["from_ms"] == second["to_ms"]
+
+
+def test_c8_the_daily_check_goes_on_after_a_clock_that_was_a_year_ahead(box):
+    """C8: its confirmation from next year does not stand for the days until then."""
+    box.turn()
+    with box.catalogue() as catalogue:
+        ahead = Instant(box.source.utc + 365 * DAY_MS, Trust.SYNCED)
+        assert daily.confirm(catalogue, ahead, cycle_s=10, responsible="x", oldest_ms=None, overdue_ms=0)
+    for _ in range(3):
+        box.turn()
+        box.pass_time(DAY_MS)
+    told = bodies(box, "retention.confirmed")[2:]
+    assert [body["day"] for body in told] == ["2027-01-15", "2027-01-16", "2027-01-17"]
+    assert all(body["from_ms"] <= body["to_ms"] for body in told)
 
 
 def test_rows_of_what_was_erased_long_ago_go_and_tombstones_stay(box):
