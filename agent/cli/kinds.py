@@ -14,6 +14,7 @@ KINDS = {
     "segment.lost": ("조각 잃음", "segment lost"),
     "segment.restored": ("조각 되돌림", "segment restored"),
     "segment.quarantined": ("파일 격리", "file quarantined"),
+    "vault.foreign_files": ("저장소에 다른 파일이 있음", "other files in the vault"),
     "retention.confirmed": ("자동 삭제 확인", "automatic erasure confirmed"),
     "gap": ("빠진 구간", "gap"),
     "camera.connected": ("카메라 연결", "camera connected"),

@@ -10,7 +10,8 @@
     finished, and then cut     S0  rename to `.part`; and on as with one
     salvaged, without a row    S4, S5
     committed, with a tail     S6
-    anything else              Q1  fact, Q2  rename into quarantine/; links are not followed
+    else, under such a name    Q1  fact, Q2  rename into quarantine/; links are not followed
+    a name that is not ours    stays as it is: somebody's own files are never touched (foreign.py)
 
 Killed at any step and run again, it comes to the same end. A `.part` that is locked belongs to a live
 recorder and is left alone.
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.model import Fact, Instant, Trust
-from agent.storage import files, progress
+from agent.storage import files, foreign, progress
 from agent.storage.catalogue import COMMITTED, SALVAGED, Catalogue, Segment
 from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem
@@ -96,6 +97,7 @@ def salvage(
         if cameras is not None and camera not in cameras:
             continue
         run.camera(root / camera)
+    foreign.tell(catalogue, vault, run.foreign, now)
     return run.report
 
 
@@ -115,6 +117,7 @@ class Salvage:
         """Take what the progress files tell, by path."""
         self.report = report or Report()
         self.unreconciled = False
+        self.foreign: list[Path] = []
         self._vault = vault
         self._disk = vault.disk
         self._catalogue = catalogue
@@ -125,14 +128,14 @@ class Salvage:
     def camera(self, directory: Path) -> None:
         """Put the days of one camera in order that may have been touched."""
         if not CAMERA_NAME.match(directory.name) or not files.is_directory(directory):
-            self.quarantine(directory, "not a camera's directory")
+            self.foreign.append(directory)
             return
         days = []
         for day in names_in(directory):
             if DAY_NAME.match(day) and files.is_directory(directory / day):
                 days.append(day)
             else:
-                self.quarantine(directory / day, "not a day's directory")
+                self.foreign.append(directory / day)
         told = {path.split("/")[2] for path in self._known if path.startswith(f"segments/{directory.name}/")}
         for day in touched(days, self._now, told):
             self._day(directory.name, day)
@@ -152,7 +155,7 @@ class Salvage:
         """Put in order what does not agree; rows without their files are another's (`pasu check`)."""
         inside = self._vault.at(f"segments/{camera}/{day}")
         for name in found.strange:
-            self.quarantine(inside / name, "not a file that belongs here")
+            self.foreign.append(inside / name)
         for stem, kinds in found.stems.items():
             strange = [kind for kind in kinds if not files.is_regular(self._at(stem, kind))]
             for kind in strange:

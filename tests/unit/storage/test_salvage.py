@@ -287,3 +287,35 @@ def test_a_vault_without_its_segments_is_a_fault_and_not_an_empty_one(tmp_path) 
     (box.vault_path / "segments").rmdir()
     with pytest.raises(StorageFault, match="DISK_MISSING"):
         box.salvage()
+
+
+def test_somebodys_own_files_are_never_touched(tmp_path) -> None:
+    """B14: names that Pasu does not write stay where they are, whatever lies around them; that is told once."""
+    box = Box(tmp_path)
+    part = leave_part(box)
+    segments = box.vault_path / "segments"
+    (segments / "holiday").mkdir()
+    (segments / "my photos").mkdir()
+    (segments / "cam9").symlink_to("/etc")
+    own = [
+        *(segments / "holiday" / "IMG_1.jpg", segments / "readme.txt", segments / "my photos" / "a.jpg"),
+        *(part.parent / "clip.mp4", part.parent.parent / "notes"),
+    ]
+    for place in own:
+        place.write_text("mine")
+    (part.parent / "holiday.mp4.age").symlink_to("/etc/hostname")
+    for _ in range(2):
+        box.salvage()
+        assert [place.read_text() for place in own] == ["mine"] * 5
+        assert (segments / "cam9").is_symlink()
+        assert (part.parent / "holiday.mp4.age").is_symlink()
+        assert box.names("quarantine") == []
+    assert [row.state for row in box.rows()] == ["SALVAGED"]
+    (told,) = [body for kind, body in box.facts() if kind == "vault.foreign_files"]
+    assert (told["vault"], told["count"]) == ("uuid-1", 7)
+    assert "segments/my photos" in told["first"]
+    (segments / "another").write_text("mine")
+    box.salvage()
+    assert [body["first"] for kind, body in box.facts() if kind == "vault.foreign_files"][1:] == [
+        ["segments/another"]
+    ]
