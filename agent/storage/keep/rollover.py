@@ -11,17 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent.errors import StorageFault
 from agent.health import Raised
 from agent.model import Trust
 from agent.storage.keep import disks, erase, retention, survey
-from agent.storage.keep.retention import Cause, Plan, Shelf, VaultView, View
+from agent.storage.keep.reach import anchor, make_sure
+from agent.storage.keep.retention import Cause, Plan, Room, Shelf, VaultView, View
 from agent.storage.keep.survey import Unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from agent.errors import StorageFault
     from agent.model import Instant
     from agent.storage.catalogue import Catalogue
     from agent.storage.keep.batch import Report
@@ -173,7 +174,7 @@ class Rollover:
         refused: dict[str, str] = {}
         there = disks.still_there(vaults)
         for uuid, vault in there.vaults.items():
-            before = survey.room(vault.root)
+            before = _room(vault)
             while True:
                 report = self._batch(catalogue, vault, at)
                 done.files += report.erased
@@ -270,7 +271,7 @@ class Rollover:
     def _vault_view(
         self, uuid: str, vault: Vault, condemned: Condemned, shelves: list[Shelf], rate: int
     ) -> VaultView:
-        room = survey.room(vault.root)
+        room = _room(vault)
         unseen_bytes, unseen_files = self._unseen.setdefault(uuid, Unseen()).rest(room, self._monotonic())
         room = replace(
             room,
@@ -318,6 +319,19 @@ class Rollover:
             when, count = self._evicted.get(vault, (mono, 0))
             self._evicted[vault] = (mono, count + 1 if mono - when < EVICTED_S else 1)
             self.evicted.append((camera, start_ms))
+
+
+def _room(vault: Vault) -> Room:
+    """Ask for a vault's room, and make sure that it was asked of the vault: below an empty mount point is another
+    disk, which may be full (B15). Unknown where that is not certain.
+    """
+    try:
+        with anchor(vault) as root:
+            found = survey.room(root)
+            make_sure(vault, root)
+    except StorageFault:
+        return Room(None, None, None, None)
+    return found
 
 
 def _has_holds(catalogue: Catalogue, vault: str) -> bool:

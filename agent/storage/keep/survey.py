@@ -150,10 +150,13 @@ def held_bytes(catalogue: Catalogue, from_ms: int) -> dict[str, int]:
     return {vault: max(0, int(size or 0)) for vault, size in rows}
 
 
-def room(path: Path, scheduled_bytes: int = 0, scheduled_files: int = 0) -> Room:
-    """Ask the file system for its room; what it does not tell is None. Without what is reserved for root."""
+def room(place: Path | int, scheduled_bytes: int = 0, scheduled_files: int = 0) -> Room:
+    """Ask the file system for its room; what it does not tell is None. Without what is reserved for root.
+
+    place   a path, or an open directory
+    """
     try:
-        found = os.statvfs(path)
+        found = os.statvfs(place)
     except OSError:
         return Room(None, None, None, None, scheduled_bytes, scheduled_files)
     # Some file systems count no inodes, and some network ones no blocks.

@@ -309,6 +309,30 @@ def test_b1_a_short_disk_loses_the_oldest_with_a_record_and_an_alarm(box, monkey
     assert read_health(box.run, "keep")["retention"]["erased_today"] == {"EXPIRED": 0, "EVICTED": 3}
 
 
+def test_b15_the_room_of_another_disk_evicts_nothing(box, monkeypatch):
+    """B15, B1: the vault goes away when it was looked at, and the disk below its mount point is full."""
+    box.record(count=20)
+    box.turn()
+    away = box.root / "away"
+
+    def room(*_):
+        if not away.exists():
+            box.vault_path.rename(away)
+            box.vault_path.mkdir()
+        return retention.Room(10 << 30, 0, None, None)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(survey, "room", room)
+        box.turn()
+    assert box.conditions["vault.room_unknown uuid-1"] == ""
+    box.vault_path.rmdir()
+    away.rename(box.vault_path)
+    box.turn(3)
+    assert set(box.states().values()) == {"COMMITTED"}
+    assert len(box.names()) == 20
+    assert "vault.room_unknown uuid-1" not in box.conditions
+
+
 def test_b3_a_disk_full_of_holds_loses_none_of_them_and_the_rest_rotates(box, monkeypatch):
     """B3: a critical condition; what is not held goes, oldest first, down to the last."""
     box.record(count=4)
