@@ -36,6 +36,7 @@ class Bar:
                 TextColumn(self._title),
                 BarColumn(),
                 DownloadColumn() if self._unit == "bytes" else MofNCompleteColumn(),
+                TextColumn("{task.description}"),
                 TimeRemainingColumn(),
                 console=console(sys.stderr),
                 transient=True,
@@ -44,10 +45,10 @@ class Bar:
             self._task = self._bar.add_task("", total=None)
         return self
 
-    def show(self, done: int, total: int) -> None:
-        """Move it."""
+    def show(self, done: int, total: int, text: str = "") -> None:
+        """Move it; the text stands beside the figures."""
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total)
+            self._bar.update(self._task, completed=done, total=total, description=text)
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:

@@ -6,11 +6,10 @@ import contextlib
 import fcntl
 import json
 import os
-import sys
 import time
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config, add_span, load_for_state
 from agent.cli.parser import UsageError
@@ -118,6 +117,7 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, show how far it is, and say what was found."""
     from agent.cli import times
+    from agent.cli.bar import Bar
     from agent.cli.segments import unknown_camera
     from agent.clock import SystemClock
     from agent.storage.catalogue import Catalogue
@@ -148,8 +148,11 @@ def run(args: argparse.Namespace) -> int:
                 restart=args.restart,
             )
             until = None if seconds is None else clock.monotonic() + seconds
-            with _Progress(check) as progress:
-                finished = check.run(lambda: until is None or clock.monotonic() < until, progress.show)
+            with Bar(say("검사 중", "checking")) as bar:
+                finished = check.run(
+                    lambda: until is None or clock.monotonic() < until,
+                    lambda: bar.show(check.at, check.total, _done(check)),
+                )
     finally:
         catalogue.close()
     if args.json:
@@ -202,44 +205,6 @@ def _vaults(known: dict[str, str]) -> tuple[dict[str, Vault], dict[str, StorageF
         except StorageFault as fault:
             away[path] = fault
     return vaults, away
-
-
-class _Progress:
-    """A progress bar on a terminal, nothing elsewhere."""
-
-    def __init__(self, check: Check) -> None:
-        self._check = check
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            from agent.cli.show import console
-
-            self._bar = Progress(
-                TextColumn(say("검사 중", "checking")),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.description}"),
-                TimeRemainingColumn(),
-                console=console(sys.stderr),
-                transient=True,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("", total=None)
-        return self
-
-    def show(self) -> None:
-        """Move the bar: days of cameras, files, and bytes that were read."""
-        if self._bar is not None:
-            check = self._check
-            self._bar.update(self._task, completed=check.at, total=check.total, description=_done(check))
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
 
 def _done(check: Check) -> str:

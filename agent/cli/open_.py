@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_span
 from agent.cli.parser import UsageError
@@ -93,12 +92,13 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Find, open, report."""
     from agent.centre import keys, opening
+    from agent.cli.bar import Bar
 
     zone = UTC if args.utc else None
     span = _span(args, zone)
     sources, gaps = _sources(args, span)
     identities = [identity for file in args.identity for identity in keys.read_identities(file)]
-    with _Progress() as progress:
+    with Bar(say("여는 중", "opening"), "bytes") as progress:
         report = opening.open_segments(sources, identities, span, args.output, progress.show)
     _print(report, gaps, zone)
     return 0 if report.whole and report.outputs else PARTLY
@@ -154,41 +154,6 @@ def _sources(args: argparse.Namespace, span: Span | None) -> tuple[Sequence[Segm
             ),
         )
     return found, gaps
-
-
-class _Progress:
-    """A progress bar on a terminal, nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-            from agent.cli.show import console
-
-            self._bar = Progress(
-                TextColumn(say("여는 중", "opening")),
-                BarColumn(),
-                DownloadColumn(),
-                TimeRemainingColumn(),
-                console=console(sys.stderr),
-                transient=True,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("", total=None)
-        return self
-
-    def show(self, done: int, total: int) -> None:
-        """Move the bar: bytes of sealed files read, and of all."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total)
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
 
 def _print(report: OpenReport, gaps: Sequence[Gap], zone: tzinfo | None) -> None:

@@ -5,12 +5,11 @@ No video is opened, and nothing is erased.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config, load_for_state
 from agent.errors import StorageFault
@@ -67,6 +66,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rebuild, or watch the keeper do it, and say what was done."""
+    from agent.cli.bar import Bar
     from agent.clock import SystemClock
     from agent.storage.catalogue import Catalogue
     from agent.storage.locks import only_keeper
@@ -88,9 +88,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             turns = _turns(config, state, catalogue, lock)
         last: Progress | None = None
-        with _Bar() as bar:
+        with Bar(say("다시 만드는 중", "rebuilding")) as bar:
             for last in turns:
-                bar.show(last)
+                bar.show(last.days, last.of, f"{say(*PHASES[last.phase])}  {last.files:,}")
     finally:
         catalogue.close()
     seconds = time.monotonic() - began_s
@@ -134,42 +134,6 @@ def _watched(catalogue: Catalogue) -> Iterator[Progress]:
     if last is not None:
         last.phase = "done"
         yield last
-
-
-class _Bar:
-    """A progress bar on a terminal, nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            from agent.cli.show import console
-
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=console(sys.stderr),
-                transient=True,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("", total=None)
-        return self
-
-    def show(self, progress: Progress) -> None:
-        """Move the bar: days of cameras, and files."""
-        if self._bar is not None:
-            text = f"{say(*PHASES[progress.phase])}  {progress.files:,}"
-            self._bar.update(self._task, completed=progress.days, total=progress.of, description=text)
-
-    def __exit__(self, *error: object) -> None:
-        with contextlib.suppress(AttributeError):
-            self._bar.stop()
 
 
 def as_json(progress: Progress | None, seconds: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from agent.cli import check as command
+from agent.cli.bar import Bar
 from agent.cli.main import main
 from agent.storage.keep.findings import Done, Level, What
 from tests.unit.config.samples import RIGHT
@@ -115,11 +116,11 @@ def test_ctrl_c_leaves_the_place(shelf, capsys, monkeypatch) -> None:
     for camera in ("cam1", "cam2"):
         shelf.add(0, camera=camera)
 
-    def interrupt(self) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(command._Progress, "show", interrupt)
+        patched.setattr(Bar, "show", interrupt)
         assert check(shelf) == 130
     assert check(shelf, "--json") == 0
     said = json.loads(capsys.readouterr().out)
