@@ -33,7 +33,7 @@ from agent.storage.envelope import X25519Identity, seal_bytes  # noqa: E402
 from agent.storage.files import Disk  # noqa: E402
 from agent.storage.keep import rebuild, survey  # noqa: E402
 from agent.storage.keep.check import Check, Selection  # noqa: E402
-from agent.storage.keep.findings import Level  # noqa: E402
+from agent.storage.keep.check_findings import Level  # noqa: E402
 from agent.storage.keep.rollover import Rollover, Rules  # noqa: E402
 from agent.storage.prepare import prepare  # noqa: E402
 from agent.storage.proof import checkpoints, signing, tree  # noqa: E402

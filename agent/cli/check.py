@@ -15,7 +15,7 @@ from agent.cli.common import add_config, add_span, load_for_state
 from agent.cli.parser import UsageError
 from agent.errors import StorageFault
 from agent.language import say
-from agent.storage.keep.findings import MENDED, Done, Level, What
+from agent.storage.keep.check_findings import MENDED, Done, Level, What
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agent.model import Span
     from agent.storage.keep.check import Check
-    from agent.storage.keep.findings import Finding
+    from agent.storage.keep.check_findings import Finding
     from agent.storage.vault import Vault
 
 DAMAGE_STATUS = 1

@@ -77,7 +77,6 @@ class Open:
     written: Mark
     final: Final | None
 
-
     def reached_ms(self, now_ms: int) -> int:
         """Return how far it goes: to now while it grows, and as far as was written of one that was left behind."""
         end_ms = max(self.start_ms, self.written.end_ms, self.written.tail_end_ms)

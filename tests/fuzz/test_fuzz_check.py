@@ -18,8 +18,8 @@ from agent.storage.envelope import (
     seal_bytes,
     shred_span,
 )
-from agent.storage.keep import look
-from agent.storage.keep.findings import Level, Row, What
+from agent.storage.keep import check_file
+from agent.storage.keep.check_findings import Level, Row, What
 from agent.storage.vault import Vault
 from tests.unit.storage.box import pattern
 
@@ -46,7 +46,7 @@ def each_bit(vault: Vault, count: int, seed: int) -> None:
         1, "cam1", PATH, 0, 60_000, len(content), hashlib.sha256(content).hexdigest(), "COMMITTED", False
     )
     place.write_bytes(content)
-    assert look.judge(vault, row, Level.DIGESTS) == ([], len(content))
+    assert check_file.judge(vault, row, Level.DIGESTS) == ([], len(content))
     neighbour = vault.at(PATH.replace("0800", "0801"))
     neighbour.write_bytes(content)
     for turn in range(count):
@@ -56,7 +56,7 @@ def each_bit(vault: Vault, count: int, seed: int) -> None:
         with place.open("r+b") as file:
             file.seek(bit // 8)
             file.write(changed[bit // 8 : bit // 8 + 1])
-        found, _ = look.judge(vault, row, Level.DIGESTS)
+        found, _ = check_file.judge(vault, row, Level.DIGESTS)
         assert [(finding.path, finding.what) for finding in found] in (
             [(PATH, What.DIGEST)],
             [(PATH, What.HEADER)],
@@ -76,7 +76,7 @@ def each_bit(vault: Vault, count: int, seed: int) -> None:
         with place.open("r+b") as file:
             file.seek(bit // 8)
             file.write(content[bit // 8 : bit // 8 + 1])
-    assert look.judge(vault, row, Level.DIGESTS)[0] == []
+    assert check_file.judge(vault, row, Level.DIGESTS)[0] == []
     assert neighbour.read_bytes() == content
 
 

@@ -10,7 +10,7 @@ import pytest
 from agent.model import GapCause
 from agent.storage.catalogue import Catalogue
 from agent.storage.keep.check import Check, Selection
-from agent.storage.keep.findings import Level
+from agent.storage.keep.check_findings import Level
 from tests.unit.keep.shelf import AT, Shelf
 
 STEPS = ("L1", "L2", "L3")

@@ -12,7 +12,7 @@ from agent.storage.catalogue import Catalogue
 from agent.storage.files import Disk
 from agent.storage.keep import tend
 from agent.storage.keep.check import Check, Selection
-from agent.storage.keep.findings import Done, Level, What
+from agent.storage.keep.check_findings import Done, Level, What
 from tests.unit.storage.box import SECRET, T0, Box, pattern, start
 
 SEGMENT_MS = 1000

@@ -1,7 +1,7 @@
 """Check what is stored, from its beginning to its end, in one's own time.
 
 Where a check has come to is written down, so that one that is interrupted goes on there. What it finds and what
-is done about it stands in findings.py and mend.py.
+is done about it stands in check_findings.py and check_mend.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import StorageFault
 from agent.storage.keep import position
-from agent.storage.keep.examine import Examiner, Unit, unjudged
-from agent.storage.keep.findings import Finding, Level
+from agent.storage.keep.check_day import Examiner, Unit, unjudged
+from agent.storage.keep.check_findings import Finding, Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,7 +103,7 @@ class Check:
         """Take up the work where it was left, or begin.
 
         vaults   those that are there, by uuid; rows of others are not judged
-        repair   do what mend.py says; the catalogue must be writable then
+        repair   do what check_mend.py says; the catalogue must be writable then
         restart  begin at the beginning whatever was done before
         """
         self._file = state / FILE

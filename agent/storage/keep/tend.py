@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from agent.clock import SystemSource
 from agent.errors import StorageFault
 from agent.storage.keep import position
-from agent.storage.keep.examine import Examiner, Unit, row_after, unjudged
-from agent.storage.keep.findings import Finding, Level, What
-from agent.storage.keep.mend import MENDABLE
+from agent.storage.keep.check_day import Examiner, Unit, row_after, unjudged
+from agent.storage.keep.check_findings import Finding, Level, What
+from agent.storage.keep.check_mend import MENDABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.storage.proof import merkle, tree
-from agent.storage.proof.examine import Verdict, signed_by
 from agent.storage.proof.leaf import entry_hash
+from agent.storage.proof.verdict import Verdict, signed_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.storage.catalogue import Catalogue
-    from agent.storage.proof.examine import Checkpoint
     from agent.storage.proof.note import Verifier
+    from agent.storage.proof.verdict import Checkpoint
 
 TAMPER = "tamper.ledger"
 MISSING = "missing"  # entries are gone that nothing let go

@@ -28,7 +28,9 @@ from agent.model import Fact
 from agent.storage import files, ledger, stale
 from agent.storage.catalogue import set_meta
 from agent.storage.proof import note, tree
-from agent.storage.proof.examine import (
+from agent.storage.proof.note import Head, NoteError
+from agent.storage.proof.thin import superfluous
+from agent.storage.proof.verdict import (
     FILE,
     WITNESS,
     Checkpoint,
@@ -40,8 +42,6 @@ from agent.storage.proof.examine import (
     signed_by,
     witnesses,
 )
-from agent.storage.proof.note import Head, NoteError
-from agent.storage.proof.thin import superfluous
 
 if TYPE_CHECKING:
     import sqlite3

@@ -14,7 +14,7 @@ from agent.storage.catalogue import Catalogue
 from agent.storage.envelope import SEALED_CHUNK_BYTES, shred_span
 from agent.storage.keep import check
 from agent.storage.keep.check import Check, Selection
-from agent.storage.keep.findings import Done, Level, What
+from agent.storage.keep.check_findings import Done, Level, What
 from tests.unit.keep.shelf import AT, MINUTE_MS, T0, Shelf
 
 

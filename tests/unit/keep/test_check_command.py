@@ -10,7 +10,7 @@ import pytest
 from agent.cli import check as command
 from agent.cli.bar import Bar
 from agent.cli.main import main
-from agent.storage.keep.findings import Done, Level, What
+from agent.storage.keep.check_findings import Done, Level, What
 from tests.unit.config.samples import RIGHT
 from tests.unit.keep.shelf import Shelf
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.model import Span
-from agent.storage.keep.findings import Done, Finding, Place, Row, What, compare, parts
+from agent.storage.keep.check_findings import Done, Finding, Place, Row, What, compare, parts
 from agent.storage.layout import Kind, Stem
 
 DAY = "2027-01-15"
@@ -42,10 +42,13 @@ def test_a_row_without_its_file_and_a_file_without_its_row() -> None:
     ]
 
 
-def test_what_belongs_to_an_open_segment_is_left_alone() -> None:
-    names = {ONE + ending for ending in (".mp4.age.part", ".mp4.age.tail", ".mp4.age.tail.tmp")}
-    found = compare("cam1", DAY, [], names)
-    assert (found.loose, found.strange) == ([], [])
+def test_what_belongs_to_an_open_segment_is_named_once() -> None:
+    """A1: by its `.part`, or by what is left of it."""
+    tails = {ONE + ".mp4.age.tail", ONE + ".mp4.age.tail.tmp"}
+    found = compare("cam1", DAY, [], tails | {ONE + ".mp4.age.part"})
+    assert (found.loose, found.strange) == ([(Stem("cam1", DAY, ONE), Kind.PART)], [])
+    found = compare("cam1", DAY, [row()], {row().name} | tails)
+    assert {kind for _, kind in found.loose} == {Kind.TAIL, Kind.TAIL_TEMPORARY}
 
 
 def test_a_condemned_row_may_or_may_not_have_its_file() -> None:

@@ -11,7 +11,7 @@ from agent.model import Instant, Span, Trust
 from agent.storage.files import Disk
 from agent.storage.keep import daily, holds, tend
 from agent.storage.keep.check import Check, Selection
-from agent.storage.keep.findings import Level
+from agent.storage.keep.check_findings import Level
 from agent.storage.keep.rollover import Rollover, Rules
 from agent.storage.proof import checkpoints, signing
 from tests.unit.keep.shelf import AT, MINUTE_MS, NOW, T0, Shelf

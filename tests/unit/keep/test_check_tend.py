@@ -9,7 +9,7 @@ import pytest
 from agent.model import GapCause
 from agent.storage.envelope import SEALED_CHUNK_BYTES, shred_span
 from agent.storage.keep import tend as tending
-from agent.storage.keep.findings import Done, What
+from agent.storage.keep.check_findings import Done, What
 from tests.unit.keep.shelf import AT, Shelf
 
 DAY = 24 * 60

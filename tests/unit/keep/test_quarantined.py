@@ -12,8 +12,8 @@ import pytest
 from agent.errors import TimeUntrusted
 from agent.model import Span, Trust
 from agent.storage.keep import quarantined
-from agent.storage.keep.findings import Finding, Row, What
-from agent.storage.keep.mend import Mender
+from agent.storage.keep.check_findings import Finding, Row, What
+from agent.storage.keep.check_mend import Mender
 from agent.storage.keep.quarantined import former
 from agent.storage.keep.rollover import Rules
 from tests.procedure.fate import die_at

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from agent.errors import IntegrityFault, StorageFault
 from agent.storage import files
 from agent.storage.envelope import MAX_HEADER_BYTES, NONCE_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES, shred_span
-from agent.storage.keep.findings import Finding, Level, Place, Row, What
+from agent.storage.keep.check_findings import Finding, Level, Place, Row, What
 from agent.storage.layout import CAMERA_NAME, DAY_NAME
 
 if TYPE_CHECKING:

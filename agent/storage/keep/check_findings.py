@@ -162,7 +162,7 @@ class Day:
 
     absent   rows whose name is not there; there: rows whose name is
     tailless those among the latter whose tail is not
-    loose    finished segments without a row: to adopt
+    loose    finished segments without a row, and what an open segment leaves: to adopt, or to put in order
     strange  names that Pasu does not write
     """
 
@@ -177,7 +177,7 @@ def compare(camera: str, day: str, rows: Sequence[Row], names: Collection[str]) 
     """Lay a day's rows and names beside each other.
 
     rows     every row in this directory that has not gone; condemned ones may or may not have their file
-    names    every name in it. What belongs to an open segment is left to its recorder, and to salvage
+    names    every name in it. Of what belongs to an open segment its `.part` is named, else what is left of it
     """
     found = Day()
     expected = set()
@@ -196,7 +196,10 @@ def compare(camera: str, day: str, rows: Sequence[Row], names: Collection[str]) 
             found.strange.append(name)
             continue
         stem, kind = what
-        if kind in (Kind.FINAL, Kind.SALVAGED):
+        tail = kind in (Kind.TAIL, Kind.TAIL_TEMPORARY)
+        if kind in (Kind.FINAL, Kind.SALVAGED, Kind.PART) or (
+            tail and stem.start + Kind.PART.value not in names
+        ):
             found.loose.append((stem, kind))
         elif kind is Kind.SALVAGED_TAIL and stem.start + Kind.SALVAGED.value not in names:
             found.strange.append(name)

@@ -19,8 +19,8 @@ from agent.errors import StorageFault
 from agent.model import Fact, Gap, GapCause, Span
 from agent.storage import files, ledger
 from agent.storage.catalogue import LIVE, gap_line, insert_gap
-from agent.storage.keep import hold_files, look
-from agent.storage.keep.findings import Done, Finding, Row, What
+from agent.storage.keep import check_file, hold_files
+from agent.storage.keep.check_findings import Done, Finding, Row, What
 from agent.storage.keep.stored import HELD
 from agent.storage.locks import fate
 
@@ -74,7 +74,7 @@ class Mender:
         if not is_live(self.catalogue, row):
             return Done.OVERTAKEN
         path = vault.at(row.path)
-        gone = look.is_gone(path)
+        gone = check_file.is_gone(path)
         if finding.what is What.MISSING and not gone:
             return Done.OVERTAKEN
         # What the disk says, not the rows: a link may be older than the catalogue.
@@ -91,7 +91,7 @@ class Mender:
             return self._forget_tail(row, finding)
         if not gone:
             tail = vault.at(row.path + ".tail")
-            if row.has_tail and not look.is_gone(tail):
+            if row.has_tail and not check_file.is_gone(tail):
                 self._quarantine(tail, "the tail of a damaged segment")
             self._quarantine(path, f"damaged: {finding.what.value}")
             self.step("L2")
@@ -120,7 +120,7 @@ class Mender:
     def _forget_tail(self, row: Row, finding: Finding) -> Done:
         """Let a salvaged segment stand without its tail; the little that it held lies in the gap behind it."""
         tail = self.vault.at(row.path + ".tail")
-        gone = look.is_gone(tail)
+        gone = check_file.is_gone(tail)
         if not gone:
             self._quarantine(tail, "damaged: tail")
         line = ledger.line(Fact("segment.lost", self.now(), self._body(row, finding)))

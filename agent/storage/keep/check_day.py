@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from agent.model import UTC_DAY_MS, Span, utc_day
 from agent.storage import files, progress
-from agent.storage.keep import look
-from agent.storage.keep.findings import Day, Done, Finding, Level, Row, What, compare, parts
-from agent.storage.keep.mend import Mender, is_live
-from agent.storage.layout import Kind
+from agent.storage.keep import check_file
+from agent.storage.keep.check_findings import Day, Done, Finding, Level, Row, What, compare, parts
+from agent.storage.keep.check_mend import Mender, is_live
+from agent.storage.layout import Kind, classify
 from agent.storage.orphans import orphans
 from agent.storage.salvage import UNRECONCILED, Salvage
 from agent.storage.schema import PRESENT
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 YOUNG_MS = 600_000
 """A finished file may wait so long for its row: the catalogue was locked. Salvage at a start waits for nothing."""
+OPEN_MS = UTC_DAY_MS
+"""What belongs to an open segment is its recorder's, and the next start's, for so long after the last write."""
+_FINISHED = (Kind.FINAL, Kind.SALVAGED)
 _SOME_NAME = "/20000101T000000.000Z.mp4.age"
 _COLUMNS = "id, camera, path, start_ms, end_ms, sealed_bytes, sha256, state, has_tail"
 _NEXT = (
@@ -74,8 +77,8 @@ class Examiner:
         """Take what is to be compared.
 
         span    only segments that overlap it; None for all
-        repair  tells of a finding whether something is done about it; see mend.py
-        step    is told the number of each step of mend.py that is done
+        repair  tells of a finding whether something is done about it; see check_mend.py
+        step    is told the number of each step of check_mend.py that is done
         """
         self.files = 0
         self.bytes = 0
@@ -96,7 +99,7 @@ class Examiner:
         Raises  StorageFault when the vault cannot be listed
         """
         for camera in sorted(cameras):
-            days = {day for _, day in look.days(self._vault, camera)}
+            days = {day for _, day in check_file.days(self._vault, camera)}
             if self._span is None:
                 days |= set(self._row_days(camera))
             else:
@@ -113,7 +116,9 @@ class Examiner:
 
     def cameras(self) -> list[str]:
         """Return every camera that has a directory or was ever seen. Raises StorageFault."""
-        return sorted({camera for camera, _ in look.days(self._vault, None)} | set(self._catalogue.cameras()))
+        return sorted(
+            {camera for camera, _ in check_file.days(self._vault, None)} | set(self._catalogue.cameras())
+        )
 
     def _row_days(self, camera: str) -> Iterator[str]:
         """Walk the index from day to day: one look-up each, however many segments a day has."""
@@ -146,19 +151,19 @@ class Examiner:
         Returns  the day, whose rows can be handed to `content`, and the findings
         Raises   StorageFault when the vault is not the one it was, or its directory cannot be read
         """
-        there = look.names(self._vault.at(unit.directory))
+        there = check_file.names(self._vault.at(unit.directory))
         rows, wrong = self._rows(unit)
         day = compare(unit.camera, unit.day, rows, there or ())
         if day.absent or there is None:
             self._vault.verify()
         wrong += [self._finding(unit, f"{unit.directory}/{name}", What.STRANGE) for name in day.strange]
         for row in day.absent:
-            if look.is_gone(self._vault.at(row.path)) and is_live(self._catalogue, row):
+            if check_file.is_gone(self._vault.at(row.path)) and is_live(self._catalogue, row):
                 wrong.append(self._mended(row, self._finding(unit, row.path, What.MISSING, row.span)))
         wrong += [
             self._mended(row, self._finding(unit, row.path, What.TAIL, row.span))
             for row in day.tailless
-            if is_live(self._catalogue, row) and look.is_gone(self._vault.at(row.path + ".tail"))
+            if is_live(self._catalogue, row) and check_file.is_gone(self._vault.at(row.path + ".tail"))
         ]
         if self._knows_all:
             wrong += self._orphans(unit, day.loose)
@@ -167,7 +172,7 @@ class Examiner:
 
     def content(self, row: Row, level: Level) -> list[Finding]:
         """Say what is wrong with the file of a row. Raises StorageFault for the catalogue."""
-        wrong, count = look.judge(self._vault, row, level)
+        wrong, count = check_file.judge(self._vault, row, level)
         self.bytes += count
         # What was erased meanwhile had its header shredded under our eyes.
         if wrong and not is_live(self._catalogue, row):
@@ -200,8 +205,9 @@ class Examiner:
             place = self._vault.at(path)
             if (
                 (self._vault.uuid, stem.path(Kind.FINAL)) in known
-                or self._is_young(place, now.utc_ms)
+                or self._is_young(place, now.utc_ms, YOUNG_MS if kind in _FINISHED else OPEN_MS)
                 or self._has_row(path)
+                or (kind is Kind.PART and _is_locked(place))
             ):
                 continue
             if not files.is_regular(place):
@@ -212,7 +218,7 @@ class Examiner:
             return found
         self._adopt(unit, {finding.path for finding in found if finding.what is What.ORPHAN}, known, now)
         return [
-            replace(finding, done=Done.ADOPTED if self._has_row(finding.path) else self._where(finding.path))
+            replace(finding, done=self._became(unit, finding.path))
             if finding.what is What.ORPHAN
             else finding
             for finding in found
@@ -225,27 +231,34 @@ class Examiner:
         day.stems = {
             stem: kinds
             for stem, kinds in day.stems.items()
-            if not paths.isdisjoint({stem.path(Kind.FINAL), stem.path(Kind.SALVAGED)})
+            if not paths.isdisjoint({stem.path(kind) for kind in Kind})
         }
         told = {path: one for (uuid, path), one in known.items() if uuid == unit.vault}
         Salvage(self._vault, self._catalogue, told, now).settle(unit.camera, unit.day, day)
 
-    def _where(self, path: str) -> Done:
-        return Done.FAILED if files.exists(self._vault.at(path)) else Done.QUARANTINED
+    def _became(self, unit: Unit, path: str) -> Done:
+        """Tell what became of a file that was put in order."""
+        if self._has_row(path):
+            return Done.ADOPTED
+        if files.exists(self._vault.at(path)):
+            return Done.FAILED
+        what = classify(unit.camera, unit.day, path.rpartition("/")[2])
+        salvaged = what is not None and any(self._has_row(what[0].path(kind)) for kind in _FINISHED)
+        return Done.ADOPTED if salvaged else Done.QUARANTINED
 
     def _has_row(self, path: str) -> bool:
         query = f"SELECT 1 FROM segment WHERE vault = ? AND path = ? AND {PRESENT}"  # noqa: S608 - constants
         return bool(self._catalogue.read(query, (self._vault.uuid, path)))
 
     @staticmethod
-    def _is_young(place: Path, now_ms: int) -> bool:
+    def _is_young(place: Path, now_ms: int, young_ms: int) -> bool:
         try:
             written_ms = os.lstat(place).st_mtime_ns // 1_000_000
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return True  # on its way to another name
             raise files.fault("stat", place, error) from error
-        return abs(now_ms - written_ms) < YOUNG_MS
+        return abs(now_ms - written_ms) < young_ms
 
     def _mended(self, row: Row, finding: Finding) -> Finding:
         return self._mender.mend(row, finding) if self._repair(finding) else finding
@@ -253,6 +266,20 @@ class Examiner:
     @staticmethod
     def _finding(unit: Unit, path: str, what: What, span: Span | None = None) -> Finding:
         return Finding(unit.vault, unit.camera, path.encode(errors="replace").decode(), what, span)
+
+
+def _is_locked(place: Path) -> bool:
+    """Tell whether a recorder that lives has a file open. Raises StorageFault."""
+    try:
+        fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            return False
+        raise files.fault("open", place, error) from error
+    try:
+        return not files.try_lock(fd)
+    finally:
+        os.close(fd)
 
 
 def row_of(values: tuple[Any, ...]) -> Row | None:
