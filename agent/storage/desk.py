@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import StorageFault
 from agent.model import Fact, Gap, GapCause, Instant, Span
-from agent.storage import ledger, progress, reserve
+from agent.storage import files, ledger, progress, reserve
 from agent.storage.cameras import Camera, Leftover, Waiting
 from agent.storage.memory import Memory
 from agent.storage.outbox import Commit, Item, Missed, Outbox
 from agent.storage.shelf import Shelf, Shelves
+from agent.storage.vault import is_there
 from agent.storage.writer import OpenSegment
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from agent.ports import SegmentStart
     from agent.storage.catalogue import Segment
     from agent.storage.envelope import Recipient
+    from agent.storage.progress import Open
     from agent.storage.vault import Vault
 
 RETRY_S = 2.0
@@ -483,6 +485,13 @@ class Desk:
 
     # Progress ---------------------------------------------------------------------------------------------
 
+    def _may_be_open(self, entry: Open) -> bool:
+        """Tell whether a file may still wait for salvage: where its vault is not, it looks as if it were gone."""
+        vault = next((shelf.vault for shelf in self._shelves if shelf.vault.uuid == entry.vault), None)
+        if vault is None or not is_there(vault.root, vault.uuid):
+            return True
+        return files.exists(vault.at(f"{entry.path}.part"))
+
     def _write_progress(self, *more: OpenSegment) -> None:
         """Do C3b. That it fails stops nothing: salvage does without it, and knows less."""
         opened = [camera for camera in self._cameras.values() if camera.open]
@@ -491,12 +500,7 @@ class Desk:
         # A catalogue that is locked for so long is told of the older ones by their files alone.
         segments += [commit.segment.progress() for commit in list(self._outbox.commits())[-_FINISHED_TOLD:]]
         segments += [leftover.segment.progress() for leftover in self._leftovers]
-        roots = {shelf.vault.uuid: shelf.vault.root for shelf in self._shelves}
-        self._carried = [
-            entry
-            for entry in self._carried
-            if entry.vault not in roots or (roots[entry.vault] / f"{entry.path}.part").exists()
-        ]
+        self._carried = [entry for entry in self._carried if self._may_be_open(entry)]
         own = {(segment.vault, segment.path) for segment in segments}
         segments += [entry for entry in self._carried if (entry.vault, entry.path) not in own]
         # A syncfs covers it too, if one comes that is for its file system.
