@@ -14,19 +14,14 @@ from agent.language import say
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from datetime import tzinfo
 
     from agent.config import Config
-    from agent.model import Instant, Span
+    from agent.model import Instant
     from agent.storage.catalogue import Catalogue
-    from agent.storage.keep.hold import Hold
-    from agent.storage.keep.holds import Placed
-    from agent.storage.keep.stored import Stored
     from agent.storage.vault import Vault
 
 PART_STATUS = 3
 ALL = "all"
-_LISTED = 20
 
 
 def add(commands: Any) -> None:
@@ -150,7 +145,7 @@ def _add_list(actions: Any) -> None:
 
 def run_place(args: argparse.Namespace) -> int:
     """Place a hold, and say what it has and what it has not."""
-    from agent.cli import times
+    from agent.cli import held, times
     from agent.model import utc_name
     from agent.storage.keep import holds
     from agent.storage.keep.hold import Hold
@@ -170,14 +165,15 @@ def run_place(args: argparse.Namespace) -> int:
         )
         placed = holds.place(catalogue, vaults, config.storage.state, order, at)
     if args.json:
-        print(json.dumps(placed_json(placed), ensure_ascii=False, indent=1))
+        print(json.dumps(held.placed_json(placed), ensure_ascii=False, indent=1))
     else:
-        _show_placed(placed, zone)
+        held.show_placed(placed, zone)
     return PART_STATUS if placed.unfinished or placed.faults else 0
 
 
 def run_release(args: argparse.Namespace) -> int:
     """Release a hold."""
+    from agent.cli import held
     from agent.cli.show import size
     from agent.storage.keep import holds
 
@@ -185,19 +181,20 @@ def run_release(args: argparse.Namespace) -> int:
         done = holds.release(
             catalogue, vaults, config.storage.state, args.id, at, reason=args.reason, by=user()
         )
-    held = size(done.sealed_bytes)
+    kept = size(done.sealed_bytes)
     print(
         say(
-            f"{args.id}: 해제했습니다 (조각 {done.segments}개, {held}). 보관 기간이 지난 것은 곧 삭제됩니다.",
-            f"{args.id}: released ({done.segments} segments, {held}). What is older than the retention goes soon.",
+            f"{args.id}: 해제했습니다 (조각 {done.segments}개, {kept}). 보관 기간이 지난 것은 곧 삭제됩니다.",
+            f"{args.id}: released ({done.segments} segments, {kept}). What is older than the retention goes soon.",
         )
     )
-    _show_unfinished(done.unfinished, len(done.faults))
+    held.show_unfinished(done.unfinished, len(done.faults))
     return PART_STATUS if done.unfinished or done.faults else 0
 
 
 def run_list(args: argparse.Namespace) -> int:
     """List holds."""
+    from agent.cli import held
     from agent.clock import SystemClock
     from agent.storage.catalogue import Catalogue
     from agent.storage.keep import hold_rows
@@ -230,7 +227,7 @@ def run_list(args: argparse.Namespace) -> int:
     elif not found:
         print(say("보존이 없습니다.", "Nothing is held."))
     else:
-        _show_list(found, at.utc_ms, UTC if args.utc else None)
+        held.show_list(found, at.utc_ms, UTC if args.utc else None)
     return 0
 
 
@@ -266,142 +263,3 @@ def _cameras(text: str, config: Config, catalogue: Catalogue) -> tuple[str, ...]
         if name not in known:
             raise unknown_camera(name, known)
     return tuple(sorted(names))
-
-
-def placed_json(placed: Placed) -> dict[str, Any]:
-    """Return the answer for programs; points in time are UTC milliseconds."""
-
-    def spans(rows: list[Stored]) -> list[dict[str, Any]]:
-        return [
-            {"camera": row.camera, "start_ms": row.start_ms, "end_ms": row.end_ms, "erased_ms": row.gone_ms}
-            for row in rows
-        ]
-
-    future = placed.future
-    return {
-        **placed.hold.body(),
-        "segments": placed.segments,
-        "sealed_bytes": placed.sealed_bytes,
-        "spared": spans(placed.spared),
-        "too_late": spans(placed.late),
-        "undecided": spans(placed.undecided),
-        "lost": spans(placed.lost),
-        "missing": [
-            {"camera": camera, "start_ms": hole.start_ms, "end_ms": hole.end_ms}
-            for camera, hole in placed.holes
-        ],
-        "recording": [
-            {"camera": camera, "start_ms": part.start_ms, "end_ms": part.end_ms}
-            for camera, part in placed.open
-        ],
-        "future": {"start_ms": future.start_ms, "end_ms": future.end_ms} if future else None,
-        "unfinished": sorted(placed.unfinished),
-        "faults": [fault.code for fault in placed.faults],
-    }
-
-
-def _show_placed(placed: Placed, zone: tzinfo | None) -> None:
-    from agent.cli import times
-    from agent.cli.show import size
-
-    held = size(placed.sealed_bytes)
-    print(
-        say(
-            f"{placed.hold.id}: 보존합니다. 조각 {placed.segments}개, {held}",
-            f"{placed.hold.id}: held, {placed.segments} segments, {held}",
-        )
-    )
-    if placed.spared:
-        print(
-            say(
-                f"삭제하려던 {len(placed.spared)}개를 되살렸습니다.",
-                f"{len(placed.spared)} of these were about to be erased, and stay.",
-            )
-        )
-
-    def several(head: str, spans: list[tuple[str, Span]]) -> None:
-        if spans:
-            print(head)
-        for camera, span in spans[:_LISTED]:
-            print(f"  {camera}  {times.show_span(span.start_ms, span.end_ms, zone)}")
-        if len(spans) > _LISTED:
-            rest = len(spans) - _LISTED
-            print(say(f"  … {rest}개 더 (--json에 모두)", f"  ... and {rest} more (all with --json)"))
-
-    late = [(row.camera, row.span) for row in placed.late]
-    several(say("너무 늦었습니다. 이미 삭제되었습니다:", "Too late; these are erased already:"), late)
-    several(
-        say(
-            "디스크가 없어 볼 수 없습니다. 돌아오면 보존됩니다:",
-            "Not to be seen now; held when their disk is back:",
-        ),
-        [(row.camera, row.span) for row in placed.undecided],
-    )
-    several(
-        say("파일이 사라졌습니다:", "Their files are gone:"), [(row.camera, row.span) for row in placed.lost]
-    )
-    several(
-        say("지금 녹화 중이며, 저장되는 대로 보존합니다:", "Being recorded; held as soon as it is stored:"),
-        placed.open,
-    )
-    several(say("녹화가 없는 구간:", "Nothing is recorded of:"), placed.holes)
-    if placed.future:
-        until = times.show_time(placed.future.end_ms, zone)
-        print(
-            say(
-                f"{until}까지는 녹화되는 대로 보존합니다.",
-                f"What is recorded until {until} is held as it comes.",
-            )
-        )
-    print(
-        say(
-            f"재검토: {times.show_time(placed.hold.review_ms, zone)}",
-            f"review: {times.show_time(placed.hold.review_ms, zone)}",
-        )
-    )
-    _show_unfinished(placed.unfinished, len(placed.faults))
-
-
-def _show_unfinished(vaults: set[str], faults: int) -> None:
-    if vaults or faults:
-        print(
-            say(
-                "아직 끝나지 않았습니다: 디스크가 없거나 거부했습니다. `pasu keep`이 다시 시도합니다.",
-                "Not finished yet: a disk is not there, or refused. `pasu keep` tries again.",
-            )
-        )
-
-
-def _show_list(found: list[tuple[Hold, int, int]], now_ms: int, zone: tzinfo | None) -> None:
-    """Print each hold as a block: eight columns fit no terminal."""
-    from agent.cli import times
-    from agent.cli.fields import print_fields
-    from agent.cli.show import size
-    from agent.storage.keep.hold import EVERY, GROUNDS
-
-    for number, (hold, count, sealed) in enumerate(found):
-        known = GROUNDS.get(hold.ground)
-        review = times.show_time(hold.review_ms, zone)
-        if hold.is_active and hold.is_due(now_ms):
-            review += say(" (지남)", " (due)")
-        rows = [
-            (
-                say("카메라", "cameras"),
-                say("모두", "all") if EVERY in hold.cameras else ", ".join(hold.cameras),
-            ),
-            (say("구간", "span"), times.show_span(hold.span.start_ms, hold.span.end_ms, zone)),
-            (say("근거", "ground"), say(known.korean, known.english) if known else hold.ground),
-            (say("명한 곳", "authority"), hold.authority),
-            (say("재검토", "review"), review),
-            (
-                say("보존됨", "held"),
-                say(f"조각 {count}개, {size(sealed)}", f"{count} segments, {size(sealed)}"),
-            ),
-        ]
-        if hold.released_ms is not None:
-            when = times.show_time(hold.released_ms, zone)
-            rows[4:] = [(say("해제", "released"), f"{when}: {hold.release_reason}")]
-        if number:
-            print()
-        print(hold.id)
-        print_fields(rows, indent=3)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config, add_span, load_for_state, user
 from agent.cli.parser import UsageError
@@ -17,7 +16,7 @@ from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import tzinfo
 
     from agent.storage.catalogue import Catalogue
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 DEFAULT_LAST = 50
 WRONG_STATUS = 1
 PARTLY_STATUS = 3
-_SHOWN = ("camera", "sha256")  # in the row already, or no help to a reader
-_TIMES_FROM_MS = 315_532_800_000  # 1980
 
 
 def add(commands: Any) -> None:
@@ -159,6 +156,7 @@ def _add_prove(actions: Any) -> None:
 
 def show(args: argparse.Namespace) -> int:
     """Show entries."""
+    from agent.cli import entries
     from agent.storage.catalogue import Catalogue
 
     zone = UTC if args.utc else None
@@ -180,7 +178,7 @@ def show(args: argparse.Namespace) -> int:
             entry = {"seq": seq, "at_ms": at_ms, "trust": trust, "kind": kind, "body": body}
             print(json.dumps(entry, ensure_ascii=False))
     else:
-        _print_entries(rows, zone)
+        entries.show(rows, zone)
     return 0
 
 
@@ -215,87 +213,6 @@ def _where(args: argparse.Namespace, zone: tzinfo | None) -> tuple[str, list[obj
         terms.append("at_ms < ?")
         values.append(times.parse_time(args.end, now_ms, zone))
     return " AND ".join(terms), values
-
-
-def _print_entries(rows: list[tuple[Any, ...]], zone: tzinfo | None) -> None:
-    """Print entries, each with its details beside it, or below where the terminal is too narrow for that."""
-    from agent.cli import times
-    from agent.cli.fields import room
-    from agent.cli.kinds import kind_name
-    from agent.cli.parser import columns, wrap
-
-    if not rows:
-        print(say("그런 기록이 없습니다.", "No such entries."))
-        return
-    width = room(sys.stdout)
-    shifts = times.offsets((row[1] for row in rows), zone)
-    shift = f" ({next(iter(shifts))})" if len(shifts) == 1 else ""
-    heads = say("번호|시각|일|카메라|내용", "seq|time|what|camera|details").split("|")
-    heads[1] += shift
-    cells = [
-        (
-            str(seq),
-            (times.show_bare(at_ms, zone) if shift else times.show_time(at_ms, zone))
-            + (" ?" if trust == "UNTRUSTED" else ""),
-            kind_name(kind),
-            str(body.get("camera", "")),
-        )
-        for seq, at_ms, trust, kind, body in rows
-    ]
-    widths = [max(columns(line[number]) for line in (heads, *cells)) for number in range(4)]
-    beside = width - sum(widths) - 2 * len(widths)
-    print(_line(heads, widths) + heads[4])
-    for cell, row in zip(cells, rows, strict=True):
-        parts = _details(row[4], zone)
-        details = "  ".join(parts)
-        if columns(details) <= beside:
-            print((_line(cell, widths) + details).rstrip())
-            continue
-        print(_line(cell, widths).rstrip())
-        for line in wrap(details, width - widths[0] - 2):
-            print(" " * (widths[0] + 2) + line)
-    if any(row[2] == "UNTRUSTED" for row in rows):
-        print(say("\n?  시각을 믿지 못하던 때의 기록", "\n?  written while the time was not trusted"))
-
-
-def _line(cells: Sequence[str], widths: list[int]) -> str:
-    from agent.cli.parser import columns
-
-    number, *rest = [
-        cell + " " * (width - columns(cell)) for cell, width in zip(cells[:4], widths, strict=True)
-    ]
-    return "  ".join([number.strip().rjust(widths[0]) if cells[0].isdigit() else number, *rest, ""])
-
-
-def _details(body: dict[str, Any], zone: tzinfo | None) -> list[str]:
-    """Write what an entry says, piece by piece: times for people, the rest as it stands."""
-    from agent.cli import times
-
-    parts, rest = [], dict(body)
-    for begin, finish in (("start_ms", "end_ms"), ("from_ms", "to_ms")):
-        start, end = rest.get(begin), rest.get(finish)
-        if _is_time(start) and _is_time(end):
-            parts.append(times.show_span(start, end, zone))
-            del rest[begin], rest[finish]
-    for name, value in rest.items():
-        if name in _SHOWN or value in ("", None):
-            continue
-        if name.endswith("_ms") and _is_time(value):
-            parts.append(f"{name.removesuffix('_ms')}={times.show_time(value, zone)}")
-        elif isinstance(value, dict):
-            parts.append(f"{name}=({', '.join(_details(value, zone))})")
-        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
-            parts.append(f"{name}={','.join(value)}")
-        else:
-            parts.append(
-                f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-            )
-    return parts
-
-
-def _is_time(value: object) -> TypeGuard[int]:
-    """Tell a point in time from a length of time: no box recorded before 1980, no wait lasts ten years."""
-    return isinstance(value, int) and value > _TIMES_FROM_MS
 
 
 def verify(args: argparse.Namespace) -> int:
