@@ -155,9 +155,15 @@ def mark(catalogue: Catalogue, hold_id: str) -> int | None:
     return found
 
 
-def set_mark(catalogue: Catalogue, hold_id: str, segment: int | None) -> None:
-    """Set that, or forget it. Raises StorageFault."""
+def set_mark(catalogue: Catalogue, hold_id: str, segment: int) -> None:
+    """Set that. Raises StorageFault."""
     catalogue.write(lambda db: db.execute("UPDATE hold SET linked_id = ? WHERE id = ?", (segment, hold_id)))
+
+
+def move_mark(catalogue: Catalogue, hold_id: str, segment: int) -> None:
+    """Set that, unless it was forgotten meanwhile: then something older got its state back. Raises StorageFault."""
+    query = "UPDATE hold SET linked_id = ? WHERE id = ? AND linked_id IS NOT NULL"
+    catalogue.write(lambda db: db.execute(query, (segment, hold_id)))
 
 
 def newest(catalogue: Catalogue) -> int:

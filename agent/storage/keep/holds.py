@@ -23,13 +23,24 @@ from typing import TYPE_CHECKING
 
 from agent.storage.keep import hold_rows
 from agent.storage.keep.placing import Placed, Released, place, release
-from agent.storage.keep.tending import Tended, reconcile, tend
+from agent.storage.keep.tending import Tended, Tender, reconcile, tend
 
 if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue
     from agent.storage.keep.hold import Hold
 
-__all__ = ["Placed", "Released", "Tended", "active", "all_holds", "place", "reconcile", "release", "tend"]
+__all__ = [
+    "Placed",
+    "Released",
+    "Tended",
+    "Tender",
+    "active",
+    "all_holds",
+    "place",
+    "reconcile",
+    "release",
+    "tend",
+]
 
 
 def active(catalogue: Catalogue) -> list[Hold]:

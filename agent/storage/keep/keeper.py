@@ -98,6 +98,8 @@ class Keeper:
         self._reconcile_again = 0.0
         self._holds_known = False  # in this turn
         self._reconciled_day = 0
+        self._tender: holds.Tender | None = None
+        self._holds_more = False
         self._raised: dict[str, list[Raised]] = {}
         self._rollover = Rollover(rules, state, monotonic, self._take_step)
         self._outlook = Outlook(rules)
@@ -186,6 +188,7 @@ class Keeper:
             self._due = mono + CYCLE_S
             self._part("vaults", lambda: self._look(catalogue, now))
             self._part("holds", lambda: self._tend_holds(catalogue, now))
+            more |= self._holds_more
             more |= self._rebuild(catalogue, now)
             more |= self._retain(catalogue, now)
             if more:
@@ -224,9 +227,13 @@ class Keeper:
         self._clock.tell(catalogue)
         self._clock.witness(self._vaults.values())
         enough = self._enough(WORK_S)
-        while self._clock.settle(catalogue) and not enough():
-            pass
+        while self._clock.settle(catalogue, vaults=self._vaults):
+            self._reconciled_day = 0  # a hold may cover now what is older than what it looked at last
+            if enough():
+                break
         self._unsettled = survey.unsettled(catalogue)
+        if refused := self._clock.refused:
+            yield Raised("keeper.trouble", "clock", f"{len(refused)}: {refused[0].code}")
         if now.trust is Trust.UNTRUSTED:
             yield Raised("time.untrusted", detail=str(self._clock.status().reason))
 
@@ -241,14 +248,21 @@ class Keeper:
     def _tend_holds(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         self._holds_known = False
         mono = self._monotonic()
+        tender = self._tender_of(catalogue)
         day = now.utc_ms // DAY_MS
         again = 0 < self._reconcile_again <= mono
-        if again or set(self._vaults) - self._reconciled or day != self._reconciled_day:
-            report = holds.reconcile(catalogue, self._vaults, self._state, now, step=self._take_step)
-            self._reconciled, self._reconciled_day = set(self._vaults), day
-            self._reconcile_again = mono + HOLDS_AGAIN_S if report.faults else 0.0
-        else:
-            report = holds.tend(catalogue, self._vaults, self._state, now, step=self._take_step)
+        if not tender.is_looking and (
+            again or set(self._vaults) - self._reconciled or day != self._reconciled_day
+        ):
+            tender.look_at_all()
+            self._reconciled_day, self._reconcile_again = day, 0.0
+        is_round, self._holds_more = tender.is_looking, False
+        report = tender.turn(now, self._enough(WORK_S))
+        self._holds_more = report.more
+        if is_round and report.faults:
+            self._reconcile_again = mono + HOLDS_AGAIN_S
+        if is_round and not tender.is_looking:
+            self._reconciled = set(self._vaults)
         self._holds_known = True
         for hold in report.due:
             yield Raised("hold.review_due", hold.id)
@@ -262,6 +276,14 @@ class Keeper:
             yield Raised("hold.foreign", name, uuid)
         for name, path in report.lost:
             yield Raised("hold.lost", name, path)
+
+    def _tender_of(self, catalogue: Catalogue) -> holds.Tender:
+        """Return who tends holds; another one when there is another catalogue, or a vault came or went."""
+        if self._tender is None or not self._tender.serves(catalogue, self._vaults):
+            if self._tender is not None and self._tender.is_looking:
+                self._reconciled_day = 0
+            self._tender = holds.Tender(catalogue, self._vaults, self._state, step=self._take_step)
+        return self._tender
 
     def _rebuild(self, catalogue: Catalogue, now: Instant) -> bool:
         """Make a lost catalogue whole again, a little; return whether there is more of that."""

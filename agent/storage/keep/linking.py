@@ -39,11 +39,13 @@ class Linked:
 
     links   made now
     lost    segments whose file is not there
+    failed  segments that have no link yet: to be tried again
     away    vaults that are not there, or have not got the hold's file yet
     """
 
     links: int = 0
     lost: list[Stored] = field(default_factory=list)
+    failed: list[Stored] = field(default_factory=list)
     away: set[str] = field(default_factory=set)
     faults: list[StorageFault] = field(default_factory=list)
 
@@ -90,9 +92,11 @@ def _link_batch(
     for row in batch:
         vault = vaults.get(row.vault)
         if row.vault in report.away:
+            report.failed.append(row)
             continue
         if vault is None or hold_files.read(vault, hold.id) != hold:
             report.away.add(row.vault)
+            report.failed.append(row)
             continue
         try:
             directory = hold_files.link(vault, hold.id, row.path)
@@ -101,6 +105,7 @@ def _link_batch(
                 report.lost.append(row)
                 continue
             report.faults.append(fault)
+            report.failed.append(row)
             if fault.code in _HOPELESS:
                 report.away.add(row.vault)
             continue
@@ -115,6 +120,7 @@ def _link_batch(
             report.faults.append(fault)
             failed.add((uuid, directory))
     step("H5")
+    report.failed += [row for row, directory in made if (row.vault, directory) in failed]
     return [row for row, directory in made if (row.vault, directory) not in failed]
 
 

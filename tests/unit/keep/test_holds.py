@@ -11,7 +11,7 @@ import pytest
 from agent.errors import StorageFault
 from agent.model import Instant, Span, Trust
 from agent.storage.catalogue import FILE, Catalogue
-from agent.storage.keep import erase, holds, stored
+from agent.storage.keep import erase, hold_rows, holds, linking, stored
 from agent.storage.keep.hold import HoldRefused
 from agent.storage.vault import Vault
 from tests.unit.keep.kept import DAY_MS, UUID, Kept, order
@@ -569,3 +569,123 @@ def test_a_row_that_cannot_be_true_does_not_keep_holds_from_being_tended(box, od
     assert box.tend().linked == 1
     assert box.reconcile().linked == 0
     assert len(box.links()) == 2
+
+
+def turned(tender: holds.Tender, box: Kept) -> int:
+    """Take turns that have no time, until all is looked at; return how many it took."""
+    for number in range(1, 1000):
+        report = tender.turn(box.at(), lambda: True)
+        if not report.more:
+            return number
+    raise AssertionError("it never came to an end")
+
+
+def test_a_look_at_every_link_goes_on_from_turn_to_turn_and_tells_each_page(box, monkeypatch) -> None:
+    """I5: the keeper must hear SIGTERM and be heard meanwhile, and not begin again when it takes long."""
+    monkeypatch.setattr(linking, "BATCH", 2)
+    box.record(count=7)
+    box.place(order("a"))
+    box.place(order("b"))
+    steps: list[str] = []
+    with box.catalogue() as catalogue:
+        tender = holds.Tender(catalogue, box.vaults, box.state, step=steps.append)
+        assert turned(tender, box) == 1
+        (box.vault_path / box.links()[-1]).unlink()
+        tender.look_at_all()
+        first = tender.turn(box.at(), lambda: True)
+        assert first.more
+        assert steps == ["T4"]
+        assert tender.is_looking
+        assert turned(tender, box) > 10
+        assert steps.count("T4") == 4 + 4 + 3 + 4  # of links, one of which was gone, and of rows
+        assert not tender.is_looking
+        assert len(box.links()) == 14
+        assert tender.serves(catalogue, box.vaults)
+        assert not tender.serves(catalogue, {})
+        for fault in (KeyboardInterrupt, StorageFault("CATALOGUE_BUSY", "locked")):  # it is begun again
+            tender.look_at_all()
+            with monkeypatch.context() as patch:
+                patch.setattr(tender, "_unlinked", lambda *_, fault=fault: raises(fault))
+                with pytest.raises((KeyboardInterrupt, StorageFault)):
+                    tender.turn(box.at())
+            assert tender.is_looking
+            assert not tender.turn(box.at()).more
+            assert not tender.is_looking
+
+
+def raises(error) -> None:
+    raise error
+
+
+def test_one_segment_that_cannot_be_linked_does_not_make_every_turn_read_all_that_came_since(
+    box, monkeypatch
+) -> None:
+    """B19: it is remembered, and tried again."""
+    box.record()
+    box.place(order())
+    box.record(at_ms=T0 + 10_000)
+    path = list(box.states())[1]
+    link = box.vault_path / path.replace("segments", "holds/h1")
+    link.write_bytes(b"somebody's")
+    read = []
+    between = stored.between_ids
+
+    def counted(*values):
+        rows = between(*values)
+        read.append(len(rows))
+        return rows
+
+    monkeypatch.setattr("agent.storage.keep.tending.between_ids", counted)
+    with box.catalogue() as catalogue:
+        tender = holds.Tender(catalogue, box.vaults, box.state)
+        for number in range(4):
+            box.record("cam2", at_ms=T0 + 20_000 + number * 10_000, count=5)
+            assert tender.turn(box.at()).incomplete == {"h1"}
+        assert read == [6, 5, 5, 5]
+        link.unlink()
+        report = tender.turn(box.at())
+        assert (report.linked, report.incomplete) == (1, set())
+        assert hold_rows.mark(catalogue, "h1") == 22
+    # Whoever knows nothing of it begins where it was certain.
+    assert len(box.links()) == 2
+
+
+def test_of_too_many_that_cannot_be_linked_none_is_forgotten(box, monkeypatch) -> None:
+    """B3."""
+    import errno
+
+    monkeypatch.setattr("agent.storage.keep.tending.FAILED", 2)
+    box.record(count=9)
+    disk = FailingDisk(lambda number, op, _: errno.ENOSPC if op == "link" else None)
+    object.__setattr__(box.vault, "disk", disk)
+    box.place(order())
+    with box.catalogue() as catalogue:
+        tender = holds.Tender(catalogue, box.vaults, box.state)
+        for _ in range(3):
+            report = tender.turn(box.at())
+            assert (report.incomplete, report.more) == ({"h1"}, False)
+        disk.plan = lambda *_: None
+        assert sum(tender.turn(box.at()).linked for _ in range(3)) == 9
+        assert tender.turn(box.at()).incomplete == set()
+
+
+def test_a_hold_whose_disk_cannot_be_listed_is_told_and_not_looked_at_again_at_once(box, monkeypatch) -> None:
+    box.record()
+    box.place(order())
+
+    def fails(*_):
+        raise StorageFault("DISK_FAILED", "no")
+
+    with box.catalogue() as catalogue:
+        tender = holds.Tender(catalogue, box.vaults, box.state)
+        tender.look_at_all()
+        with monkeypatch.context() as patch:
+            patch.setattr(tender, "_give_back", fails)
+            (path,) = box.states()
+            (box.vault_path / path).unlink()
+            report = tender.turn(box.at())
+            assert ([fault.code for fault in report.faults], report.more) == (["DISK_FAILED"], False)
+            assert tender.turn(box.at()).incomplete == {"h1"}
+        tender.look_at_all()
+        assert tender.turn(box.at()).returned == 1
+        assert tender.turn(box.at()).incomplete == set()

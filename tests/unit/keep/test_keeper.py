@@ -136,7 +136,7 @@ def test_nothing_is_erased_before_holds_are_reconciled(box, monkeypatch):
         raise locks.StorageFault("DISK_FAILED", "no")
 
     with monkeypatch.context() as patch:
-        patch.setattr("agent.storage.keep.holds.reconcile", fails)
+        patch.setattr("agent.storage.keep.holds.Tender.turn", fails)
         box.turn(2)
         assert set(box.states().values()) == {"COMMITTED"}
         assert "keeper.trouble holds" in box.conditions
@@ -375,21 +375,19 @@ def test_b19_what_nobody_thought_of_in_holds_stops_erasing_and_nothing_else(box,
     """B19: the keeper lives, says so once with where it was, and erases when holds can be read again."""
     box.record()
     box.turn()
-    good = holds.tend, holds.reconcile
+    good = holds.Tender.turn
 
     def odd(*_, **__):
         raise TypeError("'<' not supported")
 
-    monkeypatch.setattr(holds, "tend", odd)
-    monkeypatch.setattr(holds, "reconcile", odd)
+    monkeypatch.setattr(holds.Tender, "turn", odd)
     box.pass_time(MONTH_MS + 1000)
     box.turn(3)
     assert box.conditions["keeper.trouble holds"] == "TypeError"
     assert [record.message for record in caplog.records if record.exc_info] == ["holds"]
     assert box.erased() == []
     assert read_health(box.run, "keep")["retention"]["blocked"] == "holds.unreconciled"
-    monkeypatch.setattr(holds, "tend", good[0])
-    monkeypatch.setattr(holds, "reconcile", good[1])
+    monkeypatch.setattr(holds.Tender, "turn", good)
     box.turn()
     assert len(box.erased()) == 1
     assert "keeper.trouble holds" not in box.conditions
@@ -661,3 +659,40 @@ def test_many_are_erased_in_one_go_without_waiting_for_the_next_cycle(box):
     box.pass_time(MONTH_MS + 200_000)
     box.turn()
     assert set(box.states().values()) == {"GONE"}
+
+
+def test_i5_nothing_is_erased_until_every_link_was_looked_at_however_many_turns_that_takes(box, monkeypatch):
+    """I5: and the keeper is heard after each page."""
+    monkeypatch.setattr("agent.storage.keep.linking.BATCH", 1)
+    monkeypatch.setattr("agent.storage.keep.keeper.WORK_S", 0)
+    box.record(count=4)
+    box.record("cam2")
+    box.place(order(span=Span(T0, T0 + 4000)))
+    box.pass_time(MONTH_MS + 10_000)
+    for _ in range(8):  # four links, four rows
+        assert box.keeper.tick() == 0
+        assert box.states()[list(box.states())[-1]] == "COMMITTED"
+        assert read_health(box.run, "keep")["retention"]["blocked"] == "holds.unreconciled"
+    assert box.steps.count("T4") == 8
+    box.turn(2)
+    assert list(box.states().values()) == ["COMMITTED"] * 4 + ["GONE"]
+
+
+def test_c1_what_is_given_its_time_is_linked_by_the_hold_that_covers_it_then(box, monkeypatch):
+    """A row that was labelled anew is older than what the hold looked at last."""
+    box.record(count=2)
+    box.place(order(span=Span(T0 - 100_000, T0 - 90_000)))
+    box.turn()
+    assert box.links() == []
+    given = [1]
+
+    def settle(catalogue, *_):
+        if not given:
+            return 0
+        query = "UPDATE segment SET start_ms = ?, end_ms = ? WHERE id = 1"
+        catalogue.write(lambda db: db.execute(query, (T0 - 95_000, T0 - 94_000)))
+        return given.pop()
+
+    monkeypatch.setattr(box.keeper._clock, "settle", settle)
+    box.turn()
+    assert len(box.links()) == 1
