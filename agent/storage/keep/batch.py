@@ -55,6 +55,8 @@ class Report:
     spared                condemned, and then held
     waiting               linked by a hold that is released and not yet cleared away
     refused               (path, reason): what lies there is not what was stored; untouched
+    left                  ids of what is refused, with its bytes, and of what waits, with 0: its room comes when links
+                          go. Nothing may wait for these (B19)
     blocked               (vault's uuid, hold's id): the vault has a hold without a row; untouched
     reconciling           the catalogue is not whole yet: nothing was done
     more                  further ones are condemned; the limit was reached, or the time was over
@@ -68,6 +70,7 @@ class Report:
     spared: int = 0
     waiting: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
+    left: dict[int, int] = field(default_factory=dict)
     blocked: list[tuple[str, str]] = field(default_factory=list)
     reconciling: bool = False
     more: bool = False
@@ -153,7 +156,7 @@ class Batch:
         """Do E3; None for a segment that stays, for now or for good."""
         what = stem_of_path(row.path)
         if what is None or what[0].camera != row.camera:
-            self._report.refused.append((row.path, "not a segment's path"))
+            self._refuse(row, "not a segment's path")
             return None
         try:
             if self._is_held(row) and has_header(self._vault, row.path, self._root):
@@ -162,6 +165,7 @@ class Batch:
                 return None
             if self._catalogue.read("SELECT 1 FROM hold_segment WHERE segment = ?", (row.id,)):
                 self._report.waiting += 1
+                self._report.left[row.id] = 0
                 return None
             one = _Doomed(row, what[0])
             self._shred(one)
@@ -169,7 +173,7 @@ class Batch:
             self._fail(fault)
             return None
         except Refused as refusal:
-            self._report.refused.append((row.path, refusal.reason))
+            self._refuse(row, refusal.reason)
             return None
         if one.absent:
             one.missing = str(row.id) not in noted
@@ -257,7 +261,7 @@ class Batch:
                 if one.absent and is_surely_absent(self._vault, self._root, one.row.path):
                     certain.append(one)
                 elif one.absent:
-                    self._report.refused.append((one.row.path, "its directory is on another disk"))
+                    self._refuse(one.row, "its directory is on another disk")
         except StorageFault as fault:
             self._fail(fault)
         return certain
@@ -315,6 +319,10 @@ class Batch:
         except StorageFault as fault:
             if not is_absent(fault):
                 self._report.faults.append(fault)
+
+    def _refuse(self, row: Stored, reason: str) -> None:
+        self._report.refused.append((row.path, reason))
+        self._report.left[row.id] = max(0, row.sealed_bytes)
 
     def _fail(self, fault: StorageFault) -> None:
         if fault.code.startswith("CATALOGUE"):

@@ -98,6 +98,9 @@ class Rollover:
         self._evicted: dict[str, tuple[float, int]] = {}
         self._faults: list[StorageFault] = []
         self._unshredded = 0
+        self._left: dict[
+            str, dict[int, int]
+        ] = {}  # by vault: what the last turn could not erase, as in Report.left
         self._limits: dict[str, int] = {}  # of a batch, by vault
         self._careful: set[str] = set()  # vaults whose last batch could not be synced as a whole
 
@@ -175,8 +178,11 @@ class Rollover:
         there = disks.still_there(vaults)
         for uuid, vault in there.vaults.items():
             before = _room(vault)
+            left: dict[int, int] = {}
+            self._left[uuid] = left
             while True:
                 report = self._batch(catalogue, vault, at)
+                left |= report.left
                 done.files += report.erased
                 done.bytes += report.erased_bytes
                 done.unshredded += report.unshredded
@@ -272,11 +278,12 @@ class Rollover:
         self, uuid: str, vault: Vault, condemned: Condemned, shelves: list[Shelf], rate: int
     ) -> VaultView:
         room = _room(vault)
+        left = self._left.get(uuid, {})
         unseen_bytes, unseen_files = self._unseen.setdefault(uuid, Unseen()).rest(room, self._monotonic())
         room = replace(
             room,
-            scheduled_bytes=condemned.bytes + unseen_bytes,
-            scheduled_files=condemned.files + unseen_files,
+            scheduled_bytes=max(0, condemned.bytes - sum(left.values())) + unseen_bytes,
+            scheduled_files=max(0, condemned.files - len(left)) + unseen_files,
         )
         marks = retention.byte_marks(room.total_bytes, rate), retention.file_marks(room.total_files)
         return VaultView(uuid, room, *marks, shelves)
