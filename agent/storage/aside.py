@@ -46,6 +46,8 @@ BEGAN = "began"
 _BESIDE = ("-wal", "-shm", "-journal")
 _READ_BYTES = 65_536
 _ROWS = 500
+_SMALL = ("meta", "vault", "camera")
+"""Tables that are read whole at a start, with their indexes."""
 
 
 @dataclass(slots=True)
@@ -125,9 +127,20 @@ def _probe(db: sqlite3.Connection, signs: Signs) -> str | None:
                     f"SELECT * FROM {table} WHERE camera = ? ORDER BY {column} DESC LIMIT 10",  # noqa: S608 - constants
                     (camera,),
                 ).fetchall()
+    for table in _SMALL:
+        if db.execute(f"PRAGMA integrity_check({table})").fetchall() != [("ok",)]:
+            return "damaged"
     meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
     if version < 2:
         return None
+    vaults = db.execute("SELECT uuid FROM vault").fetchall() if version == schema.VERSION else []
+    for (vault,) in vaults:
+        for order in ("ASC", "DESC"):
+            db.execute(
+                "SELECT * FROM segment INDEXED BY idx_segment_vault_path"  # noqa: S608 - constants
+                f" WHERE vault = ? AND {schema.PRESENT} ORDER BY path {order} LIMIT 10",
+                (vault,),
+            ).fetchall()
     size = ledger.size(db)
     known = {meta.get("ledger", ""), *before(meta.get(PREDECESSORS))}
     if any(tree not in known or (tree == meta.get("ledger") and size < told) for tree, told in signs.trees):

@@ -53,14 +53,27 @@ def prepare(
     Raises    StorageFault when no vault can be used, or the catalogue cannot; nothing is made in the place of what is
               missing
     """
-    report = Report()
-    start = _Start(vaults, state, cameras, now, box=box, disk=disk or Disk(), report=report)
+
+    def once() -> Report:
+        start = _Start(vaults, state, cameras, now, box=box, disk=disk or Disk(), report=Report())
+        return _prepare(start, new_uuid, step)
+
+    try:
+        return once()
+    except StorageFault as fault:
+        if fault.code != "CATALOGUE_DAMAGED":
+            raise
+        return once()  # a damage that its ends did not show, and that is marked now
+
+
+def _prepare(start: _Start, new_uuid: Callable[[], str], step: Callable[[str], None]) -> Report:
+    report = start.report
     start.look()
     opened = start.begin(new_uuid, step)
     catalogue = Catalogue.open(start.state)
     try:
         for vault in opened:
-            salvage(vault, catalogue, start.state, None, now, step=step, report=report)
+            salvage(vault, catalogue, start.state, None, start.now, step=step, report=report)
     finally:
         catalogue.close()
     if not report.live and not report.faults and not report.vault_faults:

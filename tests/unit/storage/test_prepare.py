@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -249,3 +250,33 @@ def test_a_vault_from_an_earlier_life_gets_its_rows_later(tmp_path) -> None:
     assert catalogue.meta("reconcile") == "vault"
     assert json.loads(catalogue.meta("unreconciled") or "") == ["uuid-1"]
     catalogue.close()
+
+
+@pytest.mark.parametrize("fill", [b"\0", b"\xff"])
+def test_whichever_page_is_damaged_the_first_start_begins(tmp_path, fill) -> None:
+    """B11: what the ends of the tables do not show stops no start; what a start itself needs is found by it."""
+    box = Box(tmp_path / "box")
+    for number in range(3):
+        record(box, at_ms=T0 + number * 2000)
+    place = box.state / FILE
+    db = sqlite3.connect(place)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    needed = ("meta", "vault", "camera", "segment", "ledger", "idx_segment_vault_path")
+    roots = [
+        root
+        for (root,) in db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name IN (?, ?, ?, ?, ?, ?)", needed
+        )
+    ]
+    db.close()
+    assert len(roots) == len(needed)
+    saved = tmp_path / "saved"
+    shutil.copytree(box.state, saved)
+    for page in range(1, place.stat().st_size // 4096 + 1):
+        shutil.rmtree(box.state)
+        shutil.copytree(saved, box.state)
+        with place.open("r+b") as file:
+            file.seek((page - 1) * 4096)
+            file.write(fill * 4096)
+        began = box.prepare().began
+        assert began == "damaged" or page not in roots, page
