@@ -264,6 +264,10 @@ class Disk:
         """Say that the file was last written at a time."""
         self._do("touch", path, partial(os.utime, fd, ns=(utc_ms * 1_000_000, utc_ms * 1_000_000)))
 
+    def stamp(self, path: Path, utc_ns: int) -> None:
+        """Say when what is in a file ended; links are not followed."""
+        self._do("stamp", path, partial(os.utime, path, ns=(utc_ns, utc_ns), follow_symlinks=False))
+
     def fdatasync(self, fd: int, path: Path) -> None:
         """Make the file's bytes durable. Never to be tried again after a fault: the kernel drops what
         failed.

@@ -39,6 +39,7 @@ class Stored:
     """A stored file without a row.
 
     last_ms  time of its last write; next_ms: start of the file that follows it, None for the newest
+    told     that time was put there when the segment's label was corrected (keep/stamps.py)
     header   length of its age header and nonce; regular: it is a file, and no link or whatever else
     """
 
@@ -51,6 +52,7 @@ class Stored:
     next_ms: int | None = None
     header: int = 0
     regular: bool = True
+    told: bool = False
 
     @property
     def path(self) -> str:
@@ -100,18 +102,27 @@ def from_file(file: Stored, earliest_ms: int, latest_ms: int | None) -> dict[str
     """Return the row of a file of which nothing else is known.
 
     earliest_ms  the vault was made then; latest_ms  now, None while that cannot be relied on
-    A start between the two is believed, and the segment kept from there. Another one is no reason to erase: it waits
-    for whoever settles what was recorded in doubt.
+    A start between the two is believed, and the segment kept from there; from later, when the file was written much
+    later than its name says: its clock was slow, or the disk was copied. Another one is no reason to erase: it waits
+    for whoever settles what was recorded in doubt. What was written by a clock whose error never became known looks
+    like anything else.
     """
-    start_ms = file.stem.start_ms
-    plausible = start_ms >= earliest_ms and (latest_ms is None or start_ms <= latest_ms)
+    name_ms, last_ms = file.stem.start_ms, file.last_ms
+    start_ms, end_ms = name_ms, _end_ms(file, name_ms)
+    kept_ms = max(name_ms, last_ms - LONGEST_MS)
+    moved = file.told and abs(last_ms - name_ms) > LONGEST_MS
+    if moved:
+        start_ms, end_ms = last_ms - _length_ms(file), last_ms
+        # Late rather than early; but a name that lies in the future says nothing.
+        kept_ms = last_ms if latest_ms is not None and name_ms > latest_ms else max(name_ms, last_ms)
+    plausible = start_ms >= earliest_ms and (latest_ms is None or kept_ms <= latest_ms)
     return {
         "vault": file.vault,
         "camera": file.stem.camera,
         "run": UNKNOWN,
         "path": file.path,
         "start_ms": start_ms,
-        "end_ms": _end_ms(file, start_ms),
+        "end_ms": end_ms,
         "trust": (Trust.HOLDOVER if plausible else Trust.UNTRUSTED).value,
         "codec": UNKNOWN,
         "width": 0,
@@ -124,8 +135,8 @@ def from_file(file: Stored, earliest_ms: int, latest_ms: int | None) -> dict[str
         "keyframe_start": 0,
         "state": file.state,
         "has_tail": int(file.has_tail),
-        "kept_from_ms": start_ms if plausible else None,
-        "relabelled_from_ms": None,
+        "kept_from_ms": kept_ms if plausible else None,
+        "relabelled_from_ms": name_ms if moved else None,
     }
 
 
@@ -136,6 +147,12 @@ def _end_ms(file: Stored, start_ms: int) -> int:
     if file.next_ms is not None and file.next_ms - last_ms <= JOIN_MS:
         last_ms = file.next_ms
     return max(last_ms, start_ms + 1)
+
+
+def _length_ms(file: Stored) -> int:
+    """Return how much a segment claims of which only the end is known: rather too much, for holds."""
+    until_next_ms = LONGEST_MS if file.next_ms is None else file.next_ms - file.stem.start_ms
+    return max(USUAL_MS, until_next_ms) if until_next_ms <= LONGEST_MS else LONGEST_MS
 
 
 def _plain_bytes(file: Stored) -> int:

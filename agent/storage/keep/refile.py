@@ -15,6 +15,7 @@ from agent.storage import files, progress
 from agent.storage.envelope import NONCE_BYTES, shred_span
 from agent.storage.keep import reborn
 from agent.storage.keep.reborn import Stored
+from agent.storage.keep.stamps import marked
 from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem, classify
 from agent.storage.orphans import Orphans, names_in, orphans
 from agent.storage.salvage import Report, Salvage
@@ -214,8 +215,16 @@ def _stored(root: str, vault: str, stem: Stem, kind: Kind, kinds: set[Kind]) -> 
         raise files.fault("stat", Path(place), error) from error
     has_tail = kind is Kind.SALVAGED and Kind.SALVAGED_TAIL in kinds
     regular = stat.S_ISREG(status.st_mode)
+    last_ns = status.st_mtime_ns
     return Stored(
-        vault, stem, kind, status.st_size, status.st_mtime_ns // 1_000_000, has_tail, regular=regular
+        vault,
+        stem,
+        kind,
+        status.st_size,
+        last_ns // 1_000_000,
+        has_tail,
+        regular=regular,
+        told=marked(last_ns),
     )
 
 

@@ -3,28 +3,31 @@
 A row whose label was not to be relied on is too old for nobody (`kept_from_ms` is NULL). Once time is trusted again,
 it is known by how much the labels were off, if it was in this boot: the rows are shifted, and keep their old start
 beside the new one. Of a boot that ended in doubt that is never known: such rows are kept from now on, late rather than
-early. Files keep their names: names say where, the catalogue says what.
+early. Files keep their names: names say where, the catalogue says what. So that it is not forgotten with the catalogue,
+the time of a file's last write is corrected first (keep/stamps.py); a row waits for its vault, and for its file.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.model import Fact, Gap, GapCause, Instant, Span, Trust
 from agent.storage import ledger
 from agent.storage.catalogue import gap_line, set_meta
+from agent.storage.keep.stamps import Stamps, Wanted
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, Mapping
 
     from agent.storage.catalogue import Catalogue
+    from agent.storage.vault import Vault
     from agent.trust import Belief, Doubt
 
-LIMIT = 5000
-"""Rows a transaction: about 50 ms on a weak box, which a recorder's commit can wait for."""
+LIMIT = 500
+"""Rows a batch: some milliseconds of a transaction, and so many files to write on before it."""
 META = "boots"
 """In `meta`: the newest boots, newest first, each with the last rows of those before it: [[id, segment, gap], ...]."""
 BOOTS = 32
@@ -38,6 +41,11 @@ _NUMBERS = "typeof(start_ms) = 'integer' AND typeof(end_ms) = 'integer'"
 """Of a row that can be true; any other waits, and is kept, until somebody puts it right."""
 _LIVE = f"state IN ('COMMITTED', 'SALVAGED') AND kept_from_ms IS NULL AND {_NUMBERS}"
 _OPEN_GAP = f"trust = 'UNTRUSTED' AND relabelled_from_ms IS NULL AND {_NUMBERS}"
+_SEGMENTS = (
+    "SELECT id, camera, start_ms, end_ms, vault, path FROM segment INDEXED BY idx_segment_unsettled"  # noqa: S608 - constants
+    f" WHERE {_LIVE} AND (? = 'null' OR vault IN (SELECT value FROM json_each(?)))"
+    " AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?"
+)
 
 
 class Row(NamedTuple):
@@ -83,18 +91,46 @@ def mark_boot(catalogue: Catalogue, boot_id: str) -> None:
     catalogue.write(mark)
 
 
-def settle(catalogue: Catalogue, belief: Belief, boot_ms: int, now: Instant, limit: int = LIMIT) -> int:
+def settle(
+    catalogue: Catalogue,
+    belief: Belief,
+    boot_ms: int,
+    now: Instant,
+    limit: int = LIMIT,
+    *,
+    vaults: Mapping[str, Vault] | None = None,
+    stamps: Stamps | None = None,
+) -> int:
     """Settle at most `limit` rows in one transaction, oldest first; return how many.
 
     belief   trusted; boot_ms, now  the same moment on both clocks
+    vaults   those that are there: rows of others wait; None leaves all files alone
+    stamps   remembers which files were refused, from one call to the next
     Raises   StorageFault
     """
     # Asked outside first: with nothing to do, as nearly always, no transaction is begun.
-    if not catalogue.read(f"SELECT 1 FROM gap WHERE {_OPEN_GAP} LIMIT 1") and not catalogue.read(  # noqa: S608 - constants
-        f"SELECT 1 FROM segment WHERE {_LIVE} LIMIT 1"  # noqa: S608 - constants
-    ):
+    gaps = catalogue.read(f"SELECT 1 FROM gap WHERE {_OPEN_GAP} LIMIT 1")  # noqa: S608 - constants
+    stamps = stamps or Stamps()
+    places = json.dumps(None if vaults is None else [*vaults])
+    waiting = json.dumps(stamps.waiting(boot_ms))
+    found = catalogue.read(_SEGMENTS, (places, places, waiting, limit))
+    if not found and not gaps:
         return 0
-    return catalogue.write(lambda db: _Batch(db, belief, boot_ms, now).run(limit))
+    places_of = _Placing(_read_boots(catalogue.meta(META)), belief, boot_ms)
+    ready: Container[int] = {row[0] for row in found}
+    if vaults is not None:
+        ready = stamps.put((_wanted(row, places_of, now) for row in found), vaults, boot_ms)
+    rows = [Row(*row[:4]) for row in found]
+    if not gaps and not ready:
+        return 0
+    return catalogue.write(lambda db: _Batch(db, belief, places_of, now).run(rows, ready, limit))
+
+
+def _wanted(found: tuple[Any, ...], placing: _Placing, now: Instant) -> Wanted:
+    """Say what a row's file is to tell."""
+    row, vault, path = Row(*found[:4]), found[4], found[5]
+    place = placing.of_segment(row)
+    return Wanted(row.id, vault, path, place.end_ms if place else now.utc_ms, sure=place is not None)
 
 
 _TABLES = ("segment", "gap")
@@ -102,44 +138,30 @@ _TABLES = ("segment", "gap")
 
 def _boots(db: sqlite3.Connection) -> list[Boot]:
     row = db.execute("SELECT value FROM meta WHERE key = ?", (META,)).fetchone()
-    return [Boot(*boot) for boot in json.loads(row[0])] if row else []
+    return _read_boots(row[0] if row else None)
 
 
-class _Batch:
-    """One transaction's work."""
+def _read_boots(text: str | None) -> list[Boot]:
+    return [Boot(*boot) for boot in json.loads(text)] if text else []
 
-    def __init__(self, db: sqlite3.Connection, belief: Belief, boot_ms: int, now: Instant) -> None:
-        self._db = db
+
+class _Placing:
+    """Says where rows belong."""
+
+    def __init__(self, boots: list[Boot], belief: Belief, boot_ms: int) -> None:
         self._belief = belief
         self._boot_ms = boot_ms
-        self._now = now
-        self._boots = _boots(db)
-        if not self._boots or self._boots[0].id != belief.boot_id:
+        if not boots or boots[0].id != belief.boot_id:
             # Nothing was recorded in this boot as long as nobody has marked it.
-            self._boots = [Boot(belief.boot_id, 1 << 62, 1 << 62), *self._boots]
-        self._last = self._boots[0][1:]
+            boots = [Boot(belief.boot_id, 1 << 62, 1 << 62), *boots]
+        self._boots = boots
+        self.last = boots[0][1:]
 
-    def run(self, limit: int) -> int:
-        gaps = self._rows("gap", _OPEN_GAP, limit)
-        segments = self._rows("segment", _LIVE, limit - len(gaps))
-        placed_gaps = [self._place(row, self._boot_of(row.id, of_gap=True), by_end=True) for row in gaps]
-        placed = [self._place(row, self._boot_of(row.id, of_gap=False), by_end=False) for row in segments]
-        known_gaps = [place for place in placed_gaps if place]
-        known = [place for place in placed if place]
-        bridges = self._bridges([*known_gaps, *known])
-        self._write(known_gaps, known)
-        for gap in bridges:
-            self._insert(gap)
-        self._tell(known_gaps, known)
-        lost_gaps = [row for row, place in zip(gaps, placed_gaps, strict=True) if not place]
-        lost = [row for row, place in zip(segments, placed, strict=True) if not place]
-        if lost or lost_gaps:
-            self._keep_from_now(lost_gaps, lost)
-        return len(gaps) + len(segments)
+    def of_segment(self, row: Row) -> Place | None:
+        return self._place(row, self._boot_of(row.id, of_gap=False), by_end=False)
 
-    def _rows(self, table: str, condition: str, limit: int) -> list[Row]:
-        query = f"SELECT id, camera, start_ms, end_ms FROM {table} WHERE {condition} ORDER BY id LIMIT ?"  # noqa: S608 - constants
-        return [Row(*row) for row in self._db.execute(query, (limit,))]
+    def of_gap(self, row: Row) -> Place | None:
+        return self._place(row, self._boot_of(row.id, of_gap=True), by_end=True)
 
     def _boot_of(self, number: int, *, of_gap: bool) -> str:
         """Return the boot in which a row was written; "" for one of long ago.
@@ -168,6 +190,47 @@ class _Batch:
             # A recorder that saw the clock leave the line and come back: its labels stayed on it.
             return Place(row, row.start_ms, row.end_ms, None)
         return None
+
+
+class _Batch:
+    """One transaction's work."""
+
+    def __init__(self, db: sqlite3.Connection, belief: Belief, placing: _Placing, now: Instant) -> None:
+        self._db = db
+        self._belief = belief
+        self._placing = placing
+        self._now = now
+
+    def run(self, found: list[Row], ready: Container[int], limit: int) -> int:
+        """Settle gaps, and of the segments those that are ready."""
+        gaps = self._gaps(limit)
+        segments = self._still(found[: limit - len(gaps)])
+        placed_gaps = [self._placing.of_gap(row) for row in gaps]
+        placed = [self._placing.of_segment(row) for row in segments]
+        known_gaps = [place for place in placed_gaps if place]
+        # One whose file refuses tells nevertheless where this boot's first picture is.
+        bridges = self._bridges([*known_gaps, *(place for place in placed if place)])
+        known = [place for place in placed if place and place.row.id in ready]
+        self._write(known_gaps, known)
+        for gap in bridges:
+            self._insert(gap)
+        self._tell(known_gaps, known)
+        lost_gaps = [row for row, place in zip(gaps, placed_gaps, strict=True) if not place]
+        lost = [row for row, place in zip(segments, placed, strict=True) if not place and row.id in ready]
+        if lost or lost_gaps:
+            self._keep_from_now(lost_gaps, lost)
+        return len(gaps) + len(known) + len(lost)
+
+    def _gaps(self, limit: int) -> list[Row]:
+        query = f"SELECT id, camera, start_ms, end_ms FROM gap WHERE {_OPEN_GAP} ORDER BY id LIMIT ?"  # noqa: S608 - constants
+        return [Row(*row) for row in self._db.execute(query, (limit,))]
+
+    def _still(self, found: list[Row]) -> list[Row]:
+        """Return the rows that are as they were when their files were written on."""
+        ids = "SELECT value FROM json_each(?)"
+        query = f"SELECT id, camera, start_ms, end_ms FROM segment WHERE {_LIVE} AND id IN ({ids})"  # noqa: S608 - constants
+        same = set(self._db.execute(query, (json.dumps([row.id for row in found]),)))
+        return [row for row in found if row in same]
 
     def _write(self, gaps: list[Place], segments: list[Place]) -> None:
         for table, places in zip(_TABLES, (segments, gaps), strict=True):
@@ -225,8 +288,8 @@ class _Batch:
                 (camera, start_ms, last),
             ).fetchone()[0]
             for table, last, but in (
-                ("segment", self._last[0], ""),
-                ("gap", self._last[1], " AND cause != 'stream_damaged'"),
+                ("segment", self._placing.last[0], ""),
+                ("gap", self._placing.last[1], " AND cause != 'stream_damaged'"),
             )
         ]
         return max((end for end in ends if end is not None), default=None)

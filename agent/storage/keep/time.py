@@ -21,10 +21,12 @@ from agent.storage import ledger
 from agent.storage.catalogue import Catalogue
 from agent.storage.files import Disk
 from agent.storage.keep import settle, witness
+from agent.storage.keep.reasons import WORDS
+from agent.storage.keep.stamps import Stamps
 from agent.trust import Anchor, Belief, Observation, Reason, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from agent.clock import ClockSource
@@ -71,7 +73,7 @@ class Status:
     @property
     def what(self) -> str:
         """Say in the reader's language why the time is trusted, or not."""
-        return say(*_WORDS[self.reason][0])
+        return say(*WORDS[self.reason][0])
 
     @property
     def next(self) -> str:
@@ -81,7 +83,7 @@ class Status:
                 "확인은 받았습니다. 시각 동기(chrony, systemd-timesyncd)가 되면 믿습니다",
                 "confirmed; it is trusted once a time service (chrony, systemd-timesyncd) has synchronised too",
             )
-        return say(*_WORDS[self.reason][1])
+        return say(*WORDS[self.reason][1])
 
 
 class TimeKeeper:
@@ -111,6 +113,7 @@ class TimeKeeper:
         self._told_saved = len(self._untold)
         self._fault: StorageFault | None = None
         self._observed = False
+        self._stamps = Stamps()
         self._witnessed: dict[str, tuple[int, int]] = {}
 
     @property
@@ -122,6 +125,11 @@ class TimeKeeper:
     def knows_boot(self) -> bool:
         """Tell whether the line of this boot is published: nobody else needs to begin it then."""
         return self._belief is not None and self._belief.boot_id == self._seen.boot_id
+
+    @property
+    def refused(self) -> list[StorageFault]:
+        """Return the faults of files that could not be corrected; their rows wait."""
+        return [*self._stamps.faults.values()]
 
     @property
     def belief(self) -> Belief | None:
@@ -166,16 +174,25 @@ class TimeKeeper:
             self.told(len(lines))
         return len(lines)
 
-    def settle(self, catalogue: Catalogue, limit: int = settle.LIMIT) -> int:
+    def settle(
+        self,
+        catalogue: Catalogue,
+        limit: int = settle.LIMIT,
+        *,
+        vaults: Mapping[str, Vault] | None = None,
+    ) -> int:
         """Give what was recorded in doubt its time back, at most `limit` rows in one transaction; return how many.
 
         Nothing is done while time is not trusted. To be called each tick, again and again until it returns 0.
+        vaults  those that are there, whose files are corrected too; rows of others wait. None leaves files alone
         Raises  StorageFault
         """
         now = self.now()
         if self._belief is None or now.trust is Trust.UNTRUSTED:
             return 0
-        return settle.settle(catalogue, self._belief, self._seen.boot_ms, now, limit)
+        return settle.settle(
+            catalogue, self._belief, self._seen.boot_ms, now, limit, vaults=vaults, stamps=self._stamps
+        )
 
     def witness(self, vaults: Iterable[Vault]) -> None:
         """Write the time down in opened vaults, while it is trusted: every WITNESS_MS, and when it was put right.
@@ -379,67 +396,3 @@ def _alone(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
-
-
-_SYNC = (
-    "시각 동기(chrony, systemd-timesyncd)를 켜십시오. 표시된 시각이 맞으면 `pasu clock confirm`으로 확인하십시오",
-    "turn on a time service (chrony, systemd-timesyncd); if the time shown is right, say so with `pasu clock confirm`",
-)
-_BOTH = (
-    "시각 동기가 되어야 하고, 사람이 `pasu clock confirm`으로 확인도 해야 합니다",
-    "two words are needed: a time service must synchronise, and a person must `pasu clock confirm`",
-)
-_NONE = ("", "")
-_WORDS: dict[Reason, tuple[tuple[str, str], tuple[str, str]]] = {
-    Reason.NEW_BOOT: (("방금 켜졌습니다", "the box has just started"), _SYNC),
-    Reason.SYNCED: (("시각이 동기되어 있습니다", "the clock is synchronised"), _NONE),
-    Reason.FIRST_SYNC: (
-        ("시각이 처음으로 동기되었습니다", "the clock is synchronised, for the first time"),
-        _NONE,
-    ),
-    Reason.BACK_SYNCED: (
-        ("다시 켜진 뒤 시각이 동기되었습니다", "the clock is synchronised after a restart"),
-        _NONE,
-    ),
-    Reason.HOLDOVER: (
-        (
-            "동기는 없으나 맞던 시각이 이어지고 있습니다",
-            "not synchronised now, but it goes on from a time that was right",
-        ),
-        (
-            "시각 동기(chrony, systemd-timesyncd)를 확인하십시오",
-            "look after the time service (chrony, systemd-timesyncd)",
-        ),
-    ),
-    Reason.NAMED: (("사람이 시각을 확인했습니다", "the time was confirmed"), _NONE),
-    Reason.UNSYNCED: (
-        (
-            "켜진 뒤로 아무도 시각을 알려 주지 않았습니다",
-            "since the box started nobody has said what time it is",
-        ),
-        _SYNC,
-    ),
-    Reason.STEPPED: (
-        ("누군가 시계를 바꾸었습니다", "somebody has set the clock"),
-        (
-            "바뀐 시각이 맞으면 `pasu clock confirm`, 틀리면 시계를 되돌리십시오",
-            "if the new time is right, `pasu clock confirm`; if not, set the clock back",
-        ),
-    ),
-    Reason.SPENT: (
-        ("닷새 동안 아무도 시각을 확인하지 않았습니다", "for five days nobody has confirmed the time"),
-        _SYNC,
-    ),
-    Reason.ABSENT: (
-        ("사흘 넘게 시각을 모르고 있었습니다", "for more than three days the time was not known"),
-        _BOTH,
-    ),
-    Reason.BACKWARD: (
-        ("마지막으로 알던 시각보다 이릅니다", "the clock shows a time before the last that was known"),
-        _BOTH,
-    ),
-    Reason.IMPLAUSIBLE: (
-        ("있을 수 없는 시각입니다", "the clock shows a time that cannot be"),
-        ("시계를 맞춘 뒤 `pasu clock confirm`으로 확인하십시오", "set the clock, then `pasu clock confirm`"),
-    ),
-}

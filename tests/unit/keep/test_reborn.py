@@ -100,6 +100,39 @@ def test_a_label_is_believed_between_the_vaults_making_and_now(earliest_ms, late
     assert (row["kept_from_ms"], row["trust"]) == (kept, "UNTRUSTED" if kept is None else "HOLDOVER")
 
 
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("told", "last_ms", "next_ms", "now_ms", "span", "kept"),
+    [
+        # Its clock was slow, and that was found out: C1, C3.
+        (True, 20 * DAY_MS, None, 30 * DAY_MS, (20 * DAY_MS - 600_000, 20 * DAY_MS), 20 * DAY_MS),
+        (True, 20 * DAY_MS, 70_000, 30 * DAY_MS, (20 * DAY_MS - 70_000, 20 * DAY_MS), 20 * DAY_MS),
+        (True, 20 * DAY_MS, 5, 30 * DAY_MS, (20 * DAY_MS - 60_000, 20 * DAY_MS), 20 * DAY_MS),
+        (True, 20 * DAY_MS, DAY_MS, 30 * DAY_MS, (20 * DAY_MS - 600_000, 20 * DAY_MS), 20 * DAY_MS),
+        # Its clock was fast.
+        (True, -20 * DAY_MS, None, 30 * DAY_MS, (-20 * DAY_MS - 600_000, -20 * DAY_MS), 0),
+        (True, -20 * DAY_MS, None, -1, (-20 * DAY_MS - 600_000, -20 * DAY_MS), -20 * DAY_MS),
+        (True, -20 * DAY_MS, None, None, (-20 * DAY_MS - 600_000, -20 * DAY_MS), 0),
+        # It was right.
+        (True, 60_000, None, 30 * DAY_MS, (0, 60_000), 0),
+        # Nobody ever knew, or the disk was copied: the name says when, and it is kept from later.
+        (False, 20 * DAY_MS, None, 30 * DAY_MS, (0, 60_000), 20 * DAY_MS - 600_000),
+        (False, -20 * DAY_MS, None, 30 * DAY_MS, (0, 60_000), 0),
+        (False, 31 * DAY_MS, None, 30 * DAY_MS, (0, 60_000), None),
+    ],
+)
+def test_a_file_that_was_told_its_time_goes_by_it(told, last_ms, next_ms, now_ms, span, kept) -> None:
+    file = replace(FILE, told=told, last_ms=T0 + last_ms, next_ms=None if next_ms is None else T0 + next_ms)
+    row = reborn.from_file(file, 0, None if now_ms is None else T0 + now_ms)
+    assert (row["start_ms"] - T0, row["end_ms"] - T0) == span
+    assert row["kept_from_ms"] == (None if kept is None else T0 + kept)
+    moved = row["start_ms"] != T0
+    assert row["relabelled_from_ms"] == (T0 if moved else None)
+    assert reborn.from_old(row, file) == row
+
+
 def test_plain_bytes_follow_from_the_size() -> None:
     assert reborn.from_file(FILE, 0, None)["plain_bytes"] == 1000
     assert reborn.from_file(replace(FILE, size=100), 0, None)["plain_bytes"] == 0

@@ -200,7 +200,7 @@ def test_a_label_that_cannot_be_true_never_erases(tmp_path) -> None:
     box.clock.utc_ms = T0 + 60_000
     box.prepare()
     for row in box.vault_path.rglob("*.age"):
-        os.utime(row, ns=(0, (T0 + 5000) * 1_000_000))
+        os.utime(row, ns=(0, (T0 + 5000) * 1_000_000 + 1))
     place = box.vault_path / "VAULT"
     place.write_text(place.read_text().replace(str(T0), str(T0 - 1000)))
     go_on(box)
@@ -220,7 +220,7 @@ def test_while_time_is_in_doubt_rows_are_made_and_the_end_waits(tmp_path) -> Non
     box.prepare()
     doubt = Instant(5000, Trust.UNTRUSTED)
     for place in box.vault_path.rglob("*.age"):
-        os.utime(place, ns=(0, T0 * 1_000_000))
+        os.utime(place, ns=(0, T0 * 1_000_000 + 1))
     assert go_on(box, at=doubt).phase == "time"
     assert meta(box, "reconcile") == "missing"
     assert len(box.rows()) == 2
