@@ -26,6 +26,7 @@ class Kind(Enum):
     PART = ".mp4.age.part"
     TAIL = ".mp4.age.tail"
     TAIL_TEMPORARY = ".mp4.age.tail.tmp"
+    TAIL_OLD = ".mp4.age.tail.old"
     SALVAGED = ".salvaged.mp4.age"
     SALVAGED_TAIL = ".salvaged.mp4.age.tail"
 

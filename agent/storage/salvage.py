@@ -183,6 +183,11 @@ class Salvage:
             return
         if Kind.TAIL_TEMPORARY in kinds:
             self._remove(stem, Kind.TAIL_TEMPORARY)
+        if Kind.TAIL_OLD in kinds:
+            if kinds & {Kind.FINAL, Kind.SALVAGED}:
+                self._remove(stem, Kind.TAIL_OLD)
+            else:
+                self.quarantine(self._at(stem, Kind.TAIL_OLD), "a tail without its segment")
         if Kind.SALVAGED in kinds:
             if stem.path(Kind.SALVAGED) not in rows:
                 self._adopt_salvaged(stem)
@@ -219,6 +224,7 @@ class Salvage:
             if not files.try_lock(fd):
                 self.report.live += 1
                 return False
+            self._choose_tail(stem)
             if self._finish(stem, fd, part):
                 return True
             header = header_bytes(part)
@@ -255,6 +261,16 @@ class Salvage:
             os.close(fd)
         self._adopt_salvaged(stem)
         return True
+
+    def _choose_tail(self, stem: Stem) -> None:
+        """Of a tail and the one that it replaced keep the newer; the older if power took the newer's bytes."""
+        tail, old = self._at(stem, Kind.TAIL), self._at(stem, Kind.TAIL_OLD)
+        if not files.is_regular(old):
+            return
+        if is_void(old) or (files.is_regular(tail) and not is_void(tail)):
+            self._remove(stem, Kind.TAIL_OLD)
+        else:
+            self._disk.rename(old, tail)
 
     def _cut(self, fd: int, part: Path, status: os.stat_result, size: int) -> None:
         """Set a file's length; also to the one it has, which gives back the space that was reserved behind it."""

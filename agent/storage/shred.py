@@ -54,50 +54,49 @@ def _span(start: bytes) -> int:
 
 
 class Replaced:
-    """Tails of one segment whose name another one took; their headers are overwritten without a sync of their own.
+    """The tail of a segment whose name the next one takes: it keeps a name until that one is durable.
 
-    Two windows each: when a syncfs has made the next tail durable the header is overwritten, and the syncfs of the next
-    window takes the zeros to the disk. Until then the file is kept open: nobody writes down what has no name.
+    Then its header is overwritten. Without a name of its own it could not be: blocks of a file that has none are not
+    written any more, and one that is open without a name leaves a file system that fails in need of repair by hand.
     """
 
-    def __init__(self, disk: Disk, header_bytes: int) -> None:
-        """header_bytes  length of each tail's header."""
+    def __init__(self, disk: Disk, tail: Path, old: Path) -> None:
+        """tail, old  the name that each tail takes, and the one that it has afterwards."""
         self._disk = disk
-        self._zeros = bytes(header_bytes)
-        self._waiting: list[tuple[int, Path]] = []
-        self._overwritten: list[tuple[int, Path]] = []
+        self._tail = tail
+        self._old = old
+        self._there = False
 
-    def keep(self, path: Path) -> None:
-        """Take the tail that is about to be replaced; one that cannot be opened stops nothing."""
+    def keep(self) -> None:
+        """Give the tail that is about to be replaced its second name; a disk that cannot do that stops nothing."""
         with contextlib.suppress(StorageFault):
-            self._waiting.append((self._disk.open_existing(path), path))
+            self._disk.link(self._tail, self._old)
+            self._there = True
 
     def synced(self) -> None:
-        """Go on after a good syncfs."""
-        for fd, _ in self._overwritten:
-            self._disk.close(fd)
-        self._overwritten = [each for each in self._waiting if self._overwrite(*each)]
-        self._waiting = []
-
-    def finish(self) -> None:
-        """Overwrite what is left, now: all of it is superseded durably."""
-        for fd, path in self._waiting:
-            self._overwrite(fd, path)
-        for fd, path in self._waiting + self._overwritten:
-            # A disk that refuses now has the next write refused too, which is heard.
+        """Overwrite and remove it: what took its name is durable, or the whole segment is."""
+        if self._there:
+            # A disk that refuses now has the next write refused too, which is heard; the next start does this again.
             with contextlib.suppress(StorageFault):
-                self._disk.fdatasync(fd, path)
-        self.drop()
+                shred(self._disk, self._old)
+            self._there = False
 
-    def drop(self) -> None:
-        """Let go: after a fault nothing is certain, and what was replaced may be what the disk still has."""
-        for fd, _ in self._waiting + self._overwritten:
-            self._disk.close(fd)
-        self._waiting, self._overwritten = [], []
+    def discard(self) -> None:
+        """Overwrite and remove it, whatever became of it before. Raises StorageFault."""
+        shred(self._disk, self._old)
+        self._there = False
 
-    def _overwrite(self, fd: int, path: Path) -> bool:
-        with contextlib.suppress(StorageFault):
-            self._disk.overwrite(fd, path, self._zeros)
-            return True
-        self._disk.close(fd)
-        return False
+    def restore(self) -> None:
+        """Give it its name back, after a sync that failed: it is durable, and the one that took its name may not be.
+
+        Raises  StorageFault
+        """
+        if not self._there:
+            # What took its name is durable, and the disk only refused to let it go.
+            shred(self._disk, self._old)
+        elif files.is_regular(self._old):
+            if files.is_regular(self._tail) and self._old.samefile(self._tail):
+                self._disk.unlink(self._old)  # the fault came before the name was taken
+            else:
+                self._disk.rename(self._old, self._tail)
+        self._there = False

@@ -118,7 +118,7 @@ class OpenSegment:
         self._durable_hash = self._written_hash = self._hash
         self._tail_reach = 0  # plaintext offset that the tail promises
         self._marked_bytes = 0  # plaintext taken when the last mark was made
-        self._replaced = Replaced(self._disk, len(self._sealer.header))
+        self._replaced = Replaced(self._disk, self._tail, vault.at(self._stem.path(Kind.TAIL_OLD)))
         self._cut = False  # `abandon` has begun to cut the file
         self._fd = self._disk.create_excl(self._part)
         try:
@@ -175,7 +175,7 @@ class OpenSegment:
         plain = b"".join(fragment.data for fragment in self._kept)
         tail = seal_bytes(self._recipients, TAIL_MAGIC + offset.to_bytes(8, "big") + plain[skip:])
         if self._tail_reach:
-            self._replaced.keep(self._tail)
+            self._replaced.keep()
         self._disk.atomic_replace(self._tail, tail, sync=False)
         self._tail_reach = self._sealer.plain_bytes
         whole = self._whole
@@ -213,7 +213,7 @@ class OpenSegment:
         self._step("C6")
         self._disk.fsync_directory(self._part.parent)
         self._step("C7")
-        self._replaced.finish()
+        self._replaced.synced()
         self._close()
         # It may wait for the catalogue for long: let go of the pictures.
         self._kept.clear()
@@ -295,6 +295,10 @@ class OpenSegment:
         ]
         if found and found[0] == self.vault.at(self._stem.path(Kind.SALVAGED)) and not self._cut:
             return None  # it was let go, and somebody else has put it in order
+        if lost:
+            self._replaced.restore()
+        else:
+            self._replaced.discard()
         durable = self._durable
         moved_tail = self.vault.at(self._stem.path(Kind.SALVAGED_TAIL))
         keep_tail = lost and durable.tail_bytes > 0 and (files.exists(self._tail) or files.exists(moved_tail))
@@ -365,7 +369,6 @@ class OpenSegment:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             self._disk.close(fd)
-        self._replaced.drop()
 
 
 def row_of(known: Open, path: str, state: str, what: Final, *, has_tail: bool) -> Segment:
