@@ -114,6 +114,7 @@ def test_a_placing_that_is_killed_survives_the_loss_of_the_catalogue(tmp_path) -
     for at in range(len(steps_of(lambda step: box.place(ORDER, step=step)))):
         box = filled(tmp_path / str(at))
         assert die_at(lambda step, box=box: box.place(ORDER, step=step), at)
+        shutil.rmtree(box.state / "holds", ignore_errors=True)
         lose_the_catalogue(box)
         box.clock.utc_ms += 31 * DAY_MS
         box.condemn()

@@ -8,6 +8,7 @@ No link is followed, and nothing here is removed but what has a segment's name. 
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -17,15 +18,17 @@ from agent.storage import files
 from agent.storage.keep import hold as rules
 from agent.storage.keep.reach import TAIL, folder, stem_of_path
 from agent.storage.layout import CAMERA_NAME, DAY_NAME
+from agent.storage.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from agent.storage.keep.hold import Hold
-    from agent.storage.vault import Vault
 
 FILE = "HOLD"
+COPIES = "state"
+"""In the place of a vault's uuid, where the copies of the holds' files are told of."""
 LIMIT_BYTES = 1 << 20
 
 
@@ -96,6 +99,30 @@ def write(vault: Vault, hold: Hold) -> None:
     place = vault.at(home(hold.id))
     vault.disk.make_directory(place)
     vault.disk.atomic_replace(place / FILE, rules.write(hold), sync=True)
+
+
+def copies(state: Path, vaults: Mapping[str, Vault]) -> Vault:
+    """Return the state directory as if it were a vault: a copy of each hold's file is there, and no links.
+
+    A hold of a vault that is away is in the catalogue alone; if that is lost too, this is left of it.
+    vaults  whose disk is written with
+    """
+    disk = next((vault.disk for vault in vaults.values()), None)
+    return Vault(state, COPIES, 0, disk or files.Disk())
+
+
+def write_copy(beside: Vault, hold: Hold) -> None:
+    """Write a hold's copy, unless it is there. beside: as `copies` returns. Raises StorageFault."""
+    if read(beside, hold.id) != hold:
+        beside.disk.make_directory(beside.at("holds"))
+        write(beside, hold)
+
+
+def drop_copy(beside: Vault, hold_id: str) -> None:
+    """Remove a hold's copy, if it is there. Raises StorageFault."""
+    place = beside.at(home(hold_id))
+    if files.is_directory(place) and not remove(beside, hold_id):
+        raise files.fault("rmdir", place, OSError(errno.ENOTEMPTY, "not empty"))
 
 
 def is_never_placed(vault: Vault, hold_id: str) -> bool:

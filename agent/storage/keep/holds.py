@@ -3,10 +3,10 @@
     place     H1  in every vault that is there: `holds/<hold>/HOLD`, durable
               H2  look which condemned segments of the span still have their header
               H3  one transaction: the hold's rows, the fact `hold.placed`, and those segments get their state back.
-                  From here on it holds
+                  From here on it holds; the state directory gets a copy of the HOLD file
               H4  hard links of the segments and their tails, H5 fsync of the directories, H6 rows of the links
     release   R1  one transaction: the row, and the fact `hold.released`. From here on it does not hold
-              R2  the HOLD file says so too
+              R2  the HOLD file says so too; its copy in the state directory goes
               R3  links are removed; a segment without another name gets its own back first
               R4  the hold's directory is removed, R5 the rows of the links
     tend      whatever was cut off is finished; what was recorded since is linked; reviews are reminded of
@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 
 from agent.storage.keep import hold_rows
 from agent.storage.keep.placing import Placed, Released, place, release
-from agent.storage.keep.tending import Tended, Tender, reconcile, tend
+from agent.storage.keep.restoring import Tended
+from agent.storage.keep.tending import Tender, reconcile, tend
 
 if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue

@@ -139,6 +139,11 @@ def unlink(
     Raises   StorageFault when the catalogue cannot be used
     """
     faults = []
+    try:
+        with fate(state):
+            hold_files.drop_copy(hold_files.copies(state, vaults), hold.id)
+    except StorageFault as fault:
+        faults.append(fault)
     for uuid, vault in vaults.items():
         try:
             if hold.id in hold_files.names(vault):

@@ -101,6 +101,10 @@ def place(
         _write_files(vaults, hold, report, step)
         if known is None:
             _place_rows(catalogue, vaults, hold, at, report, step=step)
+        try:
+            hold_files.write_copy(hold_files.copies(state, vaults), hold)
+        except StorageFault as fault:  # the keeper tries again
+            report.faults.append(fault)
     top = hold_rows.newest(catalogue)
     linked = linking.link(catalogue, vaults, state, hold, covered(catalogue, hold, LIVE), step=step)
     if linked.is_whole:

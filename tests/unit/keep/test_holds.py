@@ -257,6 +257,7 @@ def test_a_hold_file_that_cannot_be_read_stops_erasing_until_it_is_placed_again(
     with box.catalogue() as catalogue:
         for table in ("hold_segment", "hold_camera", "hold"):
             catalogue.write(lambda db, table=table: db.execute(f"DELETE FROM {table}"))
+    shutil.rmtree(box.state / "holds")
     if content is None:
         hold_file(box).unlink()
     else:
@@ -689,3 +690,71 @@ def test_a_hold_whose_disk_cannot_be_listed_is_told_and_not_looked_at_again_at_o
         tender.look_at_all()
         assert tender.turn(box.at()).returned == 1
         assert tender.turn(box.at()).incomplete == set()
+
+
+def begin_anew(box: Kept) -> None:
+    """Lose the catalogue; the new one knows the vault."""
+    for name in box.state.glob(FILE + "*"):
+        name.unlink()
+    Catalogue.prepare(box.state).close()
+    with box.catalogue() as catalogue:
+        catalogue.add_vault(UUID, str(box.vault_path), T0)
+
+
+def test_a_hold_that_was_placed_while_its_vault_was_away_outlives_the_catalogue(box) -> None:
+    """B11: a copy of its file lies beside the catalogue until it is released."""
+    box.record()
+    copy = box.state / "holds/h1/HOLD"
+    with box.catalogue() as catalogue:
+        assert holds.place(catalogue, {}, box.state, order(), box.at()).faults == []
+        (before,) = holds.active(catalogue)
+    assert box.names("holds") == []
+    begin_anew(box)
+    assert box.reconcile().restored == ["h1"]
+    with box.catalogue() as catalogue:
+        assert holds.active(catalogue) == [before]
+    assert hold_file(box).read_bytes() == copy.read_bytes()
+    box.salvage()
+    assert box.tend().linked == 1
+    copy.write_bytes(b"damaged")
+    assert box.tend().incomplete == set()
+    assert hold_file(box).read_bytes() == copy.read_bytes()
+    box.release()
+    assert list((box.state / "holds").iterdir()) == []
+    begin_anew(box)
+    assert box.reconcile().restored == []
+
+
+def test_a_copy_of_a_hold_that_cannot_be_read_is_told_and_one_half_made_is_removed(box) -> None:
+    """B11."""
+    for name in ("unread", "half"):
+        (box.state / "holds" / name).mkdir(parents=True)
+    (box.state / "holds/unread/HOLD").write_bytes(b"{}")
+    (box.state / "holds/half/HOLD.tmp").write_bytes(b"{")
+    tended = box.tend()
+    assert (tended.incomplete, tended.unreadable, tended.faults) == ({"unread"}, [], [])
+    assert sorted(place.name for place in (box.state / "holds").iterdir()) == ["unread"]
+
+
+def test_a_copy_that_cannot_be_removed_is_tried_again(box) -> None:
+    box.record()
+    box.place(order())
+    (box.state / "holds/h1/notes.txt").write_text("mine")
+    released = box.release()
+    assert [fault.code for fault in released.faults] == ["DISK_FAILED"]
+    assert box.names("holds") == []
+    assert box.tend().incomplete == {"h1"}
+    (box.state / "holds/h1/notes.txt").unlink()
+    assert box.tend().incomplete == set()
+    assert not (box.state / "holds/h1").exists()
+
+
+def test_a_state_directory_that_takes_no_copy_does_not_keep_a_hold_from_holding(box) -> None:
+    box.record()
+    (box.state / "holds").write_text("in the way")
+    placed = box.place(order())
+    assert ([fault.code for fault in placed.faults], placed.segments) == (["NAME_TAKEN"], 1)
+    assert box.condemn() == []
+    (box.state / "holds").unlink()
+    assert box.tend().faults == []
+    assert (box.state / "holds/h1/HOLD").exists()
