@@ -77,6 +77,7 @@ class Schedule:
     active: dict[str, set[int]] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
     foreign_bytes: int = 0
+    total: int = TOTAL
     keeper: Keeper | None = None
     tombstones: int = 0
     expired: int = 0
@@ -208,11 +209,11 @@ class Schedule:
 
     def room(self, *scheduled: int) -> Room:
         used = self.catalogue.read("SELECT COUNT(*) FROM segment WHERE state != 'GONE'")[0][0] * SIZE
-        return Room(TOTAL, max(0, TOTAL - used - self.foreign_bytes), 1_000_000, 900_000, *scheduled)
+        return Room(self.total, max(0, self.total - used - self.foreign_bytes), 1_000_000, 900_000, *scheduled)
 
     def fill_disk(self, missing: int) -> None:
         """Let another program take the disk, until so many segments must go."""
-        marks = byte_marks(TOTAL, 0)
+        marks = byte_marks(self.total, 0)
         self.foreign_bytes = 0
         self.foreign_bytes = max(0, (self.room().free_bytes or 0) - marks.low + missing * SIZE)
 
