@@ -8,6 +8,7 @@ once.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 from dataclasses import astuple, dataclass, fields
@@ -159,11 +160,18 @@ def identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
 def mark_damaged(path: Path, inode: int) -> None:
     """Ask for a catalogue to be moved aside: who records does it (agent/storage/aside.py). That it fails is no fault.
 
     inode  of the damaged file: whoever found it may have had it open while another took its place
     """
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        if json.loads((path.parent / DAMAGED).read_bytes())["inode"] == inode:
+            return  # somebody else said so, and may be in the middle of moving it
     with contextlib.suppress(StorageFault):
         text = canonical_json({"inode": inode, "reason": "damaged"})
         Disk().atomic_replace(path.parent / DAMAGED, text.encode() + b"\n", sync=True)
@@ -202,6 +210,7 @@ class Catalogue:
         self.path = path
         self._db = connection
         self._place = place or identity(path)
+        self._wal = identity(_wal(path))
 
     @classmethod
     def prepare(cls, state: Path) -> Catalogue:
@@ -436,6 +445,13 @@ class Catalogue:
         # told later is told to the next one again.
         if identity(self.path) != self._place:
             raise _fault("CATALOGUE_MISSING", self.path, FileNotFoundError("moved aside"))
+        wal = identity(_wal(self.path))
+        self._wal = self._wal or wal
+        if self._place is not None and wal != self._wal:
+            # While it is open SQLite neither removes it nor puts another in its place. What was told went to a file
+            # that nobody will find again.
+            mark_damaged(self.path, self._place[1])
+            raise _fault("CATALOGUE_DAMAGED", self.path, FileNotFoundError("its WAL was removed"))
         return result
 
 
@@ -494,6 +510,8 @@ def _connect(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise translate(path, error) from error
+    # One row that is damaged must not keep all others from being read.
+    db.text_factory = lambda text: text.decode(errors="backslashreplace")
     try:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA foreign_keys=ON")

@@ -37,9 +37,11 @@ _FINISHED = (Kind.FINAL, Kind.SALVAGED)
 _SOME_NAME = "/20000101T000000.000Z.mp4.age"
 _COLUMNS = "id, camera, path, start_ms, end_ms, sealed_bytes, sha256, state, has_tail"
 _NEXT = (
-    "SELECT path FROM segment INDEXED BY idx_segment_vault_path"  # noqa: S608 - constants
-    f" WHERE vault = ? AND path > ? AND path < ? AND {PRESENT} ORDER BY path LIMIT 1"
+    "SELECT path, CAST(path AS BLOB) FROM segment INDEXED BY idx_segment_vault_path"  # noqa: S608 - constants
+    f" WHERE vault = ? AND path > CAST(? AS TEXT) AND path < CAST(? AS TEXT) AND {PRESENT} ORDER BY path LIMIT 1"
 )
+"""From and to are bytes: a row that is damaged may have a path that is no text."""
+_LAST = b"\xff" * 16
 _ROWS = (
     f"SELECT {_COLUMNS} FROM segment INDEXED BY idx_segment_vault_path"  # noqa: S608 - constants
     f" WHERE vault = ? AND path > ? AND path < ? AND {PRESENT} ORDER BY path"
@@ -123,27 +125,27 @@ class Examiner:
     def _row_days(self, camera: str) -> Iterator[str]:
         """Walk the index from day to day: one look-up each, however many segments a day has."""
         prefix = f"segments/{camera}/"
-        at = prefix
-        while found := self._catalogue.read(_NEXT, (self._vault.uuid, at, f"segments/{camera}0")):
-            path = found[0][0]
+        at, end = prefix.encode(), f"segments/{camera}0".encode()
+        while found := self._catalogue.read(_NEXT, (self._vault.uuid, at, end)):
+            path, stored = found[0]
             day = path[len(prefix) :].partition("/")[0]
             if parts(prefix + day + _SOME_NAME):
                 yield day
-                at = f"{prefix}{day}0"
+                at = f"{prefix}{day}0".encode()
             else:
-                at = path  # no place of ours: the next row, whatever it is
+                at = stored  # no place of ours: the next row, whatever it is
 
     def bad_rows(self) -> Iterator[Finding]:
         """Yield the rows whose path is no place of ours, outside the days of cameras."""
-        at = ""
-        while found := self._catalogue.read(_NEXT, (self._vault.uuid, at, "\U0010ffff")):
-            path = found[0][0]
+        at = b""
+        while found := self._catalogue.read(_NEXT, (self._vault.uuid, at, _LAST)):
+            path, stored = found[0]
             directory = path.rpartition("/")[0]
             if parts(directory + _SOME_NAME):
-                at = directory + "0"
+                at = f"{directory}0".encode()
             else:
                 yield Finding(self._vault.uuid, "", path, What.BAD_ROW)
-                at = path
+                at = stored
 
     def open(self, unit: Unit) -> tuple[Day, list[Finding]]:
         """Lay a day's rows beside its names, and say what is wrong with those.

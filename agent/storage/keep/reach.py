@@ -109,8 +109,10 @@ def is_surely_absent(vault: Vault, root: int, relative: str) -> bool:
     return False
 
 
-def stem_of_path(path: str) -> tuple[Stem, Kind] | None:
-    """Read a segment's path, relative to its vault; None for one that no segment bears."""
+def stem_of_path(path: object) -> tuple[Stem, Kind] | None:
+    """Read a segment's path, relative to its vault; None for what no segment bears, be it no text at all."""
+    if not isinstance(path, str):
+        return None
     parts = path.split("/")
     if (
         len(parts) != 4

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import sqlite3
@@ -392,3 +393,44 @@ def test_covered_until_passes_over_the_future_and_what_lies_inside_a_segment(tmp
     assert catalogue.covered_until("cam1", T0 + 60_000) == T0 + 5000
     assert catalogue.covered_until("cam1") == T0 + 40 * 86_400_000
     catalogue.close()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_wal_that_is_removed_under_a_living_process_is_a_damage(tmp_path, again) -> None:
+    """B11: what it was told since went to a file that nobody finds; it says so, and asks for a new catalogue."""
+    Catalogue.prepare(tmp_path).close()
+    catalogue = Catalogue.open(tmp_path)
+    catalogue.add_vault("uuid-1", "/vault", T0)
+    wal = tmp_path / (FILE + "-wal")
+    wal.unlink()
+    if again:
+        wal.touch()
+    with pytest.raises(StorageFault) as caught:
+        catalogue.commit_segment(segment(), AT)
+    assert caught.value.code == "CATALOGUE_DAMAGED"
+    marked = json.loads((tmp_path / DAMAGED).read_text())
+    assert marked["inode"] == (tmp_path / FILE).stat().st_ino
+    catalogue.close()
+
+
+def test_a_mark_that_tells_where_the_catalogue_goes_is_not_overwritten(tmp_path) -> None:
+    """B11: A3 took the WAL away already; killed then, A4 must find the same place."""
+    Catalogue.prepare(tmp_path).close()
+    catalogue = Catalogue.open(tmp_path)
+    text = json.dumps({"aside": "there", "inode": (tmp_path / FILE).stat().st_ino, "reason": "old"})
+    (tmp_path / DAMAGED).write_text(text)
+    (tmp_path / (FILE + "-wal")).unlink()
+    with pytest.raises(StorageFault, match="CATALOGUE_DAMAGED"):
+        catalogue.cameras()
+    assert (tmp_path / DAMAGED).read_text() == text
+    catalogue.close()
+
+
+def test_text_that_is_no_text_keeps_nothing_else_from_being_read(catalogue) -> None:
+    """B19."""
+    catalogue.commit_segment(segment(), AT)
+    catalogue.commit_segment(segment(T0 + 60_000), AT)
+    catalogue.write(
+        lambda db: db.execute("UPDATE segment SET path = CAST(X'ff2f' AS TEXT) WHERE start_ms = ?", (T0,))
+    )
+    assert [row.path for row in catalogue.segments("cam1")] == ["\\xff/", segment(T0 + 60_000).path]
