@@ -51,6 +51,10 @@ class ClockSource(Protocol):
         """Return CLOCK_REALTIME: whatever was last set."""
         ...
 
+    def slept_ms(self) -> int:
+        """Return of CLOCK_BOOTTIME how long the box was suspended in this boot."""
+        ...
+
     def kernel_synced(self) -> bool:
         """Tell whether a time service disciplines the kernel's clock."""
         ...
@@ -71,6 +75,11 @@ class SystemSource:
         """Read CLOCK_REALTIME."""
         return time.time_ns() // 1_000_000
 
+    def slept_ms(self) -> int:
+        """Read CLOCK_MONOTONIC too, which stands still meanwhile."""
+        awake_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - awake_ns) // 1_000_000
+
     def kernel_synced(self) -> bool:
         """Ask adjtimex(2)."""
         timex = _Timex()
@@ -87,7 +96,7 @@ def read(source: ClockSource) -> Observation:
         after_ms = source.boot_ms()
         if after_ms - before_ms <= TOGETHER_MS:
             break  # else the process was stopped, or the box slept, between the two
-    return Observation(boot_id, after_ms, utc_ms, synced)
+    return Observation(boot_id, after_ms, utc_ms, synced, slept_ms=source.slept_ms())
 
 
 class SystemClock:
@@ -123,7 +132,13 @@ class SystemClock:
             self._look(self._file)
             self._look_ms = boot_ms + int(LOOK_S * 1000)
         if self._published is not None:
-            return trust.label(self._published, boot_ms, utc_ms, kernel_synced=self._synced)
+            return trust.label(
+                self._published,
+                boot_ms,
+                utc_ms,
+                kernel_synced=self._synced,
+                slept_ms=self._source.slept_ms(),
+            )
         if self._own is None:
             self._own = trust.begin(None, Observation(self._boot_id, boot_ms, utc_ms, self._synced))
         at = self._own.line.at(boot_ms)

@@ -27,6 +27,9 @@ HOLDOVER_MS = 5 * 86_400_000
 """How long time is trusted that nobody confirms any more: the days that the guidelines leave for destroying."""
 ABSENT_MS = 3 * 86_400_000
 """Off for longer than this, one word for the time is not enough: a box from a store would erase all it holds."""
+SLEPT_MS = 600_000
+"""Asleep for longer than this, a box knows the time from its battery clock alone: both of the kernel's clocks jump by
+what that says, and whether a time service disciplined it is a memory of before."""
 RENEW_MS = 60_000
 """The anchor follows a synchronised clock this often, and by DRIFT_PPM at most: whoever serves us a wrong time in small
 steps gains 43 s a day, and no more."""
@@ -51,6 +54,7 @@ class Reason(StrEnum):
     UNSYNCED = "unsynced"  # since the box started nobody has said what time it is
     STEPPED = "stepped"  # somebody set the clock, and nobody has named the new time
     SPENT = "holdover_spent"  # for HOLDOVER_MS nobody has said what time it is
+    SLEPT = "slept"  # the box was suspended, and nobody has named the time since
     ABSENT = "absent"  # the box was off for longer than ABSENT_MS: a second word is needed
     BACKWARD = "backward"  # earlier than the last known time: a second word is needed
     IMPLAUSIBLE = "implausible"  # earlier than this software, or far in the future
@@ -63,6 +67,7 @@ class Seen(StrEnum):
     STEADY = "steady"
     SPENT = "spent"
     STEPPED = "stepped"
+    SLEPT = "slept"
     NAMED_SYNCED = "named_synced"
     NAMED = "named"
     FIRST_SYNC = "first_sync"
@@ -80,6 +85,7 @@ _TO: dict[Seen, tuple[Trust, Reason]] = {
     Seen.STEADY: (Trust.HOLDOVER, Reason.HOLDOVER),
     Seen.SPENT: (Trust.UNTRUSTED, Reason.SPENT),
     Seen.STEPPED: (Trust.UNTRUSTED, Reason.STEPPED),
+    Seen.SLEPT: (Trust.UNTRUSTED, Reason.SLEPT),
     Seen.NAMED_SYNCED: (Trust.SYNCED, Reason.NAMED),
     Seen.NAMED: (Trust.HOLDOVER, Reason.NAMED),
     Seen.FIRST_SYNC: (Trust.SYNCED, Reason.FIRST_SYNC),
@@ -140,6 +146,7 @@ class Observation:
     utc_ms         CLOCK_REALTIME at the same moment
     kernel_synced  the kernel says that a time service disciplines its clock
     confirmed      the newest word of a person; signed: that of the centre
+    slept_ms       of boot_ms, how long the box was suspended
     """
 
     boot_id: str
@@ -148,19 +155,26 @@ class Observation:
     kernel_synced: bool
     confirmed: Word | None = None
     signed: Word | None = None
+    slept_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """A point at which the time was right.
 
-    source  "synced" or "named"; "ledger" or "vault" when only what these say of it is known
+    source    "synced" or "named"; "ledger" or "vault" when only what these say of it is known
+    slept_ms  how long the box had been suspended in that boot by then
     """
 
     boot_id: str
     boot_ms: int
     utc_ms: int
     source: str
+    slept_ms: int = 0
+
+    def slept(self, slept_ms: int) -> bool:
+        """Tell whether the box was suspended since for too long; slept_ms  of the same boot, now."""
+        return slept_ms - self.slept_ms > SLEPT_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +270,8 @@ def classify(belief: Belief, seen: Observation) -> Seen:
     words = _words(belief, seen)
     anchor = belief.anchor
     if anchor is not None and anchor.boot_id == seen.boot_id:
+        if anchor.slept(seen.slept_ms):
+            return _classify_boot(anchor, seen, words) if words else Seen.SLEPT
         if words and seen.utc_ms >= BUILD_MS:
             return Seen.NAMED_SYNCED if seen.kernel_synced else Seen.NAMED
         if abs(seen.utc_ms - anchor.utc_ms - (seen.boot_ms - anchor.boot_ms)) > _tolerance(
@@ -269,7 +285,7 @@ def classify(belief: Belief, seen: Observation) -> Seen:
 
 
 def _classify_boot(anchor: Anchor | None, seen: Observation, words: int) -> Seen:
-    """Say what an observation is while nothing was trusted yet in this boot."""
+    """Say what an observation is while nothing was trusted yet in this boot, or since it slept."""
     if seen.utc_ms < BUILD_MS:
         return Seen.IMPLAUSIBLE
     named = Seen.NAMED_SYNCED if seen.kernel_synced else Seen.NAMED
@@ -396,23 +412,26 @@ def _anchor(belief: Belief, seen: Observation, what: Seen) -> Anchor | None:
         expected_ms = anchor.utc_ms + elapsed_ms
         most_ms = elapsed_ms * DRIFT_PPM // 1_000_000
         moved_ms = max(-most_ms, min(most_ms, seen.utc_ms - expected_ms))
-        return Anchor(seen.boot_id, seen.boot_ms, expected_ms + moved_ms, "synced")
+        return Anchor(seen.boot_id, seen.boot_ms, expected_ms + moved_ms, "synced", seen.slept_ms)
     named = what in (Seen.NAMED, Seen.NAMED_SYNCED)
-    return Anchor(seen.boot_id, seen.boot_ms, seen.utc_ms, "named" if named else "synced")
+    return Anchor(seen.boot_id, seen.boot_ms, seen.utc_ms, "named" if named else "synced", seen.slept_ms)
 
 
-def label(belief: Belief, boot_ms: int, utc_ms: int, *, kernel_synced: bool) -> Instant:
+def label(belief: Belief, boot_ms: int, utc_ms: int, *, kernel_synced: bool, slept_ms: int = 0) -> Instant:
     """Label a moment by what was last published of this boot, which may be minutes old.
 
-    boot_ms, utc_ms  both clocks now; Returns the real time while it is on the line, else the line's, UNTRUSTED
+    boot_ms, utc_ms  both clocks now; slept_ms  as in an observation
+    Returns the real time while it is on the line, else the line's, UNTRUSTED
     """
     elapsed_ms = boot_ms - belief.line.boot_ms
     expected_ms = belief.line.at(boot_ms)
     off_ms = abs(utc_ms - expected_ms)
     if belief.state is Trust.UNTRUSTED or off_ms > STEP_MS + max(0, elapsed_ms) * DRIFT_PPM // 1_000_000:
         return Instant(expected_ms, Trust.UNTRUSTED)
+    assert belief.anchor is not None, "trust has an anchor"
+    if belief.anchor.slept(slept_ms):
+        return Instant(expected_ms, Trust.UNTRUSTED)
     if kernel_synced:
         return Instant(utc_ms, Trust.SYNCED)
-    assert belief.anchor is not None, "trust has an anchor"
     held = boot_ms - belief.anchor.boot_ms <= HOLDOVER_MS
     return Instant(utc_ms, Trust.HOLDOVER) if held else Instant(expected_ms, Trust.UNTRUSTED)

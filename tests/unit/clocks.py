@@ -13,6 +13,7 @@ class FakeSource:
         self.boot_at = 20_000
         self.utc = utc_ms
         self.synced = synced
+        self.slept = 0
 
     def boot_id(self) -> str:
         return self.boot
@@ -23,6 +24,9 @@ class FakeSource:
     def utc_ms(self) -> int:
         return self.utc
 
+    def slept_ms(self) -> int:
+        return self.slept
+
     def kernel_synced(self) -> bool:
         return self.synced
 
@@ -30,6 +34,11 @@ class FakeSource:
         """Let time go by."""
         self.boot_at += ms
         self.utc += ms
+
+    def sleep(self, ms: int) -> None:
+        """Suspend the box: when it wakes, its battery clock says that so much has gone by."""
+        self.slept += ms
+        self.run(ms)
 
     def step(self, ms: int) -> None:
         """Set the real clock by so much."""
@@ -39,5 +48,6 @@ class FakeSource:
         """Start again after a while, with the real clock going on or starting at utc_ms."""
         self.boot += "x"
         self.boot_at = 20_000
+        self.slept = 0
         self.utc = utc_ms if utc_ms is not None else self.utc + off_ms
         self.synced = synced

@@ -20,6 +20,7 @@ from agent.trust import (
     DRIFT_PPM,
     HOLDOVER_MS,
     LATEST_MS,
+    SLEPT_MS,
     STEP_MS,
     TABLE,
     Anchor,
@@ -53,6 +54,7 @@ class Box:
         self.boot_ms = 20_000
         self.utc_ms = utc_ms
         self.synced = False
+        self.slept_ms = 0
         self.confirmed: Word | None = None
         self.signed: Word | None = None
         self.belief: Belief | None = None
@@ -68,7 +70,15 @@ class Box:
         return self.known.state, self.known.reason
 
     def seen(self) -> Observation:
-        return Observation(self.boot_id, self.boot_ms, self.utc_ms, self.synced, self.confirmed, self.signed)
+        return Observation(
+            self.boot_id,
+            self.boot_ms,
+            self.utc_ms,
+            self.synced,
+            self.confirmed,
+            self.signed,
+            self.slept_ms,
+        )
 
     def look(self) -> tuple[Trust, Reason]:
         self.belief, told = trust.observe(self.belief, self.seen())
@@ -84,6 +94,12 @@ class Box:
             self.look()
         return self.state
 
+    def sleep(self, ms: int) -> None:
+        """Suspend; by the battery clock so much has gone by when the box wakes."""
+        self.slept_ms += ms
+        self.boot_ms += ms
+        self.utc_ms += ms
+
     def set_clock(self, by_ms: int) -> tuple[Trust, Reason]:
         self.utc_ms += by_ms
         self.boot_ms += 1000
@@ -93,6 +109,7 @@ class Box:
     def reboot(self, off_ms: int, *, synced: bool = False) -> tuple[Trust, Reason]:
         self.boot_id += "x"
         self.boot_ms = 20_000
+        self.slept_ms = 0
         self.utc_ms += off_ms
         self.synced = synced
         return self.look()
@@ -101,7 +118,9 @@ class Box:
         return Word(by, self.boot_id, self.boot_ms, self.utc_ms)
 
     def label(self) -> Instant:
-        return trust.label(self.known, self.boot_ms, self.utc_ms, kernel_synced=self.synced)
+        return trust.label(
+            self.known, self.boot_ms, self.utc_ms, kernel_synced=self.synced, slept_ms=self.slept_ms
+        )
 
     def kinds(self) -> list[str]:
         kinds = [told.kind for told in self.told]
@@ -149,7 +168,15 @@ def test_a_cell(state, seen):
         assert move.kind == ""
     assert (move.to is Trust.UNTRUSTED) == (
         move.reason
-        in (Reason.UNSYNCED, Reason.STEPPED, Reason.SPENT, Reason.ABSENT, Reason.BACKWARD, Reason.IMPLAUSIBLE)
+        in (
+            Reason.UNSYNCED,
+            Reason.STEPPED,
+            Reason.SLEPT,
+            Reason.SPENT,
+            Reason.ABSENT,
+            Reason.BACKWARD,
+            Reason.IMPLAUSIBLE,
+        )
     )
 
 
@@ -166,6 +193,7 @@ def _reached() -> dict[Seen, tuple[Belief, Observation]]:
     here[Seen.SPENT] = (base, replace(late, kernel_synced=False))
     stepped = replace(seen, utc_ms=seen.utc_ms + DAY_MS)
     here[Seen.STEPPED] = (base, stepped)
+    here[Seen.SLEPT] = (base, replace(seen, slept_ms=SLEPT_MS + 1))
     word = Word("kim", seen.boot_id, seen.boot_ms, stepped.utc_ms)
     here[Seen.NAMED_SYNCED] = (base, replace(stepped, confirmed=word))
     here[Seen.NAMED] = (base, replace(stepped, confirmed=word, kernel_synced=False))
@@ -225,6 +253,47 @@ def test_c6_smear_and_drift_are_followed(ppm):
     box.synced = False
     assert box.run(2 * DAY_MS, 30_000, ppm) == (Trust.HOLDOVER, Reason.HOLDOVER)
     assert box.kinds() == []
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_c8_c11_what_the_battery_clock_says_after_a_sleep_is_not_believed(kernel):
+    """C8, C11: the battery clock wakes a year ahead: both clocks jump, the kernel says what it said before."""
+    box = synced()
+    box.synced = kernel
+    box.sleep(365 * DAY_MS)
+    assert box.label().trust is Trust.UNTRUSTED  # a recorder sees it before it is published
+    assert box.look() == (Trust.UNTRUSTED, Reason.SLEPT)
+    assert box.kinds() == ["clock.untrusted"]
+    assert box.run(HOUR_MS, HOUR_MS) == (Trust.UNTRUSTED, Reason.SLEPT)
+    box.set_clock(-365 * DAY_MS)
+    assert box.state == (Trust.UNTRUSTED, Reason.SLEPT)
+    box.confirmed = box.word()
+    assert box.look() == ((Trust.SYNCED if kernel else Trust.HOLDOVER), Reason.NAMED)
+    assert box.known.doubts[-1].shift_ms == -365 * DAY_MS
+    assert box.run(5000)[0] in TRUSTED
+    assert box.label().trust in TRUSTED
+
+
+def test_c11_after_days_asleep_one_word_is_not_enough():
+    box = synced()
+    box.synced = False
+    box.sleep(40 * DAY_MS)
+    box.confirmed = box.word()
+    assert box.look() == (Trust.UNTRUSTED, Reason.ABSENT)
+    box.synced = True
+    assert box.look() == (Trust.SYNCED, Reason.NAMED)
+
+
+def test_c11_short_sleeps_are_believed_and_add_up_while_nobody_disciplines_the_clock():
+    box = synced()
+    for _ in range(3):
+        box.sleep(SLEPT_MS)
+        assert box.run(60_000) == (Trust.SYNCED, Reason.SYNCED)
+    box.synced = False
+    box.sleep(SLEPT_MS)
+    assert box.run(60_000) == (Trust.HOLDOVER, Reason.HOLDOVER)
+    box.sleep(1000)
+    assert box.look() == (Trust.UNTRUSTED, Reason.SLEPT)
 
 
 def test_c11_a_suspended_box_slept_and_did_not_step():

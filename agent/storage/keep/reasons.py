@@ -53,6 +53,16 @@ WORDS: dict[Reason, tuple[tuple[str, str], tuple[str, str]]] = {
         ("닷새 동안 아무도 시각을 확인하지 않았습니다", "for five days nobody has confirmed the time"),
         _SYNC,
     ),
+    Reason.SLEPT: (
+        (
+            "절전에서 깨어난 뒤 아무도 시각을 확인하지 않았습니다",
+            "the box was suspended, and nobody has confirmed the time since",
+        ),
+        (
+            "표시된 시각이 맞으면 `pasu clock confirm`으로 확인하고, 박스의 절전을 끄십시오",
+            "if the time shown is right, `pasu clock confirm`; turn suspending off on this box",
+        ),
+    ),
     Reason.ABSENT: (
         ("사흘 넘게 시각을 모르고 있었습니다", "for more than three days the time was not known"),
         _BOTH,

@@ -224,7 +224,7 @@ class TimeKeeper:
         return Status(
             belief.state,
             belief.reason,
-            trust.label(belief, seen.boot_ms, seen.utc_ms, kernel_synced=seen.kernel_synced),
+            _label(belief, seen),
             seen.utc_ms,
             belief.since_utc_ms,
             seen.kernel_synced,
@@ -257,7 +257,7 @@ class TimeKeeper:
         belief, seen = self._belief, self._seen
         if belief is None or belief.boot_id != seen.boot_id:
             return Instant(seen.utc_ms, Trust.UNTRUSTED)
-        return trust.label(belief, seen.boot_ms, seen.utc_ms, kernel_synced=seen.kernel_synced)
+        return _label(belief, seen)
 
     def _worth_saving(self, belief: Belief) -> bool:
         if self._saved is None or self._fault is not None or self._told_saved != len(self._untold):
@@ -289,6 +289,12 @@ class TimeKeeper:
         self._fault = None
         self._saved = (self._belief, self._seen.boot_ms)
         self._told_saved = len(self._untold)
+
+
+def _label(belief: Belief, seen: Observation) -> Instant:
+    return trust.label(
+        belief, seen.boot_ms, seen.utc_ms, kernel_synced=seen.kernel_synced, slept_ms=seen.slept_ms
+    )
 
 
 def begin_boot(

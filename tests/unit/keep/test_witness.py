@@ -133,3 +133,17 @@ def test_the_time_is_written_every_hour_while_it_is_trusted_and_again_when_it_wa
     assert look(0) == T0 + 2000 + 2 * HOUR_MS + DAY_MS
     disk.plan = lambda _number, op, _path: errno.EIO if op == "write" else None
     assert look(HOUR_MS) == T0 + 2000 + 2 * HOUR_MS + DAY_MS
+
+
+def test_a_box_that_wakes_a_year_ahead_erases_nothing(box):
+    """C8, C11: its battery clock was set wrong while it slept, and the kernel still calls itself synchronised."""
+    box.record(count=3)
+    box.turn(2)
+    before = box.names()
+    box.source.sleep(365 * DAY_MS)
+    box.clock.utc_ms = box.source.utc
+    box.turn(4)
+    status = box.keeper._clock.status()
+    assert (status.state, status.reason) == (Trust.UNTRUSTED, Reason.SLEPT)
+    assert box.names() == before
+    assert box.erased() == []
