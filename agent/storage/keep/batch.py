@@ -40,6 +40,7 @@ NOTED = "erasing"
 E3_S = 0.4
 """After so long a batch takes no further segment: holds wait for the lock, and there is still to sync and to unlink."""
 _READ_ROWS = 200
+_ELSEWHERE = "its directory is on another disk"
 _FAULTS = 20
 """A failing disk may take seconds for each file, and others wait for the lock."""
 _HOPELESS = frozenset({"DISK_FULL", "DISK_READ_ONLY", "DISK_DENIED", "VAULT_MISSING", "VAULT_FOREIGN"})
@@ -84,6 +85,7 @@ class _Doomed:
 
     shredded  as its tombstone will say it
     absent    its file was not there; missing: and it was not us who erased it before a crash
+    taken     something else lies in its place; odd_tail: in its tail's. That is left there
     """
 
     row: Stored
@@ -91,6 +93,8 @@ class _Doomed:
     shredded: bool = False
     absent: bool = False
     missing: bool = False
+    taken: bool = False
+    odd_tail: bool = False
 
 
 class Batch:
@@ -112,6 +116,7 @@ class Batch:
         self._catalogue = catalogue
         self._vault = vault
         self._root = root
+        self._device = vault.disk.status(root, vault.root).st_dev
         self._careful = careful
         self._disk = vault.disk
         self._at = at
@@ -159,7 +164,8 @@ class Batch:
             self._refuse(row, "not a segment's path")
             return None
         try:
-            if self._is_held(row) and has_header(self._vault, row.path, self._root):
+            held = self._is_held(row)
+            if held and has_header(self._vault, row.path, self._root):
                 self._catalogue.write(lambda db: spare(db, row))
                 self._report.spared += 1
                 return None
@@ -168,7 +174,7 @@ class Batch:
                 self._report.left[row.id] = 0
                 return None
             one = _Doomed(row, what[0])
-            self._shred(one)
+            self._shred(one, held=held)
         except StorageFault as fault:
             self._fail(fault)
             return None
@@ -184,16 +190,32 @@ class Batch:
     def _is_held(self, row: Stored) -> bool:
         return bool(self._catalogue.read(f"SELECT 1 FROM segment WHERE id = ? AND {HELD}", (row.id,)))  # noqa: S608 - constants
 
-    def _shred(self, one: _Doomed) -> None:
-        """Overwrite the header of a segment, then of its tail."""
+    def _shred(self, one: _Doomed, *, held: bool) -> None:
+        """Overwrite the header of a segment, then of its tail.
+
+        held  its header is begun to be overwritten, then: what looks otherwise stays, and its row with it
+        """
         directory, _, name = one.row.path.rpartition("/")
         place = self._vault.at(directory)
-        size, sync = one.row.sealed_bytes, self._careful
         try:
             with folder(self._vault, directory, self._root) as inside:
-                found = overwrite(self._disk, inside, name, place / name, size, sync=sync)
-                one.absent, one.shredded = found is None, bool(found)
-                overwrite(self._disk, inside, name + TAIL, place / (name + TAIL), None, sync=sync)
+                own = self._disk.status(inside, place).st_dev == self._device
+                damaged, size, sync = own and not held, one.row.sealed_bytes, self._careful
+                try:
+                    found = overwrite(
+                        self._disk, inside, name, place / name, size, damaged=damaged, sync=sync
+                    )
+                    one.absent, one.shredded = found is None, bool(found)
+                except Refused as refusal:
+                    if not damaged:
+                        raise refusal if own else Refused(_ELSEWHERE)  # noqa: B904 - no new fault
+                    one.absent = one.taken = True
+                    self._report.refused.append((one.row.path, refusal.reason))
+                try:
+                    overwrite(self._disk, inside, name + TAIL, place / (name + TAIL), None, sync=sync)
+                except Refused as refusal:
+                    one.odd_tail = True
+                    self._report.refused.append((one.row.path + TAIL, refusal.reason))
         except StorageFault as fault:
             if not is_absent(fault):
                 raise
@@ -227,8 +249,10 @@ class Batch:
         place = self._vault.at(directory)
         try:
             with folder(self._vault, directory, self._root) as inside:
-                self._disk.unlink_at(inside, name + TAIL, place / (name + TAIL))
-                self._disk.unlink_at(inside, name, place / name)
+                if not one.odd_tail:
+                    self._disk.unlink_at(inside, name + TAIL, place / (name + TAIL))
+                if not one.taken:
+                    self._disk.unlink_at(inside, name, place / name)
         except StorageFault as fault:
             if not is_absent(fault):
                 self._fail(fault)
@@ -258,10 +282,11 @@ class Batch:
         try:
             make_sure(self._vault, self._root)
             for one in doomed:
-                if one.absent and is_surely_absent(self._vault, self._root, one.row.path):
+                # What is taken was looked at on the vault's own disk.
+                if one.absent and (one.taken or is_surely_absent(self._vault, self._root, one.row.path)):
                     certain.append(one)
                 elif one.absent:
-                    self._refuse(one.row, "its directory is on another disk")
+                    self._refuse(one.row, _ELSEWHERE)
         except StorageFault as fault:
             self._fail(fault)
         return certain
@@ -306,7 +331,8 @@ class Batch:
             "responsible": self._responsible,
             "shredded": one.shredded,
         }
-        return body | ({"missing": True} if one.missing else {})
+        body |= {"missing": True} if one.missing else {}
+        return body | ({"replaced": True} if one.taken else {})
 
     def _tidy(self, directory: str) -> None:
         """Remove a day's directory that is empty now, unless a recorder may be about to use it."""

@@ -12,9 +12,10 @@
 
 Killed at any step and run again, each segment is as before or erased, with one tombstone. A segment that an active
 hold covers and that still has its header is given its state back instead. Nothing is touched but a regular file that
-is reached without following a link, has a segment's name, belongs to a condemned row, and begins like an age file
-(B14); what is otherwise is left, and told. A batch stays on the disk that it began on: the vault's root is kept open
-meanwhile, and before a row is buried whose file is missing, the vault is asked again who it is.
+is reached without following a link, has a segment's name, belongs to a condemned row, and begins like an age file or
+has the stored size (B10, B14); what is otherwise is left, and told, and the row is buried as `replaced`. A batch stays
+on the disk that it began on: the vault's root is kept open meanwhile, and before a row is buried whose file is
+missing, the vault is asked again who it is.
 Source: PIPA art. 21(1)-(2), Standard Guideline art. 42(2), Gangneung regulation art. 31(1); docs/threat-model.md says
 what overwriting is worth.
 """

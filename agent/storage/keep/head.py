@@ -15,15 +15,16 @@ _KEY = re.compile(rb"[A-Za-z0-9+/]{43}\n[A-Za-z0-9+/]{43}\n")
 _MAC_LINE_BYTES = len(_MAC_LINE) + 43 + 1  # 32 bytes in base64 without padding, end of line
 
 
-def shred_length(start: bytes, size: int, stored: int | None) -> int | None:
+def shred_length(start: bytes, size: int, stored: int | None, *, damaged: bool = False) -> int | None:
     """Return how many bytes to overwrite, so that a file cannot be opened any more.
 
     start    its first bytes
     size     of the file, bytes
     stored   what its size was when it was stored; None when nobody knows
-    Returns  the header's length; as much as a header can have where its end is not found in `start`, and where zeros
-             are at its start and it has the stored size: it was overwritten before, and what is read now need not be
-             what the disk has, nor all that was overwritten. None for a file that does not begin like one of ours
+    damaged  one of the stored size is ours, though its first line is not an age file's
+    Returns  the header's length; as much as a header can have where its end is not found in `start`, and where the file
+             has the stored size and zeros at its start: it was overwritten before, and what is read now need not be
+             what the disk has, nor all that was overwritten. None for a file that is not like one of ours
     """
     if start.startswith(MAGIC):
         try:
@@ -33,7 +34,7 @@ def shred_length(start: bytes, size: int, stored: int | None) -> int | None:
     if size == 0:
         return 0
     zeros = len(start) - len(start.lstrip(b"\0"))
-    if zeros < _VERSION_LINE_BYTES or stored not in (size, None):
+    if (zeros < _VERSION_LINE_BYTES and not (damaged and stored == size)) or stored not in (size, None):
         return None
     return min(size, MAX_HEADER_BYTES)
 
@@ -46,11 +47,9 @@ def is_age(start: bytes) -> bool:
 def is_whole(start: bytes) -> bool:
     """Tell whether a header is still there: nobody has begun to overwrite it.
 
-    One that is damaged otherwise counts as there. Overwriting leaves zeros, of which a header has none: also when
-    power was lost after one of its sectors.
+    One that is damaged otherwise counts as there, in its first line too. Overwriting leaves zeros, of which a header
+    has none: also when power was lost after one of its sectors.
     """
-    if not start.startswith(MAGIC):
-        return False
     try:
         shred_span(start)
     except IntegrityFault:

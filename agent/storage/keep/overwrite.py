@@ -28,12 +28,13 @@ class Refused(Exception):
 
 
 def overwrite(
-    disk: Disk, inside: int, name: str, path: Path, stored: int | None, *, sync: bool
+    disk: Disk, inside: int, name: str, path: Path, stored: int | None, *, damaged: bool = False, sync: bool
 ) -> bool | None:
     """Overwrite the header of one file in place with zeros, without following a link.
 
     inside   its open directory; `path` is what faults call the file
     stored   its size when it was stored; None when nobody knows, as of a tail
+    damaged  as of `head.shred_length`
     sync     make it durable here; otherwise a later `syncfs` does, and until then its name must not go
     Returns  whether that was done: not where another link is left; None when there is no such file
     Raises   Refused; StorageFault
@@ -49,9 +50,9 @@ def overwrite(
     try:
         status = disk.status(fd, path)
         start = disk.read_start(fd, path, HEAD_BYTES)
-        length = shred_length(start, status.st_size, None if name.endswith(TAIL) else stored)
+        length = shred_length(start, status.st_size, None if name.endswith(TAIL) else stored, damaged=damaged)
         if length is None:
-            raise Refused("does not begin like a sealed file")
+            raise Refused("another file")
         if status.st_nlink != 1:
             return False
         disk.overwrite(fd, path, bytes(length))

@@ -240,7 +240,12 @@ def test_which_headers_are_whole() -> None:
     assert head.shred_length(bytes(21) + b"x", 22, None) is None
     assert head.shred_length(b"", 0, 5) == 0
     assert head.shred_length(sealed[:50], 50, None) == 50
+    # A damaged first line: of the stored size it is ours, and a hold finds its header there.
+    assert head.shred_length(b"xxx" + sealed[3:], len(sealed), len(sealed), damaged=True) == len(sealed)
+    assert head.is_whole(b"xxx" + sealed[3:])
+    assert head.shred_length(b"xxx" + sealed[3:], len(sealed), len(sealed) + 1, damaged=True) is None
     assert head.shred_length(b"MZ", 2, 2) is None
+    assert head.shred_length(b"MZ", 2, None, damaged=True) is None
     assert head.is_age(sealed)
     assert head.is_age(b"?" * 30 + sealed[30:])
     assert not head.is_age(bytes(length) + sealed[length:])

@@ -408,22 +408,25 @@ def test_b19_a_row_of_another_type_under_a_hold_does_not_end_the_keeper(box):
 
 
 def test_b19_a_file_that_is_not_ours_does_not_stop_the_others(box):
-    """B19, B14: a condemned row with something else in its place is left alone, and told."""
+    """B19, B14: a condemned row with something else in its place: that is left alone, and told; the row does not stay."""
     box.record(count=3)
     path = next(iter(box.states()))
     (box.vault_path / path).write_bytes(b"somebody's notes")
     box.pass_time(MONTH_MS + 60_000)
-    box.turn(2)
-    assert [*box.states().values()] == ["CONDEMNED", "GONE", "GONE"]
-    assert (box.vault_path / path).read_bytes() == b"somebody's notes"
+    box.turn()
+    assert [*box.states().values()] == ["GONE"] * 3
+    (moved,) = (box.vault_path / "quarantine").iterdir()  # as what has no row is, at once
+    assert moved.read_bytes() == b"somebody's notes"
     assert "erase.refused" in box.conditions
+    assert [body["path"] for body in box.erased() if body.get("replaced")] == [path]
 
 
 def test_i5_what_stays_too_long_is_an_alarm(box):
     """I5: also a condemned segment that cannot be erased counts, and the alarm comes within the hour."""
     box.record()
-    path = next(iter(box.states()))
-    (box.vault_path / path).write_bytes(b"somebody's notes")
+    (box.vault_path / next(iter(box.states()))).unlink()
+    with box.catalogue() as catalogue:
+        catalogue.write(lambda db: db.execute("UPDATE segment SET path = 'odd'"))
     box.pass_time(MONTH_MS + 1_700_000)
     box.turn()
     assert "retention.lag" not in box.conditions
@@ -686,7 +689,7 @@ def test_c1_what_is_given_its_time_is_linked_by_the_hold_that_covers_it_then(box
     assert box.links() == []
     given = [1]
 
-    def settle(catalogue, *_):
+    def settle(catalogue, **_):
         if not given:
             return 0
         query = "UPDATE segment SET start_ms = ?, end_ms = ? WHERE id = 1"
