@@ -30,6 +30,7 @@ PHASES = {
     "files": ("파일", "files"),
     "gaps": ("빠진 구간", "gaps"),
     "holes": ("까닭 모를 구간", "unexplained spans"),
+    "labels": ("시각 확인", "times"),
     "time": ("시각 확인을 기다림", "waiting for time to be trusted"),
     "done": ("마침", "done"),
 }

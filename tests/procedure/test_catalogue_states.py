@@ -362,9 +362,9 @@ def test_a_start_looks_at_no_file_of_older_days(tmp_path) -> None:
     """B18: names of the last days only; what lies further back is compared in the background."""
     box = aged(tmp_path)
     fill(box, STARTS)
-    old = box.vault_path / "segments" / "cam1" / "2027-01-13" / "notes.txt"
+    old = box.vault_path / "segments" / "cam1" / "2027-01-13" / "20270113T000000.000Z.salvaged.mp4.age.tail"
     old.touch()
-    new = box.vault_path / "segments" / "cam1" / "2027-01-15" / "notes.txt"
+    new = box.vault_path / "segments" / "cam1" / "2027-01-15" / "20270115T000000.000Z.salvaged.mp4.age.tail"
     new.touch()
     assert box.prepare().quarantined == 1
     assert old.exists()

@@ -6,7 +6,8 @@ The procedure, by its numbers:
     R2  a vault that is done is written down
     R3  gaps of the catalogues that were moved aside
     R4  what neither segment nor gap explains is a gap, `record_lost`
-    R5  one transaction: fact `catalogue.rebuilt`, and `reconcile` is removed: erasing may begin again
+    R5  when time is trusted: rows whose label lies in the future are kept until theirs is settled
+    R6  one transaction: fact `catalogue.rebuilt`, and `reconcile` is removed: erasing may begin again
 
 Where it has come to is in the same transaction as what it did: killed anywhere, it goes on there. It erases nothing.
 """
@@ -48,6 +49,12 @@ RETENTION_MOST_MS = 30 * 86_400_000
 """Nothing but what is held is older (Standard Guideline art. 41(2): thirty days)."""
 
 _GAPS_A_TIME = 2000
+_LABELS_A_TIME = 2000
+_STEPS = {"gaps": "R3", "holes": "R4", "labels": "R5"}
+_DOUBT = (
+    "UPDATE segment SET kept_from_ms = NULL, trust = ? WHERE id IN"  # noqa: S608 - constants
+    f" (SELECT id FROM segment WHERE camera = ? AND kept_from_ms > ? AND {LIVE} LIMIT {_LABELS_A_TIME})"
+)
 _INSERT = (
     f"INSERT INTO segment ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)})"  # noqa: S608
     " ON CONFLICT DO NOTHING"
@@ -62,7 +69,7 @@ _INSERT_GAP = (
 class Progress:
     """How far a rebuilding has come.
 
-    reason       why it is done; phase: "files", "gaps", "holes", "time" (waits for time to be trusted), "done";
+    reason       why it is done; phase: "files", "gaps", "holes", "labels", "time" (waits until it is trusted), "done";
                  passed: of these, those that go over cameras and are done
     days, of     directories of a camera's day that are done, and that there are, in this vault
     imported     rows that an old catalogue told; named: rows of which the file alone told
@@ -180,6 +187,8 @@ class _Rebuild:
         if self._latest_ms is None:
             progress_.phase = "time"
             return progress_
+        if not self._each_camera("labels", self._doubt_labels, until):
+            return progress_
         self._finish(waiting)
         return progress_
 
@@ -229,7 +238,7 @@ class _Rebuild:
 
         self._catalogue.write(insert)
 
-    # R3, R4 -----------------------------------------------------------------------------------------------
+    # R3, R4, R5 ---------------------------------------------------------------------------------------------
 
     def _each_camera(self, phase: str, work: Callable[[str], None], until: float) -> bool:
         """Do something for every camera, in order, from where it had come to; false when the time is up."""
@@ -249,7 +258,7 @@ class _Rebuild:
             work(camera)
             at.camera = camera
             self._save({})
-            self._step("R3" if phase == "gaps" else "R4")
+            self._step(_STEPS[phase])
         at.passed.append(phase)
         self._save({})
         return True
@@ -298,7 +307,15 @@ class _Rebuild:
 
             self._progress.gaps += self._catalogue.write(insert)
 
-    # R5, and where it has come to ---------------------------------------------------------------------------
+    def _doubt_labels(self, camera: str) -> None:
+        """Take back what was believed of rows that were made while nobody knew what is in the future; so many at a
+        time that a recorder need not wait.
+        """
+        values = (Trust.UNTRUSTED.value, camera, self._at.utc_ms)
+        while self._catalogue.write(lambda db: db.execute(_DOUBT, values).rowcount) == _LABELS_A_TIME:
+            pass
+
+    # R6, and where it has come to ---------------------------------------------------------------------------
 
     def _finish(self, waiting: list[str]) -> None:
         at = self._progress
@@ -317,16 +334,8 @@ class _Rebuild:
             "vaults_away": sorted(waiting),
         }
         line = ledger.line(Fact("catalogue.rebuilt", self._at, body))
-        cameras = self._catalogue.cameras()
 
         def write(db: sqlite3.Connection) -> None:
-            for camera in cameras:
-                # Rows that were made while nobody knew what is in the future.
-                db.execute(
-                    "UPDATE segment SET kept_from_ms = NULL, trust = ?"  # noqa: S608 - constants
-                    f" WHERE camera = ? AND kept_from_ms > ? AND {LIVE}",
-                    (Trust.UNTRUSTED.value, camera, self._at.utc_ms),
-                )
             ledger.append(db, line)
             set_meta(db, RECONCILE, None)
             set_meta(db, POSITION, None)
@@ -335,7 +344,7 @@ class _Rebuild:
                 set_meta(db, BEGAN, None)
 
         self._catalogue.write(write)
-        self._step("R5")
+        self._step("R6")
         _thin_out(self._state)
 
     def _text(self) -> str:

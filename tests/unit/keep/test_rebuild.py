@@ -230,6 +230,26 @@ def test_while_time_is_in_doubt_rows_are_made_and_the_end_waits(tmp_path) -> Non
     assert [row[kept] for row in table(box)] == [T0, None]
 
 
+def test_many_labels_in_the_future_are_taken_back_a_few_at_a_time(tmp_path, monkeypatch) -> None:
+    """I5: no transaction is so long that a recorder has to wait; cut off in between, the rest is done next time."""
+    box = Box(tmp_path)
+    fill(box, [T0 + 40 * DAY_MS + number * SEGMENT_MS for number in range(5)], ("cam1",))
+    lose(box)
+    box.clock.utc_ms = T0 + 60_000
+    box.prepare()
+    for place in box.vault_path.rglob("*.age"):
+        os.utime(place, ns=(0, T0 * 1_000_000 + 1))
+    assert go_on(box, at=Instant(5000, Trust.UNTRUSTED)).phase == "time"
+    kept = rebuild.COLUMNS.index("kept_from_ms")
+    assert None not in [row[kept] for row in table(box)]
+    monkeypatch.setattr(rebuild, "_LABELS_A_TIME", 2)
+    monkeypatch.setattr(rebuild, "_DOUBT", rebuild._DOUBT.replace("LIMIT 2000", "LIMIT 2"))
+    steps: list[str] = []
+    assert go_on(box, step=steps.append).done
+    assert steps[-2:] == ["R5", "R6"]
+    assert [row[kept] for row in table(box)] == [None] * 5
+
+
 def test_a_day_at_a_time_it_goes_on_where_it_was(tmp_path) -> None:
     box = aged(tmp_path)
     fill(box, STARTS)
