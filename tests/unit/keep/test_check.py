@@ -300,6 +300,7 @@ def test_what_is_young_or_open_is_left_to_its_recorder(shelf) -> None:
     shelf.add(0, row=False, age_s=30)
     part = shelf.vault.at("segments/cam1/2027-01-15/20270115T090000.000Z.mp4.age.part")
     part.write_bytes(b"")
+    os.utime(part, (0, AT.utc_ms // 1000 - 23 * 3600))
     assert run(shelf, repair=True).findings == []
     assert part.exists()
 
