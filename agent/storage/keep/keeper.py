@@ -181,6 +181,9 @@ class Keeper:
 
     def _turn(self, catalogue: Catalogue, now: Instant) -> bool:
         """Do what is due; return whether there is more of it."""
+        if not self._vaults:
+            # What was recorded in doubt waits for its vault's disk, and must not wait for a second turn.
+            self._part("vaults", lambda: self._look(catalogue, now))
         self._part("clock", lambda: self._watch_clock(catalogue, now))
         mono = self._monotonic()
         more = False
