@@ -209,7 +209,9 @@ class Schedule:
 
     def room(self, *scheduled: int) -> Room:
         used = self.catalogue.read("SELECT COUNT(*) FROM segment WHERE state != 'GONE'")[0][0] * SIZE
-        return Room(self.total, max(0, self.total - used - self.foreign_bytes), 1_000_000, 900_000, *scheduled)
+        return Room(
+            self.total, max(0, self.total - used - self.foreign_bytes), 1_000_000, 900_000, *scheduled
+        )
 
     def fill_disk(self, missing: int) -> None:
         """Let another program take the disk, until so many segments must go."""
