@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -181,14 +180,12 @@ def _alone(state: Path) -> Iterator[None]:
     except OSError as error:
         raise files.fault("open", state / LOCK, error) from error
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not files.try_lock(fd):
             raise UsageError(
                 "CHECK_RUNNING",
                 say("이미 검사하고 있습니다", "a check is running already"),
                 hint=say("그 검사를 기다리거나 멈추십시오", "wait for it, or stop it"),
-            ) from None
+            )
         yield
     finally:
         os.close(fd)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.language import say
-from agent.storage.files import fault
+from agent.storage.files import FILE_MODE, fault, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 FATE = "fate.lock"
@@ -21,20 +22,25 @@ comes before a segment's header is shredded, or sees that it was too late."""
 
 
 @contextmanager
-def fate(state: Path) -> Iterator[None]:
-    """Wait for the lock on segments' fate, and hold it. The kernel lets go when the process ends.
+def held(path: Path) -> Iterator[None]:
+    """Wait for the lock on a file, made if need be, and hold it. The kernel lets go when the process ends.
 
-    Raises  StorageFault when the state directory cannot be used
+    Raises  StorageFault when the file cannot be opened or made
     """
     try:
-        fd = os.open(state / FATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     except OSError as error:
-        raise fault("open", state / FATE, error) from error
+        raise fault("open", path, error) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
+
+
+def fate(state: Path) -> AbstractContextManager[None]:
+    """Wait for the lock on segments' fate, and hold it, as `held` does."""
+    return held(state / FATE)
 
 
 def only_keeper(state: Path) -> int:
@@ -44,10 +50,8 @@ def only_keeper(state: Path) -> int:
     Raises  StorageFault KEEPING_ALREADY; OSError
     """
     state.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(state.parent / f".{state.name}.keep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    fd = os.open(state.parent / f".{state.name}.keep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    if not try_lock(fd):
         os.close(fd)
         raise StorageFault(
             "KEEPING_ALREADY",
@@ -56,5 +60,5 @@ def only_keeper(state: Path) -> int:
                 "실행 중인 `pasu keep`을 그대로 두십시오", "leave the `pasu keep` that runs to its work"
             ),
             path=str(state),
-        ) from None
+        )
     return fd

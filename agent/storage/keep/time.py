@@ -6,9 +6,7 @@ reads. What was recorded in doubt is given its time back by `agent.storage.keep.
 
 from __future__ import annotations
 
-import fcntl
-import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +21,11 @@ from agent.storage.files import Disk
 from agent.storage.keep import settle, witness
 from agent.storage.keep.reasons import WORDS
 from agent.storage.keep.stamps import Stamps
+from agent.storage.locks import held
 from agent.trust import Anchor, Belief, Observation, Reason, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from agent.clock import ClockSource
@@ -146,7 +145,10 @@ class TimeKeeper:
         if self.knows_boot:
             self._take()
         else:
-            with _alone(self._state):
+            with ExitStack() as locks:
+                # A state directory that cannot be written keeps nobody from deciding.
+                with suppress(StorageFault):
+                    locks.enter_context(held(self._state / LOCK))
                 # Who starts recording may have begun this boot's line meanwhile: there must be one only.
                 published, untold = _load(self._state)
                 if published is not None and published.boot_id == self._seen.boot_id:
@@ -387,18 +389,3 @@ def _from_ledger(state: Path) -> int | None:
     finally:
         catalogue.close()
     return int(rows[0][0]) if rows else None
-
-
-@contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """Hold the lock on this boot's first line, where the state directory can be written."""
-    try:
-        fd = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        yield
-        return
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

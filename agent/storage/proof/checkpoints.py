@@ -16,17 +16,16 @@ A file never says more than the ledger on the disk holds, so one that does has s
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agent.errors import IntegrityFault, StorageFault
 from agent.model import Fact
 from agent.storage import files, ledger, stale
 from agent.storage.catalogue import set_meta
+from agent.storage.locks import held
 from agent.storage.proof import note, tree
 from agent.storage.proof.note import Head, NoteError
 from agent.storage.proof.thin import superfluous
@@ -45,7 +44,7 @@ from agent.storage.proof.verdict import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from agent.model import Instant
@@ -118,7 +117,7 @@ def advance(
     Returns  the new checkpoint; None when none was due, or the tree of an old ledger is still being made
     Raises   StorageFault, CATALOGUE_DAMAGED for an old copy; IntegrityFault LEDGER_HOLE
     """
-    with _locked(state):
+    with held(state / _LOCK):  # the files have one name
         while tree.grow(catalogue, once) == once:
             if not force:
                 return None
@@ -298,18 +297,3 @@ def _from_row(row: tuple[str, int]) -> Checkpoint | None:
         return parse(row[0].encode(), row[1])
     except NoteError:
         return None
-
-
-@contextmanager
-def _locked(state: Path) -> Iterator[None]:
-    """Let one process at a time make a checkpoint: the files have one name."""
-    path = state / _LOCK
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
-    except OSError as error:
-        raise files.fault("open", path, error) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import fcntl
-import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.errors import IntegrityFault
 from agent.language import say
 from agent.storage import files
+from agent.storage.locks import held
 from agent.storage.proof import note
 from agent.storage.proof.note import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from agent.storage.files import Disk
@@ -71,7 +68,7 @@ def load_or_create(state: Path, box: str, disk: Disk) -> BoxKey:
     """
     folder = state / DIRECTORY
     disk.make_directory(folder)
-    with _locked(folder):
+    with held(folder / LOCK):  # so that two never make two
         private, public = folder / PRIVATE, folder / PUBLIC
         created = not files.exists(private)
         if created:
@@ -101,20 +98,6 @@ def load_verifier(state: Path) -> Verifier | None:
         raise files.fault("read", path, error) from error
     except ValueError as error:
         raise _damaged(path, str(error)) from None
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time look for a key, so that two never make two."""
-    try:
-        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
-    except OSError as error:
-        raise files.fault("open", folder / LOCK, error) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 def _write(box: str, private: Ed25519PrivateKey) -> str:
