@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.health import read_health, silent_s
+from agent.model import UTC_DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from agent.config import Config
     from agent.storage.keep.keeper import Keeper
 
-DAY_MS = 86_400_000
 HUNG_S = 300.0
 """A keeper that has not come round for so long ends itself, with a traceback: whoever started it starts it again. Long,
 since a disk may take its time; the alarm for what stays too long is due within the hour."""
@@ -85,8 +85,8 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         log.warning("no health file: %s: %s", storage.run, error.strerror)
         run = None
     rules = Rules(
-        {camera.id: camera.retention_days * DAY_MS for camera in config.cameras},
-        storage.retention_days * DAY_MS,
+        {camera.id: camera.retention_days * UTC_DAY_MS for camera in config.cameras},
+        storage.retention_days * UTC_DAY_MS,
         config.box.operator,
     )
     return Keeper(

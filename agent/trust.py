@@ -17,15 +17,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from agent.model import Instant, Trust
+from agent.model import UTC_DAY_MS, Instant, Trust
 
 STEP_MS = 2000
 """Jumps up to this are continuous: leap seconds, and the steps of less than half a second that time services make."""
 DRIFT_PPM = 500
 """No quartz is worse, and no kernel slews faster (MAXFREQ of linux/timex.h)."""
-HOLDOVER_MS = 5 * 86_400_000
+HOLDOVER_MS = 5 * UTC_DAY_MS
 """How long time is trusted that nobody confirms any more: the days that the guidelines leave for destroying."""
-ABSENT_MS = 3 * 86_400_000
+ABSENT_MS = 3 * UTC_DAY_MS
 """Off for longer than this, one word for the time is not enough: a box from a store would erase all it holds."""
 SLEPT_MS = 600_000
 """Asleep for longer than this, a box knows the time from its battery clock alone: both of the kernel's clocks jump by

@@ -10,9 +10,9 @@ import json
 from typing import TYPE_CHECKING
 
 from agent.health import Raised
-from agent.model import Fact, utc_day
+from agent.model import UTC_DAY_MS, Fact, utc_day
 from agent.storage import ledger
-from agent.storage.keep.retention import DAY_MS, Cause
+from agent.storage.keep.retention import Cause
 from agent.storage.proof import prune as letting_go
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue
 
 KIND = "retention.confirmed"
-GONE_MS = 7 * DAY_MS
+GONE_MS = 7 * UTC_DAY_MS
 """The row of an erased segment stays so long; its tombstone in the ledger stays."""
 PRUNE_ROWS = 500
 PRUNE_BLOCKS = 4  # 1,024 entries of the ledger
@@ -61,7 +61,7 @@ def confirm(
     Raises      StorageFault
     """
     before = confirmed_until(catalogue)
-    if before is not None and at.utc_ms // DAY_MS == before // DAY_MS:
+    if before is not None and at.utc_ms // UTC_DAY_MS == before // UTC_DAY_MS:
         return False
     # A clock that was a year ahead, and trusted, must not stop it for a year.
     from_ms = max(min(before or 0, at.utc_ms), at.utc_ms - GONE_MS)

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from agent.errors import IntegrityFault, PasuError, StorageFault
 from agent.health import Raised
-from agent.model import Trust
+from agent.model import UTC_DAY_MS, Trust
 from agent.storage import stale
 from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
 from agent.storage.keep import daily, disks, holds, quarantined, rebuild, settle, survey, tend
 from agent.storage.keep.batch import CYCLE_S
 from agent.storage.keep.outlook import Outlook
-from agent.storage.keep.retention import DAY_MS
 from agent.storage.keep.rollover import Rollover
 from agent.storage.keep.teller import Teller
 from agent.storage.prepare import renew
@@ -252,7 +251,7 @@ class Keeper:
         self._holds_known = False
         mono = self._monotonic()
         tender = self._tender_of(catalogue)
-        day = now.utc_ms // DAY_MS
+        day = now.utc_ms // UTC_DAY_MS
         again = 0 < self._reconcile_again <= mono
         if not tender.is_looking and (
             again or set(self._vaults) - self._reconciled or day != self._reconciled_day
@@ -345,9 +344,9 @@ class Keeper:
         for path, reason in [*self._rollover.refused.items()][:3]:
             log.error("not erased: %s: %s", path, reason)
         self._outlook.forget(self._rollover.evicted)
-        day = now.utc_ms // DAY_MS
+        day = now.utc_ms // UTC_DAY_MS
         if self._today[0] != day:
-            self._today = (day, daily.erased_between(catalogue, day * DAY_MS, (day + 1) * DAY_MS))
+            self._today = (day, daily.erased_between(catalogue, day * UTC_DAY_MS, (day + 1) * UTC_DAY_MS))
         elif erased:
             lately = daily.erased_between(catalogue, now.utc_ms, now.utc_ms + 1)
             self._today = (day, {cause: count + lately[cause] for cause, count in self._today[1].items()})

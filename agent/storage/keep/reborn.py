@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.model import GapCause, Span, Trust
+from agent.model import UTC_DAY_MS, GapCause, Span, Trust
 from agent.storage.catalogue import COMMITTED, SALVAGED
 from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 from agent.storage.layout import Kind, Stem
@@ -27,7 +27,7 @@ USUAL_MS = 60_000
 """What it claims when its last write cannot be: a disk that was copied shows the copying."""
 JOIN_MS = 250
 """An end that was estimated and lies so close before the next start is that start."""
-ROW_MS = 86_400_000
+ROW_MS = UTC_DAY_MS
 """No row says more of a segment; one that does is damaged."""
 
 _TEXTS = ("run", "codec", "sha256")

@@ -20,7 +20,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agent.model import Fact, GapCause, Instant, Trust
+from agent.model import UTC_DAY_MS, Fact, GapCause, Instant, Trust
 from agent.storage import ledger, progress
 from agent.storage.aside import BEGAN, RECONCILE
 from agent.storage.catalogue import LIVE, set_meta
@@ -45,7 +45,7 @@ ASIDES_KEPT = 3
 """Catalogues that were moved aside and stay, the newest: enough for whoever looks for the cause. They hold no video."""
 GAP_MS = 20
 """Less than a frame is missing to nobody; as in capture."""
-RETENTION_MOST_MS = 30 * 86_400_000
+RETENTION_MOST_MS = 30 * UTC_DAY_MS
 """Nothing but what is held is older (Standard Guideline art. 41(2): thirty days)."""
 
 _GAPS_A_TIME = 2000

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from agent.model import Trust
+from agent.model import UTC_DAY_MS, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from agent.model import Instant
 
-DAY_MS = 86_400_000
 DAY_S = 86_400
 GIB = 1 << 30
 
@@ -269,9 +268,9 @@ def reach_tenths(demands: Sequence[Demand], capacity_bytes: int) -> int | None:
     left, reached_ms = max(capacity_bytes, 0), 0
     for until_ms in sorted({demand.retention_ms for demand in demands}):
         growing = sum(demand.bytes_per_day for demand in demands if demand.retention_ms >= until_ms)
-        cost = growing * (until_ms - reached_ms) // DAY_MS
+        cost = growing * (until_ms - reached_ms) // UTC_DAY_MS
         if cost > left:
-            return reached_ms * 10 // DAY_MS + left * 10 // growing
+            return reached_ms * 10 // UTC_DAY_MS + left * 10 // growing
         left -= cost
         reached_ms = until_ms
-    return reached_ms * 10 // DAY_MS + left * 10 // rate
+    return reached_ms * 10 // UTC_DAY_MS + left * 10 // rate

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.storage.keep.retention import DAY_MS, Demand, reach_tenths
+from agent.model import UTC_DAY_MS
+from agent.storage.keep.retention import Demand, reach_tenths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,22 +65,22 @@ class Stock:
 
         Raises  StorageFault
         """
-        today = now_ms // DAY_MS
-        first = (now_ms - self._window_ms) // DAY_MS
+        today = now_ms // UTC_DAY_MS
+        first = (now_ms - self._window_ms) // UTC_DAY_MS
         for key in [key for key in self._days if not first <= key[1] <= today or key[0] not in cameras]:
             del self._days[key]
         for camera in cameras:
             if self._is_stale(self._last.get(camera), now_ms):
                 if enough():
                     return False
-                self._last[camera] = (now_ms, _count(catalogue, camera, now_ms - DAY_MS, now_ms))
+                self._last[camera] = (now_ms, _count(catalogue, camera, now_ms - UTC_DAY_MS, now_ms))
             for day in range(today, first - 1, -1):
                 known = self._days.get((camera, day))
-                changing = day == today or (known is not None and known[0] < (day + 1) * DAY_MS + HOUR_MS)
+                changing = day == today or (known is not None and known[0] < (day + 1) * UTC_DAY_MS + HOUR_MS)
                 if known is None or (changing and self._is_stale(known, now_ms)):
                     if enough():
                         return False
-                    counted = _count(catalogue, camera, day * DAY_MS, (day + 1) * DAY_MS)
+                    counted = _count(catalogue, camera, day * UTC_DAY_MS, (day + 1) * UTC_DAY_MS)
                     self._days[camera, day] = (now_ms, counted)
         return True
 
@@ -89,7 +90,7 @@ class Stock:
 
     def forget(self, camera: str, start_ms: int) -> None:
         """Count the day of a segment anew: it was erased."""
-        self._days.pop((camera, start_ms // DAY_MS), None)
+        self._days.pop((camera, start_ms // UTC_DAY_MS), None)
 
     def forecast(
         self, vault: str, now_ms: int, retention_of: Callable[[str], int], spare_bytes: int
@@ -102,10 +103,10 @@ class Stock:
         live = sum(
             counts[vault].live
             for (camera, day), (_, counts) in self._days.items()
-            if vault in counts and (day + 1) * DAY_MS > now_ms - retention_of(camera)
+            if vault in counts and (day + 1) * UTC_DAY_MS > now_ms - retention_of(camera)
         )
         daily = {
-            camera: Demand(_per_day(counts[vault], now_ms, DAY_MS), retention_of(camera))
+            camera: Demand(_per_day(counts[vault], now_ms, UTC_DAY_MS), retention_of(camera))
             for camera, (_, counts) in self._last.items()
             if vault in counts
         }
@@ -116,12 +117,12 @@ class Stock:
         return Forecast(
             tenths,
             reach_tenths(self._weekly(vault, now_ms, retention_of), capacity),
-            max(demand.retention_ms for demand in daily.values()) * 10 // DAY_MS,
+            max(demand.retention_ms for demand in daily.values()) * 10 // UTC_DAY_MS,
             sum(demand.bytes_per_day for demand in daily.values()),
         )
 
     def _weekly(self, vault: str, now_ms: int, retention_of: Callable[[str], int]) -> list[Demand]:
-        today = now_ms // DAY_MS
+        today = now_ms // UTC_DAY_MS
         weeks: dict[str, list[Count]] = {}
         for (camera, day), (_, counts) in self._days.items():
             if today - 7 <= day < today and vault in counts:
@@ -135,7 +136,7 @@ class Stock:
 def _per_day(count: Count, now_ms: int, window_ms: int) -> int:
     """Return the rate of a window; of a camera that began within it, since then."""
     covered_ms = min(window_ms, max(HOUR_MS, now_ms - count.start_ms))
-    return count.written * DAY_MS // covered_ms
+    return count.written * UTC_DAY_MS // covered_ms
 
 
 def _count(catalogue: Catalogue, camera: str, from_ms: int, until_ms: int) -> Mapping[str, Count]:

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.model import Fact, Trust
+from agent.model import UTC_DAY_MS, Fact, Trust
 from agent.storage import ledger
 from agent.storage.catalogue import set_meta
 from agent.storage.proof import tree
@@ -29,7 +29,7 @@ ACKNOWLEDGED = "acknowledged_seq"
 RIGHTS = ("box.", "command.", "export.", "hold.", "key.", "ledger.", "stream.", "tamper.")
 RIGHTS_KINDS = ("clock.confirmed", "config.applied")
 """What tells who could do what, and did: kept five years (issue 3; duties, records of access)."""
-FIVE_YEARS_MS = (5 * 365 + 2) * 86_400_000  # as many leap days as five years can have
+FIVE_YEARS_MS = (5 * 365 + 2) * UTC_DAY_MS  # as many leap days as five years can have
 MOST_BLOCKS = 64  # 16,384 entries: a transaction of about a tenth of a second
 
 _NEXT = "ledger_next_prune"

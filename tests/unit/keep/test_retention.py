@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model import Instant, Trust
+from agent.model import UTC_DAY_MS, Instant, Trust
 from agent.storage.keep.retention import (
-    DAY_MS,
     GIB,
     Candidate,
     Cause,
@@ -27,7 +26,7 @@ from agent.storage.keep.retention import (
 )
 
 NOW = 1_800_000_000_000
-MONTH = 30 * DAY_MS
+MONTH = 30 * UTC_DAY_MS
 PLENTY = Room(100 * GIB, 50 * GIB, 1_000_000, 900_000)
 UNKNOWN = Room(None, None, None, None)
 MARKS = Marks(1000, 1200)
@@ -55,16 +54,16 @@ def test_i1_the_oldest_frame_rules(age_ms, goes):
 
 
 def test_a_camera_may_have_a_shorter_retention_and_a_removed_one_has_the_boxs():
-    retention = {"cam1": 2 * DAY_MS}
-    assert expired(Shelf("cam1", [segment(1, 3 * DAY_MS)]), retention=retention) == [1]
-    assert expired(Shelf("gone", [segment(1, 3 * DAY_MS)]), retention=retention) == []
+    retention = {"cam1": 2 * UTC_DAY_MS}
+    assert expired(Shelf("cam1", [segment(1, 3 * UTC_DAY_MS)]), retention=retention) == [1]
+    assert expired(Shelf("gone", [segment(1, 3 * UTC_DAY_MS)]), retention=retention) == []
     assert expired(Shelf("gone", [segment(1, MONTH)]), retention=retention) == [1]
 
 
 def test_c8_untrusted_time_plans_nothing_and_says_so():
     """C8: however old things look, and however full the disk is."""
     full = Room(100 * GIB, 0, 1000, 0)
-    made = plan(view(Shelf("cam1", [segment(1, 400 * DAY_MS)]), room=full, trust=Trust.UNTRUSTED))
+    made = plan(view(Shelf("cam1", [segment(1, 400 * UTC_DAY_MS)]), room=full, trust=Trust.UNTRUSTED))
     assert made == Plan(blocked="time.untrusted")
 
 
@@ -73,8 +72,8 @@ def test_holdover_is_trusted():
 
 
 def test_the_future_does_not_expire_and_is_evicted_last():
-    young = segment(1, -40 * DAY_MS)
-    shelf = Shelf("cam1", [segment(2, DAY_MS), young])
+    young = segment(1, -40 * UTC_DAY_MS)
+    shelf = Shelf("cam1", [segment(2, UTC_DAY_MS), young])
     assert expired(shelf) == []
     assert plan(view(shelf, room=Room(5000, 950, None, None))).erase[0] == (2, Cause.EVICTED)
 
@@ -170,7 +169,7 @@ def test_causes_come_in_order_over_all_vaults():
 
 def test_overdue_is_the_worst_and_never_negative():
     assert overdue_ms(view()) == 0
-    assert overdue_ms(view(Shelf("cam1", [segment(1, DAY_MS)]))) == 0
+    assert overdue_ms(view(Shelf("cam1", [segment(1, UTC_DAY_MS)]))) == 0
     shelf = Shelf("cam1", [segment(1, MONTH + 9), segment(2, MONTH + 5000, held=True)])
     assert overdue_ms(view(shelf, Shelf("cam2", [segment(3, MONTH + 70)]))) == 70
 
@@ -194,7 +193,7 @@ def test_k6_the_forecast():
     assert reach_tenths([Demand(100, MONTH)], -5) == 0
     assert reach_tenths([Demand(100, MONTH)], 100 * 31) == 310
     # 10 days of both, then 20 more of the longer one: 10*300 + 5*100
-    assert reach_tenths([Demand(200, 10 * DAY_MS), Demand(100, MONTH)], 3500) == 150
+    assert reach_tenths([Demand(200, 10 * UTC_DAY_MS), Demand(100, MONTH)], 3500) == 150
 
 
 @given(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.model import UTC_DAY_MS
 from agent.storage.keep import survey
-from agent.storage.keep.retention import DAY_MS, Room
+from agent.storage.keep.retention import Room
 from agent.storage.keep.stock import Stock
 from agent.storage.keep.stored import HELD
 from agent.storage.keep.survey import Unseen, between, condemned, held_spans, odd_row, oldest, room, unsettled
@@ -65,7 +66,7 @@ def test_what_a_hold_covers_by_a_millisecond_is_not_offered_until_it_is_released
 
 def test_a_leap_over_a_hold_does_not_pass_over_what_began_its_retention_late(made):
     """Settled late: its start is far from where its retention begins, which lies in a held span."""
-    late = plant(made, "cam1", T0 - 50 * DAY_MS, kept_from_ms=T0 + MINUTE)
+    late = plant(made, "cam1", T0 - 50 * UTC_DAY_MS, kept_from_ms=T0 + MINUTE)
     plant(made, "cam1", T0 + MINUTE)
     after = plant(made, "cam1", T0 + 9 * MINUTE)
     hold(made, "h1", ["cam1"], T0, T0 + 5 * MINUTE)
@@ -164,37 +165,37 @@ def test_b2_erased_bytes_count_until_they_show_or_for_a_while():
 
 def test_k6_a_burst_shortens_the_forecast_at_once(made):
     """K6: the last day's rate tells, and not what was planned when the disk was bought."""
-    now = T0 - T0 % DAY_MS + DAY_MS // 2
+    now = T0 - T0 % UTC_DAY_MS + UTC_DAY_MS // 2
     for day in range(1, 8):
         for hour in range(24):
-            plant(made, "cam1", now - day * DAY_MS + hour * 3_600_000, sealed_bytes=100)
-    stock = Stock(30 * DAY_MS)
+            plant(made, "cam1", now - day * UTC_DAY_MS + hour * 3_600_000, sealed_bytes=100)
+    stock = Stock(30 * UTC_DAY_MS)
     assert not stock.advance(made, ["cam1"], now, lambda: True)
     assert stock.advance(made, ["cam1"], now, lambda: False)
     spare = 2400 * 30 - 7 * 2400
-    found = stock.forecast(VAULT, now, lambda _: 30 * DAY_MS, spare)
+    found = stock.forecast(VAULT, now, lambda _: 30 * UTC_DAY_MS, spare)
     assert (found.day_tenths, found.allowed_tenths, found.bytes_per_day) == (300, 300, 2400)
     assert 290 <= found.week_tenths <= 330
-    assert stock.forecast("vault-2", now, lambda _: DAY_MS, spare) is None
+    assert stock.forecast("vault-2", now, lambda _: UTC_DAY_MS, spare) is None
     for minute in range(60):
         plant(made, "cam1", now + minute * MINUTE, sealed_bytes=10)
     later = now + 3_600_000
     assert stock.advance(made, ["cam1"], later, lambda: False)
-    burst = stock.forecast(VAULT, later, lambda _: 30 * DAY_MS, spare - 600)
+    burst = stock.forecast(VAULT, later, lambda _: 30 * UTC_DAY_MS, spare - 600)
     assert burst.bytes_per_day == 2400 - 100 + 600
     assert 240 <= burst.day_tenths <= 250
 
 
 def test_what_was_erased_is_counted_anew_and_what_is_too_old_is_not_stored(made):
-    now = T0 - T0 % DAY_MS + 1000
-    number = plant(made, "cam1", now - 3 * DAY_MS, sealed_bytes=500)
+    now = T0 - T0 % UTC_DAY_MS + 1000
+    number = plant(made, "cam1", now - 3 * UTC_DAY_MS, sealed_bytes=500)
     plant(made, "cam1", now - 2000, sealed_bytes=24)
-    stock = Stock(30 * DAY_MS)
+    stock = Stock(30 * UTC_DAY_MS)
     stock.advance(made, ["cam1"], now, lambda: False)
-    assert stock.forecast(VAULT, now, lambda _: 30 * DAY_MS, 0).day_tenths == 524 * 10 // (24 * 24)
-    assert stock.forecast(VAULT, now, lambda _: DAY_MS, 0).day_tenths == 24 * 10 // (24 * 24)
+    assert stock.forecast(VAULT, now, lambda _: 30 * UTC_DAY_MS, 0).day_tenths == 524 * 10 // (24 * 24)
+    assert stock.forecast(VAULT, now, lambda _: UTC_DAY_MS, 0).day_tenths == 24 * 10 // (24 * 24)
     made.write(lambda db: db.execute("UPDATE segment SET state = 'GONE' WHERE id = ?", (number,)))
-    stock.forget("cam1", now - 3 * DAY_MS)
+    stock.forget("cam1", now - 3 * UTC_DAY_MS)
     stock.advance(made, ["cam1"], now + 1, lambda: False)
-    assert stock.forecast(VAULT, now, lambda _: 30 * DAY_MS, 0).day_tenths == 24 * 10 // (24 * 24)
+    assert stock.forecast(VAULT, now, lambda _: 30 * UTC_DAY_MS, 0).day_tenths == 24 * 10 // (24 * 24)
     assert stock.advance(made, [], now, lambda: True)
