@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from agent.errors import IntegrityFault, StorageFault
+from agent.errors import StorageFault
 from agent.storage import files
-from agent.storage.envelope import MAX_HEADER_BYTES, shred_span
+from agent.storage.head import HEAD_BYTES, header_length
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,8 @@ def shred(disk: Disk, path: Path) -> None:
     try:
         status = disk.status(fd, path)
         if status.st_nlink == 1 and status.st_size:
-            disk.overwrite(fd, path, bytes(_span(disk.read_start(fd, path, MAX_HEADER_BYTES))))
+            start = disk.read_start(fd, path, HEAD_BYTES)
+            disk.overwrite(fd, path, bytes(header_length(start, status.st_size)))
             disk.fdatasync(fd, path)
     finally:
         disk.close(fd)
@@ -43,14 +44,6 @@ def is_void(path: Path) -> bool:
     """Tell whether a file holds nothing that could be opened: it is empty, or its header was overwritten."""
     with path.open("rb") as file:
         return file.read(1) in (b"", b"\0")
-
-
-def _span(start: bytes) -> int:
-    """Return how many bytes are the header; all that was read where that cannot be told."""
-    try:
-        return shred_span(start)
-    except IntegrityFault:
-        return len(start)
 
 
 class Replaced:

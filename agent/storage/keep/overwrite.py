@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
-from agent.storage.keep.head import shred_length
-from agent.storage.keep.reach import TAIL, is_absent
+from agent.storage.head import HEAD_BYTES, shred_length
+from agent.storage.keep.reach import TAIL, is_absent, is_no_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.storage.files import Disk
-
-HEAD_BYTES = 4096
-"""What is read of a file: the header of forty recipients. Of a longer one as much is overwritten as it can have."""
-_NO_FILE = frozenset({"ELOOP", "EINVAL", "ENXIO", "EISDIR"})
 
 
 class Refused(Exception):
@@ -44,7 +40,7 @@ def overwrite(
     except StorageFault as fault:
         if is_absent(fault):
             return None
-        if fault.context.get("errno") in _NO_FILE:
+        if is_no_file(fault):
             raise Refused("not a regular file") from fault
         raise
     try:

@@ -27,14 +27,12 @@ from agent.errors import StorageFault
 from agent.model import Fact, Span, canonical_json
 from agent.storage import ledger
 from agent.storage.catalogue import set_meta
-from agent.storage.envelope import MAX_HEADER_BYTES
+from agent.storage.head import HEAD_BYTES, header_length, is_age
 from agent.storage.keep import hold_files, hold_rows
 from agent.storage.keep.batch import CYCLE_S
 from agent.storage.keep.erase import require_time
-from agent.storage.keep.head import is_age, shred_length
-from agent.storage.keep.overwrite import HEAD_BYTES
 from agent.storage.keep.placing import nothing
-from agent.storage.keep.reach import TAIL, anchor, folder, is_absent, make_sure
+from agent.storage.keep.reach import TAIL, anchor, folder, is_absent, is_no_file, make_sure
 from agent.storage.keep.retention import Cause
 from agent.storage.keep.stored import HELD
 from agent.storage.layout import Kind, Stem, classify
@@ -208,7 +206,7 @@ class _Sweep:
         except StorageFault as fault:
             if is_absent(fault):
                 return _File(name, None, 0, noted["row"], noted["body"]) if noted else None
-            if fault.context.get("errno") not in ("ELOOP", "EINVAL", "ENXIO", "EISDIR"):
+            if not is_no_file(fault):
                 self._report.faults.append(fault)
             return None
         keep = False
@@ -227,7 +225,7 @@ class _Sweep:
                 self._report.held += 1
                 self._notes.pop(name, None)
                 return None
-            zeros = shred_length(start, status.st_size, None) or min(status.st_size, MAX_HEADER_BYTES)
+            zeros = header_length(start, status.st_size)
             body = self._body(name, path, stem, row, status.st_size)
             keep = True
             return _File(name, fd, zeros if status.st_nlink == 1 else 0, row["id"] if row else None, body)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agent.errors import StorageFault
 from agent.storage import files
 from agent.storage.envelope import MAX_HEADER_BYTES
-from agent.storage.keep.head import is_whole
+from agent.storage.head import is_whole
 from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem, classify
 from agent.storage.vault import IDENTITY, missing
 
@@ -77,6 +77,11 @@ def is_absent(fault: StorageFault) -> bool:
     directory.
     """
     return fault.context.get("errno") == "ENOENT"
+
+
+def is_no_file(fault: StorageFault) -> bool:
+    """Tell whether opening a file failed because what bears its name is none: a link, a directory, a device."""
+    return fault.context.get("errno") in ("ELOOP", "EINVAL", "ENXIO", "EISDIR")
 
 
 def is_surely_absent(vault: Vault, root: int, relative: str) -> bool:

@@ -8,11 +8,26 @@ from agent.errors import IntegrityFault
 from agent.storage.envelope import MAX_HEADER_BYTES, shred_span
 
 MAGIC = b"age-encryption.org/"
+HEAD_BYTES = 4096
+"""What is read of a file: the header of forty recipients. Of a longer one as much is overwritten as it can have."""
 _VERSION_LINE_BYTES = 22
 _MAC_LINE = b"\n--- "
 _KEY = re.compile(rb"[A-Za-z0-9+/]{43}\n[A-Za-z0-9+/]{43}\n")
 """What of an X25519 stanza cannot be guessed."""
 _MAC_LINE_BYTES = len(_MAC_LINE) + 43 + 1  # 32 bytes in base64 without padding, end of line
+
+
+def header_length(start: bytes, size: int) -> int:
+    """Return how many bytes of a file of ours to overwrite: its header, or as much as one can have where that cannot
+    be told.
+
+    start  its first bytes
+    size   of the file, bytes
+    """
+    try:
+        return shred_span(start)
+    except IntegrityFault:
+        return min(size, MAX_HEADER_BYTES)
 
 
 def shred_length(start: bytes, size: int, stored: int | None, *, damaged: bool = False) -> int | None:
@@ -27,10 +42,7 @@ def shred_length(start: bytes, size: int, stored: int | None, *, damaged: bool =
              what the disk has, nor all that was overwritten. None for a file that is not like one of ours
     """
     if start.startswith(MAGIC):
-        try:
-            return shred_span(start)
-        except IntegrityFault:
-            return min(size, MAX_HEADER_BYTES)
+        return header_length(start, size)
     if size == 0:
         return 0
     zeros = len(start) - len(start.lstrip(b"\0"))
