@@ -1,8 +1,8 @@
 """The keeper: the only process that erases. It has no network, and takes one turn a second.
 
-A turn: the clock (each second); then, every CYCLE_S or as soon as there is more to do: what was recorded in doubt gets
-its time back, the vaults are looked for, holds are tended, retention is planned and carried out; then a checkpoint,
-a little checking and counting, and the day's confirmation.
+A turn: the clock, by which what was recorded in doubt gets its time back, and a checkpoint, each second; and every
+CYCLE_S, or as soon as there is more to do: the vaults are looked for, before the clock, holds are tended, retention is
+planned and carried out, a little is checked and counted, and the day is confirmed.
 
 Nothing is erased unless all of this is so: the time is trusted; the catalogue is whole (no `reconcile` in it); holds
 were reconciled with the vaults since this keeper started, and since a vault came back; the vault is there, with its
@@ -180,15 +180,14 @@ class Keeper:
 
     def _turn(self, catalogue: Catalogue, now: Instant) -> bool:
         """Do what is due; return whether there is more of it."""
-        if not self._vaults:
-            # What was recorded in doubt waits for its vault's disk, and must not wait for a second turn.
+        mono = self._monotonic()
+        due, more = mono >= self._due, False
+        if due:
+            # Before the clock: what was recorded in doubt waits for its vault's disk, but for no second turn.
             self._part("vaults", lambda: self._look(catalogue, now))
         self._part("clock", lambda: self._watch_clock(catalogue, now))
-        mono = self._monotonic()
-        more = False
-        if mono >= self._due:
+        if due:
             self._due = mono + CYCLE_S
-            self._part("vaults", lambda: self._look(catalogue, now))
             self._part("holds", lambda: self._tend_holds(catalogue, now))
             more |= self._holds_more
             more |= self._rebuild(catalogue, now)
