@@ -28,7 +28,7 @@ from agent.capture.supervisor import Supervisor, assign
 from agent.clock import SystemClock
 from agent.errors import PasuError, StorageFault
 from agent.health import Raised, Tracker, write_health
-from agent.language import say
+from agent.language import english, say
 from agent.model import Fact, GapCause
 from agent.storage.layout import DAMAGED
 
@@ -66,7 +66,7 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
     beside  called about once a second, once recording has begun: what else this process sees to
     Raises  StorageFault when the vault or the catalogue is not what it should be; then nothing was started
     """
-    _log_to_stderr()
+    keeping.log_to_stderr()
     # SIGPWR: the power supply says that it will not last.
     stop = _stop_on_signal(signal.SIGTERM, signal.SIGINT, signal.SIGPWR)
     storage = config.storage
@@ -116,12 +116,13 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
     return 0 if clean else 1
 
 
+@english()
 def worker(control_number: int, shared_number: int) -> int:
     """Be one worker: take the order from the parent, record until it says stop or goes away."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold pictures
-    _log_to_stderr()
+    keeping.log_to_stderr()
     # Ctrl-C and systemd's SIGTERM reach the whole group; the parent's word is what ends a worker, or its end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -268,10 +269,11 @@ def _prepare(config: Config) -> str:
         box=config.box.id,
         new_uuid=lambda: str(uuid.uuid4()),
     )
+    # By their codes: what `prepare` raises is said to a person, so what it reports is in that one's language.
     for fault in report.faults:
-        log.error("left for the next start: %s", fault)
+        log.error("left for the next start: %s %s", fault.code, fault.context)
     for path, fault in report.vault_faults.items():
-        log.error("not recording to %s: %s", path, fault)
+        log.error("not recording to %s: %s %s", path, fault.code, fault.context)
     if report.began:
         log.error(
             "the catalogue was lost (%s): a new one was begun, and rows come back by `pasu keep`",
@@ -288,6 +290,7 @@ def _prepare(config: Config) -> str:
     return str(GapCause.AGENT_KILLED if before == "box.started" else GapCause.AGENT_STOPPED)
 
 
+@english()
 def _mind_catalogue(config: Config, *, probe: bool) -> None:
     """Have a catalogue that is damaged or gone replaced; the workers record on, and find the new one.
 
@@ -420,6 +423,7 @@ def _warn_once(text: str) -> None:
     log.warning(text)
 
 
+@english()
 def _tell_forked(state: Path, kind: str, body: dict[str, Any]) -> bool:
     """Append a fact without loading the database into the parent; tell whether that was done."""
 
@@ -515,12 +519,6 @@ def _stop_on_signal(*signals: signal.Signals) -> Callable[[], bool]:
     for number in signals:
         signal.signal(number, lambda got, _frame: told.append(got))
     return lambda: bool(told)
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(name)s[%(process)d] %(message)s", stream=sys.stderr
-    )
 
 
 if __name__ == "__main__":

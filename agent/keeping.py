@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.health import read_health, silent_s
+from agent.language import english
 from agent.model import UTC_DAY_MS
 
 if TYPE_CHECKING:
@@ -51,12 +52,10 @@ def keep(config: Config) -> int:
     from agent.storage.locks import only_keeper
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the signing key
-    logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(name)s[%(process)d] %(message)s", stream=sys.stderr
-    )
+    log_to_stderr()
     lock = only_keeper(config.storage.state.absolute())
     keeper = make_keeper(config)
-    with _woken_by(signal.SIGTERM, signal.SIGINT) as (stopped, wake):
+    with english(), _woken_by(signal.SIGTERM, signal.SIGINT) as (stopped, wake):
         log.info("keeping %s", config.box.id)
         while not stopped:
             faulthandler.dump_traceback_later(HUNG_S, exit=True)
@@ -98,6 +97,13 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         run=run,
         beat=lambda: faulthandler.dump_traceback_later(HUNG_S, exit=True),
         **more,
+    )
+
+
+def log_to_stderr() -> None:
+    """Send this process's log to whoever started it. It is in English: see `agent.language.english`."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname)s %(name)s[%(process)d] %(message)s", stream=sys.stderr
     )
 
 

@@ -7,13 +7,23 @@ one language only: ``say("영상 없음", "no picture")``.
 from __future__ import annotations
 
 import os
-from typing import Literal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Language = Literal["ko", "en"]
 
+_logging = False
+
 
 def language() -> Language:
-    """Return "ko" when the first of LC_ALL, LC_MESSAGES and LANG that is set starts with "ko", else "en"."""
+    """Return "ko" when the first of LC_ALL, LC_MESSAGES and LANG that is set starts with "ko", else "en"; in `english`
+    always that.
+    """
+    if _logging:
+        return "en"
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         value = os.environ.get(name, "")
         if value:
@@ -24,3 +34,14 @@ def language() -> Language:
 def say(korean: str, english: str) -> str:
     """Return the text for the person who reads it now."""
     return korean if language() == "ko" else english
+
+
+@contextmanager
+def english() -> Iterator[None]:
+    """Say everything in English meanwhile, in all threads: what is said now goes to nobody but a log."""
+    global _logging  # noqa: PLW0603 - as the environment, of which it is a part, it is the whole process's
+    before, _logging = _logging, True
+    try:
+        yield
+    finally:
+        _logging = before

@@ -109,12 +109,15 @@ def test_it_erases_once_a_technician_has_confirmed_the_time_and_not_before(box):
     assert box.kinds().count("segment.erased") == 5
 
 
-def test_another_keeper_is_refused_and_one_that_was_killed_is_not_in_the_way(box):
+def test_another_keeper_is_refused_and_one_that_was_killed_is_not_in_the_way(box, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "ko_KR.UTF-8")
     first = box.start()
     wait_for("health", lambda: box.health.get("pid") == first.pid, 60)
     second = box.start()
     assert second.wait(60) == 1
-    assert b"KEEPING_ALREADY" in (box.root / "keep.log").read_bytes()
+    said = (box.root / "keep.log").read_text("utf-8")
+    assert "KEEPING_ALREADY" in said
+    assert "이미 다른 프로세스가" in said  # what it says to who started it is in that one's language
     first.kill()
     first.wait(60)
     third = box.start()
@@ -129,13 +132,19 @@ def test_it_ends_in_order_when_it_is_told(box, number):
     assert process.wait(60) == 0
 
 
-def test_without_a_catalogue_it_waits_and_makes_nothing(box):
+def test_without_a_catalogue_it_waits_and_makes_nothing(box, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "ko_KR.UTF-8")
     for place in box.state.glob("catalogue.db*"):
         place.rename(box.root / place.name)
     before = box.names()
     process = box.start()
     wait_for("the condition", lambda: "catalogue.unavailable" in box.conditions(), 60)
     assert not (box.state / "catalogue.db").exists()
+    log = (box.root / "keep.log").read_text("utf-8")
+    assert "CATALOGUE_MISSING: the catalogue is not there" in log
+    said, _, logged = log.partition("INFO pasu.keep")
+    assert "주의: " in said  # to who started it
+    assert logged.isascii(), logged
     for place in box.root.glob("catalogue.db*"):
         place.rename(box.state / place.name)
     wait_for("it to be over", lambda: box.health and "catalogue.unavailable" not in box.conditions(), 60)
