@@ -6,6 +6,7 @@ A test finds every code in the sources and asks for its entry here.
 
 from agent.cli.codes.clock import CLOCK
 from agent.cli.codes.code import Code
+from agent.cli.codes.command import COMMAND
 from agent.cli.codes.hold import HOLD
 from agent.cli.codes.met import MET
 from agent.cli.codes.proof import PROOF
@@ -20,7 +21,8 @@ WHO = {
     "site": ("현장: 디스크와 저장소", "The site: disks and storage"),
     "investigator": ("영상을 여는 사람: 온전함", "The investigator: integrity"),
     "operator": ("운영하는 사람: 시각", "The operator: time"),
+    "signs": ("명령에 서명한 사람", "Whoever signed the command"),
     "key": ("키를 지키는 사람", "The keeper of the keys"),
 }
 
-CODES = {**TYPED, **HOLD, **CLOCK, **MET, **PROOF}
+CODES = {**TYPED, **HOLD, **CLOCK, **MET, **PROOF, **COMMAND}
