@@ -103,7 +103,7 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
             _mind_catalogue(config, probe=now >= next_probe)
             next_probe = now + PROBE_S if now >= next_probe else next_probe
             silent = keeping.is_silent(storage.run, now, since_s)
-            tracker.update([Raised("keeper.stale")] if silent else [], clock.now())
+            tracker.update([Raised("process.silent", "keep")] if silent else [], clock.now(), now)
             _write_health(run_directory, config, supervisor, clock, "recording", tracker=tracker)
     clean = supervisor.stop()
     if clean:

@@ -45,12 +45,12 @@ class Teller:
         catalogue  for facts; those that it does not take are lost, and the log has them
         """
         facts = []
-        for change in self.tracker.update(raised, now):
+        for change in self.tracker.update(raised, now, self._monotonic()):
             each, came = change.raised, change.came
             log.log(
                 logging.WARNING if came else logging.INFO,
                 "%s %s %s: %s",
-                "condition" if came else "over:",
+                "condition" if came else f"hidden by {change.hidden_by}:" if change.hidden_by else "over:",
                 each.code,
                 each.subject or "-",
                 each.detail or each.condition.what_english,
@@ -63,6 +63,8 @@ class Teller:
                     "severity": str(severity),
                     "detail": each.detail,
                 }
+                if change.hidden_by:
+                    body["hidden_by"] = change.hidden_by
                 facts.append(Fact("condition.raised" if came else "condition.cleared", now, body))
         if facts and catalogue is not None:
             lines = [ledger.line(fact) for fact in facts]
@@ -80,6 +82,7 @@ class Teller:
             "trust": str(now.trust),
             "boot_ms": int(self._monotonic() * 1000),
             "conditions": self.tracker.to_json(),
+            "hidden": self.tracker.hidden(),
             **more,
         }
         self._body = body

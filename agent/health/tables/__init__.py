@@ -1,0 +1,1 @@
+"""Conditions by area: texts in both languages, severity, and what they depend on."""
