@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import signal
 from typing import TYPE_CHECKING
 
 from agent.model import Span
@@ -13,7 +11,6 @@ from tests.unit.keep.kept import Kept, order
 from tests.unit.storage.box import T0
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from agent.storage.files import Disk
@@ -31,27 +28,6 @@ def filled(root: Path, disk: Disk | None = None) -> Kept:
     box.record(at_ms=T0 + 3600_000)
     box.record("cam2", count=2)
     return box
-
-
-def die_at(work: Callable[[Callable[[str], None]], object], at: int) -> bool:
-    """Do work in a child that kills itself after its step number `at`; false if it came to its end before."""
-    pid = os.fork()
-    if pid == 0:
-        calls = itertools.count()
-
-        def step(_: str) -> None:
-            if next(calls) == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        status = 1
-        try:
-            work(step)
-            status = 0
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) or status == 0, f"the child failed: {status}"
-    return os.WIFSIGNALED(status)
 
 
 def check(box: Kept) -> None:

@@ -32,8 +32,14 @@ class LoopDisk:
         self.device = found.stdout.strip()
         self.mount()
 
-    def mount(self) -> None:
-        subprocess.run(["mount", "-o", "errors=remount-ro", self.device, self.place], check=True)
+    def mount(self, *options: str) -> None:
+        subprocess.run(
+            ["mount", "-o", ",".join(("errors=remount-ro", *options)), self.device, self.place], check=True
+        )
+
+    def unmount(self) -> None:
+        """Unmount it, whereupon all that was written to it is in the image."""
+        subprocess.run(["umount", self.place], check=True)
 
     def take_away(self) -> None:
         """Unmount it although files on it are open."""

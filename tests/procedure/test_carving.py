@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,57 +16,24 @@ import pytest
 from agent.errors import IntegrityFault
 from agent.model import Span
 from agent.storage.envelope import Chunk, Opened, X25519Identity, shred_span
-from tests.peer import need
+from tests.procedure.loop import loop_disk
 from tests.unit.keep.kept import DAY_MS, Kept, order
 from tests.unit.storage.box import SECRET, T0, pattern, start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-MIB = 1 << 20
+    from tests.procedure.loop import LoopDisk
+
 IDENTITY = X25519Identity.parse(str(SECRET))
 STANZA = re.compile(rb"-> X25519 [A-Za-z0-9+/]{43}\n[A-Za-z0-9+/]{43}\n")
 
 
-class Device:
-    """A file with an ext4 in it, mounted on a directory."""
-
-    def __init__(self, image: Path, place: Path) -> None:
-        self.image, self.place = image, place
-        place.mkdir(parents=True)
-        with image.open("wb") as file:
-            file.truncate(64 * MIB)
-        subprocess.run([need("mkfs.ext4"), "-q", image], check=True)
-
-    def mount(self, *options: str) -> None:
-        need("losetup")
-        done = subprocess.run(
-            ["mount", "-o", ",".join(["loop", *options]), self.image, self.place], check=False
-        )
-        if done.returncode:
-            reason = "a loop device cannot be mounted: run as root"
-            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-
-    def unmount(self) -> None:
-        if os.path.ismount(self.place):
-            subprocess.run(["umount", self.place], check=True)
-
-
 @pytest.fixture
-def mounted(tmp_path) -> Iterator[Callable[..., Device]]:
-    devices: list[Device] = []
-
-    def make(*options: str) -> Device:
-        number = len(devices)
-        device = Device(tmp_path / f"disk{number}.img", tmp_path / f"box{number}" / "vault")
-        devices.append(device)
-        device.mount(*options)
-        return device
-
-    yield make
-    for device in devices:
-        device.unmount()
+def device(tmp_path) -> Iterator[LoopDisk]:
+    with loop_disk(tmp_path / "disk.img", tmp_path / "box" / "vault") as made:
+        yield made
 
 
 def carve(image: Path) -> dict[bytes, bytes]:
@@ -96,8 +62,7 @@ def header_of(path: Path) -> bytes:
     return data[: shred_span(data)]
 
 
-def test_nothing_that_was_erased_can_be_carved_from_the_device(mounted) -> None:
-    device = mounted()
+def test_nothing_that_was_erased_can_be_carved_from_the_device(device) -> None:
     box = Kept(device.place.parent)
     box.record("cam1", count=8, size=300_000)
     box.record("cam2", count=8, size=20_000)
@@ -142,9 +107,8 @@ def test_nothing_that_was_erased_can_be_carved_from_the_device(mounted) -> None:
         assert found[headers[name]] == plain[name]
 
 
-def test_the_carver_finds_what_is_only_unlinked(mounted) -> None:
+def test_the_carver_finds_what_is_only_unlinked(device) -> None:
     """The control: without E3 the test above would fail."""
-    device = mounted()
     box = Kept(device.place.parent)
     box.record("cam1", count=4, size=300_000)
     os.sync()
@@ -155,9 +119,8 @@ def test_the_carver_finds_what_is_only_unlinked(mounted) -> None:
     assert set(headers) <= set(carve(device.image))
 
 
-def test_no_tail_of_a_slow_camera_outlives_its_segment(mounted) -> None:
+def test_no_tail_of_a_slow_camera_outlives_its_segment(device) -> None:
     """Each window's tail takes the name of the one before, and the last one goes at commit: none can be opened."""
-    device = mounted()
     box = Kept(device.place.parent)
     desk = box.desk()
     windows = 12
@@ -178,9 +141,8 @@ def test_no_tail_of_a_slow_camera_outlives_its_segment(mounted) -> None:
     assert set(carve(device.image)) == stored
 
 
-def test_a_crash_leaves_no_tail_but_the_newest(mounted) -> None:
+def test_a_crash_leaves_no_tail_but_the_newest(device) -> None:
     """A kill leaves the newest tail, and nothing of those that it replaced."""
-    device = mounted()
     box = Kept(device.place.parent)
     pid = os.fork()
     if pid == 0:

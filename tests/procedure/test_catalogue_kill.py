@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import random
 import shutil
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +13,8 @@ import pytest
 from agent.errors import StorageFault
 from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.prepare import prepare
+from tests.procedure.dying import die_at
 from tests.procedure.test_catalogue_states import START, checkpointed, content, overwrite
-from tests.procedure.test_commit_kill import count_to
 from tests.unit.keep.test_rebuild import STARTS, aged, corrupt, fill, go_on, meta, table
 from tests.unit.storage.box import T0, Box, FailingDisk
 
@@ -62,27 +60,6 @@ def start_up(box: Box, step: Callable[[str], None] = lambda _: None, **more) -> 
     ).began
 
 
-def die(work: Callable[[Callable[[str], None]], object], at: int) -> bool:
-    """Do work in a child that kills itself after step number `at`; false if it came to its end before."""
-    pid = os.fork()
-    if pid == 0:
-        when = count_to(at)
-
-        def step(name: str) -> None:
-            if when(name):
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        status = 1
-        try:
-            work(step)
-            status = 0
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) or status == 0
-    return status != 0
-
-
 def end_of(box: Box) -> tuple[list[tuple], list[tuple]]:
     """Finish everything; return the rows, and the gaps."""
     start_up(box)
@@ -110,8 +87,8 @@ def test_killed_after_each_step_of_beginning_anew(tmp_path) -> None:
     assert end[0] == expected
     for at in range(len(steps)):
         box = copy(made, tmp_path / str(at))
-        assert die(lambda step, box=box: start_up(box, step), at)
-        die(lambda step, box=box: start_up(box, step), 0)
+        assert die_at(lambda step, box=box: start_up(box, step), at)
+        die_at(lambda step, box=box: start_up(box, step), 0)
         assert end_of(box) == end
         assert content(box) == before
         assert len(list((box.state / "aside").iterdir())) == 1
@@ -130,8 +107,8 @@ def test_killed_after_each_step_of_rebuilding(tmp_path) -> None:
     assert end[0] == expected
     for at in range(len(steps)):
         box = copy(made, tmp_path / str(at))
-        assert die(lambda step, box=box: go_on(box, step=step), at)
-        die(lambda step, box=box: go_on(box, step=step), 0)
+        assert die_at(lambda step, box=box: go_on(box, step=step), at)
+        die_at(lambda step, box=box: go_on(box, step=step), 0)
         assert end_of(box) == end
         shutil.rmtree(box.root)
 
@@ -154,7 +131,7 @@ def test_fifty_kills_in_a_row_come_to_the_same_end(tmp_path, seed) -> None:
             start_up(box, step)
             go_on(box, step=step)
 
-        died += die(work, chance.randrange(3))
+        died += die_at(work, chance.randrange(3))
         # The clock of the box stands still, so a second moving aside would bear the same name.
         assert content(box) == before
     assert died > 5
@@ -168,7 +145,7 @@ def test_lost_again_and_again_while_it_is_being_rebuilt(tmp_path) -> None:
     expected = table(box)
     start_up(box)
     for turn in range(2):
-        die(lambda step: go_on(box, step=step), 3)
+        die_at(lambda step: go_on(box, step=step), 3)
         overwrite(checkpointed(box), 0, 200)
         box.clock.utc_ms += 1000
         assert start_up(box) == "damaged", turn

@@ -44,7 +44,7 @@ def test_an_unmounted_disk_gets_nothing_below_its_mount_point(tmp_path) -> None:
         fill(box, [T0])
         assert start_up(box, second) == {}
         for lost in (False, True):
-            subprocess.run(["umount", mount], check=True)
+            disk.unmount()
             if lost:
                 lose(box)
             with pytest.raises(StorageFault, match="VAULT_MISSING"):
@@ -70,8 +70,8 @@ def test_another_boxs_disk_in_its_place_is_left_as_it_is(tmp_path) -> None:
         with loop_disk(tmp_path / "image", mount) as disk:
             box = Box(tmp_path)
             fill(box, [T0])
-            subprocess.run(["umount", mount], check=True)
-            subprocess.run(["umount", elsewhere], check=True)
+            disk.unmount()
+            theirs.unmount()
             subprocess.run(["mount", theirs.device, mount], check=True)
             before = everything(mount)
             with pytest.raises(StorageFault, match="VAULT_FOREIGN"):
@@ -80,6 +80,6 @@ def test_another_boxs_disk_in_its_place_is_left_as_it_is(tmp_path) -> None:
             with pytest.raises(StorageFault, match="VAULT_FOREIGN"):
                 start_up(box)
             assert everything(mount) == before
-            subprocess.run(["umount", mount], check=True)
+            disk.unmount()
             disk.mount()
             assert start_up(box) == {}

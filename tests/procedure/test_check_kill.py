@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import pytest
 
@@ -11,6 +10,7 @@ from agent.model import GapCause
 from agent.storage.catalogue import Catalogue
 from agent.storage.keep.check import Check, Selection
 from agent.storage.keep.check_findings import Level
+from tests.procedure.dying import die_at
 from tests.unit.keep.shelf import AT, Shelf
 
 STEPS = ("L1", "L2", "L3")
@@ -36,33 +36,19 @@ def repair(shelf: Shelf, step=lambda _: None) -> Check:
     return made
 
 
-def killed_at(shelf: Shelf, kill: int) -> bool:
-    """Repair in another process, which kills itself at the n-th step; tell whether it came so far."""
+def killed_at(shelf: Shelf, at: int) -> bool:
+    """Repair in another process, which kills itself after step number `at`; tell whether it came so far."""
     shelf.catalogue.close()
-    pid = os.fork()
-    if pid == 0:
-        done = 0
-
-        def step(_: str) -> None:
-            nonlocal done
-            done += 1
-            if done == kill:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        try:
-            repair(shelf, step)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(pid, 0)
+    killed = die_at(lambda step: repair(shelf, step), at)
     shelf.catalogue = Catalogue.open(shelf.state)
-    return os.WIFSIGNALED(status)
+    return killed
 
 
 @pytest.mark.parametrize("again", [1, 3])
 def test_killed_after_each_step_and_run_again(tmp_path, again) -> None:
     """A2, B13: nothing is erased, each lost span is one gap, told once; what is held stays."""
-    for kill in range(1, 12):
-        shelf = Shelf(tmp_path / f"{kill}")
+    for at in range(11):
+        shelf = Shelf(tmp_path / f"{at}")
         whole, gone, cut = shelf.add(0), shelf.add(1), shelf.add(2)
         tailed, held = shelf.add(3, tail=True), shelf.add(6)
         link = shelf.hold(held)
@@ -71,7 +57,7 @@ def test_killed_after_each_step_and_run_again(tmp_path, again) -> None:
         os.truncate(shelf.at(tailed), 5000)
         os.truncate(shelf.at(held), 6000)
         contents = sorted(path.read_bytes() for path in shelf.vault.root.rglob("*.age*"))
-        killed = [killed_at(shelf, kill) for _ in range(again)]
+        killed = [killed_at(shelf, at) for _ in range(again)]
         repair(shelf)
         assert [row.path for row in shelf.catalogue.segments("cam1")] == [whole.path, held.path]
         assert [(gap.span, gap.cause) for gap in shelf.gaps()] == [
@@ -82,6 +68,6 @@ def test_killed_after_each_step_and_run_again(tmp_path, again) -> None:
         assert link.stat().st_ino == shelf.at(held).stat().st_ino
         shelf.catalogue.close()
         if not killed[0]:
-            assert kill > len(STEPS) * 2
+            assert at >= len(STEPS) * 2
             return
     raise AssertionError("it never came to its end")

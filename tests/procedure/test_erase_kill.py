@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from tests.procedure.fate import check, die_at, filled
+from tests.procedure.dying import die_at
+from tests.procedure.fate import check, filled
 
 
 def walk(root) -> list[str]:

@@ -14,7 +14,8 @@ import pytest
 
 from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.keep import holds
-from tests.procedure.fate import HELD, check, die_at, filled, held
+from tests.procedure.dying import die_at
+from tests.procedure.fate import HELD, check, filled, held
 from tests.unit.keep.kept import DAY_MS, UUID, Kept, order
 from tests.unit.storage.box import T0
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sqlite3
 from typing import TYPE_CHECKING
 
 from agent.storage.catalogue import FILE
 from agent.storage.vault import Vault
 from tests.procedure import scenario
-from tests.procedure.test_commit_kill import count_to
+from tests.procedure.dying import die_at
 from tests.unit.storage.box import Box
 
 if TYPE_CHECKING:
@@ -45,27 +44,6 @@ def wreck(root: Path) -> Box:
     return box
 
 
-def salvage_and_die(box: Box, at: int) -> bool:
-    """Run salvage in a child that kills itself after step number `at`; false if it came to its end before."""
-    pid = os.fork()
-    if pid == 0:
-        when = count_to(at)
-
-        def step(name: str) -> None:
-            if when(name):
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        status = 1
-        try:
-            box.salvage(step=step)
-            status = 0
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) or status == 0
-    return status != 0
-
-
 def quarantined(box: Box) -> list[tuple[str, bool]]:
     return [(path.name, path.is_symlink()) for path in sorted((box.vault_path / "quarantine").iterdir())]
 
@@ -84,9 +62,9 @@ def test_killed_after_each_step_it_comes_to_the_same_end(tmp_path) -> None:
         root = tmp_path / str(at)
         shutil.copytree(wrecked.root, root, symlinks=True)
         box = at_root(wrecked, root)
-        assert salvage_and_die(box, at)
+        assert die_at(lambda step, box=box: box.salvage(step=step), at)
         # And again at the first step of the second attempt, then to the end.
-        salvage_and_die(box, 0)
+        die_at(lambda step, box=box: box.salvage(step=step), 0)
         box.salvage()
         assert box.rows() == expected_rows
         assert quarantined(box) == expected_quarantine

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import pytest
 
 from agent.storage.keep.mounts import MOUNTS, keeps_copies
-from tests.peer import need
+from tests.procedure.loop import loop_disk
 
 
 def line(number: str, mounted: str, kind: str, options: str) -> str:
@@ -56,17 +55,8 @@ def test_lines_that_are_none_say_nothing(tmp_path) -> None:
 
 def test_a_real_ext4_with_a_data_journal_is_seen(tmp_path) -> None:
     """threat-model.md: there the carver found every header."""
-    image, place = tmp_path / "disk.img", tmp_path / "disk"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(32 << 20)
-    subprocess.run([need("mkfs.ext4"), "-q", image], check=True)
-    for options, said in (("loop", ""), ("loop,data=journal", "ext4 data=journal")):
-        done = subprocess.run(["mount", "-o", options, image, place], check=False)
-        if done.returncode:
-            reason = "a loop device cannot be mounted: run as root"
-            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-        try:
-            assert keeps_copies(place) == said, MOUNTS.read_text()
-        finally:
-            subprocess.run(["umount", place], check=True)
+    with loop_disk(tmp_path / "disk.img", tmp_path / "disk") as disk:
+        assert keeps_copies(disk.place) == "", MOUNTS.read_text()
+        disk.unmount()
+        disk.mount("data=journal")
+        assert keeps_copies(disk.place) == "ext4 data=journal", MOUNTS.read_text()

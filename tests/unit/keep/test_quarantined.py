@@ -16,7 +16,7 @@ from agent.storage.keep.check_findings import Finding, Row, What
 from agent.storage.keep.check_mend import Mender
 from agent.storage.keep.quarantined import former
 from agent.storage.keep.rollover import Rules
-from tests.procedure.fate import die_at
+from tests.procedure.dying import die_at
 from tests.unit.keep.keeping import MONTH_MS, Kept30
 from tests.unit.keep.kept import DAY_MS, RESPONSIBLE, Kept, order
 from tests.unit.storage.box import T0, FailingDisk
