@@ -10,25 +10,24 @@ X5  write CHECKPOINT and proofs.json
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent.errors import IntegrityFault, StorageFault
 from agent.language import say
-from agent.model import Fact, Span, uncovered
+from agent.model import Span, uncovered
 from agent.storage import files
-from agent.storage.proof import bundle, checkpoints, leaf, merkle, tree
+from agent.storage.proof import bundle, checkpoints, evidence, tree
 from agent.storage.proof.audit import tampered
-from agent.storage.proof.bundle import Bundle, Proven, Since
+from agent.storage.proof.evidence import Chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from agent.model import Instant
-    from agent.storage.catalogue import Catalogue, Segment
+    from agent.storage.catalogue import Catalogue
     from agent.storage.files import Disk
     from agent.storage.proof.checkpoints import Checkpoint
     from agent.storage.proof.signing import BoxKey
@@ -108,9 +107,9 @@ def export(
     if request.since is not None:
         _check_since(catalogue, site.key, request.since)
     chosen = list(_choose(catalogue, request))
-    told = dict(_about(catalogue, request))
+    told = dict(evidence.about(catalogue, request.camera, request.span))
     step("X1")
-    claim = catalogue.add_fact(_claim(chosen, request, at))
+    claim = catalogue.add_fact(evidence.claim(chosen, request.camera, request.span, at, by=request.by))
     step("X2")
     made = checkpoints.advance(catalogue, site.key, list(site.vaults.values()), site.state, at, force=True)
     checkpoint = made or checkpoints.newest(catalogue)  # the keeper may have been quicker
@@ -118,26 +117,29 @@ def export(
         raise tree.hole(claim)
     step("X3")
     done = Exported(checkpoint, tampered=tampered(catalogue))
-    covered = [*(one.segment.span for one in chosen), *told.values()]
+    covered = [*(one.span for one in chosen), *told.values()]
     done.missing = uncovered(covered, request.span, bundle.NEARLY_MS)
     for one in chosen:
         _take(one, site, out, done)
-        progress(done.bytes, sum(each.segment.sealed_bytes for each in chosen))
+        progress(done.bytes, sum(each.sealed_bytes for each in chosen))
     step("X4")
-    proofs = bundle.encode(_bundle(site, request, chosen, [*told, claim], done))
+    found = evidence.prove(
+        catalogue,
+        site.key.box,
+        request.camera,
+        request.span,
+        chosen=chosen,
+        told=[*told, claim],
+        checkpoint=checkpoint,
+        unproven=done.unproven,
+        since=request.since,
+    )
+    done.damaged += [(f"ledger {seq}", "LEDGER_EDITED") for seq in found.edited]
+    done.unproven = found.unproven
     disk.atomic_replace(out / bundle.CHECKPOINT, checkpoint.text.encode(), sync=True)
-    disk.atomic_replace(out / bundle.PROOFS, proofs, sync=True)
+    disk.atomic_replace(out / bundle.PROOFS, bundle.encode(found.bundle), sync=True)
     step("X5")
     return done
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """A segment of the span: its row, its place in the bundle, and the seq of its fact, 0 without one."""
-
-    segment: Segment
-    file: str
-    seq: int
 
 
 def _make_place(out: Path, disk: Disk) -> None:
@@ -170,124 +172,35 @@ def _check_since(catalogue: Catalogue, key: BoxKey, since: Checkpoint) -> None:
         )
 
 
-def _choose(catalogue: Catalogue, request: Request) -> Iterator[_Chosen]:
+def _choose(catalogue: Catalogue, request: Request) -> Iterator[Chosen]:
     """Yield the segments of the span, each with its fact: the newest about a file of that name and digest."""
-    facts: dict[tuple[str, str], int] = {}
-    for seq, _, fact in _facts(catalogue, bundle.STORED, request.camera):
-        facts[fact.get("path", ""), fact.get("sha256", "")] = seq
-    taken: set[str] = set()
-    for segment in catalogue.segments(request.camera, request.span):
-        # The same name may be in two vaults, or be used again; in the bundle the later comes beside.
-        name, number = segment.path, 0
-        while name in taken:
-            number += 1
-            name = segment.path.replace("segments/", f"segments-{number}/", 1)
-        taken.add(name)
-        yield _Chosen(segment, name, facts.get((segment.path, segment.sha256), 0))
+    facts = evidence.stored_facts(catalogue, request.camera)
+    for segment, file in evidence.named(catalogue.segments(request.camera, request.span)):
+        yield Chosen(
+            segment.vault,
+            segment.path,
+            segment.span,
+            segment.sha256,
+            segment.sealed_bytes,
+            segment.has_tail,
+            file,
+            facts.get((segment.path, segment.sha256), 0),
+        )
 
 
-def _about(catalogue: Catalogue, request: Request) -> Iterator[tuple[int, Span]]:
-    """Yield the facts that say why something of the span is not there: their seqs, and of what."""
-    kinds = tuple(kind for kind in bundle.TOLD if kind not in bundle.STORED)
-    for seq, _, fact in _facts(catalogue, kinds, request.camera):
-        start, end = fact.get("start_ms"), fact.get("end_ms")
-        if not isinstance(start, int) or not isinstance(end, int) or end < start:
-            continue
-        if start < request.span.end_ms and end > request.span.start_ms:
-            yield seq, Span(start, end)
-
-
-def _relabelled(catalogue: Catalogue) -> Iterator[int]:
-    for row in catalogue.read("SELECT seq FROM ledger WHERE kind = ? ORDER BY seq", (bundle.RELABELLED,)):
-        yield row[0]
-
-
-def _facts(
-    catalogue: Catalogue, kinds: tuple[str, ...], camera: str
-) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """Yield seq, kind and body of facts about a camera."""
-    marks = ", ".join("?" * len(kinds))
-    # Canonical JSON has one way of writing it, so the text is enough to choose by.
-    wanted = f'"camera":{json.dumps(camera)}'
-    query = (
-        f"SELECT seq, kind, CAST(body AS BLOB) FROM ledger WHERE kind IN ({marks}) AND instr(body, ?)"  # noqa: S608 - marks
-        " ORDER BY seq"
-    )
-    for seq, kind, body in catalogue.read(query, (*kinds, wanted)):
-        try:
-            fact = json.loads(body)
-        except ValueError:
-            continue  # damaged: it proves nothing
-        if isinstance(fact, dict) and fact.get("camera") == camera:
-            yield seq, kind, fact
-
-
-def _claim(chosen: list[_Chosen], request: Request, at: Instant) -> Fact:
-    listed = [(one.segment.sha256, one.file) for one in chosen if one.seq]
-    body = {
-        "camera": request.camera,
-        "start_ms": request.span.start_ms,
-        "end_ms": request.span.end_ms,
-        "segments": len(listed),
-        "digest": bundle.digest(listed),
-        "by": request.by,
-    }
-    return Fact(bundle.CLAIM, at, body)
-
-
-def _bundle(site: Site, request: Request, chosen: list[_Chosen], told: list[int], done: Exported) -> Bundle:
-    """Prove every entry that the bundle brings; one that was changed cannot be proven, and is named.
-
-    told  seqs of entries besides those of the segments
-    """
-    catalogue, checkpoint = site.catalogue, done.checkpoint
-    proof_of = tree.Tree(catalogue)
-    by_seq: dict[int, _Chosen | None] = dict.fromkeys([*told, *_relabelled(catalogue)])
-    by_seq.update((one.seq, one) for one in chosen if one.seq)
-    entries = []
-    for seq, one in sorted(by_seq.items()):
-        proven = _prove(catalogue, proof_of, seq, checkpoint, one)
-        if proven:
-            entries.append(proven)
-        else:
-            done.damaged.append((f"ledger {seq}", "LEDGER_EDITED"))
-            if one:
-                done.unproven.append(one.file)
-    since = None
-    if request.since is not None:
-        old = request.since
-        since = Since(old.size, old.root, tuple(proof_of.consistency(old.size, checkpoint.size)))
-    return Bundle(site.key.box, request.camera, request.span, tuple(entries), tuple(done.unproven), since)
-
-
-def _prove(
-    catalogue: Catalogue, proof_of: tree.Tree, seq: int, checkpoint: Checkpoint, chosen: _Chosen | None
-) -> Proven | None:
-    rows = tree.entries(catalogue, seq - 1, 1)
-    proof = proof_of.inclusion(seq, checkpoint.size)
-    own = leaf.entry_hash(*rows[0]) if rows else b""
-    if not merkle.verify_inclusion(own, seq - 1, checkpoint.size, proof, checkpoint.root):
-        return None
-    _, at_ms, trust, kind, body = rows[0]
-    entry = {"at_ms": at_ms, "body": json.loads(body), "kind": kind, "seq": seq, "trust": trust}
-    if chosen is None:
-        return Proven(entry, tuple(proof))
-    return Proven(entry, tuple(proof), chosen.file, chosen.segment.span)
-
-
-def _take(one: _Chosen, site: Site, out: Path, done: Exported) -> None:
+def _take(one: Chosen, site: Site, out: Path, done: Exported) -> None:
     """Copy a segment, and its tail; what cannot be read is noted, what cannot be written ends the export."""
-    vault = site.vaults.get(one.segment.vault)
+    vault = site.vaults.get(one.vault)
     if vault is None:
         done.damaged.append((one.file, "VAULT_MISSING"))
         return
     target = out / one.file
     for folder in reversed(target.relative_to(out).parents[:-1]):
         site.disk.make_directory(out / folder)
-    source = vault.at(one.segment.path)
+    source = vault.at(one.path)
     try:
         sha256 = _copy(source, target, site.disk, done)
-        if one.segment.has_tail:
+        if one.has_tail:
             _copy(
                 source.with_name(source.name + _TAIL), target.with_name(target.name + _TAIL), site.disk, done
             )
@@ -299,7 +212,7 @@ def _take(one: _Chosen, site: Site, out: Path, done: Exported) -> None:
     done.files += 1
     if not one.seq:
         done.unproven.append(one.file)
-    elif sha256 != one.segment.sha256:
+    elif sha256 != one.sha256:
         done.damaged.append((one.file, "CONTENT_CHANGED"))
 
 
