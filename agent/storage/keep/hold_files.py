@@ -13,9 +13,9 @@ import os
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from agent.errors import StorageFault
 from agent.storage import files
 from agent.storage.keep import hold as rules
+from agent.storage.keep.links import link_home, link_parts, listed
 from agent.storage.keep.reach import TAIL, folder, stem_of_path
 from agent.storage.layout import CAMERA_NAME, DAY_NAME
 from agent.storage.vault import Vault
@@ -65,7 +65,7 @@ def foreign(vault: Vault) -> list[str]:
 
 def _directories(vault: Vault) -> list[str]:
     root = vault.at("holds")
-    return [name for name in _list(root) if rules.HOLD_NAME.match(name) and files.is_directory(root / name)]
+    return [name for name in listed(root) if rules.HOLD_NAME.match(name) and files.is_directory(root / name)]
 
 
 def _is_hold(vault: Vault, name: str) -> bool:
@@ -73,7 +73,7 @@ def _is_hold(vault: Vault, name: str) -> bool:
     # Asked for by their names first: this is asked of every hold before every batch of erasing.
     if files.exists(root / FILE) or files.exists(root / (FILE + files.TEMPORARY)):
         return True
-    return not _list(root) or any(found for _, found in links(vault, name))
+    return not listed(root) or any(found for _, found in links(vault, name))
 
 
 def read(vault: Vault, hold_id: str) -> Hold | Unread:
@@ -127,7 +127,7 @@ def drop_copy(beside: Vault, hold_id: str) -> None:
 
 def is_never_placed(vault: Vault, hold_id: str) -> bool:
     """Tell whether a directory is all there is: its placing was cut off before it had a file."""
-    return set(_list(vault.at(home(hold_id)))) <= {FILE + files.TEMPORARY}
+    return set(listed(vault.at(home(hold_id)))) <= {FILE + files.TEMPORARY}
 
 
 def link(vault: Vault, hold_id: str, path: str) -> str:
@@ -142,7 +142,7 @@ def link(vault: Vault, hold_id: str, path: str) -> str:
     if not files.is_directory(vault.at(target)):
         vault.disk.make_directory(camera)
         vault.disk.make_directory(vault.at(target))
-    _link(vault, source, target, path.rpartition("/")[2])
+    link_parts(vault, source, target, path.rpartition("/")[2])
     return target
 
 
@@ -158,13 +158,13 @@ def links(vault: Vault, hold_id: str) -> Iterator[tuple[str, list[str]]]:
     missing here. Raises StorageFault
     """
     root = vault.at(home(hold_id))
-    for camera in _list(root):
+    for camera in listed(root):
         if not CAMERA_NAME.match(camera) or not files.is_directory(root / camera):
             continue
-        for day in _list(root / camera):
+        for day in listed(root / camera):
             place = root / camera / day
             if DAY_NAME.match(day) and files.is_directory(place):
-                found = {name.removesuffix(TAIL) for name in _list(place)}
+                found = {name.removesuffix(TAIL) for name in listed(place)}
                 yield (
                     f"{camera}/{day}",
                     sorted(name for name in found if stem_of_path(f"segments/{camera}/{day}/{name}")),
@@ -177,15 +177,7 @@ def link_back(vault: Vault, hold_id: str, inside: str, name: str) -> bool:
     inside  `<camera>/<day>`
     False when the name belongs to another file. Raises StorageFault
     """
-    target, source = f"segments/{inside}", f"{home(hold_id)}/{inside}"
-    place = vault.at(f"{target}/{name}")
-    if not all(files.exists(vault.at(f"{target}/{each}")) for each in _parts(vault, source, name)):
-        if not files.is_directory(place.parent):
-            vault.disk.make_directory(place.parent.parent)
-            vault.disk.make_directory(place.parent)
-        _link(vault, source, target, name)
-        vault.disk.fsync_directory(place.parent)
-    return _is_same(place, vault.at(f"{source}/{name}"))
+    return link_home(vault, f"{home(hold_id)}/{inside}", inside, name)
 
 
 def unlink(vault: Vault, hold_id: str, inside: str, wanted: list[str]) -> None:
@@ -207,13 +199,13 @@ def remove(vault: Vault, hold_id: str) -> bool:
     """
     disk, root = vault.disk, vault.at(home(hold_id))
     with folder(vault, home(hold_id)) as fd:
-        for camera in _list(root):
+        for camera in listed(root):
             if camera in (FILE, FILE + files.TEMPORARY):
                 continue
             if not CAMERA_NAME.match(camera) or not files.is_directory(root / camera):
                 return False
             with folder(vault, f"{home(hold_id)}/{camera}") as inner:
-                for day in _list(root / camera):
+                for day in listed(root / camera):
                     if not files.is_directory(root / camera / day):
                         return False
                     if not disk.remove_folder_at(inner, day, root / camera / day):
@@ -226,39 +218,3 @@ def remove(vault: Vault, hold_id: str) -> bool:
         gone = disk.remove_folder_at(fd, hold_id, root)
         disk.fsync(fd, root.parent)
     return gone
-
-
-def _link(vault: Vault, source: str, target: str, name: str) -> None:
-    disk, origin, place = vault.disk, vault.at(source), vault.at(target)
-    with folder(vault, source) as from_fd, folder(vault, target) as to_fd:
-        for each in _parts(vault, source, name):
-            disk.close(disk.open_file_at(from_fd, each, origin / each, writing=False))
-            try:
-                disk.link_at(from_fd, to_fd, each, place / each)
-            except StorageFault as fault:
-                if fault.code != "NAME_TAKEN" or not _is_same(origin / each, place / each):
-                    raise
-
-
-def _parts(vault: Vault, directory: str, name: str) -> list[str]:
-    """Return the names of a segment's files: the tail first, so that where the segment is linked, its tail is too.
-
-    Only a salvaged segment needs its tail; another one's is left over, and goes by itself.
-    """
-    tail = name + TAIL
-    with_tail = name.endswith(rules.SALVAGED) and files.exists(vault.at(f"{directory}/{tail}"))
-    return [tail, name] if with_tail else [name]
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samestat(os.lstat(one), os.lstat(other))
-    except OSError:
-        return False
-
-
-def _list(place: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(place))  # noqa: PTH208 - names, some of which are no paths of ours
-    except OSError as error:
-        raise files.fault("list", place, error) from error
