@@ -74,6 +74,7 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
     from agent.storage.keep.keeper import Keeper
     from agent.storage.keep.rollover import Rules
     from agent.storage.keep.time import TimeKeeper
+    from agent.vitals import Watch
 
     storage = config.storage
     state = storage.state.absolute()
@@ -95,6 +96,7 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         storage.vaults,
         TimeKeeper(state, storage.vaults),
         run=run,
+        watch=Watch(run).look,
         beat=lambda: faulthandler.dump_traceback_later(HUNG_S, exit=True),
         **more,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.model import Fact
+from agent.health import Raised
+from agent.model import UTC_DAY_MS, Fact
 
 if TYPE_CHECKING:
     from agent.model import Instant
@@ -31,3 +32,10 @@ def flapping(catalogue: Catalogue, now: Instant) -> Fact | None:
     if lately < STARTS:
         return None
     return Fact("box.flapping", now, {"starts": lately, "within_s": WITHIN_S})
+
+
+def flapped(catalogue: Catalogue, now: Instant) -> list[Raised]:
+    """Say for a day that power came and went: the fact `box.flapping` of a start. Raises StorageFault."""
+    query = "SELECT at_ms FROM ledger WHERE kind = 'box.flapping' ORDER BY seq DESC LIMIT 1"
+    lately = [at_ms for (at_ms,) in catalogue.read(query) if abs(now.utc_ms - at_ms) < UTC_DAY_MS]
+    return [Raised("box.power_flapping")] if lately else []

@@ -16,10 +16,11 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from agent import __version__
 from agent.errors import IntegrityFault, PasuError, StorageFault
 from agent.health import Raised
 from agent.model import UTC_DAY_MS, Trust
-from agent.storage import stale
+from agent.storage import stale, starts
 from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
 from agent.storage.keep import daily, disks, holds, quarantined, rebuild, settle, survey, tend
@@ -64,6 +65,7 @@ class Keeper:
         clock: TimeKeeper,
         *,
         run: Path | None = None,
+        watch: Callable[[float], tuple[list[Raised], dict[str, Any]]] = lambda _: ([], {}),
         disk: Disk | None = None,
         monotonic: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         step: Callable[[str], None] = lambda _: None,
@@ -74,12 +76,15 @@ class Keeper:
         box        its id, for the signing key
         vaults     the configured ones
         run        where the health file goes; None writes none
+        watch      takes seconds since boot; returns what is wrong with the machine, and for the health file
         monotonic  seconds since boot, sleep included
         step       told each numbered step, so that tests may kill after it
         beat       called while a turn takes long and goes on
         """
         self._teller = Teller(run, "keep", monotonic)
         self._box = box
+        self._watch = watch
+        self._machine: dict[str, Any] = {}
         self._rules = rules
         self._state = state
         self._paths = [path.absolute() for path in vaults]
@@ -111,6 +116,7 @@ class Keeper:
     def tick(self) -> float:
         """Take a turn; return how many seconds later the next one is due."""
         now = self._clock.observe()
+        self._part("machine", self._watch_machine)
         more = False
         try:
             more = self._turn(self._open(now), now)
@@ -200,6 +206,7 @@ class Keeper:
                 if mono >= self._clear_due and not self._blocked:
                     self._part("quarantine", lambda: self._clear(catalogue, now))
             self._part("daily", lambda: self._daily(catalogue, now))
+            self._part("power", lambda: starts.flapped(catalogue, now))
             known = not set(self._vaults) - self._reconciled
             self._part("state", lambda: daily.spare_state(catalogue, self._state, now, holds_known=known))
         self._part("checkpoint", lambda: self._sign(catalogue, now))
@@ -223,6 +230,10 @@ class Keeper:
             if self._raised.get(name) != trouble:
                 log.exception("%s", name)
             self._raised[name] = trouble
+
+    def _watch_machine(self) -> Iterable[Raised]:
+        raised, self._machine = self._watch(self._monotonic())
+        return raised
 
     def _watch_clock(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         self._clock.tell(catalogue)
@@ -427,7 +438,9 @@ class Keeper:
         trusted = now.trust is not Trust.UNTRUSTED
         reaches = [forecast.day_tenths for forecast in forecasts.values()]
         body = {
+            "version": __version__,
             "box": self._box,
+            **self._machine,
             "retention": {
                 "blocked": self._blocked,
                 "oldest_ms": roll.oldest_ms if trusted else None,
