@@ -73,7 +73,7 @@ class Recorder(Protocol):
         ...
 
     def trouble(self) -> Mapping[str, PasuError]:
-        """Return what does not work now, by what it is: disk, progress, salvage, catalogue."""
+        """Return what does not work now, by what it is: disk, progress, salvage, catalogue; and `slow`."""
         ...
 
     def covered_until(self, camera: str) -> int | None:

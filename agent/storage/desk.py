@@ -187,8 +187,13 @@ class Desk:
         return self._outbox.drain(now=True)
 
     def waiting(self) -> dict[str, StorageFault]:
-        """Return what does not work now: disk, progress, salvage, catalogue."""
-        found = {"disk": self._shelves.fault, "catalogue": self._outbox.fault, **self._trouble}
+        """Return what does not work now, or slowly: disk, progress, salvage, catalogue, slow."""
+        found = {
+            "disk": self._shelves.fault,
+            "catalogue": self._outbox.fault,
+            "slow": self._shelves.slow,
+            **self._trouble,
+        }
         return {name: fault for name, fault in found.items() if fault is not None}
 
     def close(self) -> None:
@@ -252,10 +257,13 @@ class Desk:
         """Do C3c for one vault, and what a good one allows."""
         try:
             shelf.check()
+            begun = self._clock.monotonic()
             shelf.sync()
         except StorageFault as fault:
             self._fail(shelf, opened, fault)
             return
+        now = self._clock.monotonic()
+        shelf.latency.took(now - begun, now)
         self._step("C3c")
         for camera in opened:
             if camera.open is not None:

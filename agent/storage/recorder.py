@@ -151,7 +151,7 @@ class DiskRecorder:
         return self._desk.totals()
 
     def trouble(self) -> dict[str, StorageFault]:
-        """Return what does not work now, for health: any of disk, progress, salvage, catalogue."""
+        """Return what does not work now, for health: any of disk, progress, salvage, catalogue, slow."""
         trouble = self._desk.waiting()
         since = self._working_since
         stalled_s = 0.0 if since is None else self._clock.monotonic() - since

@@ -11,9 +11,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import StorageFault
+from agent.language import say
 from agent.model import Fact
 from agent.storage import files, ledger
 from agent.storage.catalogue import Catalogue
+from agent.storage.latency import Latency
 from agent.storage.placement import Placement
 from agent.storage.vault import IDENTITY, Vault, missing
 
@@ -49,6 +51,17 @@ def known_vaults(state: Path, paths: Sequence[Path]) -> list[Vault]:
     return vaults
 
 
+def too_slow(root: Path, slow_ms: int) -> StorageFault:
+    """Say that a disk takes long to make things durable: one sync in a hundred longer than so many ms."""
+    return StorageFault(
+        "DISK_SLOW",
+        say("디스크가 느립니다", "the disk is slow"),
+        hint=say("다른 프로그램이 그 디스크를 쓰는지 보십시오", "see whether other programs use that disk"),
+        path=str(root),
+        p99_ms=slow_ms,
+    )
+
+
 class Shelf:
     """One vault. `fault` is what it failed with last, until it works again."""
 
@@ -58,6 +71,7 @@ class Shelf:
         self.number = number
         self.fault: StorageFault | None = None
         self.probe_at = 0.0
+        self.latency = Latency()
         self._disk = vault.disk
         self._root_fd = -1
         self._seen: tuple[int, int, int] | None = None
@@ -157,6 +171,12 @@ class Shelves:
     def fault(self) -> StorageFault | None:
         """Return what a vault fails with, None while all work."""
         return next((shelf.fault for shelf in self._all if shelf.fault is not None), None)
+
+    @property
+    def slow(self) -> StorageFault | None:
+        """Return that a vault which works is too slow, None while all are quick enough."""
+        found = ((shelf, shelf.latency.slow_ms) for shelf in self._all if shelf.fault is None)
+        return next((too_slow(shelf.vault.root, slow_ms) for shelf, slow_ms in found if slow_ms), None)
 
     def faulted(self, shelf: Shelf, fault: StorageFault, cameras: list[str]) -> None:
         """Count a fault; write a fact when a vault begins to fail, not again until it has recovered."""

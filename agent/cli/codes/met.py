@@ -37,6 +37,17 @@ MET = {
         ("디스크가 읽기나 쓰기에 실패했습니다", "the disk failed to read or write"),
         ("dmesg와 SMART를 보고 디스크를 바꾸십시오", "look at dmesg and SMART, and replace the disk"),
     ),
+    "DISK_SLOW": code(
+        "site",
+        (
+            "디스크가 느립니다: 동기화 백 번에 한 번은 0.5초가 넘게 걸립니다",
+            "the disk is slow: one sync in a hundred takes longer than half a second",
+        ),
+        (
+            "다른 프로그램이 그 디스크를 쓰는지 보고, 아니면 SMART를 보십시오. 정전 때 잃는 영상이 늘 수 있습니다",
+            "see whether other programs use that disk, else look at SMART; a power cut may cost more footage",
+        ),
+    ),
     "DISK_STALLED": code(
         "site",
         ("디스크가 응답하지 않습니다", "the disk does not answer"),

@@ -93,7 +93,6 @@ VAULT = {
             "다른 프로그램이 그 디스크를 쓰는지 보고, 아니면 디스크를 점검하십시오 (SMART)",
             "see whether other programs use that disk; if not, check it (SMART)",
         ),
-        depends_on=("storage.trouble",),
         visible_s=60,
     ),
     "storage.trouble": condition(
@@ -106,5 +105,6 @@ VAULT = {
             "디스크, 케이블, 마운트를 점검하십시오. 아래 코드의 설명을 보십시오",
             "check disk, cable and mount; look up the code that is shown",
         ),
+        visible_s=2,
     ),
 }
