@@ -34,12 +34,17 @@ def acquaint(catalogue: Catalogue, vaults: Sequence[Vault]) -> None:
             catalogue.add_vault(vault.uuid, str(vault.root), vault.created_ms)
 
 
-def _await_rows(catalogue: Catalogue, uuid: str) -> None:
-    waiting = json.loads(catalogue.meta(UNRECONCILED) or "[]")
-    reason = catalogue.meta(RECONCILE) or "vault"
+def waiting(db: sqlite3.Connection) -> list[str]:
+    """Return the vaults that wait for rows, as the caller's transaction sees them: a recorder may add one, and a
+    rebuilding take one away, at any moment.
+    """
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (UNRECONCILED,)).fetchone()
+    return list(json.loads(row[0])) if row else []
 
+
+def _await_rows(catalogue: Catalogue, uuid: str) -> None:
     def write(db: sqlite3.Connection) -> None:
-        set_meta(db, UNRECONCILED, json.dumps(sorted({*waiting, uuid})))
-        set_meta(db, RECONCILE, reason)
+        set_meta(db, UNRECONCILED, json.dumps(sorted({*waiting(db), uuid})))
+        db.execute("INSERT INTO meta (key, value) VALUES (?, 'vault') ON CONFLICT DO NOTHING", (RECONCILE,))
 
     catalogue.write(write)

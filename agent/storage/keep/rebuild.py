@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.model import UTC_DAY_MS, Fact, GapCause, Instant, Trust
 from agent.storage import ledger, progress
+from agent.storage.acquaint import waiting as waiting_in
 from agent.storage.aside import BEGAN, RECONCILE
 from agent.storage.catalogue import LIVE, set_meta
 from agent.storage.keep import reborn
@@ -175,9 +176,9 @@ class _Rebuild:
         for uuid in [uuid for uuid in waiting if uuid in self._vaults]:
             if not self._vault(self._vaults[uuid], until):
                 return progress_
-            waiting.remove(uuid)
-            progress_.camera = progress_.day = ""
-            self._save({UNRECONCILED: json.dumps(waiting)})
+            # What comes after the files is done again for these: each of it may be done twice.
+            progress_.camera, progress_.day, progress_.passed = "", "", []
+            waiting = self._has_rows(uuid)
             self._step("R2")
         if not self._each_camera("gaps", self._import_gaps, until):
             return progress_
@@ -189,7 +190,7 @@ class _Rebuild:
             return progress_
         if not self._each_camera("labels", self._doubt_labels, until):
             return progress_
-        self._finish(waiting)
+        self._finish()
         return progress_
 
     # R1 ---------------------------------------------------------------------------------------------------
@@ -257,10 +258,10 @@ class _Rebuild:
                 return False
             work(camera)
             at.camera = camera
-            self._save({})
+            self._save()
             self._step(_STEPS[phase])
         at.passed.append(phase)
-        self._save({})
+        self._save()
         return True
 
     def _import_gaps(self, camera: str) -> None:
@@ -317,9 +318,20 @@ class _Rebuild:
 
     # R6, and where it has come to ---------------------------------------------------------------------------
 
-    def _finish(self, waiting: list[str]) -> None:
+    def _has_rows(self, uuid: str) -> list[str]:
+        """Do R2; return the vaults that wait, of which a recorder may have told another meanwhile."""
+
+        def write(db: sqlite3.Connection) -> list[str]:
+            others = [other for other in waiting_in(db) if other != uuid]
+            set_meta(db, POSITION, self._text())
+            set_meta(db, UNRECONCILED, json.dumps(others))
+            return others
+
+        return self._catalogue.write(write)
+
+    def _finish(self) -> None:
+        """Do R6; not while a vault is there that a recorder has told of meanwhile: it is done first."""
         at = self._progress
-        at.phase = "done"
         body = {
             "reason": at.reason,
             "cameras": {
@@ -331,32 +343,33 @@ class _Rebuild:
             "left": at.left,
             "quarantined": at.quarantined,
             "gaps": at.gaps,
-            "vaults_away": sorted(waiting),
         }
-        line = ledger.line(Fact("catalogue.rebuilt", self._at, body))
 
-        def write(db: sqlite3.Connection) -> None:
-            ledger.append(db, line)
+        def write(db: sqlite3.Connection) -> list[str] | None:
+            away = waiting_in(db)
+            if not set(away).isdisjoint(self._vaults):
+                return None
+            told = body | {"vaults_away": sorted(away)}
+            ledger.append(db, ledger.line(Fact("catalogue.rebuilt", self._at, told)))
             set_meta(db, RECONCILE, None)
             set_meta(db, POSITION, None)
-            if not waiting:
+            if not away:
                 set_meta(db, UNRECONCILED, None)
                 set_meta(db, BEGAN, None)
+            return away
 
-        self._catalogue.write(write)
+        away = self._catalogue.write(write)
+        if away is None:
+            return
+        at.phase = "done"
         self._step("R6")
         _thin_out(self._state)
 
     def _text(self) -> str:
         return json.dumps(asdict(self._progress), separators=(",", ":"))
 
-    def _save(self, more: dict[str, str]) -> None:
-        def write(db: sqlite3.Connection) -> None:
-            set_meta(db, POSITION, self._text())
-            for key, value in more.items():
-                set_meta(db, key, value)
-
-        self._catalogue.write(write)
+    def _save(self) -> None:
+        self._catalogue.write(lambda db: set_meta(db, POSITION, self._text()))
 
 
 def _read(text: str | None, reason: str) -> Progress:

@@ -13,7 +13,8 @@ import pytest
 from agent.model import Gap, GapCause, Instant, Span, Trust
 from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.keep import rebuild
-from agent.storage.prepare import open_vaults
+from agent.storage.prepare import open_vaults, prepare
+from agent.storage.vault import Vault
 from tests.unit.storage.box import T0, Box, pattern, start
 
 if TYPE_CHECKING:
@@ -407,3 +408,53 @@ def test_old_copies_are_thinned_out_and_no_video_with_them(tmp_path) -> None:
     assert box.names() == names
     assert len(box.rows()) == len(names)
     assert all(row.codec == "h264" for row in box.rows())
+
+
+class Second:
+    """A vault of an earlier life, which a recorder's start tells the catalogue of in the middle of a rebuilding."""
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        other = Box(box.root / "other")
+        fill(other, STARTS)
+        self.path = box.root / "second"
+        other.vault_path.rename(self.path)
+        identity = self.path / "VAULT"
+        identity.write_text(identity.read_text().replace("uuid-1", "uuid-2"))
+        self.started = False
+
+    def start(self, step: str) -> None:
+        if step == "R1" and not self.started:
+            self.started = True
+            paths = [self.box.vault_path, self.path]
+            now = self.box.clock.now()
+            prepare(paths, self.box.state, CAMERAS, now, box="box-1", new_uuid=lambda: "uuid-9")
+
+    def vaults(self) -> dict[str, Vault]:
+        return {vault.uuid: vault for vault in map(Vault.open, (self.box.vault_path, self.path))}
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_vault_that_a_recorder_tells_of_meanwhile_is_not_forgotten(tmp_path, seen) -> None:
+    """B11: both write down which vaults wait for rows; whether the keeper looked for vaults before or after that."""
+    box = aged(tmp_path)
+    fill(box, STARTS)
+    second = Second(box)
+    lose(box)
+    box.clock.utc_ms = T0 + 60_000
+    box.prepare()
+    vaults = second.vaults() if seen else {box.vault.uuid: box.vault}
+    catalogue = Catalogue.open(box.state)
+    progress = rebuild.advance(catalogue, vaults, box.state, box.clock.now(), 60, step=second.start)
+    assert second.started
+    assert progress is not None
+    assert progress.done is not seen
+    assert json.loads(catalogue.meta("unreconciled") or "[]") == ["uuid-2"]
+    assert (catalogue.meta("reconcile") is None) is not seen
+    again = rebuild.advance(catalogue, second.vaults(), box.state, box.clock.now(), 60)
+    assert again is not None
+    assert again.done
+    assert [catalogue.meta(key) for key in ("unreconciled", "reconcile", "began")] == [None, None, None]
+    rows = catalogue.read("SELECT vault, COUNT(*) FROM segment GROUP BY 1")
+    assert rows == [("uuid-1", 2 * len(STARTS)), ("uuid-2", 2 * len(STARTS))]
+    catalogue.close()
