@@ -363,7 +363,8 @@ class _Rebuild:
             return
         at.phase = "done"
         self._step("R6")
-        _thin_out(self._state)
+        if not away:
+            _thin_out(self._state)
 
     def _text(self) -> str:
         return json.dumps(asdict(self._progress), separators=(",", ":"))
@@ -378,7 +379,10 @@ def _read(text: str | None, reason: str) -> Progress:
 
 
 def _thin_out(state: Path) -> None:
-    """Remove all but the newest catalogues that were moved aside: no video is in them, and all they told is told."""
+    """Remove all but the newest catalogues that were moved aside: no video is in them, and all they told is told.
+
+    Not to be called while a vault is waited for: what they say of it is not told yet.
+    """
     for place in asides(state)[:-ASIDES_KEPT]:
         with contextlib.suppress(OSError):
             for file in place.iterdir():

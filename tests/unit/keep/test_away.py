@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.storage.catalogue import FILE, Catalogue
+from agent.storage.catalogue import FILE, Catalogue, mark_damaged
 from agent.storage.desk import Desk
 from agent.storage.envelope import X25519Recipient
+from agent.storage.keep import rebuild
 from agent.storage.keep.keeper import Keeper
 from agent.storage.keep.rollover import Rules
 from agent.storage.keep.time import TimeKeeper
@@ -162,3 +163,27 @@ def test_a_vault_that_the_catalogue_never_heard_of_does_not_stop_the_recorder(pa
     assert pair.rows() == {("uuid-1", "COMMITTED"): 3, ("uuid-2", "COMMITTED"): 1}
     pair.turn(2)
     assert pair.rows() == {("uuid-1", "COMMITTED"): 3, ("uuid-2", "COMMITTED"): 4}
+
+
+def test_old_copies_stay_while_a_vault_is_away_whose_rows_only_they_tell(pair) -> None:
+    """B11: the catalogue is lost four times while the disk is away; what is not settled is not made old by that."""
+    catalogue = Catalogue.open(pair.state)
+    catalogue.write(lambda db: db.execute("UPDATE segment SET trust = 'UNTRUSTED', kept_from_ms = NULL"))
+    catalogue.close()
+    pair.paths[1].rename(pair.away)
+    for _ in range(4):
+        mark_damaged(pair.state / FILE, (pair.state / FILE).stat().st_ino)
+        assert renew(pair.paths, pair.state, CAMERAS, pair.clock.now(), box="box-1") == "damaged"
+        pair.turn(3)
+    asides = pair.state / "aside"
+    assert len(list(asides.iterdir())) == 4
+    pair.away.rename(pair.paths[1])
+    catalogue = Catalogue.open(pair.state)
+    vaults = {vault.uuid: vault for vault in open_vaults(pair.state, pair.paths)[0]}
+    progress = rebuild.advance(catalogue, vaults, pair.state, pair.clock.now(), 60)
+    rows = catalogue.read("SELECT codec, kept_from_ms FROM segment WHERE vault = 'uuid-2'")
+    catalogue.close()
+    assert progress is not None
+    assert progress.done
+    assert rows == [("h264", None)] * 3
+    assert len(list(asides.iterdir())) == 3
