@@ -117,7 +117,7 @@ class City:
         self.ids += 1
         return f"{self.ids:032x}"
 
-    def body(self, signer: Signer, command: str, arguments: dict[str, Any], **more: Any) -> dict[str, Any]:
+    def body(self, signer: Signer, command: str, arguments: dict[str, Any], /, **more: Any) -> dict[str, Any]:
         """Return a command's payload; `more` replaces members, None removes one."""
         box = more.get("box", BOX)
         issued_ms = more.get("issued_ms", self.now_ms)
@@ -135,7 +135,7 @@ class City:
         } | more
         return {name: value for name, value in body.items() if value is not None}
 
-    def order(self, signer: Signer | str, command: str, arguments: dict[str, Any], **more: Any) -> str:
+    def order(self, signer: Signer | str, command: str, arguments: dict[str, Any], /, **more: Any) -> str:
         """Sign a command."""
         who = self.signers[signer] if isinstance(signer, str) else signer
         return jws.sign(self.body(who, command, arguments, **more), who.key, who.kid, "pasu-command+jws")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.cli import document_signed
 from agent.cli.codes import CODES, WHO
 from agent.cli.main import build
 from agent.config.keys import BY_TABLE, TABLES, Absent, Key
@@ -85,6 +86,7 @@ def documents() -> dict[str, str]:
         "commands.md": commands(),
         "configuration.md": configuration(),
         "operations.md": operations(),
+        "signed-commands.md": _finish([GENERATED, "", *document_signed.lines(_table)]),
     }
 
 

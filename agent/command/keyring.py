@@ -142,7 +142,7 @@ def parse(text: str, root: Root) -> Ring:
     recipients = _texts(body["recipients"], "recipients")
     _require(len(recipients) <= MOST_RECIPIENTS and not any(map(flaw, recipients)), "recipients")
     _require(isinstance(body["keys"], list), "keys")
-    keys = tuple(_key(each) for each in body["keys"])
+    keys = tuple(decode_key(each) for each in body["keys"])
     _require(len({key.kid for key in keys}) == len(keys), "a key twice")
     _require(root.kid not in {key.kid for key in keys}, "the root key among the keys")
     _one_key_each([key for key in keys if key.kid not in revoked])
@@ -160,7 +160,27 @@ def parse_root(data: bytes) -> Root:
     return root
 
 
-def _key(body: object) -> Key:
+def is_id(value: object) -> bool:
+    """Tell whether a value has the form of a box's or a camera's id."""
+    return isinstance(value, str) and _ID.match(value) is not None
+
+
+def encode_key(key: Key) -> dict[str, Any]:
+    """Write a key as it stands in a ring."""
+    return {
+        "kid": key.kid,
+        "key": strict.base64url(key.public),
+        "role": str(key.role),
+        "holder": key.holder,
+        "from_ms": key.from_ms,
+        "until_ms": key.until_ms,
+        "boxes": [*key.boxes],
+        "cameras": [*key.cameras],
+    }
+
+
+def decode_key(body: object) -> Key:
+    """Read a key as it stands in a ring. Raises CommandRefused RING_CONTENT."""
     if not isinstance(body, dict) or body.keys() != _KEY_MEMBERS:
         raise _content("members of a key")
     try:
@@ -203,7 +223,7 @@ def _public(text: object) -> bytes:
 
 def _names(value: Any, what: str) -> tuple[str, ...]:
     names = _texts(value, what)
-    _require(all(name == ANY or _ID.match(name) for name in names), what)
+    _require(all(name == ANY or is_id(name) for name in names), what)
     return names
 
 

@@ -49,4 +49,141 @@ COMMAND = {
             "find out who edited it; get the enrolment bundle again, and `pasu enrol accept` it",
         ),
     ),
+    "COMMAND_RETAINED": code(
+        "signs",
+        ("브로커가 보관하던(retained) 명령이라 버렸습니다", "a command that the broker had kept was dropped"),
+        (
+            "retain 없이 다시 보내고, 브로커에 남은 것을 지우십시오",
+            "send it again without retain, and clear what the broker keeps",
+        ),
+    ),
+    "COMMAND_BOX": code(
+        "signs",
+        ("다른 박스에 대한 명령입니다", "the command is for another box"),
+        ("box에 이 박스의 이름을 쓰십시오", "name this box in it"),
+    ),
+    "COMMAND_CITY": code(
+        "signs",
+        ("다른 도시의 명령입니다", "the command is of another city"),
+        ("city를 확인하십시오", "check city"),
+    ),
+    "COMMAND_KEY": code(
+        "signs",
+        ("이 박스의 키 목록에 없는 키입니다", "the box's ring does not hold the key"),
+        ("새 키 목록을 먼저 보내십시오 (ring.replace)", "send the newer ring first (ring.replace)"),
+    ),
+    "COMMAND_MEMBERS": code(
+        "signs",
+        (
+            "명령의 항목이 빠졌거나 모르는 것이거나 틀립니다",
+            "a member is missing, unknown, or not what it should be",
+        ),
+        ("docs/formats.md의 형식대로 만드십시오", "make it as docs/formats.md says"),
+    ),
+    "COMMAND_REVOKED": code(
+        "signs",
+        ("폐기된 키입니다", "the key was revoked"),
+        ("새 키로 서명하십시오", "sign with a new key"),
+    ),
+    "COMMAND_LAPSED": code(
+        "signs",
+        ("키의 기한이 지났거나 아직 시작되지 않았습니다", "the key's time is over, or has not come"),
+        ("기한 안의 키로 서명하십시오", "sign with a key that is valid now"),
+    ),
+    "COMMAND_KEY_BOX": code(
+        "signs",
+        ("이 박스에 쓰는 키가 아닙니다", "the key is not for this box"),
+        ("이 박스를 맡은 사람이 서명하십시오", "have somebody sign whose boxes include this one"),
+    ),
+    "COMMAND_ROLE": code(
+        "signs",
+        ("이 역할에는 그 권한이 없습니다", "the role has no right to this"),
+        (
+            "docs/signed-commands.md의 표에서 누가 할 수 있는지 보십시오",
+            "the table in docs/signed-commands.md says who may",
+        ),
+    ),
+    "COMMAND_SHUT": code(
+        "signs",
+        (
+            "틀린 서명이 다섯 번 와서 이 키를 10분 동안 듣지 않습니다",
+            "five bad signatures: the key is not heard for ten minutes",
+        ),
+        (
+            "누가 보냈는지 알아보고, 10분 뒤에 새로 서명하여 보내십시오",
+            "find out who sent them; sign it anew in ten minutes",
+        ),
+    ),
+    "COMMAND_REPLAYED": code(
+        "signs",
+        ("이미 쓴 번호(counter)의 명령입니다", "its number (counter) was used before"),
+        ("다음 번호로 새로 서명하십시오", "sign it anew with the next number"),
+    ),
+    "COMMAND_GAP": code(
+        "signs",
+        ("앞선 번호의 명령이 아직 오지 않았습니다", "a command before it has not come yet"),
+        (
+            "빠진 명령을 다시 보내십시오. 1분 뒤에는 그것 없이 실행합니다",
+            "send the missing one again; after a minute it goes on without",
+        ),
+    ),
+    "COMMAND_FUTURE": code(
+        "signs",
+        ("앞선 시각에 서명된 명령입니다", "it was signed in the future"),
+        ("센터의 시계를 맞추십시오", "set the clock at the centre"),
+    ),
+    "COMMAND_EXPIRED": code(
+        "signs",
+        ("기한이 지난 명령입니다", "the command's time is over"),
+        ("새로 서명하여 보내십시오", "sign it anew"),
+    ),
+    "COMMAND_CHALLENGE": code(
+        "signs",
+        ("박스가 지금 내는 challenge가 있어야 합니다", "it needs the challenge that the box shows now"),
+        (
+            "상태 보고(health)의 challenge를 넣어 1분 안에 보내십시오",
+            "take the challenge from its health, and send it within a minute",
+        ),
+    ),
+    "COMMAND_LIFETIME": code(
+        "signs",
+        ("명령의 기한은 서명한 때부터 24시간까지입니다", "a command must end within 24 hours of its signing"),
+        ("expires_ms를 줄이십시오", "lower expires_ms"),
+    ),
+    "COMMAND_UNKNOWN": code(
+        "signs",
+        ("이런 명령이 없습니다", "no such command"),
+        ("docs/signed-commands.md의 표를 보십시오", "see the table in docs/signed-commands.md"),
+    ),
+    "COMMAND_ARGUMENT": code(
+        "signs",
+        (
+            "명령의 인자가 빠졌거나 모르는 것이거나 틀립니다",
+            "an argument is missing, unknown, or not what it should be",
+        ),
+        (
+            "docs/signed-commands.md의 표대로 쓰십시오",
+            "write it as the table in docs/signed-commands.md says",
+        ),
+    ),
+    "COMMAND_CAMERA": code(
+        "signs",
+        ("이 키로는 그 카메라를 다룰 수 없습니다", "the key is not for this camera"),
+        ("그 카메라를 맡은 사람이 서명하십시오", "have somebody sign whose cameras include it"),
+    ),
+    "COMMAND_LOCKDOWN": code(
+        "signs",
+        ("박스가 잠겨 있습니다", "the box is locked down"),
+        ("두 사람의 서명으로 먼저 푸십시오 (lockdown)", "lift the lockdown first, with two signatures"),
+    ),
+    "COMMAND_SECOND": code(
+        "signs",
+        ("두 번째 사람의 서명이 있어야 합니다", "it needs a second person's signature"),
+        ("다른 사람이 countersign으로 서명하십시오", "have somebody else countersign it"),
+    ),
+    "COMMAND_SAME_SIGNER": code(
+        "signs",
+        ("두 서명이 한 사람의 것입니다", "both signatures are of one person"),
+        ("다른 사람이 서명하십시오", "have another person sign"),
+    ),
 }

@@ -1,0 +1,339 @@
+"""What can be ordered, by whom, with how many signatures and which arguments. Pure.
+
+docs/signed-commands.md is generated from this. What each command does is agent/storage/keep/orders/'s to say.
+
+Source  Gangneung regulation art. 4, 5, 12, 26(3), 28; table 2-8 of the Seoul study; safety standard art. 5(1), 12(1)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent.command import strict
+from agent.command.errors import CommandRefused
+from agent.command.jws import is_kid
+from agent.command.keyring import ANY, Role, is_id
+from agent.config.values import Purpose
+from agent.model import parse_utc_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+COUNTERSIGN = "countersign"
+MOST_CAMERAS = 64
+MOST_SPAN_MS = 366 * 86_400_000
+_HOLD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_CODE = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
+_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})\Z")
+_HTTPS = re.compile(r"https://[A-Za-z0-9.:\[\]-]{1,253}(/[A-Za-z0-9._~/-]{0,200})?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of argument: `accepts` tells whether a value is one."""
+
+    accepts: Callable[[Any], bool]
+    korean: str
+    english: str
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a command. `shown` is false for what is long: the ledger gets its SHA-256."""
+
+    name: str
+    kind: Kind
+    optional: bool = False
+    shown: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command.
+
+    roles       who may order it alone, or first
+    signatures  how many it needs always; what the box has stored may ask for more
+    seconds     who may countersign it; the same roles, unless it says others
+    whole_box   it concerns every camera, and asks for a key that sees all of them
+    challenge   it needs the box's challenge also while the time is trusted
+    locked      it is obeyed in a lockdown too
+    """
+
+    name: str
+    korean: str
+    english: str
+    roles: frozenset[Role]
+    arguments: tuple[Argument, ...] = ()
+    signatures: int = 1
+    seconds: frozenset[Role] = frozenset()
+    whole_box: bool = False
+    challenge: bool = False
+    locked: bool = False
+
+    def may_second(self, role: Role) -> bool:
+        """Tell whether somebody may countersign it."""
+        return role in (self.seconds or self.roles)
+
+
+def day_ms(text: str) -> int:
+    """Return when a day begins, UTC ms. Raises ValueError for what is no day, as 2026-02-30."""
+    match = _DAY.match(text)
+    if match is None:
+        raise ValueError("not a day")
+    return parse_utc_name("".join(match.groups()) + "T000000.000Z")
+
+
+def is_command_id(value: object) -> bool:
+    """Tell whether a value has the form of a command's id."""
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value) is not None
+
+
+def _is_day(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and day_ms(value) >= 0
+    except ValueError:
+        return False
+
+
+def _is_cameras(value: Any) -> bool:
+    if not isinstance(value, list) or not 0 < len(value) <= MOST_CAMERAS:
+        return False
+    return value == [ANY] or (all(map(is_id, value)) and len({*value}) == len(value))
+
+
+def _long_text(value: Any) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+CAMERA = Kind(is_id, "카메라 id", "a camera's id")
+CAMERAS = Kind(
+    _is_cameras,
+    f'카메라 id 목록, {MOST_CAMERAS}대까지; ["*"]는 모두',
+    f'list of at most {MOST_CAMERAS} camera ids, or ["*"] for every one',
+)
+MS = Kind(strict.is_number, "UTC 밀리초", "UTC milliseconds")
+TEXT = Kind(
+    lambda value: strict.is_name(value, 500), "한 줄, 500자까지", "one line of at most 500 characters"
+)
+DAY = Kind(_is_day, '날짜 "2027-01-15" (UTC)', 'a day, "2027-01-15" (UTC)')
+CODE = Kind(
+    lambda value: isinstance(value, str) and _CODE.match(value) is not None,
+    "근거 코드 (`pasu hold place --help`)",
+    "a ground's code (`pasu hold place --help`)",
+)
+PURPOSE = Kind(lambda value: value in [*Purpose], "설치 목적의 코드", "the code of a purpose")
+HOLD = Kind(lambda value: isinstance(value, str) and _HOLD.match(value) is not None, "보존 id", "a hold's id")
+ID = Kind(is_command_id, "명령의 id: 16진수 32자", "a command's id: 32 hexadecimal digits")
+KID = Kind(is_kid, "키 id: 16진수 16자", "a key's id: 16 hexadecimal digits")
+JWS = Kind(_long_text, "compact JWS", "compact JWS")
+TOML = Kind(_long_text, "agent.toml의 새 내용 전체", "the whole new text of agent.toml")
+BOOL = Kind(lambda value: isinstance(value, bool), "true, false", "true or false")
+SEQ = Kind(lambda value: strict.is_number(value, 1), "원장의 번호, 1부터", "a number in the ledger, from 1")
+LEDGER = Kind(is_kid, "원장 id: 16진수 16자", "the ledger's id: 16 hexadecimal digits")
+ROOT = Kind(
+    lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
+    "그 크기의 머클 루트: 16진수 64자",
+    "Merkle root at that size: 64 hexadecimal digits",
+)
+DESTINATION = Kind(
+    lambda value: value == "mqtt" or (isinstance(value, str) and _HTTPS.match(value) is not None),
+    '"mqtt" 또는 터널 안의 https 주소',
+    '"mqtt", or an https address inside the tunnel',
+)
+
+_ALL = frozenset(Role)
+_DECIDE = frozenset({Role.OFFICER, Role.DEPARTMENT})
+_ASK = frozenset({Role.OFFICER, Role.DEPARTMENT, Role.OPERATOR, Role.SERVICE})
+_SPAN = (Argument("from_ms", MS), Argument("to_ms", MS))
+
+_TABLE = (
+    Command(
+        "hold.place",
+        "구간을 보존합니다. 보존의 id는 명령의 id입니다",
+        "hold a span; the hold's id is the command's",
+        _DECIDE,
+        (
+            Argument("cameras", CAMERAS),
+            *_SPAN,
+            Argument("ground", CODE),
+            Argument("authority", TEXT),
+            Argument("review", DAY),
+        ),
+        locked=True,
+    ),
+    Command(
+        "hold.release",
+        "보존을 해제합니다",
+        "release a hold",
+        _DECIDE,
+        (Argument("hold", HOLD), Argument("reason", TEXT)),
+        signatures=2,
+    ),
+    Command(
+        "segments.locate",
+        "무엇이 저장되어 있는지 알립니다 (존재확인). 영상은 열지 않습니다",
+        "say what of a span is stored; nothing is opened",
+        _ASK,
+        (Argument("camera", CAMERA), *_SPAN),
+        locked=True,
+    ),
+    Command(
+        "export.request",
+        "구간을 봉인된 채로 센터에 보냅니다. 운영책임자는 긴급할 때 사건 번호와 함께만",
+        "send a span to the centre, still sealed; an officer only in an emergency, with its case",
+        _DECIDE,
+        (
+            Argument("camera", CAMERA),
+            *_SPAN,
+            Argument("ground", CODE),
+            Argument("purpose", PURPOSE),
+            Argument("recipient", TEXT),
+            Argument("authority", TEXT),
+            Argument("due", DAY),
+            Argument("to", DESTINATION),
+            Argument("emergency", BOOL, optional=True),
+            Argument("case", TEXT, optional=True),
+        ),
+        seconds=frozenset({Role.DEPARTMENT}),
+    ),
+    Command(
+        "export.cancel",
+        "보내기를 멈춥니다",
+        "stop an export",
+        _DECIDE,
+        (Argument("export", ID),),
+        locked=True,
+    ),
+    Command(
+        "config.propose",
+        "설정을 바꿉니다. 녹화하던 카메라가 녹화하지 않으면 되돌립니다. 유지보수자는 주소 같은 것만",
+        "replace agent.toml; taken back when cameras that recorded do not. A technician changes addresses and the like",
+        frozenset({Role.OFFICER, Role.TECHNICIAN}),
+        (Argument("toml", TOML, shown=False), Argument("consultation", TEXT)),
+        seconds=_DECIDE,
+        whole_box=True,
+    ),
+    Command(
+        "time.confirm",
+        "박스의 시각이 맞음을 확인합니다",
+        "confirm that the box's time is right",
+        frozenset({Role.SERVICE, Role.OFFICER}),
+        (Argument("utc_ms", MS),),
+        challenge=True,
+        locked=True,
+    ),
+    Command(
+        "key.revoke",
+        "키 하나를 더는 따르지 않게 합니다",
+        "obey a key no more",
+        _DECIDE,
+        (Argument("kid", KID),),
+        locked=True,
+    ),
+    Command(
+        "ring.replace",
+        "도시의 루트 키가 서명한 새 키 목록을 받습니다",
+        "take a new key ring, which the city's root key signed",
+        _ALL,
+        (Argument("ring", JWS, shown=False),),
+    ),
+    Command(
+        "lockdown",
+        "잠급니다: 영상이 나가지 않고 권한이 바뀌지 않습니다. 녹화는 계속합니다. 푸는 데는 두 서명이 듭니다",
+        "lock down: no footage leaves, no rights change, recording goes on. Lifting it takes two signatures",
+        _DECIDE,
+        (Argument("on", BOOL),),
+        locked=True,
+    ),
+    Command(
+        "inspect",
+        "자체점검 항목 가운데 박스가 아는 것을 서명하여 알립니다 (표준지침 제48조)",
+        "tell, signed, what the box knows of the self-inspection (Standard Guideline art. 48)",
+        _ALL,
+        locked=True,
+    ),
+    Command(
+        "ledger.acknowledge",
+        "원장을 여기까지 받았음을 알립니다. 그 뒤에야 오래된 것을 내보냅니다",
+        "say that the centre has the ledger up to here; only then may old entries go",
+        frozenset({Role.SERVICE}),
+        (Argument("ledger", LEDGER), Argument("size", SEQ), Argument("root", ROOT)),
+        locked=True,
+    ),
+    Command(
+        "facts.resend",
+        "원장을 이 번호부터 다시 보내게 합니다",
+        "have the ledger sent again from a number on",
+        frozenset({Role.SERVICE}),
+        (Argument("ledger", LEDGER), Argument("from_seq", SEQ)),
+        locked=True,
+    ),
+    Command(
+        "command.cancel",
+        "24시간을 기다리는 명령을 그만둡니다",
+        "give up a command that waits for its 24 hours",
+        _DECIDE,
+        (Argument("id", ID),),
+        locked=True,
+    ),
+)
+
+COMMANDS: Mapping[str, Command] = {command.name: command for command in _TABLE}
+COUNTERSIGNING = Command(
+    COUNTERSIGN,
+    "다른 사람이 서명한 명령에 두 번째로 서명합니다",
+    "sign an order that somebody else has signed, as the second",
+    frozenset(Role),
+    (Argument("order", JWS, shown=False),),
+    locked=True,
+)
+"""Carries an order and is none by itself: who may do it is the order's to say."""
+
+
+def check_arguments(command: Command, arguments: object) -> None:
+    """Refuse arguments that are unknown, missing, or not what they should be.
+
+    Raises  CommandRefused COMMAND_ARGUMENT, whose `reason` names the argument
+    """
+    if not isinstance(arguments, dict):
+        raise _refused("arguments")
+    known = {argument.name: argument for argument in command.arguments}
+    if not arguments.keys() <= known.keys():
+        raise _refused("unknown")  # its name is the sender's text
+    for name, argument in known.items():
+        if name not in arguments:
+            if not argument.optional:
+                raise _refused(name)
+        elif not argument.kind.accepts(arguments[name]):
+            raise _refused(name)
+    if "to_ms" in known and not 0 < arguments["to_ms"] - arguments["from_ms"] <= MOST_SPAN_MS:
+        raise _refused("to_ms")
+
+
+def cameras_of(command: Command, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which cameras an order concerns, ANY for all; none for one that concerns no camera's pictures."""
+    if command.whole_box:
+        return (ANY,)
+    if "camera" in arguments:
+        return (arguments["camera"],)
+    return tuple(arguments.get("cameras", ()))
+
+
+def told(command: Command, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments as the ledger holds them: of a long one its SHA-256."""
+    return {
+        argument.name: arguments[argument.name]
+        if argument.shown
+        else {"sha256": hashlib.sha256(arguments[argument.name].encode()).hexdigest()}
+        for argument in command.arguments
+        if argument.name in arguments
+    }
+
+
+def _refused(name: str) -> CommandRefused:
+    return CommandRefused(
+        "COMMAND_ARGUMENT", "an argument is missing, unknown, or not what it should be", reason=name
+    )
