@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from agent.model import Instant, Span, Trust, utc_day, utc_name  # noqa: E402 - needs the path above
 from agent.storage import schema  # noqa: E402
-from agent.storage.catalogue import COMMITTED, FILE, GAPS, SEGMENTS, Catalogue, Segment  # noqa: E402
+from agent.storage.catalogue import COMMITTED, FILE, GAPS, LISTED, Catalogue, Segment  # noqa: E402
 from agent.storage.envelope import X25519Identity, seal_bytes  # noqa: E402
 from agent.storage.files import Disk  # noqa: E402
 from agent.storage.keep import rebuild, survey  # noqa: E402
@@ -49,6 +49,7 @@ SEALED_BYTES = 30_000_000
 BEGIN_MS = 1_790_000_000_000 // DAY_MS * DAY_MS
 UUID = "0f5c3ad2-8a3f-4c0e-9a8e-2b9e6c1d7f00"
 BOX = "bench"
+COLD = 60  # questions that are asked with nothing of the catalogue in memory
 FILES = 20_000  # real ones, for rebuilding and checking
 
 START_S, TICK_MS, QUERY_MS = 20.0, 50.0, 10.0  # the bounds of the issue
@@ -210,13 +211,10 @@ def questions(state: Path, names: list[str], days: int) -> list[Line]:
     """What `pasu segments`, `pasu open` and the centre ask."""
     chance = random.Random(7)
     catalogue = Catalogue.open(state, read_only=True)
-    forget(state)
     begin_ms, end_ms = BEGIN_MS, BEGIN_MS + days * DAY_MS
     found = []
 
-    def ask(
-        what: str, times: int, length_ms: int, at_ms: int | None = None, bound: float | None = QUERY_MS
-    ) -> None:
+    def ask(what: str, times: int, length_ms: int, at_ms: int | None = None) -> None:
         first, again, objects = [], [], []
         for number in range(times):
             at = chance.randrange(begin_ms, end_ms - length_ms) if at_ms is None else at_ms
@@ -224,22 +222,25 @@ def questions(state: Path, names: list[str], days: int) -> list[Line]:
             values = {"camera": camera, "from_ms": at, "to_ms": at + length_ms}
             span = Span(at, at + length_ms)
 
-            def query(values: dict[str, str | int] = values) -> None:
-                catalogue.read(SEGMENTS, values)
-                catalogue.read(GAPS, values)
+            def query(asked: Catalogue = catalogue, values: dict[str, str | int] = values) -> None:
+                asked.read(LISTED, values)
+                asked.read(GAPS, values)
 
-            first.append(timed(query))
+            if number < COLD:
+                forget(state)
+                fresh = Catalogue.open(state, read_only=True)
+                first.append(timed(lambda: query(fresh)))  # noqa: B023 - called here and now
+                fresh.close()
             # The machine has other work; what the query itself takes is the better of two.
             again.append(min(timed(query), timed(query)))
             objects.append(timed(lambda camera=camera, span=span: catalogue.coverage(camera, span)))
         found.append(spread(f"{what}: not read before", first))
-        found.append(spread(f"{what}: again", again, bound))
+        found.append(spread(f"{what}: again", again, QUERY_MS))
         found.append(spread(f"{what}: with an object for each row", objects))
 
     ask("locate a minute", 2000, LENGTH_MS)
     ask("`pasu segments`, an hour", 1000, 3_600_000)
-    # The rows of one camera lie among those of all others: a day is read from 1,440 pages.
-    ask("a day, 1,440 segments", 300, DAY_MS, bound=None)
+    ask("a day, 1,440 segments", 300, DAY_MS)
     ask("the oldest minute of a camera", len(names), LENGTH_MS, begin_ms)
     ask("the newest minute of a camera", len(names), LENGTH_MS, end_ms - LENGTH_MS)
     catalogue.close()
@@ -435,9 +436,10 @@ def main() -> int:
             " program asks them. Load of the machine"
             f" meanwhile: {os.getloadavg()[1]:.1f}.\n\n"
             f"{table(lines)}\n\n"
-            "What was not read before costs what the disk takes for its pages: the rows of a camera lie among those"
-            " of all others, so an hour is 60 pages and a day 1,440. Rebuilding and checking are measured on small"
-            " files that the kernel still remembers; a check of digests is as fast as the disk reads.\n"
+            "What was not read before costs what the disk takes for its pages. The rows of a camera lie among those"
+            " of all others, an hour on 60 pages and a day on 1,440; what is listed of them stands in an index, a day"
+            " on some 70. Rebuilding and checking are measured on small files that the kernel still remembers; a check"
+            " of digests is as fast as the disk reads.\n"
         )
     return 0 if all(line.good for line in lines) else 1
 

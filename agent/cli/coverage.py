@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agent.model import Gap
-    from agent.storage.catalogue import Segment
+    from agent.storage.catalogue import Listed
     from agent.storage.progress import Open
 
 OPEN = "OPEN"  # being recorded now
@@ -47,7 +47,7 @@ class Row:
 
 
 def rows(
-    segments: Iterable[Segment], gaps: Iterable[Gap], span: Span, opened: Iterable[Open] = ()
+    segments: Iterable[Listed], gaps: Iterable[Gap], span: Span, opened: Iterable[Open] = ()
 ) -> list[Row]:
     """Lay segments, gaps and what is unknown in the order of time.
 

@@ -39,7 +39,8 @@ def by_catalogue(config: Config, camera: str, span: Span) -> tuple[list[SegmentF
         if camera not in seen:
             raise unknown_camera(camera, seen)
         known = catalogue.coverage(camera, span)
-        earlier = catalogue.segments(camera, Span(max(span.start_ms - LONGEST_MS, 0), span.start_ms))
+        reach = Span(max(span.start_ms - LONGEST_MS, 0), span.start_ms)
+        earlier = catalogue.coverage(camera, reach).segments
         before = [segment for segment in earlier if segment not in known.segments][-LOOK_BACK:]
         roots = {uuid: Path(path) for uuid, path in catalogue.vaults().items()}
     finally:

@@ -19,6 +19,13 @@ PRESENT = "state NOT IN ('GONE', 'LOST')"
 """Of a segment whose file should be there. SQLite uses a partial index for a query that says just these words."""
 COVERING = "cause != 'stream_damaged'"
 """Of a gap that covers its span; damage lies inside a segment, which may not have become durable."""
+LISTED = (
+    "end_ms", "state", "vault", "sealed_bytes", "run", "codec", "width", "height", "frames", "path"
+)  # fmt: skip
+"""Columns of a segment that lists show, beside camera and start. A day of one camera is then read from some 70 pages of
+the index, and not from 1,440 of the table. Measured with 40 cameras and 12 days, the 99th percentile of a day's query:
+12 ms instead of 171 where nothing was read before (0.3 MB from the disk instead of 21), else 5 instead of 8; for 164
+bytes a row, a fifth of the file, and 4 % of the processor time of a commit."""
 LONG_MS = 600_000
 """Longer is rare: a segment is cut before that, but an outage may last for days."""
 
@@ -69,8 +76,11 @@ def _first(db: Any) -> None:
         "trust": str,
     }
     db["gap"].create(gap, pk="id", not_null=set(gap) - {"id"}, foreign_keys=[("camera", "camera", "id")])
+    # The rows of a camera lie among those of all others, one to a page: what is listed of them stands in the index.
+    listed = ["camera", "start_ms", *LISTED]
+    db["segment"].create_index(listed, index_name="idx_segment_camera_start_ms")
+    db["gap"].create_index(["camera", "start_ms"])
     for table in ("segment", "gap"):
-        db[table].create_index(["camera", "start_ms"])
         db[table].create_index(["camera", "end_ms"])
     ledger = {"seq": int, "at_ms": int, "trust": str, "kind": str, "body": str}
     db["ledger"].create(ledger, pk="seq", not_null=set(ledger) - {"seq"})

@@ -162,6 +162,21 @@ def test_no_query_walks_a_table_that_grows(catalogue) -> None:
     assert "idx_gap_long (camera=? AND end_ms>?" in coverage
 
 
+def test_a_list_of_a_cameras_day_is_read_from_its_index_alone(catalogue) -> None:
+    """B18: its rows lie among those of all other cameras, one to a page."""
+    found = plans(catalogue, lambda: catalogue.coverage("cam1", Span(T0, T0 + 1)))
+    (plan,) = (plan for statement, plan in found.items() if "FROM segment INDEXED" in statement)
+    assert "COVERING INDEX idx_segment_camera_start_ms (camera=? AND start_ms>? AND start_ms<?)" in plan
+
+
+def test_what_is_listed_is_what_the_row_says(catalogue) -> None:
+    row = segment()
+    catalogue.commit_segment(row, AT)
+    (listed,) = catalogue.coverage("cam1", Span(T0, T0 + 1)).segments
+    assert listed._asdict() == {name: getattr(row, name) for name in listed._fields}
+    assert listed.span == row.span
+
+
 spans = st.tuples(st.integers(0, 4_000_000), st.one_of(st.integers(0, 900_000), st.integers(0, 4_000_000)))
 
 
