@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from agent.capture.cutter import Begin, Command, Cutter, Write
 from agent.capture.timeline import Stamp, Timeline
+from agent.capture.vitals import Gauge
 from agent.model import Codec, Fact, Gap, GapCause, Instant, Span, Track, Trust, canonical_json, utc_name
 from agent.ports import Recorder, SegmentStart
 
@@ -87,6 +88,8 @@ class CameraRecorder:
         self._synced_at = -1.0
         self._lost_told = False
         self._connected_told = False
+        self.gauge = Gauge()
+        self.last_picture = 0.0  # monotonic; 0 while none has come
         self.frames = 0
         self.bytes = 0
         self.skipped = 0
@@ -147,6 +150,8 @@ class CameraRecorder:
                 1000, max(1, abs(timeline.utc_ms(stamp.pts) - timeline.utc_ms(self._last_pts)))
             )
         self._last_pts = stamp.pts
+        self.gauge.picture(unit.data, stamp.dts, unit.keyframe, unit.damaged or unit.lost > 0)
+        self.last_picture = monotonic
         self.frames += 1
         self._do(self._cutter.add(unit.data, stamp.pts, stamp.dts, unit.keyframe))
         if self._new and not self._bursting(now):
@@ -221,6 +226,7 @@ class CameraRecorder:
     def _begin_run(self, form: Format, arrival: float) -> None:
         if not self._same_clock(form):
             self._timeline = None
+        size = (self._format.width, self._format.height) if self._format else None
         self._format = form
         self._cut_due = False
         if self._timeline is None:
@@ -228,6 +234,8 @@ class CameraRecorder:
             self._new = True
             self._timeline = Timeline(form.clock_rate, form.reorder)
             self._synced_at = -1.0
+        if self._new or (form.width, form.height) != size:
+            self.gauge.restart(form.clock_rate, form.width, form.height)
         self.runs += 1
         track = Track(Codec(form.codec), form.clock_rate, form.width, form.height, form.config)
         self._cutter.begin_run(f"{utc_name(self._now.utc_ms)}-{int(arrival * 1000):x}", track)
@@ -330,9 +338,10 @@ def storage_state(recorder: Recorder) -> dict[str, dict[str, str]]:
     }
 
 
-def camera_state(recorder: CameraRecorder, totals: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Return one camera's part of the health file."""
+def camera_state(recorder: CameraRecorder, totals: dict[str, Any], now: float, **more: Any) -> dict[str, Any]:
+    """Return one camera's part of the health file. now: monotonic seconds."""
     form = recorder.track
+    last = recorder.last_picture
     return {
         "codec": form.codec if form else "",
         "width": form.width if form else 0,
@@ -341,6 +350,9 @@ def camera_state(recorder: CameraRecorder, totals: dict[str, Any], **more: Any) 
         "skipped": recorder.skipped,
         "runs": recorder.runs,
         "repairs": recorder.repairs,
+        "picture_ms": round((now - last) * 1000) if last else None,
+        **recorder.gauge.numbers(),
+        "conditions": recorder.gauge.conditions(),
         **totals,
         **more,
     }

@@ -76,7 +76,9 @@ class Connection:
         self._unsent = b""
         self._would_block: tuple[type[OSError], ...] = (BlockingIOError,)
         self._secured = False
+        self._certificate = b""
         self._handshake: Callable[[], None] = lambda: None
+        self._shown: Callable[[], bytes] = lambda: b""
         self._udp: tuple[socket.socket, socket.socket] | None = None
         self._peer = ""
         self._failure: RtspError | OSError | None = None
@@ -86,6 +88,11 @@ class Connection:
         else:
             # The resolver of the C library blocks; a camera's name must not stop the others.
             threading.Thread(target=_resolve, args=(url.host, self._found), daemon=True).start()
+
+    @property
+    def certificate(self) -> bytes:
+        """Return what the camera identified itself with (DER), empty where the line is not encrypted."""
+        return self._certificate
 
     @property
     def session(self) -> ClientSession | None:
@@ -245,6 +252,7 @@ class Connection:
             self._deadline = now + TLS_S
             self._would_block = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
             self._handshake = secured.do_handshake
+            self._shown = lambda: secured.getpeercert(binary_form=True) or b""
             self._phase = self._handshaking
             return self._handshaking(now)
         return self._begin(now)
@@ -254,6 +262,7 @@ class Connection:
             self._handshake()
         except self._would_block:
             return False
+        self._certificate = self._shown()
         return self._begin(now)
 
     def _begin(self, now: float) -> bool:

@@ -210,6 +210,7 @@ class LibavWorker:
         state = camera_state(
             camera,
             self._recorder.totals().get(self._name, {}),
+            now,
             state=self._state,
             cause="" if self._state == "recording" else self._cause,
             detail="" if self._state == "recording" else self._detail,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.capture.camera import ASLEEP_S, camera_state, storage_state
 from agent.capture.connection import Connection, Login
+from agent.capture.identity import Likeness
 from agent.capture.pace import Pace
 from agent.model import GapCause, Instant
 from agent.rtsp.errors import RtspError
@@ -78,6 +79,7 @@ class RtspCamera:
         self.cause = ""
         self.detail = ""
         self.offered: tuple[str, ...] = ()
+        self.likeness = Likeness()
         self.last_data = 0.0
         self.reconnects = 0
         self._login = login
@@ -159,6 +161,8 @@ class RtspCamera:
         for event in events:
             if isinstance(event, AccessUnit):
                 self.recorder.picture(event, instant, now)
+                if event.format is not None:
+                    self.likeness.format(event.format)
                 if self.recorder.recording and self.state != "recording":
                     self.state = "recording"
                     self._failures = 0
@@ -167,6 +171,8 @@ class RtspCamera:
                         log.info("%s: recording %s %dx%d", self.id, form.codec, form.width, form.height)
             elif isinstance(event, Described):
                 self.offered = event.audio
+                assert self._connection is not None
+                self.likeness.session(event.device, self._connection.certificate)
                 if event.audio:
                     self.recorder.tell("camera.audio_offered", {"encodings": list(event.audio)})
             elif isinstance(event, Playing):
@@ -288,10 +294,12 @@ class RtspLoop:
             cameras[camera.id] = camera_state(
                 camera.recorder,
                 totals.get(camera.id, {}),
+                now,
                 state=camera.state,
                 cause="" if camera.state == "recording" else camera.cause,
                 detail="" if camera.state == "recording" else camera.detail,
                 audio_offered=list(camera.offered),
+                likeness=camera.likeness.to_json(),
                 silent_ms=round((now - camera.last_data) * 1000) if camera.last_data else None,
                 reconnects=camera.reconnects,
                 fps=round((camera.recorder.frames - frames) / elapsed, 1),

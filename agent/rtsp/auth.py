@@ -191,6 +191,11 @@ class Authenticator:
         self._stale = 0
         self._accepted = False
 
+    @property
+    def realm(self) -> str:
+        """Return what the camera calls itself when it asks for a password; empty while it has not."""
+        return self._used.params.get("realm", "") if self._used else ""
+
     def challenged(self, values: Sequence[str], *, answered: bool) -> None:
         """Take the challenges of a 401; after this, `authorization` answers them.
 

@@ -7,6 +7,7 @@ module, and its address is that of the chosen video stream: sound cannot be aske
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 from agent.rtsp.errors import RtspError
@@ -313,9 +314,16 @@ class ClientSession:
 
     def _described(self, response: Response, pending: Pending, now: float) -> None:
         base = content_base(pending.url, response.get("Content-Base"), response.get("Content-Location"))
-        self._choice = choice = choose(parse_sdp(response.body), base)
+        description = parse_sdp(response.body)
+        self._choice = choice = choose(description, base)
         self._media = MediaPath(self._config, choice, self._ssrc)
-        self._events.append(choice.described)
+        said = (description.user, description.name, description.info, description.tool)
+        device = {
+            "server": response.get("Server") or "",
+            "realm": self._exchange.realm,
+            "description": "\n".join(said),
+        }
+        self._events.append(replace(choice.described, device=device))
         self.state = State.SETUP
         offer = self._media.offer()
         self._exchange.send("SETUP", choice.setup_url, (("Transport", offer),), now)

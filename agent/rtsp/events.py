@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from agent.rtsp.media import AccessUnit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.rtsp.rtp import RtpStats
     from agent.rtsp.sdp import Media
     from agent.rtsp.url import RtspUrl
@@ -50,6 +52,7 @@ class Described:
     payload_type  of it, with its encoding and clock in Hz
     audio         encodings of sound offered; it is never asked for
     other         kinds of other streams
+    device        what the camera calls itself, by where it does so; addresses and numbers that change are not in it
     """
 
     video: Media
@@ -58,6 +61,7 @@ class Described:
     clock_rate: int
     audio: tuple[str, ...]
     other: tuple[str, ...]
+    device: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

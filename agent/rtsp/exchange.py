@@ -89,6 +89,11 @@ class Exchange:
         self._out_bytes = 0
         return out
 
+    @property
+    def realm(self) -> str:
+        """Return the realm of the camera's log-in; empty while none was asked for."""
+        return self._auth.realm
+
     def queue(self, data: bytes) -> None:
         """Add bytes to send."""
         self._out.append(data)

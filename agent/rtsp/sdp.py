@@ -85,15 +85,26 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class SessionDescription:
-    """A whole description: its streams in order, and the control line that speaks for all of them."""
+    """A whole description: its streams in order, and the control line that speaks for all of them.
+
+    name, info, tool, user  what its maker calls itself: s=, i=, a=tool and the first word of o=
+    """
 
     medias: tuple[Media, ...]
     control: str | None = None
     name: str = ""
+    info: str = ""
+    tool: str = ""
+    user: str = ""
 
     def serialise(self) -> bytes:
         """Write the description."""
-        head = f"v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns={self.name or '-'}\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+        head = f"v=0\r\no={self.user or '-'} 0 0 IN IP4 0.0.0.0\r\ns={self.name or '-'}\r\n"
+        if self.info:
+            head += f"i={self.info}\r\n"
+        head += "c=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+        if self.tool:
+            head += f"a=tool:{self.tool}\r\n"
         if self.control is not None:
             head += f"a=control:{self.control}\r\n"
         return (head + "".join(media.serialise() for media in self.medias)).encode()
@@ -133,7 +144,7 @@ def parse_sdp(body: bytes) -> SessionDescription:
         raise RtspError("limit", "a session description has too many lines", limit=MAX_LINES)
     drafts: list[_Draft] = []
     control: str | None = None
-    name = ""
+    said = dict.fromkeys(("name", "info", "tool", "user"), "")
     known = False
     for raw in lines:
         line = raw.strip()
@@ -144,14 +155,21 @@ def parse_sdp(body: bytes) -> SessionDescription:
                 raise RtspError("limit", "a session description has too many streams", limit=_MAX_MEDIAS)
             drafts.append(_media_line(value))
         elif kind == "s=":
-            name = value
+            said["name"] = value
+        elif kind == "i=" and not drafts:
+            said["info"] = value
+        elif kind == "o=":
+            user = value.partition(" ")[0]
+            said["user"] = "" if user == "-" else user
         elif kind == "a=" and drafts:
             _attribute(drafts[-1], value)
         elif kind == "a=" and value[:8].lower() == "control:":
             control = value[8:].strip()
+        elif kind == "a=" and value[:5].lower() == "tool:":
+            said["tool"] = value[5:].strip()
     if not known:
         raise RtspError("malformed_sdp", "not a session description", begins=shown(lines[0]))
-    return SessionDescription(tuple(_finish(draft) for draft in drafts), control, name)
+    return SessionDescription(tuple(_finish(draft) for draft in drafts), control, **said)
 
 
 def _finish(draft: _Draft) -> Media:

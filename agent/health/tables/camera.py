@@ -75,7 +75,7 @@ CAMERA = {
             "raise the camera's resolution or frame rate",
         ),
         depends_on=AWAY,
-        visible_s=15,
+        visible_s=5,  # found within 20 s, and to be shown within 30 (fault D8)
     ),
     "camera.keyframes_rare": condition(
         Severity.WARNING,

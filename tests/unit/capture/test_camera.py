@@ -349,10 +349,14 @@ def test_pictures_of_one_turn_share_its_time() -> None:
 
 def test_the_state_shows_no_secret_and_everything_else() -> None:
     scene = Scene()
-    before = camera_state(scene.camera, {}, state="connecting")
+    before = camera_state(scene.camera, {}, 5.0, state="connecting")
     assert before["codec"] == ""
+    assert before["picture_ms"] is None
     scene.pictures(30)
-    state = camera_state(scene.camera, {"segments": 0}, state="recording")
+    state = camera_state(scene.camera, {"segments": 0}, scene.ms / 1000, state="recording")
+    assert state["picture_ms"] == STEP_MS
+    assert state["conditions"] == {}
+    assert state["fps_tenths"] is None
     assert (state["codec"], state["width"], state["frames"], state["runs"]) == ("mjpeg", 640, 30, 1)
     assert state["repairs"] == {}
 
@@ -363,3 +367,25 @@ def test_every_cause_can_end_a_session(cause: GapCause) -> None:
     scene.pictures(30)
     scene.end(cause)
     assert len(scene.recorder.committed) == 1
+
+
+def test_a_new_size_or_a_new_session_begins_to_be_measured_anew() -> None:
+    scene = Scene()
+    scene.pictures(300)
+    assert scene.camera.gauge.fps_tenths == 250
+    tiny = VideoFormat("mjpeg", 90_000, 160, 120, b"", 0)
+    scene.pictures(50, tiny)
+    assert scene.camera.gauge.conditions() == {"camera.below_floor": "160x120"}
+    scene.end()
+    scene.pause(2000)
+    scene.pictures(300)
+    assert scene.camera.gauge.conditions() == {}
+    assert scene.camera.gauge.fps_tenths == 250, "the outage is no part of any window"
+
+
+def test_damage_is_counted_by_the_gauge() -> None:
+    scene = Scene()
+    scene.picture()
+    for number in range(300):
+        scene.picture(lost=2 if number % 50 == 7 else 0, damaged=number % 50 == 9)
+    assert scene.camera.gauge.hurt_permille == 40

@@ -712,3 +712,33 @@ def test_passwords_are_not_shown():
     config = ClientConfig(parse_url("rtsp://admin:S3cret@cam/"), "admin", "S3cret")
     assert "S3cret" not in repr(config)
     assert "S3cret" not in repr(Redirected(config.url))
+
+
+def test_what_the_camera_calls_itself():
+    wire = Wire()
+    wire.client.start(0.0)
+    text = (
+        "v=0\r\no=root 1763692800 2 IN IP4 192.0.2.7\r\ns=Media\r\ni=Stream one\r\na=tool:LIVE555 v2020\r\n"
+        "m=video 0 RTP/AVP 26\r\ni=not the session's\r\na=control:t1\r\n"
+    )
+    wire.client.receive(b"RTSP/1.0 200 OK\r\n\r\n", 0.0)
+    head = f"RTSP/1.0 200 OK\r\nServer: Maker/1.0\r\nContent-Length: {len(text)}\r\n\r\n"
+    (described,) = wire.client.receive((head + text).encode(), 0.0)
+    assert described.device == {
+        "server": "Maker/1.0",
+        "realm": "",
+        "description": "root\nMedia\nStream one\nLIVE555 v2020",
+    }
+
+
+def test_the_realm_of_the_log_in_is_part_of_what_a_camera_calls_itself():
+    session = ClientSession(
+        ClientConfig(parse_url("rtsp://cam/main"), username="u", password="p"), ssrc=1, nonce=lambda: "n"
+    )
+    session.start(0.0)
+    session.receive(b"RTSP/1.0 200 OK\r\n\r\n", 0.0)
+    challenge = b'RTSP/1.0 401 x\r\nWWW-Authenticate: Digest realm="Login to 4711", nonce="x"\r\n\r\n'
+    session.receive(challenge, 0.0)
+    sdp = SessionDescription((VIDEO,)).serialise()
+    (described,) = session.receive(b"RTSP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(sdp) + sdp, 0.0)
+    assert described.device == {"server": "", "realm": "Login to 4711", "description": "\n\n\n"}

@@ -141,7 +141,15 @@ def medias(draw):
 
 
 @given(
-    st.builds(SessionDescription, st.lists(medias(), max_size=4).map(tuple), st.none() | st.just("*"), names)
+    st.builds(
+        SessionDescription,
+        st.lists(medias(), max_size=4).map(tuple),
+        st.none() | st.just("*"),
+        names,
+        names,
+        names,
+        names.filter(lambda name: name != "-"),
+    )
 )
 def test_reads_what_it_writes(description):
     assert parse_sdp(description.serialise()) == description
