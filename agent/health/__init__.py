@@ -1,7 +1,8 @@
 """What is wrong, by name: conditions, who follows them, and the files in which processes say so."""
 
 from agent.health.condition import Condition, Severity
-from agent.health.files import STALE_S, read_health, silences, silent_s, write_health
+from agent.health.files import read_health, write_health
+from agent.health.gather import STALE_S, gather, silences, silent_s
 from agent.health.registry import CONDITIONS, Raised
 from agent.health.tracker import Change, Tracker
 
@@ -13,6 +14,7 @@ __all__ = [
     "Raised",
     "Severity",
     "Tracker",
+    "gather",
     "read_health",
     "silences",
     "silent_s",

@@ -9,14 +9,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from agent.health.registry import Raised
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
-
-STALE_S = 60.0
-"""A process that has said nothing for so long is shown as a condition by those who still speak."""
 
 
 def write_health(run: Path, process: str, body: dict[str, Any]) -> None:
@@ -41,31 +35,3 @@ def read_health(run: Path, process: str) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
-
-
-def silent_s(health: dict[str, Any] | None, boot_s: float) -> float | None:
-    """Return for how long a process has said nothing, by the clock since boot that it writes as `boot_ms`.
-
-    boot_s   now, seconds since boot, sleep included
-    Returns  None when it never spoke in this boot: a clock that starts anew is behind what an earlier boot wrote
-    """
-    said = health.get("boot_ms") if health else None
-    if type(said) is not int or said / 1000 > boot_s:
-        return None
-    return boot_s - said / 1000
-
-
-def silences(run: Path, processes: Iterable[str], boot_s: float, since_s: float = 0.0) -> list[Raised]:
-    """Return `process.silent` for each process that has said nothing for too long.
-
-    processes  those that should run: the names of their files
-    boot_s     now, seconds since boot, sleep included
-    since_s    when one began to listen, by the same clock: a process that is yet to start is not silent
-    """
-    found = []
-    for process in processes:
-        silent = silent_s(read_health(run, process), boot_s)
-        heard_s = since_s if silent is None else max(since_s, boot_s - silent)
-        if boot_s - heard_s > STALE_S:
-            found.append(Raised("process.silent", process, f"{int(boot_s - heard_s)} s"))
-    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from agent.health.files import silent_s
+from agent.health.gather import silent_s
 from agent.health.registry import Raised
 
 if TYPE_CHECKING:

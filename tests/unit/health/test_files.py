@@ -1,10 +1,10 @@
-"""Health files: written as a whole, read by others, silent when nobody writes them."""
+"""Health files: written as a whole, read by others."""
 
 from __future__ import annotations
 
 import pytest
 
-from agent.health import Raised, read_health, silences, silent_s, write_health
+from agent.health import read_health, write_health
 
 
 def test_what_was_written_is_read(tmp_path):
@@ -29,28 +29,3 @@ def test_no_link_is_written_through(tmp_path):
     write_health(tmp_path, "disks", {})
     assert victim.read_text() == "root"
     assert not (tmp_path / "disks.json").is_symlink()
-
-
-@pytest.mark.parametrize(
-    ("health", "silent"),
-    [
-        (None, None),
-        ({}, None),
-        ({"boot_ms": "1"}, None),
-        ({"boot_ms": 99_000}, 1.0),
-        ({"boot_ms": 100_001}, None),
-    ],
-)
-def test_how_long_a_process_is_silent(health, silent):
-    assert silent_s(health, 100.0) == silent
-
-
-def test_a_process_that_is_silent_for_a_minute_is_told(tmp_path):
-    write_health(tmp_path, "record", {"boot_ms": 939_000})
-    write_health(tmp_path, "keep", {"boot_ms": 941_000})
-    processes = ("record", "keep", "uplink")
-    assert silences(tmp_path, processes, 1000.0) == [
-        Raised("process.silent", "record", "61 s"),
-        Raised("process.silent", "uplink", "1000 s"),
-    ]
-    assert silences(tmp_path, processes, 1000.0, since_s=940.0) == []

@@ -10,7 +10,8 @@ from agent.model import Instant, Trust
 
 ONE, TWO = Instant(1000, Trust.SYNCED), Instant(2000, Trust.HOLDOVER)
 UNREACHABLE = Raised("camera.unreachable", "cam01", "camera_unreachable")
-FLOOR = Raised("camera.below_floor", "cam01")  # shown after 15 s; hidden while its camera is unreachable
+FLOOR = Raised("camera.below_floor", "cam01")  # shown after a while; hidden while its camera is unreachable
+WHILE_S = CONDITIONS["camera.below_floor"].visible_s
 
 
 def shown(tracker):
@@ -47,19 +48,20 @@ def test_the_worst_comes_first():
 
 def test_what_passes_soon_is_never_shown():
     tracker = Tracker()
+    assert WHILE_S > 0
     assert tracker.update([FLOOR], ONE, 0.0) == []
-    assert tracker.update([FLOOR], TWO, 14.9) == []
-    assert tracker.update([], TWO, 15.0) == []
-    assert tracker.update([FLOOR], TWO, 16.0) == []
-    assert tracker.update([FLOOR], TWO, 31.0) == [Change(FLOOR, came=True)]
+    assert tracker.update([FLOOR], TWO, WHILE_S - 0.1) == []
+    assert tracker.update([], TWO, WHILE_S) == []
+    assert tracker.update([FLOOR], TWO, 100.0) == []
+    assert tracker.update([FLOOR], TWO, 100.0 + WHILE_S) == [Change(FLOOR, came=True)]
     assert tracker.to_json()[0]["since_ms"] == TWO.utc_ms
 
 
 def test_what_comes_of_another_is_hidden_while_that_holds():
     tracker = Tracker()
     tracker.update([FLOOR], ONE, 0.0)
-    assert tracker.update([FLOOR], ONE, 20.0) == [Change(FLOOR, came=True)]
-    changes = tracker.update([FLOOR, UNREACHABLE], ONE, 21.0)
+    assert tracker.update([FLOOR], ONE, WHILE_S) == [Change(FLOOR, came=True)]
+    changes = tracker.update([FLOOR, UNREACHABLE], ONE, WHILE_S + 1.0)
     assert changes == [
         Change(FLOOR, came=False, hidden_by="camera.unreachable"),
         Change(UNREACHABLE, came=True),
@@ -68,7 +70,7 @@ def test_what_comes_of_another_is_hidden_while_that_holds():
     assert tracker.hidden() == [
         {"code": "camera.below_floor", "subject": "cam01", "hidden_by": "camera.unreachable"}
     ]
-    assert tracker.update([FLOOR], ONE, 22.0) == [
+    assert tracker.update([FLOOR], ONE, WHILE_S + 2.0) == [
         Change(UNREACHABLE, came=False),
         Change(FLOOR, came=True),
     ]

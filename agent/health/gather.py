@@ -1,0 +1,76 @@
+"""Put together what all processes of a box say. Pure: the files were read by somebody else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent.health.condition import Severity
+from agent.health.registry import CONDITIONS, Raised
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.model import Instant
+
+STALE_S = 60.0
+"""A process that has said nothing for so long is shown as a condition by those who still speak."""
+_ORDER = list(Severity)
+
+
+def silent_s(health: Mapping[str, Any] | None, boot_s: float) -> float | None:
+    """Return for how long a process has said nothing, by the clock since boot that it writes as `boot_ms`.
+
+    boot_s   now, seconds since boot, sleep included
+    Returns  None when it never spoke in this boot: a clock that starts anew is behind what an earlier boot wrote
+    """
+    said = health.get("boot_ms") if health else None
+    if type(said) is not int or said / 1000 > boot_s:
+        return None
+    return boot_s - said / 1000
+
+
+def silences(
+    healths: Mapping[str, Mapping[str, Any] | None], boot_s: float, since_s: float = 0.0
+) -> list[Raised]:
+    """Return `process.silent` for each process that has said nothing for too long.
+
+    healths  of those that should run, by the names of their files; None where there is none
+    boot_s   now, seconds since boot, sleep included
+    since_s  when one began to listen, by the same clock: a process that is yet to start is not silent
+    """
+    found = []
+    for process, health in healths.items():
+        silent = silent_s(health, boot_s)
+        heard_s = since_s if silent is None else max(since_s, boot_s - silent)
+        if boot_s - heard_s > STALE_S:
+            found.append(Raised("process.silent", process, f"{int(boot_s - heard_s)} s"))
+    return found
+
+
+def gather(
+    healths: Mapping[str, Mapping[str, Any] | None], boot_s: float, now: Instant, since_s: float = 0.0
+) -> list[dict[str, Any]]:
+    """Return the conditions of all processes, each once, the worst first and of those the oldest.
+
+    healths, boot_s, since_s  as in `silences`, which are among them, since they began
+    Returns  as `Tracker.to_json`
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for health in healths.values():
+        for each in (health or {}).get("conditions", []):
+            if each.get("code") in CONDITIONS:
+                found.setdefault((each["code"], each["subject"]), each)
+    for raised in silences(healths, boot_s, since_s):
+        said = (healths[raised.subject] or {}).get("at_ms")
+        each = {
+            "code": raised.code,
+            "severity": str(raised.condition.severity),
+            "subject": raised.subject,
+            "detail": raised.detail,
+            "since_ms": said if type(said) is int else now.utc_ms,
+            "trust": str(now.trust),
+        }
+        found.setdefault((raised.code, raised.subject), each)
+    return sorted(
+        found.values(), key=lambda each: (_ORDER.index(Severity(each["severity"])), each["since_ms"])
+    )

@@ -1,0 +1,64 @@
+"""All processes of a box together, and those that say nothing any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.health import Raised, Tracker, gather, silences, silent_s
+from agent.model import Instant, Trust
+
+NOW = Instant(5_000_000, Trust.SYNCED)
+
+
+@pytest.mark.parametrize(
+    ("health", "silent"),
+    [
+        (None, None),
+        ({}, None),
+        ({"boot_ms": "1"}, None),
+        ({"boot_ms": 99_000}, 1.0),
+        ({"boot_ms": 100_001}, None),
+    ],
+)
+def test_how_long_a_process_is_silent(health, silent):
+    assert silent_s(health, 100.0) == silent
+
+
+def test_a_process_that_is_silent_for_a_minute_is_told():
+    healths = {"record": {"boot_ms": 939_000}, "keep": {"boot_ms": 941_000}, "uplink": None}
+    assert silences(healths, 1000.0) == [
+        Raised("process.silent", "record", "61 s"),
+        Raised("process.silent", "uplink", "1000 s"),
+    ]
+    assert silences(healths, 1000.0, since_s=940.0) == []
+
+
+def said(at_ms, *raised, **more):
+    tracker = Tracker()
+    tracker.update(raised, Instant(at_ms, Trust.SYNCED), 0.0)
+    return {"boot_ms": 1_000_000, "at_ms": at_ms, "conditions": tracker.to_json(), **more}
+
+
+def test_the_conditions_of_all_are_put_together_the_worst_and_oldest_first():
+    healths = {
+        "record": said(2000, Raised("camera.refused", "cam01"), Raised("process.silent", "keep", "61 s")),
+        "keep": said(1000, Raised("vault.failing", "/b"), Raised("hold.review_due", "h1"), boot_ms=1000),
+        "uplink": said(500, Raised("uplink.taken_over"), Raised("process.silent", "keep", "60 s")),
+        "other": {"conditions": [{"code": "from.the.future"}]},
+    }
+    found = gather(healths, 1000.0, NOW, since_s=950.0)
+    assert [(each["code"], each["subject"], each["since_ms"]) for each in found] == [
+        ("vault.failing", "/b", 1000),
+        ("camera.refused", "cam01", 2000),
+        ("process.silent", "keep", 2000),
+        ("uplink.taken_over", "", 500),
+        ("hold.review_due", "h1", 1000),
+    ]
+
+
+def test_silence_began_when_the_process_spoke_last():
+    healths = {"keep": said(4000, boot_ms=1000), "record": None}
+    assert [(each["subject"], each["since_ms"]) for each in gather(healths, 1000.0, NOW)] == [
+        ("keep", 4000),
+        ("record", NOW.utc_ms),
+    ]
