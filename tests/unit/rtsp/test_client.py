@@ -741,4 +741,4 @@ def test_the_realm_of_the_log_in_is_part_of_what_a_camera_calls_itself():
     session.receive(challenge, 0.0)
     sdp = SessionDescription((VIDEO,)).serialise()
     (described,) = session.receive(b"RTSP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(sdp) + sdp, 0.0)
-    assert described.device == {"server": "", "realm": "Login to 4711", "description": "\n\n\n"}
+    assert described.device == {"server": "", "realm": "Login to 4711", "description": "\n-\n\n"}
