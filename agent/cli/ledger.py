@@ -264,7 +264,7 @@ def _read_checkpoint(path: Path) -> Checkpoint:
     from agent.storage.proof import checkpoints
 
     try:
-        return checkpoints.read(path)
+        return checkpoints.read(path.resolve())  # a link that a person names is meant
     except StorageFault as fault:
         raise UsageError(
             "FILE_UNREADABLE",

@@ -68,8 +68,7 @@ def tree_at(place: Path) -> tuple[str, int] | None:
     Its signature is not asked: one that was made up costs a rebuilding, and loses nothing.
     """
     try:
-        with place.open("rb") as file:
-            origin, size = file.read(_READ_BYTES).decode().split("\n")[:2]
+        origin, size = files.read_small(place, _READ_BYTES).decode().split("\n")[:2]
     except (OSError, ValueError):
         return None
     name = origin.rpartition("/")[2]
@@ -305,8 +304,7 @@ def _move(disk: Disk, source: Path, target: Path) -> None:
 def _marker(state: Path) -> dict[str, object]:
     """Return what `catalogue-damaged` says; a file that says nothing is about what lies there now."""
     try:
-        with (state / DAMAGED).open("rb") as file:
-            marked = json.loads(file.read(_READ_BYTES))
+        marked = json.loads(files.read_small(state / DAMAGED, _READ_BYTES))
         if isinstance(marked["inode"], int) and isinstance(marked["reason"], str):
             return dict(marked)
     except FileNotFoundError:

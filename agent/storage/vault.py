@@ -178,8 +178,7 @@ def holds_anything(path: Path) -> bool:
 def read_known(place: Path) -> dict[str, str]:
     """Read a list of vaults (`VAULTS`, or the state directory's copy): uuid to path; empty when it tells nothing."""
     try:
-        with place.open("rb") as file:
-            known = json.loads(file.read(_KNOWN_LIMIT_BYTES))["vaults"]
+        known = json.loads(files.read_small(place, _KNOWN_LIMIT_BYTES))["vaults"]
         return {str(uuid): str(path) for uuid, path in known.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
@@ -210,8 +209,7 @@ def foreign(path: Path, found: str, expected: str) -> StorageFault:
 def _read_identity(path: Path) -> tuple[str, int, str]:
     place = path / IDENTITY
     try:
-        with place.open("rb") as file:
-            raw = file.read(_IDENTITY_LIMIT_BYTES)
+        raw = files.read_small(place, _IDENTITY_LIMIT_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise missing(place) from error
     except OSError as error:

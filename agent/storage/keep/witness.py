@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.model import canonical_json
+from agent.storage import files
 from agent.storage.vault import Vault, holds_anything
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def write(vault: Vault, utc_ms: int) -> None:
 def read(place: Path) -> int | None:
     """Return the time that was last written in a vault, UTC ms; None when it tells nothing."""
     try:
-        with (place / FILE).open("rb") as file:
-            body = json.loads(file.read(_LIMIT_BYTES))
+        body = json.loads(files.read_small(place / FILE, _LIMIT_BYTES))
         utc_ms = body["utc_ms"] if body["version"] == VERSION else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

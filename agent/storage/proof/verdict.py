@@ -85,8 +85,7 @@ def read(path: Path) -> Checkpoint:
     Raises  StorageFault; IntegrityFault CHECKPOINT_INVALID
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(note.MOST_BYTES + 1)
+        data = files.read_small(path, note.MOST_BYTES + 1)
     except OSError as error:
         raise files.fault("read", path, error) from error
     try:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import signal
+import time
+from contextlib import suppress
 
 import pytest
 
 from agent.clock import read
+from agent.errors import StorageFault
 from agent.model import Trust
 from agent.storage.keep import witness
 from agent.storage.keep.time import TimeKeeper, begin_boot, confirm
@@ -110,6 +115,35 @@ def test_what_tells_no_time_is_none(tmp_path, content):
     (tmp_path / witness.FILE).write_bytes(content)
     assert witness.read(tmp_path) is None
     assert witness.newest([tmp_path]) is None
+
+
+@pytest.mark.parametrize("name", ["TIME", "CHECKPOINT", "VAULTS", "VAULT"])
+def test_b14_nobody_waits_for_a_pipe_in_the_place_of_a_file(box, name):
+    """B14: what somebody made in a vault may be no file; reading it must not keep anybody from recording or keeping."""
+    (box.vault_path / name).unlink(missing_ok=True)
+    os.mkfifo(box.vault_path / name)
+    # A process of its own, which can be ended if it waits.
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            begin_boot(box.root / "new", [box.vault_path], source=box.source)
+            with suppress(StorageFault):
+                box.prepare()
+            box.turn(2)
+            status = 0
+        finally:
+            os._exit(status)
+    for _ in range(600):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        pytest.fail(f"waits for {name}")
+    assert status == 0
 
 
 def test_the_time_is_written_every_hour_while_it_is_trusted_and_again_when_it_was_put_right(tmp_path):
