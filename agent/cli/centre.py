@@ -1,11 +1,11 @@
-"""`pasu centre`: make the pair of keys whose private half opens recordings; check evidence."""
+"""`pasu centre`: the control centre's end of the wire, and the pair of keys whose private half opens recordings."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli import verify
+from agent.cli import centre_city, centre_command, centre_enrol, verify
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def add(commands: Any) -> None:
         help=say(f"개인키 파일 (기본 {DEFAULT_FILE})", f"file for the private key (default {DEFAULT_FILE})"),
     )
     parser.set_defaults(run=run)
-    verify.add(actions)
+    for module in (centre_city, centre_enrol, centre_command, verify):
+        module.add(actions)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from agent.cli import (
     clock,
     config,
     demo,
+    enrol,
     hold,
     keep,
     ledger,
@@ -38,7 +39,22 @@ if TYPE_CHECKING:
 
 BUG_STATUS = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED_STATUS = 130  # 128 and SIGINT, as shells count
-COMMANDS = (config, record, keep, run, segments, check, rebuild, clock, hold, ledger, centre, open_, demo)
+COMMANDS = (
+    config,
+    record,
+    keep,
+    run,
+    segments,
+    check,
+    rebuild,
+    clock,
+    hold,
+    ledger,
+    enrol,
+    centre,
+    open_,
+    demo,
+)
 TIME_OPTIONS = ("--from", "--to")
 
 

@@ -4,6 +4,7 @@ docs/operations.md is generated from this, and errors whose raiser knows no Kore
 A test finds every code in the sources and asks for its entry here.
 """
 
+from agent.cli.codes.centre import CENTRE
 from agent.cli.codes.clock import CLOCK
 from agent.cli.codes.code import Code
 from agent.cli.codes.command import COMMAND
@@ -25,4 +26,4 @@ WHO = {
     "key": ("키를 지키는 사람", "The keeper of the keys"),
 }
 
-CODES = {**TYPED, **HOLD, **CLOCK, **MET, **PROOF, **COMMAND}
+CODES = {**TYPED, **HOLD, **CLOCK, **MET, **PROOF, **COMMAND, **CENTRE}

@@ -1,0 +1,247 @@
+"""The centre's connection to the broker: paho-mqtt, mutual TLS, MQTT 5 and, where a broker does not know it, 3.1.1."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from agent.errors import UplinkFault
+from agent.language import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.centre.city import City
+
+TOPIC = "pasu/v1"
+KEEPALIVE_S = 30
+SESSION_S = 7 * 86_400
+RECEIVE_MAXIMUM = 1000
+"""Unacknowledged messages the broker may send: they are what the queue here can hold."""
+MOST_BYTES = 512 << 10
+_PAUSE_S = (1, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What came in.
+
+    box       of its topic; what the third level says
+    part      of its topic: "facts", "health", ..., "export/<id>/<n>"
+    ticket    to acknowledge it with
+    """
+
+    box: str
+    part: str
+    payload: bytes
+    retained: bool
+    ticket: tuple[int, int, int]
+
+
+class Wire:
+    """One connection, which comes back by itself. A message is acknowledged by whoever made it safe."""
+
+    def __init__(self, city: City, client_id: str, topics: Sequence[str], *, keep: bool) -> None:
+        """Prepare a connection.
+
+        client_id  one connection at a time can have it
+        topics     filters, QoS 1
+        keep       let the broker keep what comes while nobody is connected
+        Raises     UplinkFault BROKER_TLS when certificates cannot be read
+        """
+        self._host, _, port = city.inside.rpartition(":")
+        self._port = int(port)
+        self._topics = [(topic, 1) for topic in topics]
+        self._client_id = client_id
+        self._keep = keep
+        self._tls = _tls(city)
+        self._incoming: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._ready = threading.Event()
+        self._refused = ""
+        self._connections = 0
+        self._client: mqtt.Client | None = None
+
+    def open(self, within_s: float) -> None:
+        """Connect and subscribe. Raises UplinkFault BROKER_UNREACHABLE, BROKER_REFUSED."""
+        until = time.monotonic() + within_s
+        for version in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
+            self._refused = ""
+            self._client = self._make(version)
+            try:
+                self._connect(self._client, version)
+            except (OSError, ValueError) as error:
+                self.close()
+                raise self._unreachable(str(error)) from None
+            self._client.loop_start()
+            # A broker of 3.1.1 may just hang up on 5, so that gets half of the time.
+            share = until - time.monotonic()
+            if version == MQTTProtocolVersion.MQTTv5:
+                share /= 2
+            if self._wait(share):
+                return
+            self.close()
+            if self._refused and "protocol" not in self._refused.lower():
+                break
+        if self._refused:
+            raise UplinkFault(
+                "BROKER_REFUSED",
+                say("브로커가 거절했습니다", "the broker refuses"),
+                hint=say(
+                    "client 폴더의 인증서와 브로커의 권한 설정을 확인하십시오",
+                    "check the certificate in `client` and the broker's access list",
+                ),
+                broker=f"{self._host}:{self._port}",
+                reason=self._refused,
+            )
+        raise self._unreachable("no answer")
+
+    def _wait(self, within_s: float) -> bool:
+        until = time.monotonic() + within_s
+        while time.monotonic() < until and not self._refused:
+            if self._ready.wait(0.05):
+                return True
+        return False
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected and subscribed now."""
+        return self._ready.is_set()
+
+    def get(self, within_s: float) -> Message | None:
+        """Return the next message, None when none comes in time."""
+        with contextlib.suppress(queue.Empty):
+            return self._incoming.get(timeout=within_s) if within_s > 0 else self._incoming.get_nowait()
+        return None
+
+    def acknowledge(self, message: Message) -> None:
+        """Let the broker forget a message."""
+        mid, qos, connection = message.ticket
+        # After a reconnection the number is another message's; this one comes again.
+        if self._client is not None and qos and connection == self._connections:
+            self._client.ack(mid, qos)
+
+    def send(self, box: str, text: str) -> mqtt.MQTTMessageInfo:
+        """Send a command, QoS 1, never retained."""
+        assert self._client is not None
+        return self._client.publish(f"{TOPIC}/{box}/command", text.encode(), qos=1, retain=False)
+
+    def close(self) -> None:
+        """Disconnect."""
+        client, self._client = self._client, None
+        self._ready.clear()
+        if client is not None:
+            client.disconnect()
+            client.loop_stop()
+
+    def _make(self, version: MQTTProtocolVersion) -> mqtt.Client:
+        session: dict[str, Any] = {}
+        if version == MQTTProtocolVersion.MQTTv311:
+            session["clean_session"] = not self._keep
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=version,
+            manual_ack=True,
+            reconnect_on_failure=True,
+            **session,
+        )
+        client.tls_set_context(self._tls)
+        client.reconnect_delay_set(*_PAUSE_S)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
+    def _connect(self, client: mqtt.Client, version: MQTTProtocolVersion) -> None:
+        more: dict[str, Any] = {}
+        if version == MQTTProtocolVersion.MQTTv5:
+            properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own gap
+            properties.SessionExpiryInterval = SESSION_S if self._keep else 0
+            properties.ReceiveMaximum = RECEIVE_MAXIMUM
+            properties.MaximumPacketSize = MOST_BYTES
+            more = {"clean_start": not self._keep, "properties": properties}
+        client.connect(self._host.strip("[]"), self._port, KEEPALIVE_S, **more)
+
+    def _on_connect(
+        self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
+    ) -> None:
+        self._connections += 1
+        if reason.is_failure:
+            self._refused = str(reason)
+        elif self._topics:
+            client.subscribe(self._topics)
+        else:
+            self._ready.set()
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: Any, _mid: int, reasons: Any, _properties: Any
+    ) -> None:
+        failed = [str(reason) for reason in reasons if reason.is_failure]
+        if failed:
+            self._refused = failed[0]
+        else:
+            self._ready.set()
+
+    def _on_disconnect(
+        self, _client: mqtt.Client, _data: Any, _flags: Any, _reason: Any, _properties: Any
+    ) -> None:
+        self._ready.clear()
+
+    def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        levels = message.topic.split("/", 3)
+        ticket = (message.mid, message.qos, self._connections)
+        if len(levels) < 4 or f"{levels[0]}/{levels[1]}" != TOPIC or len(message.payload) > MOST_BYTES:
+            client.ack(message.mid, message.qos)
+            return
+        self._incoming.put(Message(levels[2], levels[3], bytes(message.payload), message.retain, ticket))
+
+    def _unreachable(self, reason: str) -> UplinkFault:
+        return UplinkFault(
+            "BROKER_UNREACHABLE",
+            say("브로커에 연결되지 않습니다", "the broker cannot be reached"),
+            hint=say(
+                "브로커가 실행 중인지, city.json의 inside 주소가 맞는지 확인하십시오",
+                "check that the broker runs, and the address `inside` in city.json",
+            ),
+            broker=f"{self._host}:{self._port}",
+            reason=reason,
+        )
+
+
+def sent(ticket: mqtt.MQTTMessageInfo, within_s: float) -> bool:
+    """Wait until the broker has a message; tell whether it has."""
+    if ticket.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
+        return False
+    with contextlib.suppress(RuntimeError, ValueError):
+        ticket.wait_for_publish(within_s)
+    return ticket.is_published()
+
+
+def _tls(city: City) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(city.at("ca", "ca.pem"))
+        context.load_cert_chain(city.at("client", "centre.pem"), city.at("client", "centre.key"))
+    except (OSError, ssl.SSLError) as error:
+        raise UplinkFault(
+            "BROKER_TLS",
+            say("브로커에 쓰는 인증서를 읽을 수 없습니다", "the certificates for the broker cannot be read"),
+            hint=say(
+                "도시 폴더의 ca/ca.pem과 client를 확인하십시오",
+                "check ca/ca.pem and client in the city's folder",
+            ),
+            reason=str(error),
+        ) from None
+    return context

@@ -1,0 +1,292 @@
+"""`pasu centre command`: sign a command for a box, send it, and say what became of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.city import add_city, add_passphrase, now_ms, open_city, signer
+from agent.cli.parser import UsageError
+from agent.language import say
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent.centre.city import City
+    from agent.centre.sender import Sealed
+    from agent.centre.wire import Wire
+    from agent.command.table import Argument
+
+CONNECT_S = 15.0
+CHALLENGE_S = 45.0  # a box speaks each 30 s
+REFUSED_STATUS = 1
+PARTLY_STATUS = 3
+STATUSES = {
+    "accepted": ("받아들임", "accepted"),
+    "refused": ("거절함", "refused"),
+    "waiting": ("앞선 명령을 기다림", "waits for a command before it"),
+    "delayed": ("24시간 뒤에 실행함", "will be carried out in 24 hours"),
+    "progress": ("진행 중", "in progress"),
+    "done": ("마침", "done"),
+    "failed": ("실패함", "failed"),
+}
+
+
+def add(actions: Any) -> None:
+    """Describe the command, below `pasu centre`."""
+    parser = actions.add_parser(
+        "command", help=say("박스에 서명된 명령을 보냅니다", "send a signed command to a box")
+    )
+    parser.description = say(
+        "명령에 서명하여 박스에 보내고, 답을 기다려 보입니다. 명령과 인자는 docs/signed-commands.md에 "
+        "있습니다. "
+        "시각 인자(from_ms 등)는 2026-11-20T21:00처럼, 목록은 쉼표로, 파일의 내용은 @파일로 씁니다. "
+        "끝 상태: 0 마침, 1 거절이나 실패, 3 아직 끝나지 않음.\n\n"
+        "예:\n  pasu centre command gn-0007 inspect --as 김OO\n"
+        "  pasu centre command gn-0007 hold.place cameras=cam01 from_ms=2026-11-20T21:00 "
+        "to_ms=2026-11-20T23:00 "
+        'ground=investigation authority="강릉경찰서 2026-123" review=2027-01-20 --as 김OO\n'
+        "  pasu centre command gn-0007 hold.release hold=... reason=... --as 김OO --second 이OO",
+        "Sign a command, send it to a box, and show its answers. Commands and arguments are in "
+        "docs/signed-commands.md. "
+        "Write times (from_ms and the like) as 2026-11-20T21:00, lists with commas, a file's content as @FILE. "
+        "Exit status: 0 done, 1 refused or failed, 3 not finished yet.\n\n"
+        "examples:\n  pasu centre command gn-0007 inspect --as kim\n"
+        "  pasu centre command gn-0007 hold.place cameras=cam01 from_ms=2026-11-20T21:00 "
+        "to_ms=2026-11-20T23:00 "
+        'ground=investigation authority="Gangneung police 2026-123" review=2027-01-20 --as kim\n'
+        "  pasu centre command gn-0007 hold.release hold=... reason=... --as kim --second lee",
+    )
+    parser.add_argument("box", metavar="BOX", help=say("박스 id", "the box's id"))
+    parser.add_argument("name", metavar="COMMAND", help=say("명령", "the command"))
+    parser.add_argument("arguments", nargs="*", metavar="KEY=VALUE", help=say("명령의 인자", "its arguments"))
+    parser.add_argument(
+        "--as",
+        dest="holder",
+        metavar="NAME",
+        help=say(
+            "서명하는 사람, 이름이나 kid (기본: 관제 프로그램의 키)",
+            "who signs: name or kid (default: the centre)",
+        ),
+    )
+    parser.add_argument(
+        "--second", metavar="NAME", help=say("두 번째로 서명하는 사람", "who signs as the second")
+    )
+    parser.add_argument(
+        "--life",
+        default="1h",
+        metavar="LENGTH",
+        help=say("명령이 유효한 시간, 24h까지 (기본 1h)", "how long it counts, at most 24h (default 1h)"),
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help=say(
+            "박스가 방금 낸 값을 넣습니다: 박스의 시각을 믿을 수 없을 때",
+            "put in the box's challenge: for a box whose time is not trusted",
+        ),
+    )
+    parser.add_argument(
+        "--challenge",
+        metavar="HEX",
+        help=say("박스가 낸 값을 직접 줍니다 (--print와 함께)", "give the box's challenge (with --print)"),
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help=say("답을 기다리는 초 (기본 60)", "seconds to wait for answers (default 60)"),
+    )
+    parser.add_argument(
+        "--print",
+        action="store_true",
+        help=say("보내지 않고 서명된 명령을 보입니다", "show the signed command instead of sending it"),
+    )
+    parser.add_argument(
+        "--json", action="store_true", help=say("답을 JSON으로 씁니다", "write answers as JSON")
+    )
+    parser.add_argument(
+        "--utc",
+        action="store_true",
+        help=say("시각을 UTC로 읽습니다", "read times as UTC instead of local time"),
+    )
+    add_city(parser)
+    add_passphrase(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sign, send, and wait."""
+    from agent.centre import sender
+    from agent.centre.wire import Wire
+    from agent.command.table import COMMANDS, COUNTERSIGN
+
+    city = open_city(args)
+    arguments = _arguments(args)
+    wanted = COMMANDS.get(args.name)
+    if args.print:
+        print(_seal(args, city, arguments, args.challenge).text)
+        return 0
+    topics = [f"pasu/v1/{args.box}/{part}" for part in ("reply", "health", "birth")]
+    wire = Wire(city, f"centre-command-{os.urandom(4).hex()}", topics, keep=False)
+    try:
+        wire.open(CONNECT_S)
+        challenge = args.challenge
+        if challenge is None and (args.fresh or (wanted and wanted.challenge and args.name != COUNTERSIGN)):
+            challenge = _challenge(wire, args.box)
+        sealed = _seal(args, city, arguments, challenge)
+        sender.post(wire, sealed)
+        if not args.json:
+            print(say(f"보냈습니다: {args.name} ({sealed.id})", f"sent: {args.name} ({sealed.id})"))
+        last = None
+        for reply in sender.replies(wire, sealed, args.wait):
+            last = reply
+            print(json.dumps(reply, ensure_ascii=False) if args.json else show(reply), flush=True)
+    finally:
+        wire.close()
+    if last is None and not args.json:
+        print(
+            say(
+                "아직 답이 없습니다. 박스가 꺼져 있으면 켜진 뒤에 실행될 수 있습니다(유효 시간까지).",
+                "No answer yet. A box that is away may still carry it out when it comes back, while it counts.",
+            )
+        )
+    status = last["status"] if last else ""
+    return {"done": 0, "refused": REFUSED_STATUS, "failed": REFUSED_STATUS}.get(status, PARTLY_STATUS)
+
+
+def _challenge(wire: Wire, box: str) -> str | None:
+    from agent.centre import sender
+
+    return sender.fresh_challenge(wire, box, CHALLENGE_S)
+
+
+def _seal(args: argparse.Namespace, city: City, arguments: dict[str, Any], challenge: str | None) -> Sealed:
+    from agent.centre import sender
+    from agent.centre.counters import FILE, Counters
+    from agent.cli.times import parse_length
+
+    first = signer(args, city, args.holder)
+    second = signer(args, city, args.second) if args.second else None
+    life_ms = parse_length(args.life) * 1000
+    counters = Counters(city.at(FILE))
+    try:
+        moment = now_ms()
+        sealed = sender.seal(
+            city,
+            first,
+            args.box,
+            args.name,
+            arguments,
+            counter=counters.take(first.key.kid, args.box),
+            now_ms=moment,
+            life_ms=life_ms,
+            challenge=challenge,
+        )
+        if second is None:
+            return sealed
+        return sender.countersign(
+            city,
+            second,
+            sealed,
+            counter=counters.take(second.key.kid, args.box),
+            now_ms=moment,
+            life_ms=life_ms,
+            challenge=challenge,
+        )
+    finally:
+        counters.close()
+
+
+def _arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """Read KEY=VALUE by the command's table. Raises UsageError COMMAND_UNKNOWN, COMMAND_ARGUMENT."""
+    from agent.command.errors import CommandRefused
+    from agent.command.table import COMMANDS, COUNTERSIGN, COUNTERSIGNING, check_arguments
+
+    command = COUNTERSIGNING if args.name == COUNTERSIGN else COMMANDS.get(args.name)
+    if command is None:
+        raise UsageError(
+            "COMMAND_UNKNOWN",
+            say(f"이런 명령이 없습니다: {args.name}", f"no such command: {args.name}"),
+            hint=", ".join([*COMMANDS, COUNTERSIGN]),
+        )
+    known = {argument.name: argument for argument in command.arguments}
+    found: dict[str, Any] = {}
+    for word in args.arguments:
+        name, equals, value = word.partition("=")
+        if not equals or name not in known or name in found:
+            raise _wrong(name, command.arguments)
+        found[name] = _value(known[name], value, utc=args.utc)
+    try:
+        check_arguments(command, found)
+    except CommandRefused as error:
+        raise _wrong(str(error.context.get("reason", "")), command.arguments) from None
+    return found
+
+
+def _value(argument: Argument, text: str, *, utc: bool) -> Any:
+    from agent.cli.times import parse_time
+    from agent.command import table
+
+    if text.startswith("@"):
+        try:
+            return (
+                Path(text[1:]).read_text(encoding="utf-8").strip("\n" if argument.kind is table.JWS else "")
+            )
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                "FILE_UNREADABLE",
+                say(f"파일을 읽을 수 없습니다: {text[1:]}", f"cannot read the file: {text[1:]}"),
+                hint=say("이름과 권한을 확인하십시오", "check its name and mode"),
+                reason=getattr(error, "strerror", "") or "",
+            ) from None
+    if argument.kind is table.MS:
+        return (
+            int(text)
+            if text.isdigit() and len(text) > 8
+            else parse_time(text, now_ms(), UTC if utc else None)
+        )
+    if argument.kind is table.SEQ:
+        return int(text) if text.isdigit() else text
+    if argument.kind is table.BOOL:
+        return {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}.get(
+            text.lower(), text
+        )
+    if argument.kind is table.CAMERAS:
+        return [word.strip() for word in text.split(",")]
+    return text
+
+
+def _wrong(name: str, known: tuple[Argument, ...]) -> UsageError:
+    shown = "\n".join(
+        f"  {one.name}{say(' (없어도 됨)', ' (may be left out)') if one.optional else ''}: "
+        + say(one.kind.korean, one.kind.english)
+        for one in known
+    )
+    return UsageError(
+        "COMMAND_ARGUMENT",
+        say(f"인자가 빠졌거나 틀렸습니다: {name}", f"an argument is missing or wrong: {name}"),
+        hint="\n" + shown,
+    )
+
+
+def show(reply: dict[str, Any]) -> str:
+    """Write a reply for people."""
+    status = say(*STATUSES[reply["status"]]) if reply["status"] in STATUSES else reply["status"]
+    detail = reply.get("detail")
+    if reply.get("code"):
+        status += f": {show_code(reply)}"
+    return status + (f"\n{json.dumps(detail, ensure_ascii=False, indent=1)}" if detail else "")
+
+
+def show_code(reply: dict[str, Any]) -> str:
+    """Write why a command was refused or failed, in the reader's language."""
+    from agent.cli.codes import CODES
+
+    code = str(reply.get("code", ""))
+    known = CODES.get(code)
+    return f"{code} ({known.what}. {known.next})" if known else code or str(reply.get("status", ""))
