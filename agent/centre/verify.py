@@ -11,6 +11,8 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agent.centre import sums
+from agent.consignment import SUMS
 from agent.errors import ConfigError, IntegrityFault
 from agent.language import say
 from agent.model import Span, uncovered
@@ -230,7 +232,8 @@ def _check_files(
     """Compare every file with its entry, and look for files that nobody speaks of."""
     total = sum(one.entry["body"]["sealed_bytes"] for one in stored)
     done = 0
-    spoken: set[str] = {bundle.CHECKPOINT, bundle.PROOFS}
+    spoken: set[str] = {bundle.CHECKPOINT, bundle.PROOFS, SUMS}
+    read: dict[str, str] = {}
     for one in stored:
         body, file = one.entry["body"], one.file
         if not bundle.is_segment_path(file) or file in spoken:
@@ -248,11 +251,18 @@ def _check_files(
             report.problems.append(problem)
         else:
             report.proven.append(file)
+            read[file] = body["sha256"]
     for file in given.unproven:
         spoken |= {file, file + ".tail"}
         report.problems.append(Problem(UNPROVEN, file))
     strange = sorted(set(_files(folder)) - spoken)
     report.problems += [Problem(FILE_STRANGE, file) for file in strange]
+    named = {problem.where for problem in report.problems}
+    report.problems += [
+        Problem(what, where, detail)
+        for what, where, detail in sums.compare(folder, read)
+        if where not in named
+    ]
 
 
 def _compare(
@@ -260,7 +270,7 @@ def _compare(
 ) -> Problem | None:
     """Hash a file, reached from the bundle's directory without following any link."""
     try:
-        fd = _open_below(folder, file)
+        fd = sums.open_below(folder, file)
     except FileNotFoundError:
         return Problem(FILE_MISSING, file)
     except OSError as error:
@@ -285,23 +295,6 @@ def _compare(
         detail = say("SHA-256이 원장과 다름", "another SHA-256 than the ledger's")
         return Problem(FILE_CHANGED, file, detail)
     return None
-
-
-def _open_below(folder: Path, file: str) -> int:
-    """Open a file by a relative name, no part of which may be a link. Raises OSError."""
-    *folders, name = file.split("/")
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-    at = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-    for part in folders:
-        try:
-            below = os.open(part, flags | os.O_DIRECTORY, dir_fd=at)
-        finally:
-            os.close(at)
-        at = below
-    try:
-        return os.open(name, flags | os.O_NONBLOCK, dir_fd=at)
-    finally:
-        os.close(at)
 
 
 def _files(folder: Path) -> Iterator[str]:

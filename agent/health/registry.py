@@ -11,6 +11,7 @@ from agent.health.tables.catalogue import CATALOGUE
 from agent.health.tables.clock import CLOCK
 from agent.health.tables.command import COMMAND
 from agent.health.tables.disk import DISK
+from agent.health.tables.export import EXPORT
 from agent.health.tables.hold import HOLD
 from agent.health.tables.process import PROCESS
 from agent.health.tables.retention import RETENTION
@@ -27,6 +28,7 @@ CONDITIONS: dict[str, Condition] = {
     **DISK,
     **CATALOGUE,
     **HOLD,
+    **EXPORT,
     **CAMERA,
     **BOX,
     **UPLINK,

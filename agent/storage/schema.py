@@ -162,7 +162,88 @@ def _keep(db: Any) -> None:
     db.execute("INSERT INTO meta (key, value) VALUES ('ledger', lower(hex(randomblob(8))))")
 
 
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (_first, _keep)
+def _outgoing(db: Any) -> None:
+    """What exports need: their terms and what became of them, and which segments they link."""
+    export = {
+        "id": str,
+        "camera": str,
+        "from_ms": int,
+        "to_ms": int,
+        "ground": str,
+        "purpose": str,
+        "recipient": str,
+        "authority": str,
+        "due": str,
+        "destination": str,  # of a column, "to" would have to be quoted
+        "person": str,
+        "emergency": int,
+        "case_name": str,
+        "grounds": int,
+        "state": str,
+        "requested_ms": int,
+        "trust": str,
+        "claim": int,
+        "bundled_ms": int,
+        "expires_ms": int,
+        "files": int,
+        "bytes": int,
+        "gone_bytes": int,
+        "closed_ms": int,
+        "code": str,
+        "recalled": int,
+        "cleared": int,
+        "destroyed_ms": int,
+    }
+    optional = {"id", "claim", "bundled_ms", "closed_ms", "destroyed_ms"}
+    db["export"].create(export, pk="id", not_null=set(export) - optional)
+    # Not bound to `segment`: a bundle tells of its segments also when their rows are let go.
+    segment = {
+        "export": str,
+        "segment": int,
+        "vault": str,
+        "path": str,
+        "file": str,
+        "start_ms": int,
+        "end_ms": int,
+        "sha256": str,
+        "sealed_bytes": int,
+        "has_tail": int,
+        "has_link": int,
+    }
+    db["export_segment"].create(
+        segment,
+        pk=("export", "segment"),
+        not_null=set(segment) - {"export", "segment"},
+        foreign_keys=[("export", "export", "id")],
+    )
+    db["export_segment"].create_index(["segment"])
+
+
+def _commands(db: Any) -> None:
+    """What carrying out commands needs: each that was accepted, and which numbers of which key are used."""
+    command = {
+        "id": str,
+        "order_id": str,  # of the first signature, where there are two
+        "command": str,
+        "jws": str,
+        "signers": str,
+        "state": str,  # DELAYED, RUNNING, ENDED (its reply is still to be written), ANSWERED
+        "accepted_ms": int,
+        "trust": str,
+        "due_ms": int,  # when a delayed one runs
+        "erasable_ms": int,  # stored time that it lets go early
+        "told": int,  # its first reply is written
+        "tries": int,  # starts of the keeper that took it up again
+        "note": str,  # what its handler must know after a crash
+        "outcome": str,
+    }
+    db["command"].create(command, pk="id", not_null=set(command) - {"id", "due_ms", "note", "outcome"})
+    db.execute("CREATE INDEX idx_command_open ON command (state) WHERE state != 'ANSWERED'")
+    db["command"].create_index(["accepted_ms"])
+    db["command_counter"].create({"kid": str, "mark": int, "open": str}, pk="kid", not_null={"mark", "open"})
+
+
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_first, _keep, _outgoing, _commands)
 """Each brings the schema from its place's number to the next; `PRAGMA user_version` counts those that were
 done.
 """

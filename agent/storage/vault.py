@@ -7,6 +7,7 @@
     TIME         when time was last known to be right (keep/witness.py)
     segments/    <camera>/<day>/<start>.mp4.age
     holds/       legal holds
+    outgoing/    what is being handed out: links of segments, and what proves them
     quarantine/  what was found and not understood; of it only what was a segment is erased, when its time has come
 
 Absence is never emptiness: a vault that is known and has no identity file is a disk that is not there. It is
@@ -35,7 +36,9 @@ SIBLINGS = "VAULTS"
 HEAD_FILE = "CHECKPOINT"
 MAGIC = "pasu-vault"
 VERSION = 1
+OUTGOING = "outgoing"
 DIRECTORIES = ("segments", "holds", "quarantine")
+_EVERY = (*DIRECTORIES, OUTGOING)  # a vault without the last is whole: it is made when something is handed out
 _IDENTITY_LIMIT_BYTES = 4096
 _KNOWN_LIMIT_BYTES = 65_536
 _NAMES_TRIED = 10_000
@@ -74,7 +77,7 @@ class Vault:
             found = {entry.name for entry in path.iterdir()} - {"lost+found", IDENTITY + files.TEMPORARY}
         except OSError as error:
             raise files.fault("list", path, error) from error
-        strange = found - set(DIRECTORIES)
+        strange = found - set(_EVERY)
         if strange or any(any((path / name).iterdir()) for name in found):
             raise StorageFault(
                 "VAULT_NOT_EMPTY",
@@ -84,7 +87,7 @@ class Vault:
                 ),
                 path=str(path),
             )
-        for name in DIRECTORIES:
+        for name in _EVERY:
             disk.make_directory(path / name)
         identity = {"magic": MAGIC, "version": VERSION, "uuid": uuid, "box": box, "created_ms": created_ms}
         disk.atomic_replace(path / IDENTITY, canonical_json(identity).encode() + b"\n", sync=True)
@@ -170,7 +173,7 @@ def is_there(path: Path, uuid: str) -> bool:
 def holds_anything(path: Path) -> bool:
     """Tell whether a vault has any file or folder besides those it was made with. Raises StorageFault."""
     try:
-        return any(any((path / name).iterdir()) for name in DIRECTORIES if files.exists(path / name))
+        return any(any((path / name).iterdir()) for name in _EVERY if files.exists(path / name))
     except OSError as error:
         raise files.fault("list", path, error) from error
 

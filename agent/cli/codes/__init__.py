@@ -8,6 +8,7 @@ from agent.cli.codes.centre import CENTRE
 from agent.cli.codes.clock import CLOCK
 from agent.cli.codes.code import Code
 from agent.cli.codes.command import COMMAND
+from agent.cli.codes.export import EXPORT
 from agent.cli.codes.hold import HOLD
 from agent.cli.codes.met import MET
 from agent.cli.codes.proof import PROOF
@@ -26,4 +27,4 @@ WHO = {
     "key": ("키를 지키는 사람", "The keeper of the keys"),
 }
 
-CODES = {**TYPED, **HOLD, **CLOCK, **MET, **PROOF, **COMMAND, **CENTRE}
+CODES = {**TYPED, **HOLD, **EXPORT, **CLOCK, **MET, **PROOF, **COMMAND, **CENTRE, **UPLINK}

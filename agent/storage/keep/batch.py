@@ -11,6 +11,7 @@ from agent.errors import StorageFault
 from agent.model import UTC_DAY_MS, Fact, canonical_json, utc_day
 from agent.storage import ledger
 from agent.storage.catalogue import set_meta
+from agent.storage.keep import outgoing_rows
 from agent.storage.keep.overwrite import Refused, overwrite
 from agent.storage.keep.placing import spare
 from agent.storage.keep.reach import (
@@ -52,6 +53,7 @@ class Report:
 
     erased, erased_bytes  segments that are gone for good, and their sealed bytes
     unshredded            of these: unlinked, but another link was left, which nobody here made
+    outgoing              of these: unlinked, and an export has a link, which is overwritten when it goes
     missing               of these: their file was not there
     spared                condemned, and then held
     waiting               linked by a hold that is released and not yet cleared away
@@ -67,6 +69,7 @@ class Report:
     erased: int = 0
     erased_bytes: int = 0
     unshredded: int = 0
+    outgoing: int = 0
     missing: int = 0
     spared: int = 0
     waiting: int = 0
@@ -84,6 +87,7 @@ class _Doomed:
     """A segment on its way out: what E3 found.
 
     shredded  as its tombstone will say it
+    outgoing  the export whose link is the reason that it is not; empty without one
     absent    its file was not there; missing: and it was not us who erased it before a crash
     taken     something else lies in its place; odd_tail: in its tail's. That is left there
     """
@@ -91,6 +95,7 @@ class _Doomed:
     row: Stored
     stem: Stem
     shredded: bool = False
+    outgoing: str = ""
     absent: bool = False
     missing: bool = False
     taken: bool = False
@@ -184,6 +189,8 @@ class Batch:
         if one.absent:
             one.missing = str(row.id) not in noted
             one.shredded = noted.get(str(row.id), False)
+        if not one.shredded and not one.missing:
+            one.outgoing = outgoing_rows.holder_of(self._catalogue, row.id)
         self._step("E3")
         return one
 
@@ -311,9 +318,12 @@ class Batch:
         self._catalogue.write(bury)
         report = self._report
         report.erased += len(doomed)
-        report.erased_bytes += sum(one.row.sealed_bytes for one in doomed)
+        # Of what an export still links no room comes yet.
+        report.erased_bytes += sum(one.row.sealed_bytes for one in doomed if not one.outgoing)
         report.missing += sum(one.missing for one in doomed)
-        report.unshredded += sum(not one.shredded and not one.missing for one in doomed)
+        left = [one for one in doomed if not one.shredded and not one.missing]
+        report.outgoing += sum(bool(one.outgoing) for one in left)
+        report.unshredded += sum(not one.outgoing for one in left)
 
     def _tombstone(self, one: _Doomed) -> dict[str, Any]:
         """Write what the law asks to be kept of an erasure: what, when, by which rule, and who is responsible."""
@@ -331,6 +341,7 @@ class Batch:
             "responsible": self._responsible,
             "shredded": one.shredded,
         }
+        body |= {"outgoing": one.outgoing} if one.outgoing else {}
         body |= {"missing": True} if one.missing else {}
         return body | ({"replaced": True} if one.taken else {})
 

@@ -90,6 +90,7 @@ def prune(catalogue: Catalogue, now_ms: int) -> int:
             # SQLite gives the number of the last row again once it is gone, and others remember numbers.
             " AND id < (SELECT MAX(id) FROM segment)"
             " AND NOT EXISTS (SELECT 1 FROM hold_segment WHERE hold_segment.segment = segment.id)"
+            " AND NOT EXISTS (SELECT 1 FROM export_segment WHERE export_segment.segment = segment.id)"
             " ORDER BY gone_ms LIMIT ?",
             values,
         )

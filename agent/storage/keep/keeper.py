@@ -23,7 +23,7 @@ from agent.model import UTC_DAY_MS, Trust
 from agent.storage import stale, starts
 from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
-from agent.storage.keep import daily, disks, holds, quarantined, rebuild, settle, survey, tend
+from agent.storage.keep import daily, disks, holds, outgoing, quarantined, rebuild, settle, survey, tend
 from agent.storage.keep.batch import CYCLE_S
 from agent.storage.keep.outlook import Outlook
 from agent.storage.keep.rollover import Rollover
@@ -106,6 +106,7 @@ class Keeper:
         self._holds_more = False
         self._raised: dict[str, list[Raised]] = {}
         self._rollover = Rollover(rules, state, monotonic, self._take_step)
+        self._exports = outgoing.Exports(state, rules, self._take_step, self._disk)
         self._outlook = Outlook(rules)
         self._unsettled = 0
         self._today: tuple[int, dict[str, int]] = (-1, {})
@@ -199,6 +200,8 @@ class Keeper:
             more |= self._rebuild(catalogue, now)
             more |= self._retain(catalogue, now)
             if more:
+            self._part("exports", lambda: self._hand_out(catalogue, now))
+            more |= self._exports.more
                 self._due = mono
             else:
                 self._part("check", lambda: self._check(catalogue, now))
@@ -349,6 +352,17 @@ class Keeper:
         return more
 
     def _note_erased(self, catalogue: Catalogue, plan: Plan, now: Instant, erased: int) -> None:
+    def _hand_out(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        known = self._holds_known and not set(self._vaults) - self._reconciled
+        return self._exports.turn(
+            catalogue,
+            self._vaults,
+            self._key,
+            now,
+            settled=known and catalogue.meta("reconcile") is None,
+            enough=self._enough(WORK_S),
+        )
+
         for fault in self._rollover.faults[:3]:
             log.error("not erased: %s", fault)
         for path, reason in [*self._rollover.refused.items()][:3]:

@@ -125,7 +125,9 @@ def prove(
         else:
             found.edited.append(seq)
             found.unproven += [one.file] if one else []
-    older = since and Since(since.size, since.root, tuple(proof_of.consistency(since.size, checkpoint.size)))
+    older = None
+    if since is not None:
+        older = Since(since.size, since.root, tuple(proof_of.consistency(since.size, checkpoint.size)))
     found.bundle = Bundle(box, camera, span, tuple(entries), tuple(found.unproven), older)
     return found
 
