@@ -16,6 +16,9 @@ PACKAGES = {
     "systemd-analyze": "systemd",
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
+    "mosquitto": "mosquitto",
+    "smartctl": "smartmontools",
+    "unshare": "util-linux",
     "gst-launch-1.0": "gstreamer1.0-tools",
 }
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.health.smart import UNWATCHED_S
 from tests.peer import need
 
 UNITS = Path(__file__).parents[2] / "systemd"
-EXPOSURE = {"pasu-keep.service": 0.6, "pasu-record.service": 1.9}
+EXPOSURE = {"pasu-disks.service": 1.5, "pasu-keep.service": 0.6, "pasu-record.service": 1.9}
 
 
 def lines(unit: str) -> list[str]:
@@ -45,4 +46,21 @@ def test_what_erases_has_no_network() -> None:
 
 def test_stopping_one_leaves_the_health_of_the_other() -> None:
     for unit in EXPOSURE:
-        assert "RuntimeDirectoryPreserve=yes" in lines(unit)
+        if "RuntimeDirectory=pasu" in lines(unit):
+            assert "RuntimeDirectoryPreserve=yes" in lines(unit)
+
+
+def test_what_asks_the_disks_has_no_network_and_leaves_the_directory_to_its_owner() -> None:
+    disks = lines("pasu-disks.service")
+    assert "PrivateNetwork=yes" in disks
+    assert "RestrictAddressFamilies=none" in disks
+    # As root it would take /run/pasu over from those who write there.
+    assert not any(line.startswith("RuntimeDirectory") for line in disks)
+    (allowed,) = [line for line in disks if line.startswith("CapabilityBoundingSet=")]
+    assert set(allowed.split("=")[1].split()) == {"CAP_SYS_RAWIO", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"}
+
+
+def test_disks_are_asked_more_often_than_that_is_missed() -> None:
+    (every,) = [line for line in lines("pasu-disks.timer") if line.startswith("OnUnitActiveSec=")]
+    assert every == "OnUnitActiveSec=30min"
+    assert UNWATCHED_S >= 4 * 30 * 60

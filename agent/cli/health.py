@@ -1,0 +1,104 @@
+"""`pasu health`: what is wrong with the box and what to do, from the files in which its processes say so."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.common import add_config
+from agent.language import say
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from agent.config import Config
+
+REFRESH_S = 2.0
+
+
+def add(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "health", help=say("박스의 상태와 할 일을 보입니다", "show how the box is, and what to do")
+    )
+    parser.description = say(
+        "박스에 무엇이 잘못되었고 무엇을 하면 되는지, 이어서 카메라, 저장소, 박스, 센터 연결의 상태를 보입니다. "
+        "영상, 비밀번호, 카메라 주소는 보이지 않습니다.\n\n"
+        "예:\n  pasu health\n  pasu health --watch",
+        "Show what is wrong with the box and what to do about it; then its cameras, vaults, the machine, and "
+        "the connection to the centre. No pictures, passwords or addresses of cameras.\n\n"
+        "examples:\n  pasu health\n  pasu health --watch",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
+    form.add_argument(
+        "--watch",
+        action="store_true",
+        help=say("멈출 때까지 새로 고쳐 보입니다 (Ctrl-C)", "show it anew until stopped (Ctrl-C)"),
+    )
+    add_config(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show once, or again and again."""
+    from agent.config import load
+
+    config = load(args.config)
+    if args.json:
+        print(json.dumps(_read(config), ensure_ascii=False))
+        return 0
+    from agent.cli.health_view import draw
+    from agent.cli.show import console
+
+    screen = console()
+    if not args.watch:
+        screen.print(draw(config, _read(config)))
+        return 0
+    from rich.live import Live
+
+    with Live(console=screen, auto_refresh=False, screen=screen.is_terminal) as live:
+        try:
+            while True:
+                live.update(draw(config, _read(config)), refresh=True)
+                time.sleep(REFRESH_S)
+        except KeyboardInterrupt:
+            return 0
+
+
+def _read(config: Config) -> dict[str, Any]:
+    """Read the files; return box, at_ms, conditions (as `health.gather`), and each process's own words."""
+    from agent.clock import SystemClock
+    from agent.health import gather, read_health
+
+    run = config.storage.run
+    healths = {}
+    for process in ("record", "keep", *(["uplink"] if config.uplink else [])):
+        _check(run / f"{process}.json")
+        healths[process] = read_health(run, process)
+    now = SystemClock(config.storage.state).now()
+    boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return {
+        "box": config.box.id,
+        "site": config.box.site,
+        "at_ms": now.utc_ms,
+        "trust": str(now.trust),
+        "boot_ms": int(boot_s * 1000),
+        "conditions": gather(healths, boot_s, now),
+        "processes": healths,
+    }
+
+
+def _check(file: Path) -> None:
+    """Make sure that a file which is there may be read: else its process would look silent. Raises StorageFault."""
+    from agent.storage import files
+
+    try:
+        os.close(os.open(file, os.O_RDONLY))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise files.fault("read", file, error) from error
