@@ -183,8 +183,9 @@ def vital_fields(vitals: dict[str, Any], trust: str) -> Iterator[tuple[str, str]
 
 def uplink_fields(uplink: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Say how the connection is."""
-    online = uplink.get("online")
-    yield say("상태", "state"), say("연결됨", "connected") if online else say("끊김", "not connected")
+    state = say("연결됨", "connected") if uplink.get("connected") else say("끊김", "not connected")
+    more = [str(uplink[name]) for name in ("protocol", "reason", "trouble") if uplink.get(name)]
+    yield say("상태", "state"), " · ".join([state, *more])
     if (backlog := uplink.get("backlog")) is not None:
         yield say("보낼 기록", "entries to send"), str(backlog)
     if (days := uplink.get("certificate_days")) is not None:

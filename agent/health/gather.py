@@ -8,7 +8,7 @@ from agent.health.condition import Severity
 from agent.health.registry import CONDITIONS, Raised
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from agent.model import Instant
 
@@ -48,11 +48,16 @@ def silences(
 
 
 def gather(
-    healths: Mapping[str, Mapping[str, Any] | None], boot_s: float, now: Instant, since_s: float = 0.0
+    healths: Mapping[str, Mapping[str, Any] | None],
+    boot_s: float,
+    now: Instant,
+    since_s: float = 0.0,
+    also: Iterable[Raised] = (),
 ) -> list[dict[str, Any]]:
     """Return the conditions of all processes, each once, the worst first and of those the oldest.
 
-    healths, boot_s, since_s  as in `silences`, which are among them, since they began
+    healths, boot_s, since_s  as in `silences`, which are among them
+    also     what the reader finds wrong by itself, since now
     Returns  as `Tracker.to_json`
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -60,8 +65,8 @@ def gather(
         for each in (health or {}).get("conditions", []):
             if each.get("code") in CONDITIONS:
                 found.setdefault((each["code"], each["subject"]), each)
-    for raised in silences(healths, boot_s, since_s):
-        said = (healths[raised.subject] or {}).get("at_ms")
+    for raised in [*silences(healths, boot_s, since_s), *also]:
+        said = (healths.get(raised.subject) or {}).get("at_ms")
         each = {
             "code": raised.code,
             "severity": str(raised.condition.severity),

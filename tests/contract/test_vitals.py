@@ -12,9 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.health import write_health
+from agent.config import load
+from agent.health import read_health, write_health
+from agent.keeping import make_keeper
 from agent.vitals import PERIOD_S, Vitals, Watch
 from tests.peer import need
+from tests.unit.config.samples import RIGHT
 
 ROOT = Path(__file__).parents[2]
 # Each line that comes is a look, ten seconds later: what is raised, and the body.
@@ -174,3 +177,18 @@ def test_power_is_told_where_the_machine_tells_it(machine):
     machine.put("power_supply/AC/online", 0)
     raised, vitals = machine.look()
     assert raised["box.on_battery"] == "87 %"
+
+
+def test_the_keeper_that_a_configuration_makes_watches_its_machine(tmp_path):
+    """Also while its catalogue is away: the machine may be why."""
+    text = RIGHT.replace("/var/lib/pasu", str(tmp_path)).replace(
+        "[storage]", f'[storage]\nrun = "{tmp_path}/run"'
+    )
+    (tmp_path / "agent.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "state").mkdir()
+    keeper = make_keeper(load(tmp_path / "agent.toml"))
+    keeper.tick()
+    keeper.close()
+    health = read_health(tmp_path / "run", "keep")
+    assert health["vitals"]["uptime_s"] > 0
+    assert "catalogue.unavailable" in {each["code"] for each in health["conditions"]}

@@ -46,13 +46,14 @@ def test_the_conditions_of_all_are_put_together_the_worst_and_oldest_first():
         "uplink": said(500, Raised("uplink.taken_over"), Raised("process.silent", "keep", "60 s")),
         "other": {"conditions": [{"code": "from.the.future"}]},
     }
-    found = gather(healths, 1000.0, NOW, since_s=950.0)
+    found = gather(healths, 1000.0, NOW, since_s=950.0, also=[Raised("uplink.not_enrolled")])
     assert [(each["code"], each["subject"], each["since_ms"]) for each in found] == [
         ("vault.failing", "/b", 1000),
         ("camera.refused", "cam01", 2000),
         ("process.silent", "keep", 2000),
         ("uplink.taken_over", "", 500),
         ("hold.review_due", "h1", 1000),
+        ("uplink.not_enrolled", "", NOW.utc_ms),
     ]
 
 
