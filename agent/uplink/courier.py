@@ -47,8 +47,9 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What to read next: entries after a seq."""
+    """What to read next: entries of a ledger after a seq."""
 
+    ledger: str
     after: int
     limit: int
     most_bytes: int
@@ -78,6 +79,7 @@ class Courier:
     _since_s: float = 0.0
     _urgent: bool = False
     _size: int = 0
+    _late: int = 0  # what was there before this connection
     _up: bool = False
     _not_before_s: float = 0.0
     _entries: float = 0.0
@@ -96,7 +98,7 @@ class Courier:
 
     def connected(self, now_s: float, chance: float) -> None:
         """Begin to send; with a backlog after a while, by a chance from 0 to 1."""
-        self._up = True
+        self._up, self._late = True, self._size
         self._not_before_s = now_s + (chance * PAUSE_S if self.backlog > BACKLOG else 0.0)
         self._entries, self._bytes, self._filled_s = float(MOST_ENTRIES), float(MOST_BYTES), now_s
 
@@ -135,7 +137,7 @@ class Courier:
         room = MOST_ENTRIES - len(self._waiting)
         if after >= self._size or room <= 0 or self._waiting_bytes >= MOST_BYTES:
             return None
-        return Want(after, room, MOST_BYTES - self._waiting_bytes)
+        return Want(self.cursor.ledger, after, room, MOST_BYTES - self._waiting_bytes)
 
     def read(self, entries: Sequence[Entry], now_s: float) -> None:
         """Take what was read for `want`, in order; what was asked for and is not there was let go."""
@@ -155,8 +157,7 @@ class Courier:
             return None
         self._fill(now_s)
         full = len(self._waiting) >= MOST_ENTRIES or self._waiting_bytes >= MOST_BYTES
-        more = self._size > self._waiting[-1].seq
-        if not (full or more or self._urgent or now_s - self._since_s >= LINGER_S):
+        if not (full or self._ready or now_s - self._since_s >= LINGER_S):
             return None
         if self._entries < len(self._waiting) or self._bytes <= 0:
             return None
@@ -196,8 +197,13 @@ class Courier:
         missing_s = max(
             (len(self._waiting) - self._entries) / ENTRIES_PER_S, (1 - self._bytes) / BYTES_PER_S, 0.0
         )
-        ready = self._urgent or self._size > self._waiting[-1].seq
-        return missing_s if ready else max(missing_s, self._since_s + LINGER_S - now_s)
+        return missing_s if self._ready else max(missing_s, self._since_s + LINGER_S - now_s)
+
+    @property
+    def _ready(self) -> bool:
+        """Whether what waits is not to wait for company: somebody cares, it is late already, or there is more."""
+        first, last = self._waiting[0].seq, self._waiting[-1].seq
+        return self._urgent or first <= self._late or last < self._size
 
     @property
     def _begins(self) -> int:

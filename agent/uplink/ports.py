@@ -33,8 +33,11 @@ class Ledger(Protocol):
         """Return the ledger's id, its newest seq, and up to where the centre has acknowledged it."""
         ...
 
-    def entries(self, after: int, limit: int, most_bytes: int) -> Sequence[Entry]:
-        """Return entries after a seq, in order: at most `limit`, at most `most_bytes` of bodies, but one at least."""
+    def entries(self, ledger: str, after: int, limit: int, most_bytes: int) -> Sequence[Entry]:
+        """Return entries after a seq, in order: at most `limit`, at most `most_bytes` of bodies, but one at least.
+
+        ledger  its id: of another one, which has taken its place, there is nothing
+        """
         ...
 
     def checkpoint(self) -> Checkpoint | None:

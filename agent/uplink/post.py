@@ -105,6 +105,11 @@ class Post:
         return self._courier.backlog
 
     @property
+    def reason(self) -> str:
+        """Why there is no connection, without addresses; empty while there is one."""
+        return "" if self.is_up else self._offline
+
+    @property
     def traffic(self) -> tuple[int, int]:
         """Bytes sent and received inside TLS."""
         return self._session.sent_bytes, self._session.received_bytes
@@ -354,7 +359,8 @@ class Post:
             return
         try:
             if (want := self._courier.want(now_s)) is not None:
-                self._courier.read(self._box.ledger.entries(want.after, want.limit, want.most_bytes), now_s)
+                found = self._box.ledger.entries(want.ledger, want.after, want.limit, want.most_bytes)
+                self._courier.read(found, now_s)
         except PasuError as error:
             self.trouble = error.code
         while (batch := self._courier.batch(now_s)) is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import keeping
+from agent import keeping, minding
 from agent.config import load
 from agent.health import read_health
 from tests.lab import wait_for
@@ -155,7 +155,7 @@ def test_without_a_catalogue_it_waits_and_makes_nothing(box, monkeypatch):
 
 @pytest.fixture
 def minder(box):
-    made = keeping.Minder(load(box.config))
+    made = minding.Minder("keep", "agent.keeping", load(box.config))
     yield made
     made.stop()
 
@@ -192,8 +192,8 @@ def test_i5_a_keeper_that_hangs_is_killed_and_started_again(box, minder):
 def test_i5_a_keeper_ends_with_whoever_minds_it(box):
     """I5: a lock that an orphan holds would keep its successor from erasing."""
     code = (
-        "import sys, time; from pathlib import Path; from agent.config import load; from agent.keeping import Minder\n"
-        f"minder = Minder(load(Path({str(box.config)!r})))\n"
+        "import sys, time; from pathlib import Path; from agent.config import load; from agent.minding import Minder\n"
+        f"minder = Minder('keep', 'agent.keeping', load(Path({str(box.config)!r})))\n"
         "while True:\n    minder.turn(); time.sleep(0.2)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL)

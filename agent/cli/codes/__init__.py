@@ -13,6 +13,7 @@ from agent.cli.codes.hold import HOLD
 from agent.cli.codes.met import MET
 from agent.cli.codes.proof import PROOF
 from agent.cli.codes.typed import TYPED
+from agent.cli.codes.uplink import UPLINK
 
 __all__ = ["CODES", "WHO", "Code"]
 

@@ -1,0 +1,30 @@
+"""Codes of reporting to the centre."""
+
+from __future__ import annotations
+
+from agent.cli.codes.code import code
+
+UPLINK = {
+    "UPLINK_NOT_CONFIGURED": code(
+        "installer",
+        ("설정에 [uplink]가 없습니다", "the configuration has no [uplink]"),
+        (
+            'agent.toml에 [uplink] broker = "mqtts://…"를 적으십시오',
+            'write [uplink] broker = "mqtts://..." into agent.toml',
+        ),
+    ),
+    "UPLINK_NOT_ENROLLED": code(
+        "installer",
+        ("이 박스는 아직 센터에 등록되지 않았습니다", "this box is not enrolled with a centre yet"),
+        (
+            "`pasu enrol request`로 신청서를 만들어 센터에 전하고, 답을 `pasu enrol accept`로 넣으십시오",
+            "make a request with `pasu enrol request`, give it to the centre, and take its answer with"
+            " `pasu enrol accept`",
+        ),
+    ),
+    "REPORTING_ALREADY": code(
+        "site",
+        ("이미 다른 프로세스가 보고하고 있습니다", "another process reports for this box already"),
+        ("실행 중인 `pasu uplink`를 그대로 두십시오", "leave the `pasu uplink` that runs to its work"),
+    ),
+}

@@ -1,0 +1,284 @@
+"""The life of `pasu uplink`: the only process that talks outside. One thread; it reads what others write.
+
+Composition root of reporting, as `app` is of recording and `keeping` of keeping: joins the reader of the ledger and the
+exchange with the uplink. Recording does not notice it: it takes no lock that a writer waits for, and gives way.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import random
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from agent import __version__, minding
+from agent.errors import ConfigError, StorageFault
+from agent.health import write_health
+from agent.language import english, say
+from agent.reporting_parts import Desk, Notebook, Reports, View, boot_s
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.clock import Clock
+    from agent.config import Config
+    from agent.uplink.dial import Endpoint
+    from agent.uplink.post import Post
+
+HUNG_S = 120.0
+"""One that has not come round for so long ends itself, with a traceback: nothing here waits, but a disk may hang."""
+NICE = 10
+TELL_S = 2.0
+CURSOR_S = (
+    1.0  # while a backlog goes, the cursor is written that often; what is sent twice for it does no harm
+)
+FILES_S = 1.0
+CONFIG_S = 10.0
+CERTIFICATE_S = 60.0
+DEFAULT_PORT = 8883
+
+log = logging.getLogger("pasu.uplink")
+
+
+def is_enrolled(config: Config) -> bool:
+    """Tell whether the centre has given this box what it shows the broker."""
+    from agent.storage.files import exists
+
+    endpoint = _endpoint(config)
+    return all(exists(file) for file in (endpoint.authority, endpoint.certificate, endpoint.key))
+
+
+def report(config: Config) -> int:
+    """Report until SIGTERM or SIGINT; return the exit status.
+
+    Raises  ConfigError UPLINK_NOT_CONFIGURED, UPLINK_NOT_ENROLLED; StorageFault REPORTING_ALREADY
+    """
+    import resource
+
+    from agent.clock import SystemClock
+    from agent.uplink.loop import Loop
+
+    _require(config)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the key of the certificate
+    os.nice(NICE)
+    minding.log_to_stderr()
+    lock = _alone(config.storage.state)
+    reporter = Reporter(config, SystemClock(config.storage.state))
+    loop = Loop(boot_s)
+    with english(), minding.woken_by(signal.SIGTERM, signal.SIGINT) as (stopped, wake):
+        loop.wake_by(wake)
+        loop.add(reporter)
+        log.info("reporting for %s", config.box.id)
+        while not stopped and not reporter.is_outdated:
+            faulthandler.dump_traceback_later(HUNG_S, exit=True)
+            loop.turn()
+        reporter.post.stop(boot_s())
+        while not reporter.post.is_stopped:
+            loop.turn(0.1)
+    faulthandler.cancel_dump_traceback_later()
+    loop.close()
+    os.close(lock)
+    log.info("reported until told to stop")
+    return 0
+
+
+class Reporter:
+    """A post with all that stands around it."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        """Make everything; connect to nothing yet."""
+        from agent.storage import exchange
+        from agent.storage.files import Disk
+        from agent.storage.reader import LedgerView
+        from agent.uplink.post import Box, Post
+
+        state = config.storage.state.absolute()
+        disk = Disk()
+        exchange.make(state, disk)
+        self._clock = clock
+        session = os.urandom(4).hex()
+        self._view = View(LedgerView(state), config.box.id)
+        self._notebook = Notebook(exchange.UplinkFiles(state, disk))
+        self._reports = Reports(config, session, clock, self._view)
+        self._desk = Desk(exchange.UplinkSide(state, disk), clock)
+        self._endpoint = _endpoint(config)
+        self.post: Post = Post(
+            Box(
+                config.box.id,
+                session,
+                self._view,
+                self._desk,
+                self._notebook,
+                self._reports,
+                clock.now,
+                random.random,
+            ),
+            self._endpoint,
+        )
+        self._tell_s = 0.0
+        self._config_s = 0.0
+        self._config_mark = _mark(config.file)
+        self._certificate_s = 0.0
+        self._ends_ms: int | None = None
+        self.is_outdated = False
+        """Whether the configuration names another box or broker: this process ends, and another begins."""
+
+    @property
+    def wants_write(self) -> bool:
+        """As its post."""
+        return self.post.wants_write
+
+    @property
+    def connection(self) -> int:
+        """As its post."""
+        return self.post.connection
+
+    def fileno(self) -> int:
+        """As its post."""
+        return self.post.fileno()
+
+    def turn(self, now_s: float) -> float:
+        """Let the post do its work, and see to the rest when it is due."""
+        due_s = self.post.turn(now_s)
+        self._notebook.flush(now_s)
+        if now_s >= self._config_s:
+            self._config_s = now_s + CONFIG_S
+            self._look_at_config()
+        if now_s >= self._tell_s:
+            self._tell_s = now_s + TELL_S
+            self._tell(now_s)
+        return min(due_s, self._tell_s - now_s)
+
+    def _tell(self, now_s: float) -> None:
+        """Follow the conditions, and write the health file."""
+        from agent.uplink import certificate
+
+        now = self._clock.now()
+        if now_s >= self._certificate_s:
+            self._certificate_s = now_s + CERTIFICATE_S
+            self._ends_ms = certificate.not_after_ms(self._endpoint.certificate)
+        days = certificate.days_left(self._ends_ms, now)
+        raised = [*self.post.raised(now_s), *certificate.raised(days)]
+        self._reports.follow(raised, now_s)
+        sent, received = self.post.traffic
+        body = {
+            "process": "uplink",
+            "version": __version__,
+            "box": self._reports.config.box.id,
+            "pid": os.getpid(),
+            "at_ms": now.utc_ms,
+            "trust": now.trust.value,
+            "boot_ms": int(now_s * 1000),
+            "connected": self.post.is_up,
+            "protocol": self.post.protocol,
+            "reason": self.post.reason,
+            "trouble": self.post.trouble,
+            "backlog": self.post.backlog,
+            "certificate_days": days,
+            "sent_bytes": sent,
+            "received_bytes": received,
+            "dropped": {verdict.value: count for verdict, count in self.post.inbound.counts.items()},
+            "conditions": self._reports.tracker.to_json(),
+        }
+        _write(self._reports.config.storage.run, body)
+
+    def _look_at_config(self) -> None:
+        """Take up a configuration that was changed; one that is wrong is for others to tell."""
+        from agent.config import load
+
+        mark = _mark(self._reports.config.file)
+        if mark == self._config_mark:
+            return
+        self._config_mark = mark
+        try:
+            config = load(self._reports.config.file)
+        except ConfigError:
+            return
+        before = self._reports.config
+        self.is_outdated = (config.box.id, config.uplink, config.storage.state) != (
+            before.box.id,
+            before.uplink,
+            before.storage.state,
+        )
+        self._reports.config = config
+
+
+def _require(config: Config) -> None:
+    if config.uplink is None:
+        raise ConfigError(
+            "UPLINK_NOT_CONFIGURED",
+            say("설정에 [uplink]가 없습니다", "the configuration has no [uplink]"),
+            hint=say(
+                'agent.toml에 [uplink] broker = "mqtts://…"를 적으십시오',
+                'write [uplink] broker = "mqtts://..." into agent.toml',
+            ),
+            file=str(config.file),
+        )
+    if not is_enrolled(config):
+        raise ConfigError(
+            "UPLINK_NOT_ENROLLED",
+            say("이 박스는 아직 센터에 등록되지 않았습니다", "this box is not enrolled with a centre yet"),
+            hint=say(
+                "`pasu enrol request`로 신청서를 만들어 센터에 전하고, 답을 `pasu enrol accept`로 넣으십시오",
+                "make a request with `pasu enrol request`, give it to the centre, and take its answer with"
+                " `pasu enrol accept`",
+            ),
+            state=str(config.storage.state),
+        )
+
+
+def _endpoint(config: Config) -> Endpoint:
+    from agent.uplink.dial import Endpoint
+
+    assert config.uplink is not None
+    parts = urlsplit(config.uplink.broker)
+    folder = config.storage.state.absolute() / "uplink"
+    return Endpoint(
+        parts.hostname or "",
+        parts.port or DEFAULT_PORT,
+        folder / "ca.pem",
+        folder / "box.pem",
+        folder / "box.key",
+    )
+
+
+def _alone(state: Path) -> int:
+    """Make sure that nobody else reports for this state: two would throw each other out at the broker."""
+    from agent.storage.files import FILE_MODE, try_lock
+
+    fd = os.open(state / "uplink" / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    if try_lock(fd):
+        return fd
+    os.close(fd)
+    raise StorageFault(
+        "REPORTING_ALREADY",
+        say("이미 다른 프로세스가 보고하고 있습니다", "another process reports for this box already"),
+        hint=say(
+            "실행 중인 `pasu uplink`를 그대로 두십시오", "leave the `pasu uplink` that runs to its work"
+        ),
+        path=str(state),
+    )
+
+
+def _mark(file: Path) -> tuple[int, int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return (0, 0, 0)
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _write(run: Path, body: dict[str, Any]) -> None:
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        write_health(run, "uplink", body)
+    except OSError as error:
+        log.debug("no health file: %s", error.strerror)
+
+
+if __name__ == "__main__":
+    sys.exit(minding.be_child(sys.argv[1:], report))
