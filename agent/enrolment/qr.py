@@ -58,7 +58,7 @@ def terminal(request: str) -> tuple[str, int]:
     drawn = code(request, "l")
     out = io.StringIO()
     drawn.terminal(out, compact=True, border=2)
-    return out.getvalue(), drawn.symbol_size(border=2)[0]
+    return out.getvalue(), int(drawn.symbol_size(border=2)[0])
 
 
 def save(request: str, path: Path) -> None:

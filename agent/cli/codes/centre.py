@@ -158,6 +158,19 @@ CENTRE = {
             "check the disk and counters.db; do not remove it",
         ),
     ),
+    "WITNESS_UNUSABLE": code(
+        "site",
+        ("원장 증인의 파일을 쓸 수 없습니다", "the witness's file cannot be used"),
+        (
+            "디스크를 확인하고, 손상되었으면 witness.db를 백업에서 되돌리십시오",
+            "check the disk; if the file is damaged, restore witness.db from a backup",
+        ),
+    ),
+    "WATCHING_ALREADY": code(
+        "types",
+        ("이 도시를 이미 지켜보고 있습니다", "somebody watches this city already"),
+        ("그 `pasu centre watch`를 보십시오", "look at that `pasu centre watch`"),
+    ),
     "BROKER_SILENT": code(
         "installer",
         ("브로커가 명령을 받지 않았습니다", "the broker did not take the command"),

@@ -1,0 +1,229 @@
+"""One box as the centre sees it now: what it says of itself, since when it is silent, and what to ask of it. Pure.
+
+Times are seconds of the centre's monotonic clock. What a box sends is somebody else's text: it is bounded and cleaned
+here, before anybody's terminal shows it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent.centre.following import Following
+
+SILENCE_S = 60.0
+HOLE_S = 5.0
+"""A batch that does not follow: what is missing may be on its way."""
+BEHIND_S = 90.0
+"""A head over entries that did not come: ordinary ones are sent within a minute."""
+RESEND_S = (30.0, 600.0)
+"""Between two requests for the same entries: at first, and at most."""
+ACKNOWLEDGE_ENTRIES = 1000
+ACKNOWLEDGE_S = 600.0
+TIME_S = 60.0
+RECORDING = 4
+"""Place of "recording" in agent.uplink.payloads.CAMERA_STATES."""
+_MOST_TEXT = 200
+_MOST_LISTED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A command that the centre itself sends. `fresh` asks for the box's challenge."""
+
+    command: str
+    arguments: dict[str, Any]
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A condition that a box says it has."""
+
+    code: str
+    subject: str
+    since_ms: int
+
+
+@dataclass(slots=True)
+class Standing:
+    """What is known of one box.
+
+    began_s    since when the centre listens
+    heard_s    when it last spoke; None: not since then
+    online     what its `state` says; None: nothing
+    silent     the alarm about its silence was raised
+    cameras    id -> state, tenths of pictures per second, kbit/s
+    vaults     free in thousandths, tenths of days until full; None where it cannot be told
+    """
+
+    box: str
+    site: str
+    began_s: float
+    heard_s: float | None = None
+    online: bool | None = None
+    silent: bool = False
+    trust: str = ""
+    challenge: str = ""
+    version: str = ""
+    backlog: int = 0
+    cameras: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    conditions: list[Seen] = field(default_factory=list)
+    vaults: list[tuple[int | None, int | None]] = field(default_factory=list)
+    _asked: dict[str, float] = field(default_factory=dict)
+    _resend_wait_s: float = RESEND_S[0]
+    _stuck: tuple[int, float] = (-1, 0.0)
+
+    def hear(self, part: str, body: dict[str, Any], now_s: float, *, retained: bool) -> bool:
+        """Take what a box says of itself; tell whether it was silent until now.
+
+        retained  the broker kept it: it says what was, and not that the box is there
+        """
+        if part == "state":
+            self.online = body.get("online") is True
+        elif part == "health" and not body.get("historical"):
+            self._health(body)
+        elif part == "birth":
+            versions = body.get("versions")
+            self.version = clean(versions.get("pasu")) if isinstance(versions, dict) else ""
+            self.challenge = clean(body.get("challenge"))
+            self.trust = clean(body.get("trust"))
+            self.conditions = [
+                Seen(clean(one.get("code")), clean(one.get("subject")), number(one.get("since_ms")))
+                for one in listed(body.get("conditions"))
+                if isinstance(one, dict)
+            ]
+        if retained or (part == "state" and not self.online):
+            return False
+        self.heard_s = now_s
+        back, self.silent = self.silent, False
+        return back
+
+    def _health(self, body: dict[str, Any]) -> None:
+        self.trust, self.challenge = clean(body.get("trust")), clean(body.get("challenge"))
+        self.backlog = number(body.get("backlog"))
+        cameras = body.get("cameras")
+        self.cameras = (
+            {
+                clean(name): (number(said[0]), number(said[1]), number(said[2]))
+                for name, said in list(cameras.items())[:_MOST_LISTED]
+                if isinstance(said, list) and len(said) == 3
+            }
+            if isinstance(cameras, dict)
+            else {}
+        )
+        self.conditions = [
+            Seen(clean(one[0]), clean(one[1]), number(one[2]))
+            for one in listed(body.get("conditions"))
+            if isinstance(one, list) and len(one) == 3
+        ]
+        self.vaults = [
+            (_maybe(one[0]), _maybe(one[1]))
+            for one in listed(body.get("vaults"))
+            if isinstance(one, list) and len(one) == 2
+        ]
+
+    @property
+    def recording(self) -> int:
+        """How many cameras record."""
+        return sum(state == RECORDING for state, _, _ in self.cameras.values())
+
+    def fell_silent(self, now_s: float) -> bool:
+        """Tell, once, that the box has said nothing for too long."""
+        since = self.began_s if self.heard_s is None else self.heard_s
+        if self.silent or now_s - since < SILENCE_S:
+            return False
+        self.silent = True
+        return True
+
+    def wish(
+        self,
+        ledger: str,
+        following: Following | None,
+        acknowledged: int,
+        now_s: float,
+        *,
+        time_ms: int | None,
+    ) -> Wish | None:
+        """Return what to ask of the box now, one thing at a time.
+
+        ledger, following, acknowledged  of its newest ledger
+        time_ms  the centre's time, where that is to be relied on
+        """
+        if self.silent or self.heard_s is None:
+            return None
+        if (
+            self.trust == "UNTRUSTED"
+            and self.challenge
+            and time_ms is not None
+            and self._due("time", TIME_S, now_s)
+        ):
+            return Wish("time.confirm", {"utc_ms": time_ms}, fresh=True)
+        if following is None:
+            return None
+        if self._missing(following, now_s):
+            return Wish("facts.resend", {"ledger": ledger, "from_seq": following.size + 1})
+        verified = following.verified
+        if verified is None or verified.size <= acknowledged:
+            return None
+        if verified.size - acknowledged >= ACKNOWLEDGE_ENTRIES:
+            due = self._due("acknowledge", RESEND_S[0], now_s)
+        else:
+            due = self._due("acknowledge", ACKNOWLEDGE_S, now_s, spread=True)
+        if not due:
+            return None
+        arguments = {"ledger": ledger, "size": verified.size, "root": verified.root.hex()}
+        return Wish("ledger.acknowledge", arguments)
+
+    def _missing(self, following: Following, now_s: float) -> bool:
+        """Tell whether it is time to ask for entries that did not come."""
+        size, since_s = self._stuck
+        if not following.behind or size != following.size:
+            self._stuck = (following.size, now_s)
+            if not following.behind:
+                self._resend_wait_s = RESEND_S[0]
+            return False
+        if now_s - since_s < (HOLE_S if following.hole else BEHIND_S):
+            return False
+        if not self._due("resend", self._resend_wait_s, now_s):
+            return False
+        self._resend_wait_s = min(2 * self._resend_wait_s, RESEND_S[1])
+        return True
+
+    def _due(self, what: str, every_s: float, now_s: float, *, spread: bool = False) -> bool:
+        """Tell whether a thing was not asked for long enough, and take it as asked if so.
+
+        spread  the first time is another for each box, so that a whole city is not asked at once
+        """
+        last = self._asked.get(what)
+        if last is None and spread:
+            last = self.began_s - every_s + zlib.crc32(self.box.encode()) % int(every_s)
+        if last is not None and now_s - last < every_s:
+            return False
+        self._asked[what] = now_s
+        return True
+
+
+def clean(value: object) -> str:
+    """Return a text that can be shown: what is not printable is gone, and it is not long."""
+    return (
+        "".join(letter for letter in value[:_MOST_TEXT] if letter.isprintable())
+        if isinstance(value, str)
+        else ""
+    )
+
+
+def number(value: object) -> int:
+    """Return a whole number, 0 for anything else."""
+    return value if type(value) is int else 0
+
+
+def listed(value: object) -> list[Any]:
+    """Return a list, bounded; none for anything else."""
+    return value[:_MOST_LISTED] if isinstance(value, list) else []
+
+
+def _maybe(value: object) -> int | None:
+    return value if type(value) is int else None

@@ -1,0 +1,369 @@
+"""Watch a city: hear every box, keep its ledger as a witness, ask for what is missing, and say what is wrong.
+
+One loop: messages in, one transaction each half second, then the broker may forget them. Killed at any moment, nothing
+is lost: what was not committed comes again, and what comes twice is known by its number.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agent.centre import registry, sender
+from agent.centre.following import GRAVE, What
+from agent.centre.standing import Standing, clean, number
+from agent.storage.proof import note
+from agent.uplink import payloads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agent.centre.city import City
+    from agent.centre.counters import Counters
+    from agent.centre.following import Taken
+    from agent.centre.registry import Box
+    from agent.centre.rings import Signer
+    from agent.centre.standing import Wish
+    from agent.centre.wire import Message, Wire
+    from agent.centre.witness import Kept, Witness
+    from agent.clock import Clock
+    from agent.storage.proof.note import Verifier
+
+PARTS = ("birth", "state", "health", "facts", "checkpoint", "reply", "export/#")
+COMMIT_S = 0.5
+COMMIT_MESSAGES = 500
+TICK_S = 1.0
+REGISTRY_S = 5.0
+MOST_ASKED = 10_000
+"""Commands of our own whose answers are waited for; the oldest are forgotten."""
+ORDERS_A_TICK = 50
+ALARM_S = 10.0
+"""Between two alarms of one kind about one box."""
+CLIENT = "centre-watch"
+
+# Alarms beside what `What` names.
+SILENT, BACK, NEW_LEDGER, OTHER_KEY, UNKNOWN_BOX = "silent", "back", "new_ledger", "other_key", "unknown_box"
+NO_ALARM = frozenset({BACK})
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that somebody must hear of. `what` is one of the words above, or of `What`."""
+
+    at_ms: int
+    box: str
+    what: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One box for the table. verified: entries of its newest ledger that a signed head stands for."""
+
+    standing: Standing
+    verified: int
+    size: int
+    ledgers: int
+    alarms: int
+
+
+@dataclass(slots=True)
+class _Watched:
+    box: Box
+    verifier: Verifier
+    standing: Standing
+    kept: dict[str, Kept]
+    newest: str = ""
+    alarms: int = 0
+    alarmed_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def current(self) -> Kept | None:
+        return self.kept.get(self.newest)
+
+
+class Watch:
+    """The loop's state; `turn` is called again and again."""
+
+    def __init__(
+        self,
+        city: City,
+        wire: Wire,
+        witness: Witness,
+        clock: Clock,
+        *,
+        signer: Signer | None,
+        counters: Counters | None,
+        confirm_time: Callable[[], bool] = lambda: False,
+        chunk: Callable[[str, str, bytes], None] = lambda _box, _part, _data: None,
+    ) -> None:
+        """Begin to watch.
+
+        signer        signs what the centre asks of boxes by itself; None asks nothing
+        confirm_time  whether the centre's time is to be relied on
+        chunk         given box, part and bytes of each chunk of an export
+        """
+        self._city, self._wire, self._witness, self._clock = city, wire, witness, clock
+        self._signer, self._counters = signer, counters
+        self._confirm_time, self._chunk = confirm_time, chunk
+        self._boxes: dict[str, _Watched] = {}
+        self._strangers: set[str] = set()
+        self._unacknowledged: list[Message] = []
+        self._asked: dict[str, tuple[str, str, int]] = {}
+        self._alarms: deque[Alarm] = deque()
+        began_s = clock.monotonic()
+        self._commit_s = self._tick_s = began_s
+        self._registry_s = began_s - REGISTRY_S
+        self._registry_mark = 0
+        self._look_up()
+
+    def turn(self, within_s: float) -> None:
+        """Wait for messages, handle them, and do what is due. Raises StorageFault, UplinkFault."""
+        message = self._wire.get(within_s)
+        while message is not None:
+            self._handle(message)
+            if len(self._unacknowledged) >= COMMIT_MESSAGES:
+                break
+            message = self._wire.get(0)
+        now_s = self._clock.monotonic()
+        if now_s - self._tick_s >= TICK_S:
+            self._tick_s = now_s
+            self._look_up()
+            self._tick(now_s)
+        if now_s - self._commit_s >= COMMIT_S or len(self._unacknowledged) >= COMMIT_MESSAGES:
+            self.commit()
+
+    def commit(self) -> None:
+        """Put on the disk what came, then let the broker forget it."""
+        self._commit_s = self._clock.monotonic()
+        self._witness.commit()
+        for message in self._unacknowledged:
+            self._wire.acknowledge(message)
+        self._unacknowledged.clear()
+
+    def alarms(self) -> Iterator[Alarm]:
+        """Yield what was found since the last call."""
+        while self._alarms:
+            yield self._alarms.popleft()
+
+    def rows(self) -> list[Row]:
+        """Return every box that is enrolled, by id."""
+        found = []
+        for name in sorted(self._boxes):
+            watched = self._boxes[name]
+            following = watched.current.following if watched.current else None
+            verified = following.verified if following else None
+            found.append(
+                Row(
+                    watched.standing,
+                    verified.size if verified else 0,
+                    following.size if following else 0,
+                    len(watched.kept),
+                    watched.alarms,
+                )
+            )
+        return found
+
+    @property
+    def all_heard(self) -> bool:
+        """Whether every box has spoken of itself since we listen."""
+        return all(
+            watched.standing.cameras or watched.standing.online is False for watched in self._boxes.values()
+        )
+
+    @property
+    def all_verified(self) -> bool:
+        """Whether of every box that is here the newest head is verified."""
+        return all(
+            watched.current is not None
+            and watched.current.following.verified is not None
+            and not watched.current.following.behind
+            for watched in self._boxes.values()
+            if watched.standing.heard_s is not None
+        )
+
+    # Messages
+
+    def _handle(self, message: Message) -> None:
+        self._unacknowledged.append(message)
+        watched = self._boxes.get(message.box)
+        if watched is None:
+            self._stranger(message.box)
+            return
+        if message.part.startswith("export/"):
+            self._chunk(message.box, message.part, message.payload)
+            return
+        try:
+            body = payloads.read(message.payload)
+        except ValueError:
+            self._alarm(watched, What.INVALID, {"part": clean(message.part)})
+            return
+        now_s = self._clock.monotonic()
+        if watched.standing.hear(message.part, body, now_s, retained=message.retained):
+            self._alarm(watched, BACK, {})
+        if message.part == "facts":
+            self._facts(watched, body)
+        elif message.part == "checkpoint":
+            self._checkpoint(watched, body)
+        elif message.part == "birth":
+            self._birth(watched, body)
+        elif message.part == "reply":
+            self._reply(watched, body)
+
+    def _stranger(self, box: str) -> None:
+        """Tell once of a box that is not enrolled: the broker should have kept it out."""
+        name = clean(box)
+        if name not in self._strangers and len(self._strangers) < MOST_ASKED:
+            self._strangers.add(name)
+            self._note(Alarm(self._now_ms(), name, UNKNOWN_BOX, {}))
+
+    def _facts(self, watched: _Watched, body: dict[str, Any]) -> None:
+        kept = self._ledger(watched, body.get("ledger"))
+        if kept is None:
+            return
+        taken = kept.following.entries(body.get("entries"), body.get("let_go"))
+        self._keep(watched, kept, taken)
+
+    def _checkpoint(self, watched: _Watched, body: dict[str, Any]) -> None:
+        kept = self._ledger(watched, body.get("ledger"))
+        if kept is not None:
+            self._keep(watched, kept, kept.following.head(body.get("note"), number(body.get("at_ms"))))
+
+    def _keep(self, watched: _Watched, kept: Kept, taken: Taken) -> None:
+        self._witness.store(kept, taken, self._now_ms())
+        for entry in taken.entries:
+            if entry.kind == "ledger.began":
+                self._alarm(
+                    watched, NEW_LEDGER, {"ledger": kept.ledger, "seq": entry.seq, "body": entry.body}
+                )
+        for finding in taken.findings:
+            if finding.what in GRAVE or finding.what is What.LET_GO:
+                detail = {"ledger": kept.ledger, "size": finding.size, "detail": clean(finding.detail)}
+                self._alarm(watched, finding.what, detail | ({"note": finding.note} if finding.note else {}))
+
+    def _ledger(self, watched: _Watched, name: object) -> Kept | None:
+        """Return what is kept of a ledger; one that is new to us is told."""
+        if not isinstance(name, str) or len(name) != 16 or set(name) - set("0123456789abcdef"):
+            self._alarm(watched, What.INVALID, {"ledger": clean(name)})
+            return None
+        kept = watched.kept.get(name)
+        if kept is None:
+            kept = self._witness.begin(watched.box.id, name, watched.verifier, self._now_ms())
+            if watched.kept:
+                # Its catalogue was lost or contradicted, or somebody made the box forget: a person looks.
+                self._alarm(watched, NEW_LEDGER, {"ledger": name, "before": watched.newest})
+            watched.kept[name] = kept
+            watched.newest = name
+        return kept
+
+    def _birth(self, watched: _Watched, body: dict[str, Any]) -> None:
+        vkey = body.get("vkey")
+        if vkey and vkey != watched.box.vkey:
+            self._alarm(watched, OTHER_KEY, {"vkey": clean(vkey)})
+
+    def _reply(self, watched: _Watched, body: dict[str, Any]) -> None:
+        own = body.get("id")
+        asked = self._asked.get(own) if isinstance(own, str) else None
+        if asked is None or asked[0] != watched.box.id:
+            return
+        _, ledger, size = asked
+        detail = body.get("detail")
+        expects = detail.get("expects") if isinstance(detail, dict) else None
+        if body.get("status") == "done" and size and ledger in watched.kept:
+            self._witness.acknowledged(watched.kept[ledger], size)
+        elif body.get("status") == "refused" and type(expects) is int and self._signer and self._counters:
+            self._counters.catch_up(self._signer.key.kid, watched.box.id, expects - 1)
+        if body.get("status") in sender.FINAL:
+            del self._asked[str(own)]
+
+    # What is due
+
+    def _tick(self, now_s: float) -> None:
+        wishes: list[tuple[_Watched, Wish]] = []
+        time_ms = self._now_ms() if self._confirm_time() else None
+        for watched in self._boxes.values():
+            if watched.standing.fell_silent(now_s):
+                self._alarm(watched, SILENT, {"online": watched.standing.online})
+            if self._signer is None or not self._wire.connected or len(wishes) >= ORDERS_A_TICK:
+                continue
+            kept = watched.current
+            wish = watched.standing.wish(
+                watched.newest,
+                kept.following if kept else None,
+                kept.acknowledged if kept else 0,
+                now_s,
+                time_ms=time_ms,
+            )
+            if wish is not None:
+                wishes.append((watched, wish))
+        self._send(wishes)
+
+    def _send(self, wishes: list[tuple[_Watched, Wish]]) -> None:
+        if not wishes or self._signer is None or self._counters is None:
+            return
+        # What is acknowledged must be on the disk.
+        self.commit()
+        numbers = self._counters.take_all(self._signer.key.kid, [watched.box.id for watched, _ in wishes])
+        for watched, wish in wishes:
+            sealed = sender.seal(
+                self._city,
+                self._signer,
+                watched.box.id,
+                wish.command,
+                wish.arguments,
+                counter=numbers[watched.box.id],
+                now_ms=self._now_ms(),
+                challenge=watched.standing.challenge
+                if wish.fresh or watched.standing.trust == "UNTRUSTED"
+                else None,
+            )
+            self._wire.send(sealed.box, sealed.text)
+            size = wish.arguments.get("size", 0)
+            self._asked[sealed.id] = (watched.box.id, wish.arguments.get("ledger", ""), size)
+        while len(self._asked) > MOST_ASKED:
+            del self._asked[next(iter(self._asked))]
+
+    def _look_up(self) -> None:
+        """Take up boxes that were enrolled meanwhile, and let go of those that were turned out."""
+        now_s = self._clock.monotonic()
+        if now_s - self._registry_s < REGISTRY_S:
+            return
+        self._registry_s = now_s
+        changed = self._city.at("boxes").stat().st_mtime_ns
+        if changed == self._registry_mark:
+            return
+        self._registry_mark = changed
+        listed = {box.id: box for box in registry.boxes(self._city) if box.out_ms is None}
+        for name in self._boxes.keys() - listed.keys():
+            del self._boxes[name]
+        for name, box in listed.items():
+            watched = self._boxes.get(name)
+            if watched is None or watched.box.vkey != box.vkey:
+                self._boxes[name] = self._begin(box, now_s)
+                self._strangers.discard(name)
+            else:
+                watched.box = box
+
+    def _begin(self, box: Box, now_s: float) -> _Watched:
+        verifier = note.Verifier.parse(box.vkey)
+        kept = self._witness.kept(box.id, verifier)
+        return _Watched(box, verifier, Standing(box.id, box.site, now_s), kept, next(reversed(kept), ""))
+
+    def _alarm(self, watched: _Watched, what: str, detail: dict[str, Any]) -> None:
+        now_s = self._clock.monotonic()
+        if now_s - watched.alarmed_s.get(what, -ALARM_S) < ALARM_S:
+            return  # whoever floods us shall not fill the disk
+        watched.alarmed_s[what] = now_s
+        if what not in NO_ALARM:
+            watched.alarms += 1
+        self._note(Alarm(self._now_ms(), watched.box.id, str(what), detail))
+
+    def _note(self, alarm: Alarm) -> None:
+        self._witness.alarm(alarm.box, alarm.what, alarm.detail, alarm.at_ms)
+        self._alarms.append(alarm)
+        while len(self._alarms) > MOST_ASKED:
+            self._alarms.popleft()
+
+    def _now_ms(self) -> int:
+        return self._clock.now().utc_ms
