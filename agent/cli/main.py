@@ -19,7 +19,9 @@ from agent.cli import (
     clock,
     config,
     demo,
+    disks,
     enrol,
+    health,
     hold,
     keep,
     ledger,
@@ -28,6 +30,7 @@ from agent.cli import (
     record,
     run,
     segments,
+    uplink,
 )
 from agent.cli.parser import USAGE_STATUS, Parser
 from agent.errors import PasuError
@@ -43,7 +46,10 @@ COMMANDS = (
     config,
     record,
     keep,
+    uplink,
     run,
+    health,
+    disks,
     segments,
     check,
     rebuild,
