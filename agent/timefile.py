@@ -15,6 +15,8 @@ FILE = "time.json"
 """In the state directory: written by the one who watches the clock, read by everybody who labels."""
 CONFIRMED_FILE = "time-confirmed.json"
 """In the state directory: the newest word of a person for the time."""
+SIGNED_FILE = "time-signed.json"
+"""In the state directory: the newest word of the centre, of which its signature was checked."""
 MAGIC = "pasu-time"
 VERSION = 1
 
@@ -64,7 +66,7 @@ def _decode(body: dict[str, Any]) -> tuple[Belief, list[dict[str, Any]]]:
         anchor=None if anchor is None else _of(Anchor, anchor),
         doubts=tuple(_of(Doubt, doubt) for doubt in doubts),
         heard=_two(*body.pop("heard")),
-        **_check(body),
+        **_check({"known_from_ms": body.pop("known_from_ms"), **body}),
     )
     if belief.state is not Trust.UNTRUSTED and belief.anchor is None:
         raise ValueError("trust without an anchor")

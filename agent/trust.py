@@ -40,6 +40,8 @@ BUILD_MS = 1_793_491_200_000
 LATEST_MS = 4_291_747_200_000
 """2106-01-01: beyond it a clock is believed by its continuity and by people only; 32 bits of seconds end that year."""
 DOUBTS = 32
+ALWAYS_MS = 1
+"""Of `Belief.known_from_ms`: a vault, or whoever else remembers, vouches for all time before its own."""
 
 
 class Reason(StrEnum):
@@ -224,6 +226,8 @@ class Belief:
     real_ms       real time minus boot clock, as last seen
     heard         boot clock of the newest words that have done their work, the person's and the centre's
     doubts        oldest first, at most DOUBTS
+    known_from_ms from when on this box remembers the time, UTC ms: a disk that was away may remember more
+                  (agent/reminder.py). 0 when two have named the time, and so no disk knows better
     """
 
     boot_id: str
@@ -236,6 +240,7 @@ class Belief:
     real_ms: int
     heard: tuple[int, int] = (-1, -1)
     doubts: tuple[Doubt, ...] = ()
+    known_from_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +266,7 @@ def begin(before: Belief | None, seen: Observation) -> Belief:
         since_ms=0,
         since_utc_ms=seen.utc_ms - seen.boot_ms,
         real_ms=seen.utc_ms - seen.boot_ms,
+        known_from_ms=before.known_from_ms if before else 0,
         doubts=before.doubts if before else (),
     )
 
@@ -348,7 +354,12 @@ def observe(belief: Belief | None, seen: Observation) -> tuple[Belief, list[Told
     if what in (Seen.NAMED, Seen.NAMED_SYNCED):
         heard, names = _hear(belief, seen)
         told += [Told("clock.confirmed", {"by": name, "utc_ms": seen.utc_ms}) for name in names]
+    known_from_ms = belief.known_from_ms
     if move.to is not Trust.UNTRUSTED:
+        if what is Seen.NAMED_SYNCED:
+            known_from_ms = 0
+        elif anchor is None:
+            known_from_ms = seen.utc_ms
         anchor = _anchor(belief, seen, what)
         line = Line(seen.boot_ms, seen.utc_ms)
     shift_ms = 0
@@ -375,6 +386,7 @@ def observe(belief: Belief | None, seen: Observation) -> tuple[Belief, list[Told
         since_ms=since[0],
         since_utc_ms=since[1],
         real_ms=real_ms,
+        known_from_ms=known_from_ms,
         heard=heard,
         doubts=doubts,
     )

@@ -124,7 +124,7 @@ class Keeper:
             self._raised.pop("catalogue", None)
         except StorageFault as fault:
             self._lost(fault)
-        self._say(now)
+        self._say(self._clock.now())
         return 0.0 if more else TICK_S
 
     def close(self) -> None:
@@ -192,6 +192,7 @@ class Keeper:
         if due:
             # Before the clock: what was recorded in doubt waits for its vault's disk, but for no second turn.
             self._part("vaults", lambda: self._look(catalogue, now))
+            now = self._clock.meet(self._vaults.values())
         self._part("clock", lambda: self._watch_clock(catalogue, now))
         if due:
             self._due = mono + CYCLE_S

@@ -15,21 +15,24 @@ from agent.clock import SystemSource, read
 from agent.errors import StorageFault
 from agent.language import say
 from agent.model import Fact, Instant, Trust
+from agent.reminder import remind
 from agent.storage import ledger
-from agent.storage.catalogue import Catalogue
 from agent.storage.files import Disk
 from agent.storage.keep import settle, witness
 from agent.storage.keep.reasons import WORDS
+from agent.storage.keep.remembered import anchored, remembered
 from agent.storage.keep.stamps import Stamps
 from agent.storage.locks import held
 from agent.trust import Anchor, Belief, Observation, Reason, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from agent.clock import ClockSource
+    from agent.storage.catalogue import Catalogue
     from agent.storage.vault import Vault
+    from agent.trust import Told
 
 SAVE_MS = 600_000
 """What is known is written at changes, and else this often: a clock that is saved every second wears out flash."""
@@ -38,6 +41,8 @@ MOVED_MS = 500
 WITNESS_MS = 3_600_000
 """How often the time is written down in the vaults: one that is a little old counts as time that was not known."""
 LOCK = "time.lock"
+AGAIN_MS = 60_000
+"""A vault that refused to have the time written down is asked again after so long."""
 UNTOLD = 1000
 """Facts that wait for the ledger; a clock that is set every second is told by the first of them."""
 
@@ -106,7 +111,7 @@ class TimeKeeper:
         self._source = source or SystemSource()
         self._belief, self._untold = _load(state)
         if self._belief is None:
-            self._belief = _remembered(state, vaults)
+            self._belief = remembered(state, vaults)
         self._seen = self._look()
         self._saved: tuple[Belief, int] | None = None
         self._told_saved = len(self._untold)
@@ -114,6 +119,7 @@ class TimeKeeper:
         self._observed = False
         self._stamps = Stamps()
         self._witnessed: dict[str, tuple[int, int]] = {}
+        self._met: set[str] = set()
 
     @property
     def boot_id(self) -> str:
@@ -196,12 +202,37 @@ class TimeKeeper:
             catalogue, self._belief, self._seen.boot_ms, now, limit, vaults=vaults, stamps=self._stamps
         )
 
-    def witness(self, vaults: Iterable[Vault]) -> None:
+    def meet(self, vaults: Collection[Vault]) -> Instant:
+        """Ask vaults that were away what time they know; return now as it is labelled then.
+
+        To be called before anything is done by a trusted time to vaults that may have come back: a box that has lost
+        its memory believed the first clock that it met.
+        """
+        belief, now = self._belief, self.now()
+        self._met &= {vault.uuid for vault in vaults}
+        back = [vault for vault in vaults if vault.uuid not in self._met]
+        if belief is None or now.trust is Trust.UNTRUSTED or not back:
+            return now
+        known_ms = witness.told(back, belief)
+        if known_ms is not None:
+            self._belief, facts = remind(belief, known_ms, now.utc_ms, self._seen.boot_ms)
+            now = self.now()
+            self._note(facts, now)
+            if self._belief != belief:
+                self._save()
+        self._met |= {vault.uuid for vault in back}
+        return now
+
+    def confirm_signed(self, by: str) -> Word:
+        """Take the centre's word for the time that was seen last: its signature was checked. Raises StorageFault."""
+        return confirm(self._state, by, self._seen, disk=self._disk, file=timefile.SIGNED_FILE)
+
+    def witness(self, vaults: Collection[Vault]) -> None:
         """Write the time down in opened vaults, while it is trusted: every WITNESS_MS, and when it was put right.
 
-        A vault that refuses keeps an older time: no harm, and it is tried again at the next call.
+        A vault that refuses keeps an older time: no harm, and it is tried again after AGAIN_MS.
         """
-        now, boot_ms = self.now(), self._seen.boot_ms
+        now, boot_ms = self.meet(vaults), self._seen.boot_ms
         if now.trust is Trust.UNTRUSTED:
             return
         offset_ms = now.utc_ms - boot_ms
@@ -209,8 +240,11 @@ class TimeKeeper:
             at_ms, before_ms = self._witnessed.get(vault.uuid, (-WITNESS_MS, offset_ms))
             if boot_ms - at_ms < WITNESS_MS and abs(offset_ms - before_ms) < trust.STEP_MS:
                 continue
-            with suppress(StorageFault):
+            try:
                 witness.write(vault, now.utc_ms)
+            except StorageFault:
+                self._witnessed[vault.uuid] = boot_ms - WITNESS_MS + AGAIN_MS, offset_ms
+            else:
                 self._witnessed[vault.uuid] = boot_ms, offset_ms
 
     def status(self) -> Status:
@@ -238,21 +272,25 @@ class TimeKeeper:
         )
 
     def _look(self) -> Observation:
-        return replace(read(self._source), confirmed=read_word(self._state))
+        signed = read_word(self._state, timefile.SIGNED_FILE)
+        return replace(read(self._source), confirmed=read_word(self._state), signed=signed)
 
     def _take(self) -> None:
         """Decide by what was seen, and write it down where it matters."""
         if self._belief is not None and self._belief.anchor is None:
             # A vault that was away, or not looked into, when this boot began.
-            self._belief = replace(self._belief, anchor=_anchor_of(witness.newest(self._places)))
+            self._belief = anchored(self._belief, witness.newest(self._places))
         self._belief, told = trust.observe(self._belief, self._seen)
-        now = self.now()
+        self._note(told, self.now())
+        if self._worth_saving(self._belief):
+            self._save()
+
+    def _note(self, told: Iterable[Told], now: Instant) -> None:
+        """Write facts down until the ledger has them."""
         for fact in told:
             if len(self._untold) < UNTOLD:
                 entry = {"kind": fact.kind, "at_ms": now.utc_ms, "trust": str(now.trust), "body": fact.body}
                 self._untold.append(entry)
-        if self._worth_saving(self._belief):
-            self._save()
 
     def now(self) -> Instant:
         """Return when the clocks were last read, as it is labelled."""
@@ -323,22 +361,29 @@ def mark_boot(catalogue: Catalogue, *, source: ClockSource | None = None) -> Non
     settle.mark_boot(catalogue, (source or SystemSource()).boot_id())
 
 
-def read_word(state: Path) -> Word | None:
-    """Return the newest word of a person for the time; None when there is none that can be read."""
+def read_word(state: Path, file: str = timefile.CONFIRMED_FILE) -> Word | None:
+    """Return the newest word for the time, a person's or the centre's; None when there is none that can be read."""
     try:
-        return timefile.decode_word((state / timefile.CONFIRMED_FILE).read_text(encoding="utf-8"))
+        return timefile.decode_word((state / file).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def confirm(state: Path, by: str, seen: Observation, *, disk: Disk | None = None) -> Word:
+def confirm(
+    state: Path,
+    by: str,
+    seen: Observation,
+    *,
+    disk: Disk | None = None,
+    file: str = timefile.CONFIRMED_FILE,
+) -> Word:
     """Give one's word for the time that was seen; whoever watches the clock takes it within a second.
 
     Raises  StorageFault
     """
     word = Word(by, seen.boot_id, seen.boot_ms, seen.utc_ms)
     data = timefile.encode_word(word).encode()
-    (disk or Disk()).atomic_replace(state / timefile.CONFIRMED_FILE, data, sync=True)
+    (disk or Disk()).atomic_replace(state / file, data, sync=True)
     return word
 
 
@@ -352,40 +397,3 @@ def _load(state: Path) -> tuple[Belief | None, list[dict[str, Any]]]:
         return timefile.decode((state / timefile.FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None, []
-
-
-def _remembered(state: Path, vaults: Sequence[Path]) -> Belief | None:
-    """Make up for a lost or damaged file: the last trusted time in the ledger or in a vault is a time that has been.
-
-    Without that, a box with thirty days on its disk would be taken for a new one, and believe any clock.
-    """
-    ledger_ms, vault_ms = _from_ledger(state), witness.newest(vaults)
-    if ledger_ms is None and vault_ms is None:
-        vault_ms = witness.earliest(vaults)
-    if ledger_ms is not None and ledger_ms >= (vault_ms or 0):
-        anchor: Anchor | None = Anchor("", 0, ledger_ms, "ledger")
-    else:
-        anchor = _anchor_of(vault_ms)
-    if anchor is None:
-        return None
-    nowhere = Observation("", 0, anchor.utc_ms, kernel_synced=False)
-    return replace(trust.begin(None, nowhere), anchor=anchor)
-
-
-def _anchor_of(vault_ms: int | None) -> Anchor | None:
-    return None if vault_ms is None else Anchor("", 0, vault_ms, "vault")
-
-
-def _from_ledger(state: Path) -> int | None:
-    """Return when the ledger's last trusted entry was written, UTC ms."""
-    try:
-        catalogue = Catalogue.open(state, read_only=True, busy_s=1.0)
-    except StorageFault:
-        return None
-    try:
-        rows = catalogue.read("SELECT at_ms FROM ledger WHERE trust != 'UNTRUSTED' ORDER BY seq DESC LIMIT 1")
-    except StorageFault:
-        return None
-    finally:
-        catalogue.close()
-    return int(rows[0][0]) if rows else None

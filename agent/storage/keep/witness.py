@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.model import canonical_json
+from agent.reminder import placed
 from agent.storage import files
 from agent.storage.vault import Vault, holds_anything
+from agent.trust import BUILD_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
+
+    from agent.trust import Belief
 
 FILE = "TIME"
 VERSION = 1
@@ -53,6 +57,18 @@ def earliest(places: Iterable[Path]) -> int | None:
     For vaults that know no time: an anchor that is too early asks for one word more, and does no harm.
     """
     return max((made for place in places if (made := _made(place)) is not None), default=None)
+
+
+def told(vaults: Collection[Vault], belief: Belief) -> int | None:
+    """Return the newest time that vaults know which were away, UTC ms; None when none does.
+
+    Of those without, when they were made: unless by a clock that had nothing to go by.
+    """
+    known_ms = newest(vault.root for vault in vaults)
+    if known_ms is not None:
+        return known_ms
+    made = [placed(belief, made) for vault in vaults if (made := _made(vault.root)) is not None]
+    return max((each for each in made if each >= BUILD_MS), default=None)
 
 
 def _made(place: Path) -> int | None:

@@ -27,6 +27,8 @@ class Kept30(Kept):
         self.run.mkdir()
         self.steps: list[str] = []
         self.keeper = self.start()
+        # It was there when the vault was made: a month before its first look would be a month it knows nothing of.
+        self.keeper._clock.observe()
 
     def start(self, *, step=None, retention: dict[str, int] | None = None) -> Keeper:
         return Keeper(

@@ -13,7 +13,8 @@ import pytest
 
 from agent.clock import read
 from agent.errors import StorageFault
-from agent.model import Trust
+from agent.model import Fact, Instant, Trust
+from agent.storage.catalogue import Catalogue
 from agent.storage.keep import witness
 from agent.storage.keep.time import TimeKeeper, begin_boot, confirm
 from agent.storage.vault import Vault
@@ -97,6 +98,138 @@ def test_a_vault_that_comes_back_after_the_boot_began_is_asked(tmp_path):
     keeper = TimeKeeper(state, [place], source=source)
     assert keeper.observe().trust is Trust.UNTRUSTED
     assert keeper.status().reason is Reason.ABSENT
+
+
+def come_back(box, utc_ms: int, *, known: bool = True) -> None:
+    """The box lost its state while its disk was away, and has met a clock before the disk is back."""
+    box.keeper.close()
+    shutil.rmtree(box.state)
+    if not known:
+        (box.vault_path / witness.FILE).unlink()
+    away = box.root / "away"
+    box.vault_path.rename(away)
+    box.source.reboot(utc_ms=utc_ms, synced=True)
+    begin_boot(box.state, [box.vault_path], source=box.source)
+    box.keeper = box.start()
+    box.turn(2)
+    status = box.keeper._clock.status()
+    assert (status.state, status.reason) == (Trust.SYNCED, Reason.SYNCED)
+    away.rename(box.vault_path)
+    box.clock.utc_ms = box.source.utc
+    assert box.prepare().began == "missing"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_b15_a_disk_that_comes_back_after_a_wrong_clock_was_believed_is_asked_first(box, known):
+    """I4, C7, B15: state directory gone and the disk mounted late; its time, or its making, is forty days before
+    the clock that was met. Nothing of it is erased, and its memory is not written over.
+    """
+    box.record(count=3)
+    box.turn(2)
+    before, told = box.names(), witness.read(box.vault_path)
+    come_back(box, T0 + 40 * DAY_MS, known=known)
+    box.turn(6)
+    status = box.keeper._clock.status()
+    assert (status.state, status.reason) == (Trust.UNTRUSTED, Reason.ABSENT)
+    assert box.names() == before
+    assert box.erased() == []
+    assert witness.read(box.vault_path) == (told if known else None)
+    assert "clock.untrusted" in box.kinds()
+    assert box.conditions["time.untrusted"] == "absent"
+    # Two words: then it is so, and the disk is not asked again.
+    confirm(box.state, "kim", read(box.source))
+    box.turn(1)
+    assert box.keeper._clock.status().state is Trust.SYNCED
+    box.keeper.close()
+    box.keeper = box.start()
+    box.turn(2)
+    assert box.keeper._clock.status().state is Trust.SYNCED
+    assert len(box.erased()) == 3
+
+
+@pytest.mark.parametrize("days", [0, 2])
+def test_a_disk_that_comes_back_and_whose_time_goes_on_is_no_reason_to_ask(box, days):
+    """I4: the clock that was met is the right one."""
+    box.record(count=1)
+    box.turn(2)
+    come_back(box, T0 + days * DAY_MS + 60_000)
+    box.turn(3)
+    assert box.keeper._clock.status().state is Trust.SYNCED
+    assert witness.read(box.vault_path) > T0 + days * DAY_MS + 60_000
+
+
+def test_a_disk_that_comes_back_and_knows_a_later_time_is_believed(box):
+    """C3: the clock that was met is a year behind; what is recorded by it would be erased when it is put right."""
+    box.record(count=1)
+    box.turn(2)
+    told = witness.read(box.vault_path)
+    box.source.utc = T0  # of the box that is set up anew
+    place = box.vault_path / "VAULT"
+    place.write_text(place.read_text().replace(str(T0), str(T0 - 20 * DAY_MS)))
+    come_back(box, T0 - 10 * DAY_MS)
+    box.turn(2)
+    assert box.keeper._clock.status().reason is Reason.BACKWARD
+    assert witness.read(box.vault_path) == told
+    box.source.step(10 * DAY_MS + 60_000)
+    box.turn(1)
+    assert box.keeper._clock.status().state is Trust.SYNCED
+
+
+def test_c1_a_new_box_whose_vault_was_made_by_a_wrong_clock_needs_no_word(tmp_path):
+    """C1: its first sync puts the making of the vault right, too; there was no other box before."""
+    source = FakeSource(T0 - 20 * DAY_MS)
+    state = tmp_path / "state"
+    begin_boot(state, [], source=source)
+    vault = Vault.create(tmp_path / "vault", "u", created_ms=T0 - 20 * DAY_MS)
+    (vault.at("segments") / "cam1").mkdir()
+    keeper = TimeKeeper(state, source=source)
+    source.run(60_000)
+    keeper.observe()
+    keeper.witness([vault])
+    source.step(20 * DAY_MS)
+    source.synced = True
+    source.run(1000)
+    keeper.observe()
+    assert keeper.meet([vault]) == Instant(T0 + 61_000, Trust.SYNCED)
+    keeper.witness([vault])
+    assert witness.read(vault.root) == T0 + 61_000
+
+
+def test_a_box_that_forgot_the_time_and_has_a_ledger_asks_disks_that_know_more(tmp_path):
+    """I4: `time.json` lost, the ledger begun a day ago by a clock that may have been wrong; a disk knows better."""
+    source = FakeSource(T0 + 41 * DAY_MS, synced=True)
+    catalogue = Catalogue.prepare(tmp_path)
+    for day in (40, 41):
+        catalogue.add_fact(Fact("box.started", Instant(T0 + day * DAY_MS, Trust.SYNCED), {}))
+    catalogue.close()
+    keeper = TimeKeeper(tmp_path, source=source)
+    assert keeper.observe().trust is Trust.SYNCED
+    vault = Vault.create(tmp_path / "vault", "u", created_ms=T0)
+    assert keeper.meet([vault]).trust is Trust.SYNCED  # it holds nothing, and knows nothing
+    keeper.meet([])
+    witness.write(vault, T0 + DAY_MS)
+    assert keeper.meet([vault]).trust is Trust.UNTRUSTED
+    assert keeper.status().reason is Reason.ABSENT
+    assert TimeKeeper(tmp_path, source=source).status().reason is Reason.ABSENT
+
+
+def test_b17_a_vault_that_refuses_to_remember_is_asked_once_a_minute(tmp_path):
+    """B17: each try writes and syncs; a directory in the file's place would cost one each second."""
+    disk, source = FailingDisk(), FakeSource(synced=True)
+    vault = Vault.create(tmp_path / "vault", "u", created_ms=T0, disk=disk)
+    (vault.root / witness.FILE).mkdir()
+    keeper = TimeKeeper(tmp_path, source=source)
+    disk.calls.clear()
+    for _ in range(121):
+        source.run(1000)
+        keeper.observe()
+        keeper.witness([vault])
+    assert disk.calls.count("rename") == 3
+    (vault.root / witness.FILE).rmdir()
+    source.run(60_000)
+    keeper.observe()
+    keeper.witness([vault])
+    assert witness.read(vault.root) == source.utc
 
 
 def test_an_empty_vault_is_no_memory(tmp_path):
