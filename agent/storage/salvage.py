@@ -92,11 +92,7 @@ def salvage(
     known = {path: one for (uuid, path), one in progress.read_all(state).items() if uuid == vault.uuid}
     run = Salvage(vault, catalogue, known, now, step=step, report=report)
     run.unreconciled = vault.uuid in json.loads(catalogue.meta(UNRECONCILED) or "[]")
-    root = vault.at("segments")
-    for camera in names_in(root):
-        if cameras is not None and camera not in cameras:
-            continue
-        run.camera(root / camera)
+    run.all_of(cameras)
     foreign.tell(catalogue, vault, run.foreign, now)
     return run.report
 
@@ -125,6 +121,19 @@ class Salvage:
         self._now = now
         self._step = step
 
+    def all_of(self, cameras: list[str] | None) -> None:
+        """Put the cameras' days in order that may have been touched; None takes all that are there.
+
+        A directory that the disk does not give is noted, and no reason to leave the next: recording must begin.
+        """
+        root, there = self._vault.at("segments"), []
+        with self._noting_faults():
+            there = names_in(root)
+        for camera in there:
+            if cameras is None or camera in cameras:
+                with self._noting_faults():
+                    self.camera(root / camera)
+
     def camera(self, directory: Path) -> None:
         """Put the days of one camera in order that may have been touched."""
         if not CAMERA_NAME.match(directory.name) or not files.is_directory(directory):
@@ -138,7 +147,8 @@ class Salvage:
                 self.foreign.append(directory / day)
         told = {path.split("/")[2] for path in self._known if path.startswith(f"segments/{directory.name}/")}
         for day in touched(days, self._now, told):
-            self._day(directory.name, day)
+            with self._noting_faults():
+                self._day(directory.name, day)
 
     def _day(self, camera: str, day: str) -> None:
         found = orphans(self._vault, self._catalogue, camera, day)
@@ -404,7 +414,7 @@ class Salvage:
 
     @contextlib.contextmanager
     def _noting_faults(self) -> Iterator[None]:
-        """Note what one file's disk says, and go on with the next. A catalogue that fails ends the pass."""
+        """Note what the disk says of one file or directory, and go on. A catalogue that fails ends the pass."""
         try:
             yield
         except StorageFault as fault:

@@ -280,3 +280,29 @@ def test_whichever_page_is_damaged_the_first_start_begins(tmp_path, fill) -> Non
             file.write(fill * 4096)
         began = box.prepare().began
         assert began == "damaged" or page not in roots, page
+
+
+@pytest.mark.parametrize("bad", ["segments", "segments/cam1", "segments/cam1/2027-01-15"])
+def test_b6_a_directory_that_the_disk_does_not_give_is_no_reason_not_to_record(tmp_path, monkeypatch, bad):
+    """B6, I6: EIO while listing one camera's day; what the other camera left open is put in order all the same."""
+    box = Box(tmp_path)
+    for camera in ("cam1", "cam2"):
+        record(box, camera)
+    held_back = box.vault_path / bad
+    real = os.listdir
+
+    def listdir(place="."):
+        if str(place) == str(held_back):
+            raise OSError(errno.EIO, "Input/output error", str(place))
+        return real(place)
+
+    left = next((box.vault_path / "segments/cam2").glob("*/*.age"))
+    catalogue = Catalogue.open(box.state)
+    catalogue.write(lambda db: db.execute("DELETE FROM segment WHERE camera = 'cam2'"))
+    catalogue.close()
+    monkeypatch.setattr(os, "listdir", listdir)
+    report = begin([box.vault_path], box.state)
+    assert held_back.is_dir()
+    assert [fault.code for fault in report.faults] == ["DISK_FAILED"]
+    assert report.adopted == (0 if bad == "segments" else 1)
+    assert left.exists()
