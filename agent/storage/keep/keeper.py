@@ -200,9 +200,9 @@ class Keeper:
             more |= self._holds_more
             more |= self._rebuild(catalogue, now)
             more |= self._retain(catalogue, now)
-            if more:
             self._part("exports", lambda: self._hand_out(catalogue, now))
             more |= self._exports.more
+            if more:
                 self._due = mono
             else:
                 self._part("check", lambda: self._check(catalogue, now))
@@ -352,7 +352,6 @@ class Keeper:
         self._part("retention", rollover)
         return more
 
-    def _note_erased(self, catalogue: Catalogue, plan: Plan, now: Instant, erased: int) -> None:
     def _hand_out(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         known = self._holds_known and not set(self._vaults) - self._reconciled
         return self._exports.turn(
@@ -364,6 +363,7 @@ class Keeper:
             enough=self._enough(WORK_S),
         )
 
+    def _note_erased(self, catalogue: Catalogue, plan: Plan, now: Instant, erased: int) -> None:
         for fault in self._rollover.faults[:3]:
             log.error("not erased: %s", fault)
         for path, reason in [*self._rollover.refused.items()][:3]:
