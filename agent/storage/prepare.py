@@ -73,7 +73,12 @@ def _prepare(start: _Start, new_uuid: Callable[[], str], step: Callable[[str], N
     catalogue = Catalogue.open(start.state)
     try:
         for vault in opened:
-            salvage(vault, catalogue, start.state, None, start.now, step=step, report=report)
+            try:
+                salvage(vault, catalogue, start.state, None, start.now, step=step, report=report)
+            except StorageFault as fault:
+                if fault.code.startswith("CATALOGUE"):
+                    raise
+                report.vault_faults[vault.root] = fault
     finally:
         catalogue.close()
     if not report.live and not report.faults and not report.vault_faults:

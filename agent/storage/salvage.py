@@ -124,12 +124,11 @@ class Salvage:
     def all_of(self, cameras: list[str] | None) -> None:
         """Put the cameras' days in order that may have been touched; None takes all that are there.
 
-        A directory that the disk does not give is noted, and no reason to leave the next: recording must begin.
+        A directory below that the disk does not give is noted, and no reason to leave the next.
+        Raises  StorageFault when `segments` itself cannot be listed
         """
-        root, there = self._vault.at("segments"), []
-        with self._noting_faults():
-            there = names_in(root)
-        for camera in there:
+        root = self._vault.at("segments")
+        for camera in names_in(root):
             if cameras is None or camera in cameras:
                 with self._noting_faults():
                     self.camera(root / camera)

@@ -303,6 +303,7 @@ def test_b6_a_directory_that_the_disk_does_not_give_is_no_reason_not_to_record(t
     monkeypatch.setattr(os, "listdir", listdir)
     report = begin([box.vault_path], box.state)
     assert held_back.is_dir()
-    assert [fault.code for fault in report.faults] == ["DISK_FAILED"]
+    faults = [*report.faults, *report.vault_faults.values()]
+    assert [fault.code for fault in faults] == ["DISK_FAILED"]
     assert report.adopted == (0 if bad == "segments" else 1)
     assert left.exists()
