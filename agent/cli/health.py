@@ -72,11 +72,14 @@ def run(args: argparse.Namespace) -> int:
 def _read(config: Config) -> dict[str, Any]:
     """Read the files; return box, at_ms, conditions (as `health.gather`), and each process's own words."""
     from agent.clock import SystemClock
-    from agent.health import gather, read_health
+    from agent.health import Raised, gather, read_health
+    from agent.reporting import is_enrolled
 
     run = config.storage.run
     healths = {}
-    for process in ("record", "keep", *(["uplink"] if config.uplink else [])):
+    enrolled = config.uplink is not None and is_enrolled(config)
+    also = [Raised("uplink.not_enrolled")] if config.uplink and not enrolled else []
+    for process in ("record", "keep", *(["uplink"] if enrolled else [])):
         _check(run / f"{process}.json")
         healths[process] = read_health(run, process)
     now = SystemClock(config.storage.state).now()
@@ -87,7 +90,7 @@ def _read(config: Config) -> dict[str, Any]:
         "at_ms": now.utc_ms,
         "trust": str(now.trust),
         "boot_ms": int(boot_s * 1000),
-        "conditions": gather(healths, boot_s, now),
+        "conditions": gather(healths, boot_s, now, also=also),
         "processes": healths,
     }
 

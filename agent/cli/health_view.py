@@ -233,7 +233,7 @@ def _conditions(config: Config, found: dict[str, Any]) -> Iterator[RenderableTyp
         return
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
-    grid.add_column()
+    grid.add_column(overflow="fold")
     words = {
         Severity.CRITICAL: say("위급", "critical"),
         Severity.ALARM: say("경보", "alarm"),

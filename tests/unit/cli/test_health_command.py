@@ -147,11 +147,16 @@ def test_the_uplink_is_expected_where_it_is_configured(site, capsys):
     file = site / "agent.toml"
     file.write_text(file.read_text() + '\n[uplink]\nbroker = "mqtts://10.77.0.1:8883"\n')
     well(site)
+    assert "uplink.not_enrolled" in health(site, capsys)
+    (site / "state" / "uplink").mkdir()
+    for name in ("ca.pem", "box.pem", "box.key"):
+        (site / "state" / "uplink" / name).touch()
     assert "process.silent" in health(site, capsys)
-    write_health(site / "run", "uplink", said("uplink", online=True, backlog=7, certificate_days=29))
+    state = {"connected": True, "protocol": "MQTT 5", "trouble": "", "backlog": 7, "certificate_days": 29}
+    write_health(site / "run", "uplink", said("uplink", **state))
     text = health(site, capsys)
     assert "process.silent" not in text
-    for part in ("state            connected", "entries to send  7", "29 days left"):
+    for part in ("state            connected · MQTT 5", "entries to send  7", "29 days left"):
         assert part in text
 
 
