@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import os
 import socket
@@ -11,7 +11,6 @@ import ssl
 import subprocess
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as mqtt
@@ -25,8 +24,9 @@ from tests.peer import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-DAY = datetime.timedelta(days=1)
+DAY = dt.timedelta(days=1)
 
 
 def free_port() -> int:
@@ -72,7 +72,7 @@ class Authority:
             (uplink / f"{name}.new").rename(uplink / name)
 
     def _build(self, subject, public, *, authority=False, days=(-1, 90)) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)

@@ -268,7 +268,7 @@ class Post:
             line, thinned = self._history.add(health)
             if thinned:
                 self._box.notebook.set_history(self._history.lines)
-            else:
+            elif line:
                 self._box.notebook.add_history(line)
 
     def _introduce(self) -> None:

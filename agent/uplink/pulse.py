@@ -82,6 +82,8 @@ class History:
     _lines: list[str] = field(default_factory=list)
     _bytes: int = 0
     _signs: frozenset[str] | None = None
+    _stride: int = 1
+    _passed: int = 0
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -93,11 +95,14 @@ class History:
         self._thin()
 
     def add(self, health: Health) -> tuple[str, bool]:
-        """Keep one. Returns its line, and whether others went for it, so that all must be written anew."""
+        """Keep one, if it has its turn. Returns its line, empty if not, and whether all must be written anew."""
         signs = grave(health)
-        said = replace(health, historical=True).to_json()
-        line = dump({"grave": signs != self._signs, "health": said})
-        self._signs = signs
+        changed, self._signs = signs != self._signs, signs
+        self._passed += 1
+        if not changed and self._passed < self._stride:
+            return "", False
+        self._passed = 0
+        line = dump({"grave": changed, "health": replace(health, historical=True).to_json()})
         self._lines.append(line)
         self._bytes += _size(line)
         return line, self._thin()
@@ -110,6 +115,7 @@ class History:
         """Forget the oldest, which were acknowledged; return the lines that are left."""
         self._lines = self._lines[count:]
         self._bytes = sum(map(_size, self._lines))
+        self._stride = self._stride if self._lines else 1
         return self._lines
 
     @property
@@ -118,10 +124,14 @@ class History:
         return self._lines
 
     def _thin(self) -> bool:
-        """Keep within bounds: first every second one that is not grave goes, then the oldest."""
+        """Keep within bounds: first every second one that is not grave goes, then the oldest.
+
+        What comes afterwards is taken half as often, so that no time is told more thinly than another.
+        """
         thinned = False
         while self._bytes > self.most_bytes:
             before, thinned = len(self._lines), True
+            self._stride *= 2
             odd, left = False, []
             for line in self._lines:
                 odd = odd != (not _is_grave(line))
