@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from agent.config import Config
 
 BAR_CELLS = 12
+NAMED = 3
+"""Of more cameras than these that have the same condition, only the ids are shown."""
 STYLES = {
     Severity.CRITICAL: "bold white on red",
     Severity.ALARM: "bold red",
@@ -227,7 +229,7 @@ def _head(found: dict[str, Any]) -> Text:
 
 
 def _conditions(config: Config, found: dict[str, Any]) -> Iterator[RenderableType]:
-    """Draw each with what to do."""
+    """Draw each with what to do, once for all that have it."""
     if not found["conditions"]:
         yield Padding(Text(say("이상이 없습니다.", "Nothing is wrong."), style="green"), (1, 0, 0, 0))
         return
@@ -240,20 +242,30 @@ def _conditions(config: Config, found: dict[str, Any]) -> Iterator[RenderableTyp
         Severity.WARNING: say("주의", "warning"),
         Severity.INFO: say("알림", "info"),
     }
+    groups: dict[str, list[dict[str, Any]]] = {}
     for each in found["conditions"]:
-        condition = CONDITIONS[each["code"]]
-        camera = config.camera(each["subject"])
-        subject = f"{each['subject']} ({camera.name})" if camera else each["subject"]
+        groups.setdefault(each["code"], []).append(each)
+    for code, several in groups.items():
+        condition = CONDITIONS[code]
+        subjects = ", ".join(filter(None, _subjects(config, several)))
         what = Text()
-        what.append(f"{subject}: " if subject else "", style="bold")
+        what.append(f"{subjects}: " if subjects else "", style="bold")
         what.append(condition.what, style="bold")
-        since = age((found["at_ms"] - each["since_ms"]) / 1000)
-        more = [say(f"{since} 전부터", f"for {since}"), each["code"], each["detail"]]
+        since = age((found["at_ms"] - min(each["since_ms"] for each in several)) / 1000)
+        details = dict.fromkeys(each["detail"] for each in several)
+        more = [say(f"{since} 전부터", f"for {since}"), code, *details]
         what.append("\n" + " · ".join(filter(None, more)), style="dim")
         what.append(f"\n→ {condition.next}")
         style = STYLES[condition.severity]
         grid.add_row(Text(f" {words[condition.severity]} ", style=style), what)
     yield Padding(grid, (1, 0, 0, 0))
+
+
+def _subjects(config: Config, several: list[dict[str, Any]]) -> Iterator[str]:
+    """Name what has one condition: cameras with their names, where these are few."""
+    for each in several:
+        camera = config.camera(each["subject"]) if len(several) <= NAMED else None
+        yield f"{each['subject']} ({camera.name})" if camera else each["subject"]
 
 
 def _state(word: str) -> str:

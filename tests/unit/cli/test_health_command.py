@@ -133,6 +133,20 @@ def test_what_is_wrong_comes_first_with_what_to_do(site, capsys, monkeypatch):
     assert places == sorted(places)
 
 
+def test_what_many_cameras_have_is_said_once(site, capsys):
+    plain = [Raised("camera.plaintext_leg", f"cam0{number}", detail) for number, detail in enumerate("aaba")]
+    well(site)
+    write_health(site / "run", "record", said("record", *plain[1:3], cameras={}))
+    assert " info  cam01 (주차장 입구), cam02: the picture" in health(site, capsys).replace(
+        "info     ", "info "
+    )
+    write_health(site / "run", "record", said("record", *plain, cameras={}))
+    text = health(site, capsys)
+    assert text.count("without encryption") == 1
+    assert "cam00, cam01, cam02, cam03: the picture" in text
+    assert "camera.plaintext_leg · a · b" in text
+
+
 def test_where_nothing_runs_both_processes_are_silent(site, capsys):
     found = json.loads(health(site, capsys, "--json"))
     assert [(each["code"], each["subject"]) for each in found["conditions"]] == [
