@@ -17,7 +17,7 @@ SILENCE_S = 60.0
 HOLE_S = 5.0
 """A batch that does not follow: what is missing may be on its way."""
 BEHIND_S = 90.0
-"""A head over entries that did not come: ordinary ones are sent within a minute."""
+"""A head over entries that did not come: ordinary ones are sent within a minute. Where none ever came, HOLE_S."""
 RESEND_S = (30.0, 600.0)
 """Between two requests for the same entries: at first, and at most."""
 ACKNOWLEDGE_ENTRIES = 1000
@@ -53,6 +53,7 @@ class Standing:
 
     began_s    since when the centre listens
     heard_s    when it last spoke; None: not since then
+    told_s     when it last told its health
     online     what its `state` says; None: nothing
     silent     the alarm about its silence was raised
     cameras    id -> state, tenths of pictures per second, kbit/s
@@ -63,6 +64,7 @@ class Standing:
     site: str
     began_s: float
     heard_s: float | None = None
+    told_s: float | None = None
     online: bool | None = None
     silent: bool = False
     trust: str = ""
@@ -98,6 +100,8 @@ class Standing:
         if retained or (part == "state" and not self.online):
             return False
         self.heard_s = now_s
+        if part == "health":
+            self.told_s = now_s
         back, self.silent = self.silent, False
         return back
 
@@ -185,7 +189,8 @@ class Standing:
             if not following.behind:
                 self._resend_wait_s = RESEND_S[0]
             return False
-        if now_s - since_s < (HOLE_S if following.hole else BEHIND_S):
+        soon = following.hole or following.size == 0
+        if now_s - since_s < (HOLE_S if soon else BEHIND_S):
             return False
         if not self._due("resend", self._resend_wait_s, now_s):
             return False

@@ -167,9 +167,10 @@ class Watch:
 
     @property
     def all_heard(self) -> bool:
-        """Whether every box has spoken of itself since we listen."""
+        """Whether every box has told its health since we listen, or is known to be away."""
         return all(
-            watched.standing.cameras or watched.standing.online is False for watched in self._boxes.values()
+            watched.standing.told_s is not None or watched.standing.online is False
+            for watched in self._boxes.values()
         )
 
     @property
@@ -180,7 +181,7 @@ class Watch:
             and watched.current.following.verified is not None
             and not watched.current.following.behind
             for watched in self._boxes.values()
-            if watched.standing.heard_s is not None
+            if watched.standing.told_s is not None
         )
 
     # Messages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agent.health import CONDITIONS, Severity
 from agent.language import say
@@ -23,6 +23,14 @@ _COLOURS = {
     Severity.INFO: "dim",
 }
 _SHOWN = 3
+_BACKLOG = 100  # fewer wait a minute at most, as they should
+COLUMNS: tuple[tuple[str, str, Literal["left", "right"]], ...] = (
+    ("박스", "box", "left"),
+    ("상태", "state", "left"),
+    ("녹화", "recording", "right"),
+    ("여유", "free", "right"),
+    ("확인된 원장", "verified", "right"),
+)
 
 
 def table(city: str, rows: Sequence[Row]) -> Table:
@@ -30,28 +38,16 @@ def table(city: str, rows: Sequence[Row]) -> Table:
     from rich import box
     from rich.table import Table
 
-    drawn = Table(title=city, caption=summary(rows), box=box.SIMPLE_HEAD, title_style="bold", expand=False)
-    for korean, english, justify in (
-        ("박스", "box", "left"),
-        ("장소", "site", "left"),
-        ("상태", "state", "left"),
-        ("녹화", "recording", "right"),
-        ("여유", "free", "right"),
-        ("앞으로", "lasts", "right"),
-        ("밀림", "backlog", "right"),
-        ("확인된 원장", "ledger verified", "right"),
-        ("할 일", "what is wrong", "left"),
-    ):
-        drawn.add_column(say(korean, english), justify=justify)  # type: ignore[arg-type]  # literals, seen by nobody
+    drawn = Table(title=city, caption=summary(rows), box=box.SIMPLE_HEAD, title_style="bold", expand=True)
+    for korean, english, justify in COLUMNS:
+        drawn.add_column(say(korean, english), justify=justify)
+    drawn.add_column(say("문제", "what is wrong"), ratio=1)
     for row in sorted(rows, key=lambda row: (_order(row), row.standing.box)):
         drawn.add_row(
-            safe(row.standing.box),
-            safe(row.standing.site),
+            f"[bold]{safe(row.standing.box)}[/]\n[dim]{safe(row.standing.site)}[/]",
             _state(row),
             f"{row.standing.recording}/{len(row.standing.cameras)}" if row.standing.cameras else "-",
             _free(row),
-            _lasts(row),
-            str(row.standing.backlog),
             _proven(row),
             _wrong(row),
         )
@@ -67,7 +63,7 @@ def show(city: str, rows: Sequence[Row]) -> None:
 
 def summary(rows: Sequence[Row]) -> str:
     """Say the whole in a line."""
-    here = sum(row.standing.heard_s is not None and not row.standing.silent for row in rows)
+    here = sum(row.standing.told_s is not None and not row.standing.silent for row in rows)
     entries = sum(row.verified for row in rows)
     cameras = sum(len(row.standing.cameras) for row in rows)
     recording = sum(row.standing.recording for row in rows)
@@ -86,7 +82,7 @@ def as_json(row: Row) -> dict[str, Any]:
         "site": one.site,
         "online": one.online,
         "silent": one.silent,
-        "heard": one.heard_s is not None,
+        "heard": one.told_s is not None,
         "trust": one.trust,
         "version": one.version,
         "cameras": len(one.cameras),
@@ -127,19 +123,22 @@ def _state(row: Row) -> str:
         return f"[red]{say('끊김', 'offline')}[/]"
     if one.heard_s is None:
         return say("기다림", "waiting")
-    return f"[green]{say('연결됨', 'online')}[/]"
+    late = say(f"밀림 {one.backlog}", f"backlog {one.backlog}") if one.backlog > _BACKLOG else ""
+    doubt = say("시각 모름", "time unsure") if one.trust == "UNTRUSTED" else ""
+    return "\n".join(
+        [f"[green]{say('연결됨', 'online')}[/]", *(f"[yellow]{text}[/]" for text in (late, doubt) if text)]
+    )
 
 
 def _free(row: Row) -> str:
-    known = [free for free, _ in row.standing.vaults if free is not None]
-    return f"{min(known) / 10:.0f}%" if known else "-"
-
-
-def _lasts(row: Row) -> str:
-    known = [tenths for _, tenths in row.standing.vaults if tenths is not None]
-    if not known:
-        return "-"
-    return say(f"{min(known) / 10:.0f}일", f"{min(known) / 10:.0f} d")
+    """Write the room on the fullest disk, and for how long it lasts."""
+    free = [free for free, _ in row.standing.vaults if free is not None]
+    tenths = [tenths for _, tenths in row.standing.vaults if tenths is not None]
+    lines = [f"{min(free) / 10:.0f}%"] if free else ["-"]
+    if tenths:
+        days = min(tenths) // 10
+        lines.append(say(f"[dim]{days}일[/]", f"[dim]{days} d[/]"))
+    return "\n".join(lines)
 
 
 def _proven(row: Row) -> str:

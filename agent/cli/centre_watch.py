@@ -163,7 +163,7 @@ def _once(args: argparse.Namespace, city: City, watching: Watch) -> int:
         board.show(city.name, rows)
     if grave:
         return ALARMED_STATUS
-    return 0 if all(row.standing.heard_s is not None for row in rows) else PARTLY_STATUS
+    return 0 if all(row.standing.told_s is not None for row in rows) else PARTLY_STATUS
 
 
 def _forever(args: argparse.Namespace, city: City, watching: Watch) -> int:

@@ -1,0 +1,480 @@
+"""The centre watches real connections: nothing lost, nothing doubled, and no history rewritten unnoticed (H6, E11, E1)."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from agent.centre import rings
+from agent.centre.counters import FILE as COUNTERS
+from agent.centre.counters import Counters
+from agent.centre.watch import CLIENT, PARTS, Watch
+from agent.centre.wire import Wire
+from agent.centre.witness import FILE, Witness
+from agent.cli.main import main
+from agent.command.keyring import Role
+from agent.model import Instant, Trust
+from agent.storage.proof import merkle
+from tests.town import FakeBox, Town, edited, wait_until
+
+BOX = "gn-0001"
+FACT = 1_800_000_000_000
+
+
+class Leap:
+    """A clock that can be moved on, so that nobody waits a minute."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+    def now(self) -> Instant:
+        return Instant(time.time_ns() // 1_000_000, Trust.SYNCED)
+
+
+class Centre:
+    """A running watch, turned by the test."""
+
+    def __init__(self, town: Town, *, confirm_time: bool = False, asks: bool = True) -> None:
+        self.clock = Leap()
+        self.witness = Witness(town.city.at(FILE))
+        self.counters = Counters(town.city.at(COUNTERS))
+        self.wire = Wire(town.city, CLIENT, [f"pasu/v1/+/{part}" for part in PARTS], keep=True)
+        self.wire.open(30)
+        self.found: list[tuple[str, str]] = []
+        self.watch = Watch(
+            town.city,
+            self.wire,
+            self.witness,
+            self.clock,
+            signer=town.service() if asks else None,
+            counters=self.counters,
+            confirm_time=lambda: confirm_time,
+        )
+
+    def until(self, true, what="") -> None:
+        def turned() -> bool:
+            self.watch.turn(0.02)
+            self.found += [(alarm.box, str(alarm.what)) for alarm in self.watch.alarms()]
+            return true()
+
+        wait_until(turned, what)
+        self.watch.commit()
+
+    def row(self, box: str = BOX):
+        return next(row for row in self.watch.rows() if row.standing.box == box)
+
+    def verified(self, size: int, box: str = BOX) -> None:
+        self.until(lambda: self.row(box).verified == size, f"{size} verified, not {self.row(box)}")
+
+    def alarmed(self, what: str, box: str = BOX) -> None:
+        self.until(lambda: (box, what) in self.found, f"{what}, not {self.found}")
+
+    def close(self) -> None:
+        self.wire.close()
+        self.witness.close()
+        self.counters.close()
+
+    def kill(self) -> None:
+        """End it without a word and without a commit."""
+        client = self.wire._client
+        client._sock_close()
+        client.loop_stop()
+        self.witness.close()
+        self.counters.close()
+
+
+@pytest.fixture
+def town(tmp_path):
+    town = Town(tmp_path)
+    town.enrol(BOX)
+    town.start()
+    yield town
+    town.stop()
+
+
+@pytest.fixture
+def box(town):
+    box = FakeBox(town, BOX)
+    box.connect()
+    yield box
+    box.close()
+
+
+@pytest.fixture
+def centre(town):
+    centre = Centre(town)
+    yield centre
+    centre.close()
+
+
+class Speaker:
+    """Has a box say its health again and again."""
+
+    def __init__(self, box: FakeBox, **health) -> None:
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._speak, args=(box, health))
+        self._thread.start()
+
+    def _speak(self, box: FakeBox, health) -> None:
+        while not self._done.wait(0.1):
+            box.send_health(**health)
+
+    def stop(self) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def stored(centre: Centre, box: str = BOX) -> list[int]:
+    return [fact.seq for fact in centre.witness.facts(box, "", 0, 1 << 60, 0)]
+
+
+def test_what_came_is_verified_kept_and_acknowledged(town, box, centre):
+    box.write(1300)
+    box.send_facts()
+    box.send_checkpoint()
+    box.send_health()
+    centre.verified(1300)
+    assert stored(centre) == list(range(1, 1301))
+    centre.until(lambda: box.ordered("ledger.acknowledge"), "acknowledged")
+    (order,) = box.ordered("ledger.acknowledge")
+    root = merkle.root_of([bytes.fromhex(one) for one in leaves(box)])
+    assert order["arguments"] == {"ledger": box.ledger, "size": 1300, "root": root.hex()}
+    centre.until(lambda: centre.watch._boxes[BOX].current.acknowledged == 1300, "the box's word for it")
+    fact = centre.witness.facts(BOX, "segment", 0, 1 << 60, 1)[0]
+    assert (fact.seq, fact.kind, fact.body) == (1300, "segment.committed", {"camera": "cam01", "n": 1300})
+    assert centre.found == []
+
+
+def leaves(box: FakeBox) -> list[str]:
+    from agent.storage.proof import leaf
+
+    return [leaf.object_hash(entry).hex() for entry in box.entries]
+
+
+def test_e11_doubles_are_kept_once_and_holes_are_asked_for(town, box, centre):
+    """E11: the broker lost a part; the centre asks for it, and nothing is doubled."""
+    box.write(600)
+    box.send_health()
+    box.send_facts(1, 200)
+    box.send_facts(1, 200)
+    box.send_facts(301, 600)
+    box.send_checkpoint()
+    centre.until(lambda: centre.row().size == 200)
+    centre.until(lambda: centre.watch._boxes[BOX].current.following.hole)
+    assert box.ordered("facts.resend") == []
+    centre.clock.ahead_s = 7
+    centre.until(lambda: box.ordered("facts.resend"), "asked")
+    assert box.ordered("facts.resend")[0]["arguments"] == {"ledger": box.ledger, "from_seq": 201}
+    box.send_facts(201, 600)
+    centre.verified(600)
+    assert stored(centre) == list(range(1, 601))
+    assert centre.found == []
+
+
+def test_e11_a_broker_that_lost_its_store_costs_nothing(town, box, centre):
+    """E11: what it had taken and not handed on is asked for again."""
+    box.write(300)
+    box.send_health()
+    box.send_facts(1, 100)
+    centre.until(lambda: centre.row().size == 100)
+    centre.wire.close()
+    box.send_facts(101, 200)  # waits at the broker, which is then robbed of it
+    box.close()
+    town.kill(forget=True)
+    town.start()
+    box.connect()
+    centre.wire.open(30)
+    box.send_health()
+    box.send_facts(201, 300)
+    box.send_checkpoint()
+    centre.until(lambda: centre.watch._boxes[BOX].current.following.hole)
+    centre.clock.ahead_s += 7
+    centre.until(lambda: box.ordered("facts.resend"), "asked")
+    box.send_facts(box.ordered("facts.resend")[0]["arguments"]["from_seq"])
+    centre.verified(300)
+    assert stored(centre) == list(range(1, 301))
+
+
+def test_killed_before_a_commit_everything_comes_again(town, box):
+    """Entries are on the disk before the broker may forget them."""
+    box.write(500)
+    first = Centre(town)
+    first.watch._commit_s = float("inf")  # the transaction is never closed
+    box.send_health()
+    box.send_facts()
+    wait_until(lambda: first.watch.turn(0.02) or first.row().size == 500)
+    first.kill()
+    again = Centre(town)
+    try:
+        assert stored(again) == []
+        again.until(lambda: again.row().size == 500)
+        box.send_checkpoint()
+        again.verified(500)
+        assert stored(again) == list(range(1, 501))
+        assert again.found == []
+    finally:
+        again.close()
+
+
+def test_the_store_goes_on_after_a_restart(town, box):
+    first = Centre(town)
+    box.write(700)
+    box.send_facts(1, 400)
+    box.send_checkpoint(400)
+    first.verified(400)
+    first.close()
+    again = Centre(town)
+    try:
+        assert again.row().verified == 400
+        box.send_facts(401, 700)
+        box.send_checkpoint(300, at_ms=0)  # an old one that lay somewhere
+        box.send_checkpoint(700, at_ms=2)
+        again.verified(700)
+        assert stored(again) == list(range(1, 701))
+        assert again.found == []
+    finally:
+        again.close()
+
+
+def test_h6_an_edited_entry_is_told(town, box, centre):
+    """H6, edited: what came once cannot come otherwise."""
+    box.write(300)
+    box.send_facts()
+    centre.until(lambda: centre.row().size == 300)
+    box.entries[9] = edited(box.entries[9], kind="gap")
+    box.send_facts(1, 100)
+    centre.alarmed("edited")
+
+
+def test_h6_a_fork_is_told(town, box, centre):
+    """H6, forked: a head over another history than the one that came."""
+    box.write(300)
+    box.send_facts()
+    box.send_checkpoint()
+    centre.verified(300)
+    box.entries[9] = edited(box.entries[9], body={"camera": "cam02"})
+    box.send_checkpoint(200, at_ms=5)
+    centre.alarmed("forked")
+
+
+def test_h6_a_fork_ahead_of_its_entries_is_told(town, box, centre):
+    """H6, forked: the head came first, its entries do not lead to it."""
+    box.write(300)
+    real = list(box.entries)
+    box.entries[150] = edited(box.entries[150], kind="gap")
+    box.send_checkpoint(300)
+    centre.until(lambda: centre.watch._boxes[BOX].current is not None)
+    box.entries = real
+    box.send_facts()
+    centre.alarmed("forked")
+
+
+def test_h6_a_cut_off_or_rolled_back_ledger_is_told(town, box, centre):
+    """H6, truncated and rolled back: a newer head over fewer entries."""
+    box.write(300)
+    box.send_facts()
+    box.send_checkpoint(300, at_ms=10)
+    centre.verified(300)
+    box.send_checkpoint(250, at_ms=20)
+    centre.alarmed("rolled_back")
+
+
+def test_h6_a_ledger_that_begins_anew_is_told(town, box, centre):
+    """H6: another ledger in the place of the one that was."""
+    box.write(50)
+    box.send_facts()
+    box.send_checkpoint()
+    centre.verified(50)
+    box.ledger, box.entries = "ffeeddccbbaa0099", []
+    box.write(20, "ledger.began", reason="missing")
+    box.send_facts()
+    box.send_checkpoint()
+    centre.alarmed("new_ledger")
+    centre.verified(20)
+    assert len(stored(centre)) == 70
+
+
+def test_a_head_of_another_key_is_told(town, box, centre):
+    from agent.storage.files import Disk
+    from agent.storage.proof import signing
+
+    box.write(10)
+    box.send_facts()
+    box.key = signing.load_or_create(town.folder, BOX, Disk())
+    box.send_checkpoint()
+    centre.alarmed("unsigned")
+
+
+def test_a_box_that_is_not_enrolled_is_told_and_not_believed(town, box, centre):
+    town.enrol("gn-0002")
+    town.city.at("boxes", "gn-0002.json").unlink()
+    stranger = FakeBox(town, "gn-0002")
+    stranger.connect()
+    stranger.write(10)
+    stranger.send_facts()
+    try:
+        centre.alarmed("unknown_box", "gn-0002")
+        assert stored(centre, "gn-0002") == []
+    finally:
+        stranger.close()
+
+
+def test_silence_is_told_once_and_that_it_is_over(town, box, centre):
+    box.send_health()
+    centre.until(lambda: centre.row().standing.heard_s is not None)
+    assert centre.found == []
+    centre.clock.ahead_s = 61
+    centre.alarmed("silent")
+    assert centre.row().standing.silent
+    box.send_health()
+    centre.alarmed("back")
+    centre.until(lambda: not centre.row().standing.silent)
+    assert centre.found == [(BOX, "silent"), (BOX, "back")]
+
+
+def test_a_box_that_was_never_heard_is_told(town, centre):
+    centre.clock.ahead_s = 61
+    centre.alarmed("silent")
+
+
+@pytest.mark.parametrize("confirm", [True, False])
+def test_a_box_in_doubt_gets_the_time_from_a_centre_that_knows_it(town, box, confirm):
+    centre = Centre(town, confirm_time=confirm)
+    try:
+        box.send_health(trust="UNTRUSTED", challenge="cd" * 16)
+        if confirm:
+            centre.until(lambda: box.ordered("time.confirm"), "confirmed")
+            order = box.ordered("time.confirm")[0]
+            assert order["challenge"] == "cd" * 16
+            assert abs(order["arguments"]["utc_ms"] - time.time_ns() // 1_000_000) < 60_000
+        else:
+            centre.until(lambda: centre.row().standing.trust == "UNTRUSTED")
+            centre.clock.ahead_s = 30
+            centre.until(lambda: centre.watch._tick_s >= centre.clock.monotonic() - 1)
+            assert box.ordered("time.confirm") == []
+    finally:
+        centre.close()
+
+
+def test_hostile_messages_are_told_and_nothing_breaks(town, box, centre):
+    topic = f"pasu/v1/{BOX}"
+    for payload in (b"", b"{", b"[]", b"\x78\xff", b"\xff" * 1000, b'{"ledger":"../../etc"}', b"[" * 100_000):
+        for part in ("facts", "checkpoint", "health", "birth", "reply", "state"):
+            box.client.publish(f"{topic}/{part}", payload)
+    box.say("facts", ledger=box.ledger, entries=[{"seq": 1}], let_go="x")
+    box.say(
+        "health",
+        cameras={"c\x1b[2J": ["x"]},
+        conditions=[["\x1b[31m", "a" * 10_000, 1]],
+        vaults=[[None, None]],
+    )
+    box.say("reply", id=["x"], status=7)
+    box.write(5)
+    box.send_facts()
+    box.send_checkpoint()
+    centre.verified(5)
+    assert (BOX, "invalid") in centre.found
+    assert all(len(one.code) < 300 and one.code.isprintable() for one in centre.row().standing.conditions)
+
+
+def test_a_command_is_sent_and_its_answer_shown(town, box, capsys):
+    town.hire(Role.OFFICER, "김OO")
+    town.hire(Role.DEPARTMENT, "이OO")
+    base = ["--city", str(town.city.folder), "--json"]
+    assert main(["centre", "command", BOX, "inspect", "--as", "김OO", *base]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "done"
+    order = box.orders[-1]
+    assert (order["command"], order["role"], order["counter"], order["arguments"]) == (
+        "inspect",
+        "officer",
+        1,
+        {},
+    )
+    words = ["hold=h1", "reason=끝남"]
+    assert (
+        main(["centre", "command", BOX, "hold.release", *words, "--as", "김OO", "--second", "이OO", *base])
+        == 0
+    )
+    outer = box.orders[-1]
+    assert (outer["command"], outer["role"], outer["counter"]) == ("countersign", "department", 1)
+    from agent.command import jws
+
+    _, inner = jws.peek(outer["arguments"]["order"])
+    assert (inner["command"], inner["role"], inner["counter"]) == ("hold.release", "officer", 2)
+    assert inner["arguments"] == {"hold": "h1", "reason": "끝남"}
+
+
+def test_a_command_that_needs_it_bears_the_boxs_challenge(town, box, capsys):
+    box.send_health(challenge="ef" * 16)  # the broker keeps it; it may be hours old
+    wanted = [
+        "centre",
+        "command",
+        BOX,
+        "time.confirm",
+        "utc_ms=now",
+        "--city",
+        str(town.city.folder),
+        "--json",
+    ]
+    speaker = Speaker(box, challenge="12" * 16)
+    try:
+        assert main(wanted) == 0
+    finally:
+        speaker.stop()
+    assert box.orders[-1]["challenge"] == "12" * 16
+
+
+def test_a_silent_box_and_a_refusal_have_their_statuses(town, box, capsys):
+    box.answer = False
+    base = ["centre", "command", BOX, "inspect", "--city", str(town.city.folder)]
+    assert main([*base, "--wait", "0.5"]) == 3
+    assert main(["centre", "command", BOX, "no.such", "--city", str(town.city.folder)]) == 2
+    assert (
+        main(["centre", "command", BOX, "hold.place", "cameras=cam01", "--city", str(town.city.folder)]) == 2
+    )
+    assert main([*base, "--as", "아무개"]) == 78
+
+
+def test_the_ring_reaches_every_box(town, box, capsys):
+    town.hire(Role.OFFICER, "김OO")
+    assert main(["centre", "ring", "push", "--city", str(town.city.folder)]) == 0
+    order = box.orders[-1]
+    assert order["command"] == "ring.replace"
+    assert order["arguments"]["ring"] == rings.text(town.city)
+
+
+def test_a_look_at_all_boxes(town, box, capsys, monkeypatch):
+    """E11: also where no one ever listened before, all of the ledger is had."""
+    monkeypatch.setenv("COLUMNS", "100")
+    box.write(40)
+    box.send_checkpoint()
+    box.resends = True
+    speaker = Speaker(box)
+    base = ["centre", "watch", "--once", "--within", "60", "--city", str(town.city.folder)]
+    try:
+        assert main(base) == 0
+    finally:
+        speaker.stop()
+    shown = capsys.readouterr().out
+    assert "ledger verified: 40 entries" in shown
+    assert BOX in shown
+    assert "1/2" in shown
+    assert (
+        main(["centre", "watch", "--once", "--within", "1", "--city", str(town.city.folder), "--json"]) == 3
+    )
+    row = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (row["box"], row["verified"], row["recording"], row["cameras"]) == (BOX, 40, 1, 2)
+    assert not row["heard"]  # what the broker kept says what was
+    facts = ["centre", "facts", BOX, "--city", str(town.city.folder)]
+    assert main([*facts, "--last", "2", "--json", "--to", "2030-01-01"]) == 0
+    assert [json.loads(line)["seq"] for line in capsys.readouterr().out.splitlines()] == [39, 40]
+    assert main([*facts, "--checkpoint"]) == 0
+    assert capsys.readouterr().out == box.note()
+    assert main(["centre", "alarms", "--city", str(town.city.folder)]) == 0
+    assert capsys.readouterr().out == ""
