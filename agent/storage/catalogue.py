@@ -320,9 +320,17 @@ class Catalogue:
         """Return every camera that was ever seen, by id."""
         return [row[0] for row in self.read("SELECT id FROM camera ORDER BY id")]
 
-    def commit_segment(self, segment: Segment, at: Instant, **more: int | str | bool) -> bool:
+    def commit_segment(
+        self,
+        segment: Segment,
+        at: Instant,
+        *,
+        label: tuple[int | None, int | None] | None = None,
+        **more: int | str | bool,
+    ) -> bool:
         """Write a segment's row and its fact: the commit point (C8).
 
+        label    `kept_from_ms` and `relabelled_from_ms`, where they do not follow from start and trust
         more     goes into the fact's body
         Returns  False when the row was there already, and nothing was written
         Raises   StorageFault
@@ -340,13 +348,15 @@ class Catalogue:
             **more,
         }
         kind = "segment.committed" if segment.state == COMMITTED else "segment.salvaged"
+        kept = label or (None if segment.trust == Trust.UNTRUSTED else segment.start_ms, None)
         line = ledger.line(Fact(kind, at, body))
 
         def insert(db: sqlite3.Connection) -> bool:
             _see(db, segment.camera, segment.start_ms)
             cursor = db.execute(
-                f"INSERT INTO segment ({_COLUMNS}, kept_from_ms) VALUES ({_PLACES}, ?) ON CONFLICT DO NOTHING",  # noqa: S608 - constants
-                (*astuple(segment), None if segment.trust == Trust.UNTRUSTED else segment.start_ms),
+                f"INSERT INTO segment ({_COLUMNS}, kept_from_ms, relabelled_from_ms) VALUES ({_PLACES}, ?, ?)"  # noqa: S608 - constants
+                " ON CONFLICT DO NOTHING",
+                (*astuple(segment), *kept),
             )
             if cursor.rowcount:
                 ledger.append(db, line)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agent.storage.catalogue import FILE, Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 ASIDE = "aside"
@@ -121,6 +121,31 @@ class OldCatalogue:
             else:
                 return rows, True
         return best, False
+
+
+class Asides:
+    """What all catalogues that were moved aside say of stored files. Opened when they are first asked."""
+
+    def __init__(self, catalogues: Callable[[], Iterable[OldCatalogue]]) -> None:
+        """Take what opens them, newest first; who made this closes them."""
+        self._open = catalogues
+        self._olds: list[OldCatalogue] | None = None
+
+    def told(self, vault: str, directory: str) -> dict[str, list[dict[str, Any]]]:
+        """Return what they say of the files in a directory of a vault: by path, the newest first."""
+        if self._olds is None:
+            self._olds = list(self._open())
+        told: dict[str, list[dict[str, Any]]] = {}
+        for old in self._olds:
+            for path, row in old.segments(vault, directory).items():
+                told.setdefault(path, []).append(row)
+        return told
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for old in self._olds or ():
+            old.close()
+        self._olds = None
 
 
 def old_catalogues(state: Path) -> Iterator[OldCatalogue]:

@@ -26,15 +26,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
-from agent.model import Fact, Instant, Trust
+from agent.model import Fact, Instant
 from agent.storage import files, foreign, progress
-from agent.storage.catalogue import COMMITTED, SALVAGED, Catalogue, Segment
+from agent.storage.catalogue import COMMITTED, SALVAGED, Catalogue
 from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem
+from agent.storage.old import Asides, old_catalogues
 from agent.storage.orphans import Orphans, names_in, orphans, touched
-from agent.storage.progress import Final, Mark, Open, reach
+from agent.storage.progress import Final, Open, reach
 from agent.storage.sealed import header_bytes, sha256, whole_chunks
 from agent.storage.shred import is_void, shred
+from agent.storage.unknown import Row, Unknown
 from agent.storage.writer import row_of
 
 if TYPE_CHECKING:
@@ -43,12 +45,8 @@ if TYPE_CHECKING:
 
     from agent.storage.vault import Vault
 
-UNKNOWN_CODEC = "unknown"
-"""Stands in a row where not even the codec is known; not one of `Codec`."""
 UNRECONCILED = "unreconciled"
 """Key in `meta`: JSON list of the vaults whose files have no rows yet, since their catalogue was lost."""
-_LONGEST_MS = 600_000
-"""How long a segment of which nothing but the file is known may claim to be: ten of the usual ones."""
 
 
 @dataclass(slots=True)
@@ -90,9 +88,11 @@ def salvage(
     Raises   StorageFault when the catalogue cannot be used; what one file's disk says is in the report
     """
     known = {path: one for (uuid, path), one in progress.read_all(state).items() if uuid == vault.uuid}
-    run = Salvage(vault, catalogue, known, now, step=step, report=report)
+    asides = Asides(lambda: old_catalogues(state))
+    run = Salvage(vault, catalogue, known, now, asides=asides, step=step, report=report)
     run.unreconciled = vault.uuid in json.loads(catalogue.meta(UNRECONCILED) or "[]")
-    run.all_of(cameras)
+    with contextlib.closing(asides):
+        run.all_of(cameras)
     foreign.tell(catalogue, vault, run.foreign, now)
     return run.report
 
@@ -107,10 +107,11 @@ class Salvage:
         known: dict[str, Open],
         now: Instant,
         *,
+        asides: Asides,
         step: Callable[[str], None] = lambda _: None,
         report: Report | None = None,
     ) -> None:
-        """Take what the progress files tell, by path."""
+        """Take what the progress files tell, by path, and who is asked about files of which they tell nothing."""
         self.report = report or Report()
         self.unreconciled = False
         self.foreign: list[Path] = []
@@ -119,6 +120,7 @@ class Salvage:
         self._catalogue = catalogue
         self._known = known
         self._now = now
+        self._unknown = Unknown(vault, now, asides)
         self._step = step
 
     def all_of(self, cameras: list[str] | None) -> None:
@@ -220,6 +222,8 @@ class Salvage:
         size, known = place.stat().st_size, self._known.get(path)
         if known is not None and known.final is not None:
             return size < known.final.sealed_bytes
+        if known is None and self._unknown.is_told(stem, Kind.FINAL):
+            return False
         # Nothing tells how long it was. One that ends with a whole chunk was cut, or is one of the 65,552nd
         # part that happens to end so; that one is called salvaged, and nothing of it is lost.
         header = header_bytes(place)
@@ -316,18 +320,19 @@ class Salvage:
         if header is None or (final is not None and final.sha256 != digest):
             self.quarantine(place, "not what was written")
             return False
-        if final is None:
-            # Its mark was lost: it reaches at least as far as the last flush said.
-            sealed = size - header
-            plain = max(0, sealed - -(-sealed // SEALED_CHUNK_BYTES) * TAG_BYTES)
-            end_ms, frames = self._guess_end(stem, place), 0
-            if known is not None:
+        if known is None:
+            row = self._unknown.row(stem, Kind.FINAL, has_tail=False, header=header, sha256=digest)
+        else:
+            if final is None:
+                # Its mark was lost: it reaches at least as far as the last flush said.
+                sealed = size - header
+                plain = max(0, sealed - -(-sealed // SEALED_CHUNK_BYTES) * TAG_BYTES)
                 end_ms, frames = reach(known, known.written.chunks, known.written.tail_bytes)
-            final = Final(max(end_ms, stem.start_ms + 1), frames, plain, size, digest)
-        known = known or self._guess(stem)
+                final = Final(max(end_ms, stem.start_ms + 1), frames, plain, size, digest)
+            row = Row(row_of(known, path, COMMITTED, final, has_tail=False), None)
         self._disk.fsync_directory(place.parent)
         self._step("S4")
-        self._commit(row_of(known, path, COMMITTED, final, has_tail=False), adopted=True)
+        self._commit(row, adopted=True)
         self.report.adopted += 1
         return True
 
@@ -345,54 +350,23 @@ class Salvage:
             return
         chunks = max(0, size - header) // SEALED_CHUNK_BYTES
         known = self._known.get(stem.path(Kind.FINAL))
+        digest, missing = sha256(place), 0
         if known is None:
-            known = self._guess(stem)
-            end_ms, frames = self._guess_end(stem, place), 0
+            row = self._unknown.row(stem, Kind.SALVAGED, has_tail=has_tail, header=header, sha256=digest)
         else:
             end_ms, frames = reach(known, chunks, tail.stat().st_size if has_tail else 0)
             end_ms = max(end_ms, known.start_ms + 1)  # an empty span would overlap nothing that is asked for
-        what = Final(end_ms, frames, chunks * CHUNK_BYTES, size, sha256(place))
-        missing = max(0, known.durable.chunks - chunks)
+            what = Final(end_ms, frames, chunks * CHUNK_BYTES, size, digest)
+            missing = max(0, known.durable.chunks - chunks)
+            row = Row(row_of(known, path, SALVAGED, what, has_tail=has_tail), None)
         self._disk.fsync_directory(place.parent)
         self._step("S4")
-        row = row_of(known, path, SALVAGED, what, has_tail=has_tail)
         self._commit(row, has_tail=has_tail, missing_chunks=missing)
         self.report.salvaged += 1
 
-    def _commit(self, row: Segment, **more: int | bool) -> None:
-        self._catalogue.commit_segment(row, self._now, **more)
+    def _commit(self, row: Row, **more: int | bool) -> None:
+        self._catalogue.commit_segment(row.segment, self._now, label=row.label, **more)
         self._step("S5")
-
-    def _guess(self, stem: Stem) -> Open:
-        """Describe a segment of which nothing but the file is known.
-
-        As in keep/reborn.py: a start between the vault's making and now is believed, and it is kept from there.
-        """
-        now = self._now
-        is_sure = now.trust is not Trust.UNTRUSTED and self._vault.created_ms <= stem.start_ms <= now.utc_ms
-        nothing = Mark(0, stem.start_ms, 0)
-        return Open(
-            vault=self._vault.uuid,
-            path=stem.path(Kind.FINAL),
-            camera=stem.camera,
-            run="unknown",
-            start_ms=stem.start_ms,
-            trust=(Trust.HOLDOVER if is_sure else Trust.UNTRUSTED).value,
-            codec=UNKNOWN_CODEC,
-            width=0,
-            height=0,
-            time_base_hz=0,
-            keyframe_start=False,
-            durable=nothing,
-            written=nothing,
-            final=None,
-        )
-
-    def _guess_end(self, stem: Stem, place: Path) -> int:
-        """Take the time of the last write as the end, as far as that can be."""
-        start_ms = stem.start_ms
-        last_ms = min(place.stat().st_mtime_ns // 1_000_000, max(self._now.utc_ms, start_ms))
-        return max(start_ms + 1, min(last_ms, start_ms + _LONGEST_MS))
 
     def quarantine(self, path: Path, reason: str) -> None:
         """Do Q1 and Q2: say why, and move a file or whatever it is out of the way."""

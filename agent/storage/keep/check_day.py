@@ -14,6 +14,7 @@ from agent.storage.keep import check_file
 from agent.storage.keep.check_findings import Day, Done, Finding, Level, Row, What, compare, parts
 from agent.storage.keep.check_mend import Mender, is_live
 from agent.storage.layout import Kind, classify
+from agent.storage.old import Asides, old_catalogues
 from agent.storage.orphans import orphans
 from agent.storage.salvage import UNRECONCILED, Salvage
 from agent.storage.schema import PRESENT
@@ -236,7 +237,12 @@ class Examiner:
             if not paths.isdisjoint({stem.path(kind) for kind in Kind})
         }
         told = {path: one for (uuid, path), one in known.items() if uuid == unit.vault}
-        Salvage(self._vault, self._catalogue, told, now).settle(unit.camera, unit.day, day)
+        asides = Asides(lambda: old_catalogues(self._state))
+        try:
+            salvage = Salvage(self._vault, self._catalogue, told, now, asides=asides)
+            salvage.settle(unit.camera, unit.day, day)
+        finally:
+            asides.close()
 
     def _became(self, unit: Unit, path: str) -> Done:
         """Tell what became of a file that was put in order."""

@@ -98,8 +98,24 @@ def from_old(told: dict[str, Any], file: Stored) -> dict[str, Any] | None:
     }
 
 
-def from_file(file: Stored, earliest_ms: int, latest_ms: int | None) -> dict[str, Any]:
-    """Return the row of a file of which nothing else is known.
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a file says of its own time, of which nothing else is known.
+
+    start_ms, end_ms  its span, and kept_from_ms where its retention begins
+    is_moved          that is not what its name says: its label was corrected
+    is_plausible      it can be; if not, its time waits to be settled
+    """
+
+    start_ms: int
+    end_ms: int
+    kept_from_ms: int
+    is_moved: bool
+    is_plausible: bool
+
+
+def label_of(file: Stored, earliest_ms: int, latest_ms: int | None) -> Label:
+    """Return what the name and the last write of a file say together.
 
     earliest_ms  the vault was made then; latest_ms  now, None while that cannot be relied on
     A start between the two is believed, and the segment kept from there; from later, when the file was written much
@@ -116,14 +132,20 @@ def from_file(file: Stored, earliest_ms: int, latest_ms: int | None) -> dict[str
         # Late rather than early; but a name that lies in the future says nothing.
         kept_ms = last_ms if latest_ms is not None and name_ms > latest_ms else max(name_ms, last_ms)
     plausible = start_ms >= earliest_ms and (latest_ms is None or kept_ms <= latest_ms)
+    return Label(start_ms, end_ms, kept_ms, moved, plausible)
+
+
+def from_file(file: Stored, earliest_ms: int, latest_ms: int | None) -> dict[str, Any]:
+    """Return the row of a file of which nothing else is known; earliest_ms, latest_ms: as `label_of` takes them."""
+    label = label_of(file, earliest_ms, latest_ms)
     return {
         "vault": file.vault,
         "camera": file.stem.camera,
         "run": UNKNOWN,
         "path": file.path,
-        "start_ms": start_ms,
-        "end_ms": end_ms,
-        "trust": (Trust.HOLDOVER if plausible else Trust.UNTRUSTED).value,
+        "start_ms": label.start_ms,
+        "end_ms": label.end_ms,
+        "trust": (Trust.HOLDOVER if label.is_plausible else Trust.UNTRUSTED).value,
         "codec": UNKNOWN,
         "width": 0,
         "height": 0,
@@ -135,8 +157,8 @@ def from_file(file: Stored, earliest_ms: int, latest_ms: int | None) -> dict[str
         "keyframe_start": 0,
         "state": file.state,
         "has_tail": int(file.has_tail),
-        "kept_from_ms": kept_ms if plausible else None,
-        "relabelled_from_ms": name_ms if moved else None,
+        "kept_from_ms": label.kept_from_ms if label.is_plausible else None,
+        "relabelled_from_ms": file.stem.start_ms if label.is_moved else None,
     }
 
 

@@ -17,6 +17,7 @@ from agent.storage.keep import reborn
 from agent.storage.keep.reborn import Stored
 from agent.storage.keep.stamps import marked
 from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem, classify
+from agent.storage.old import Asides
 from agent.storage.orphans import Orphans, names_in, orphans
 from agent.storage.salvage import Report, Salvage
 from agent.storage.sealed import header_bytes
@@ -68,7 +69,7 @@ class Refiler:
         """
         self._catalogue = catalogue
         self._state = state
-        self._olds = olds
+        self._asides = Asides(lambda: olds)
         self._at = at
         self._began_ms = began_ms
         self._latest_ms = latest_ms
@@ -97,7 +98,7 @@ class Refiler:
             path: one for (uuid, path), one in progress.read_all(self._state).items() if uuid == vault.uuid
         }
         found = orphans(vault, self._catalogue, camera, day)
-        salvage = Salvage(vault, self._catalogue, known, self._at, report=Report())
+        salvage = Salvage(vault, self._catalogue, known, self._at, asides=self._asides, report=Report())
         plain: list[Stored] = []
         odd: dict[Stem, set[Kind]] = {}
         for stem, kinds in found.stems.items():
@@ -109,7 +110,7 @@ class Refiler:
             else:
                 lacking = [kind for kind in finished if stem.path(kind) not in found.rows]
                 plain += [_stored(root, vault.uuid, stem, kind, kinds) for kind in lacking]
-        told = self._told(vault.uuid, inside) if plain else {}
+        told = self._asides.told(vault.uuid, inside) if plain else {}
         following = _following(found, stems_of(vault, camera, next_day) if next_day else [])
         for file in plain:
             try:
@@ -139,14 +140,6 @@ class Refiler:
         done.left += len(report.faults) + report.live
         done.settled = report.salvaged + report.adopted
         done.quarantined = report.quarantined
-
-    def _told(self, uuid: str, inside: str) -> dict[str, list[dict[str, Any]]]:
-        """Return what the old catalogues say of a directory, by path, the newest first."""
-        told: dict[str, list[dict[str, Any]]] = {}
-        for old in self._olds:
-            for path, row in old.segments(uuid, inside).items():
-                told.setdefault(path, []).append(row)
-        return told
 
     def _row(
         self, done: Refiled, vault: Vault, file: Stored, told: list[dict[str, Any]], salvage: Salvage

@@ -12,8 +12,9 @@ from agent.model import Instant, Trust
 from agent.storage import progress
 from agent.storage.catalogue import Catalogue
 from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, Opened, shred_span
+from agent.storage.keep.reborn import UNKNOWN
 from agent.storage.layout import Kind, stem_of
-from agent.storage.salvage import UNKNOWN_CODEC, salvage
+from agent.storage.salvage import salvage
 from tests.procedure.scenario import IDENTITY
 from tests.unit.storage.box import T0, Box, FailingDisk, pattern, start
 
@@ -51,7 +52,7 @@ def test_without_a_word_the_time_of_the_last_write_bounds_the_span(tmp_path) -> 
     assert box.salvage().salvaged == 1
     (row,) = box.rows()
     assert (row.start_ms, row.end_ms, row.frames, row.run) == (T0, T0 + 4321, 0, "unknown")
-    assert (row.codec, row.trust) == (UNKNOWN_CODEC, Trust.HOLDOVER.value)
+    assert (row.codec, row.trust) == (UNKNOWN, Trust.HOLDOVER.value)
     box.check()
 
 
@@ -86,6 +87,43 @@ def test_one_of_which_nothing_is_told_is_kept_from_the_start_in_its_name_if_that
     catalogue.close()
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_c8_what_was_written_long_after_its_name_is_kept_from_then(tmp_path, finished) -> None:
+    """C8: recorded two hours ago under a label that is forty days behind, and nothing tells of it but the file."""
+    box = Box(tmp_path)
+    part = leave_part(box, told=False)
+    now_ms = T0 + 40 * DAY_MS
+    written_ms = now_ms - 7_200_000
+    if finished:
+        with part.open("r+b") as file:
+            file.truncate(100_000)
+        place = part.rename(box.vault.at(stem_of("cam1", T0).path(Kind.FINAL)))
+        next(box.vault_path.rglob("*.tail")).unlink()
+    else:
+        place = part
+    os.utime(place, ns=(0, written_ms * 1_000_000 + 1))
+    box.clock.utc_ms = now_ms
+    box.salvage()
+    catalogue = Catalogue.open(box.state)
+    rows = catalogue.read("SELECT trust, kept_from_ms FROM segment")
+    catalogue.close()
+    assert rows == [("HOLDOVER", written_ms - 600_000)]
+
+
+def test_c8_what_a_stamp_tells_is_believed_also_where_the_row_is_gone(tmp_path) -> None:
+    """C8: its label was corrected (keep/stamps.py), and the row was lost since."""
+    box = Box(tmp_path)
+    part = leave_part(box, told=False)
+    now_ms = T0 + 40 * DAY_MS
+    os.utime(part, ns=(0, (now_ms - 7_200_000) * 1_000_000))
+    box.clock.utc_ms = now_ms
+    box.salvage()
+    catalogue = Catalogue.open(box.state)
+    rows = catalogue.read("SELECT end_ms, kept_from_ms, relabelled_from_ms FROM segment")
+    catalogue.close()
+    assert rows == [(now_ms - 7_200_000, now_ms - 7_200_000, T0)]
+
+
 @pytest.mark.parametrize(
     ("mtime_ms", "now_ms", "end_ms"),
     [
@@ -98,7 +136,7 @@ def test_one_of_which_nothing_is_told_is_kept_from_the_start_in_its_name_if_that
 def test_a_last_write_that_cannot_be_is_not_believed(tmp_path, mtime_ms, now_ms, end_ms) -> None:
     box = Box(tmp_path)
     part = leave_part(box, told=False)
-    os.utime(part, ns=(0, mtime_ms * 1_000_000))
+    os.utime(part, ns=(0, mtime_ms * 1_000_000 + 1))
     box.clock.utc_ms = now_ms
     box.salvage()
     assert [row.end_ms for row in box.rows()] == [end_ms]
