@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent import __version__, keeping, minding, reporting
@@ -28,10 +27,12 @@ from agent.forks import forked
 from agent.health import Raised
 from agent.language import english, say
 from agent.model import Fact, GapCause
+from agent.storage import likenesses
 from agent.storage.layout import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from agent.config import Config, Secrets
     from agent.model import Instant
@@ -45,6 +46,8 @@ PROBE_S = 600.0  # a fork that reads some pages of the catalogue: 50 ms of a cor
 RENEW_S = 60.0  # for a new catalogue in the place of a lost one
 TELL_S = 10.0  # for facts to reach the ledger
 EXAMINE_S = 10.0
+RING_FILES = ("centre/ring.jws", "centre/root.json")
+"""As `agent.command.ring` names them; that one brings cryptography with it, which the parent does without."""
 
 log = logging.getLogger("pasu.record")
 
@@ -145,14 +148,10 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
 
 def _watched(config: Config) -> tuple[Watched, Watched, Watched]:
     """Look at the files that others change: the configuration's, the key ring's, the memory of cameras."""
-    from agent.command import ring
-    from agent.storage import likenesses
-
     state = config.storage.state
-    centre = state / ring.DIRECTORY
     return (
         Watched((config.file, config.secrets_file)),
-        Watched((centre / ring.FILE, centre / ring.ROOT_FILE)),
+        Watched([state / name for name in RING_FILES]),
         Watched((state / likenesses.FILE,)),
     )
 
@@ -174,21 +173,13 @@ class _Forks:
 
     def likenesses(self) -> dict[str, dict[str, Any]]:
         """Return what is remembered of the cameras."""
-        from agent.storage import likenesses
-
         found: dict[str, dict[str, Any]] = likenesses.read(self._state)
         return found
 
     def remember(self, marks: dict[str, dict[str, Any]]) -> bool:
         """Remember cameras; that it fails costs no more than to see them as new after a restart."""
-
-        def write() -> None:
-            from agent.storage import likenesses
-
-            likenesses.remember(self._state, marks)
-
         try:
-            forked(write, EXAMINE_S)
+            forked(lambda: likenesses.remember(self._state, marks), EXAMINE_S)
         except (PasuError, OSError) as error:
             log.warning("cameras are not remembered: %s", error)
             return False
@@ -242,7 +233,6 @@ def _prepare(config: Config) -> dict[str, Any]:
     """
     import uuid
 
-    from agent.storage import likenesses
     from agent.storage.catalogue import Catalogue
     from agent.storage.keep.time import begin_boot, mark_boot
     from agent.storage.prepare import prepare
@@ -353,6 +343,12 @@ def _renew(config: Config) -> str:
         mark_boot(catalogue)
         catalogue.close()
     return reason
+
+
+@lru_cache(maxsize=8)
+def _warn_once(text: str) -> None:
+    """Log a warning the first time; what is wrong with the catalogue is wrong every two seconds."""
+    log.warning(text)
 
 
 def _tell_forked(state: Path, facts: Sequence[tuple[str, dict[str, Any]]]) -> bool:

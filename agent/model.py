@@ -47,6 +47,7 @@ class GapCause(StrEnum):
     WORKER_LOST = "worker_lost"  # the worker process was killed, crashed or hung
     RECORD_LOST = "record_lost"  # the catalogue that knew why was lost
     SEGMENT_LOST = "segment_lost"  # it was stored, and its file is gone or damaged now
+    RECONFIGURED = "reconfigured"  # the camera was changed, or was not in the configuration for a while
     BOX_ASLEEP = "box_asleep"  # the box was suspended, or its whole machine stood still
     AGENT_STOPPED = "agent_stopped"  # stopped in order: update, restart, shutdown
     AGENT_KILLED = "agent_killed"  # the whole agent or the box went away without a word

@@ -20,7 +20,7 @@ LATELY_MS = 2000
 BURST_MS = 300  # what a camera has kept for a new client comes within this (quirk 12)
 ASLEEP_S = 5.0  # a source that does not turn for so long is killed as hung, unless the whole box stood still
 GAP_PART_MS = 600_000  # a long outage is written down in parts, so that no end of ours forgets its cause
-OURS = (GapCause.AGENT_STOPPED, GapCause.AGENT_KILLED, GapCause.WORKER_LOST)
+OURS = (GapCause.AGENT_STOPPED, GapCause.AGENT_KILLED, GapCause.WORKER_LOST, GapCause.RECONFIGURED)
 
 
 class Format(Protocol):
@@ -99,6 +99,11 @@ class CameraRecorder:
     def recording(self) -> bool:
         """Tell whether a run is open."""
         return self._cutter.recording
+
+    @property
+    def covered_ms(self) -> int | None:
+        """Return the UTC up to which it is recorded, or known to be missing; None if it never was."""
+        return self._covered_ms
 
     @property
     def track(self) -> Format | None:

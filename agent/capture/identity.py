@@ -10,7 +10,6 @@ while one session lasts is of the same device, and is learnt; what a new session
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ FORMATS_KEPT = 8
 
 def mark(text: str | bytes) -> str:
     """Return what is kept of something the camera said: 16 hexadecimal digits; empty for nothing."""
+    import hashlib  # brings libcrypto with it, and the parent, which compares marks, makes none
+
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return hashlib.sha256(data).hexdigest()[:16] if data else ""
 

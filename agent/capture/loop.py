@@ -245,6 +245,14 @@ class RtspLoop:
         """Take a camera in; its first connection is made in the next turn."""
         self._cameras.append(camera)
 
+    def remove(self, camera_id: str) -> int | None:
+        """End a camera's session in order, its segment with it; return the UTC ms that it is covered up to."""
+        camera = next(camera for camera in self._cameras if camera.id == camera_id)
+        self._cameras.remove(camera)
+        self._counted.pop(camera_id, None)
+        camera.stop(GapCause.AGENT_STOPPED, self._clock.monotonic(), self._clock.now())
+        return camera.recorder.covered_ms
+
     def run(self, stopping: Callable[[], bool]) -> None:
         """Turn until `stopping` says so; then end every session."""
         while not stopping():

@@ -22,10 +22,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from agent.capture.poison import CRASHES, WITHIN_S, Suspects
+from agent.capture.roster import Assignment, Difference, difference, seat
 from agent.capture.shared import Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agent.clock import Clock
 
@@ -36,11 +37,12 @@ START_S = 20.0  # until the first heartbeat: salvage reads what a predecessor le
 HANG_LIBAV_S = 10.0  # opening a source may take libav its own time-out of 5 s
 RESTART_MOST_S = 5.0
 STABLE_S = 60.0
-CAMERAS_A_LOOP = 64  # a loop with 64 cameras of 4 Mbit/s takes a fifth of a core
 STOP_S = 15.0
 GONE_S = 5.0  # for a killed worker to go, at our own end
 LATE_S = 2.0  # a turn that begins so late means that we stood still ourselves, and so perhaps did all others
 BEAT_BYTES = 1 << 20
+MOVE_S = 2.0  # for a camera's last segment to be in the catalogue before another worker asks how far it came
+RECONFIGURED = "reconfigured"
 TELL_AGAIN_S = 60.0  # a try may take as long as the ledger is locked, and nobody hears heartbeats meanwhile
 MEMORY_S = 5.0  # how often a worker's memory is looked at
 # Far above what a worker's queues may hold (512 MiB while a disk is away), or half of a small machine.
@@ -52,22 +54,11 @@ log = logging.getLogger("pasu.record")
 
 
 @dataclass(slots=True)
-class Assignment:
-    """What one worker is to do: kind "rtsp" with any number of cameras, or "libav" with one.
-
-    cameras  id -> all that the worker must know of it, its log-in included
-    witness  keep the last bytes that came: its camera crashed a worker before
-    """
-
-    name: str
-    kind: str
-    cameras: dict[str, dict[str, Any]]
-    witness: bool = False
-
-
-@dataclass(slots=True)
 class Worker:
-    """One child process as its parent sees it."""
+    """One child process as its parent sees it.
+
+    numbers  the cameras by the number that its mark names; a number is not used twice
+    """
 
     assignment: Assignment
     pid: int
@@ -79,6 +70,9 @@ class Worker:
     killed: str = ""  # why, by us; and not yet gone: a process that waits for a dead disk may take its time
     mute: bool = False  # its socket is closed, the process may still be ending
     state: dict[str, Any] = field(default_factory=dict)
+    numbers: list[str] = field(default_factory=list)
+    ends_by: float | None = None  # it has nothing to record any more, and was told to end
+    successor: Assignment | None = None  # what is to begin when it has ended
 
 
 @dataclass(slots=True)
@@ -93,7 +87,7 @@ class Supervisor:
 
     settings   what every worker is told, as JSON
     command    argv that starts a worker; two file descriptor numbers are appended
-    tell       takes (kind, body) of a fact, and tells whether it is in the ledger; called only when a worker was lost
+    tell       takes (kind, body) of facts, and tells whether they are in the ledger; it may take its time
     """
 
     def __init__(
@@ -104,9 +98,10 @@ class Supervisor:
         clock: Clock,
         *,
         cause: str,
-        tell: Callable[[str, dict[str, Any]], bool],
+        tell: Callable[[Sequence[tuple[str, dict[str, Any]]]], bool],
     ) -> None:
         self._settings = settings
+        self._plans = {camera: plan for each in assignments for camera, plan in each.cameras.items()}
         self._command = tuple(command)
         self._clock = clock
         self._tell = tell
@@ -155,8 +150,13 @@ class Supervisor:
         now = self._clock.monotonic()
         for worker in list(self._workers):
             how = self._ended(worker)
-            if how is not None:
+            if how is not None and worker.ends_by is not None:
+                self._leave(worker, how, now)
+            elif how is not None:
                 self._replace(worker, how, now)
+            elif worker.ends_by is not None:
+                if now > worker.ends_by and not worker.killed:
+                    self._kill(worker, "hung")
             elif not worker.killed and now - worker.beaten > _patience_s(worker):
                 self._kill(worker, "hung")
             elif not worker.killed and now >= self._next_weighing and _resident(worker.pid) > MEMORY_BYTES:
@@ -165,13 +165,124 @@ class Supervisor:
             self._next_weighing = now + MEMORY_S
         self._expected = self._clock.monotonic()
 
+    def say(self, kind: str, body: dict[str, Any]) -> None:
+        """Have a fact told in the next turn."""
+        self._untold.append((kind, body))
+
+    def seal_to(self, recipients: Sequence[str]) -> None:
+        """Have every camera's next segment sealed to these."""
+        self._settings = {**self._settings, "recipients": list(recipients)}
+        for worker in self._workers:
+            self._send(worker, {"recipients": list(recipients)})
+
+    def reassign(self, plans: Mapping[str, dict[str, Any]], covered: Mapping[str, int | None]) -> Difference:
+        """Record these cameras from now on. Those whose plan is the same are not touched.
+
+        plans    every camera with all that its worker must know
+        covered  per added camera how far it was recorded before, UTC ms
+        """
+        found = difference(self._plans, plans)
+        self._plans = dict(plans)
+        self._settings = {**self._settings, "cameras": len(plans)}
+        elsewhere = [
+            camera
+            for camera in (*found.removed, *found.changed)
+            if not self._alter(camera, plans.get(camera)) and camera in plans
+        ]
+        now = self._clock.monotonic()
+        for camera in found.removed:
+            self._cameras.pop(camera, None)
+        for camera in (*found.added, *elsewhere):
+            self._seat(camera, plans[camera], covered.get(camera), now + MOVE_S * (camera in elsewhere))
+        return found
+
+    def _alter(self, camera: str, plan: dict[str, Any] | None) -> bool:
+        """Change or take away a camera where it is; tell whether nothing more is to be done."""
+        for waiting in self._waiting:
+            if camera in waiting.assignment.cameras:
+                assignment = waiting.assignment
+                if plan is not None and plan["kind"] == assignment.kind:
+                    assignment.cameras[camera] = plan
+                    return True
+                del assignment.cameras[camera]
+                if not assignment.cameras:
+                    self._waiting.remove(waiting)
+                return plan is None
+        for worker in self._workers:
+            if worker.successor is not None and camera in worker.successor.cameras:
+                same = plan is not None and plan["kind"] == worker.successor.kind
+                worker.successor = (
+                    replace(worker.successor, cameras={camera: plan}) if same and plan else None
+                )
+                return plan is None or same
+        worker = next(worker for worker in self._workers if camera in worker.assignment.cameras)
+        assignment = worker.assignment
+        same = plan is not None and plan["kind"] == assignment.kind
+        if same and plan is not None and assignment.kind == "rtsp":
+            assignment.cameras[camera] = plan
+            self._send(worker, {"remove": [camera], **self._addition(worker, camera, None)})
+            return True
+        del assignment.cameras[camera]
+        if assignment.cameras:
+            self._send(worker, {"remove": [camera]})
+            return plan is None
+        worker.ends_by = self._clock.monotonic() + STOP_S
+        if same and plan is not None:
+            worker.successor = replace(assignment, cameras={camera: plan})
+        self._send(worker, {"stop": True})
+        return plan is None or same
+
+    def _seat(self, camera: str, plan: dict[str, Any], covered_ms: int | None, due: float) -> None:
+        living = {id(worker.assignment): worker for worker in self._workers if worker.ends_by is None}
+        there = [worker.assignment for worker in living.values()]
+        there += [waiting.assignment for waiting in self._waiting]
+        assignment, new = seat(camera, plan, there)
+        worker = living.get(id(assignment))
+        if new:
+            self._waiting.append(_Waiting(assignment, due, RECONFIGURED))
+        elif worker is not None:
+            self._send(worker, self._addition(worker, camera, covered_ms))
+
+    def _addition(self, worker: Worker, camera: str, covered_ms: int | None) -> dict[str, Any]:
+        worker.numbers.append(camera)
+        order = {
+            "plan": worker.assignment.cameras[camera],
+            "number": len(worker.numbers) - 1,
+            "covered_ms": covered_ms,
+            "cause": RECONFIGURED,
+        }
+        return {"add": {camera: order}}
+
+    def _send(self, worker: Worker, message: dict[str, Any]) -> None:
+        """Tell a worker something. One that is gone hears it from its successor's order."""
+        try:
+            worker.control.send(json.dumps(message).encode())
+        except BlockingIOError:  # it has not listened for a megabyte
+            if not worker.killed:
+                self._kill(worker, "hung")
+        except OSError:
+            log.info("worker %s is gone and is told nothing", worker.assignment.name)
+
+    def _leave(self, worker: Worker, how: str, now: float) -> None:
+        """Let go of a worker that was told to end, and begin what follows it."""
+        self._close(worker)
+        clean = how == "exit 0"
+        log.info("worker %s (%d) has ended: %s", worker.assignment.name, worker.pid, how)
+        if not clean:
+            self.lost += 1
+            body = {"worker": worker.assignment.name, "how": how, "serving": ""}
+            self._untold.append(("worker.lost", body))
+        if worker.successor is not None:
+            self._waiting.append(_Waiting(worker.successor, now, RECONFIGURED if clean else "worker_lost"))
+
     def _tell_all(self, now: float) -> None:
-        """Hand on the facts that wait; one that the ledger does not take waits on, with those after it."""
-        while self._untold:
-            if not self._tell(*self._untold[0]):
+        """Hand on the facts that wait; if the ledger does not take them they wait on."""
+        if self._untold:
+            count = len(self._untold)
+            if self._tell(self._untold):
+                del self._untold[:count]
+            else:
                 self._next_telling = now + TELL_AGAIN_S
-                return
-            self._untold.pop(0)
 
     def stop(self) -> bool:
         """Ask all workers to end in order, and wait for them. False when one had to be killed."""
@@ -232,7 +343,7 @@ class Supervisor:
             ours.send(json.dumps(order).encode())
         now = self._clock.monotonic()
         log.info("worker %s started (%d) with %d cameras", assignment.name, pid, len(assignment.cameras))
-        return Worker(assignment, pid, ours, shared, now, now, cause)
+        return Worker(assignment, pid, ours, shared, now, now, cause, numbers=list(assignment.cameras))
 
     def _hear(self, worker: Worker) -> None:
         while True:
@@ -247,7 +358,8 @@ class Supervisor:
                 return
             worker.beaten = self._clock.monotonic()
             worker.state = json.loads(message)
-            self._cameras.update(worker.state["cameras"])
+            states = worker.state["cameras"].items()
+            self._cameras.update((name, state) for name, state in states if name in worker.assignment.cameras)
 
     def _ended(self, worker: Worker) -> str | None:
         pid, status = os.waitpid(worker.pid, os.WNOHANG)
@@ -275,7 +387,9 @@ class Supervisor:
         # One that never spoke has not recorded: what was missing before it is missing still, for the same reason.
         cause = "worker_lost" if worker.state else worker.cause
         self._close(worker)
-        blamed = list(assignment.cameras)[served - 1] if 0 < served <= len(assignment.cameras) else None
+        blamed = worker.numbers[served - 1] if 0 < served <= len(worker.numbers) else None
+        if blamed not in assignment.cameras:  # it was taken out, and is nobody's any more
+            blamed = None
         log.error(
             "worker %s (%d) is gone: %s, serving %s", assignment.name, worker.pid, how, blamed or "none"
         )
@@ -342,20 +456,3 @@ def _patience_s(worker: Worker) -> float:
     if not worker.state:
         return START_S
     return HANG_LIBAV_S if worker.assignment.kind == "libav" else HANG_S
-
-
-def assign(cameras: dict[str, dict[str, Any]], loops: int) -> list[Assignment]:
-    """Share the cameras out: RTSP ones over as many loops as needed (at most `loops`), others one process each."""
-    rtsp = {camera: plan for camera, plan in cameras.items() if plan["kind"] == "rtsp"}
-    count = max(1, min(loops, -(-len(rtsp) // CAMERAS_A_LOOP))) if rtsp else 0
-    names = list(rtsp)
-    assignments = [
-        Assignment(f"rtsp-{number}", "rtsp", {camera: rtsp[camera] for camera in names[number::count]})
-        for number in range(count)
-    ]
-    assignments += [
-        Assignment(f"libav-{camera}", "libav", {camera: plan})
-        for camera, plan in cameras.items()
-        if plan["kind"] != "rtsp"
-    ]
-    return assignments

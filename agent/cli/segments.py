@@ -45,6 +45,7 @@ CAUSES = {
     GapCause.WORKER_LOST: ("녹화 프로세스가 죽음", "recording process lost"),
     GapCause.RECORD_LOST: ("까닭이 적힌 목록을 잃음", "why was lost with the catalogue"),
     GapCause.SEGMENT_LOST: ("저장한 조각을 잃음", "stored segment was lost"),
+    GapCause.RECONFIGURED: ("설정을 바꿈", "configuration changed"),
     GapCause.BOX_ASLEEP: ("박스가 잠들어 있었음", "the box was asleep"),
     GapCause.AGENT_STOPPED: ("파수를 멈춤", "Pasu was stopped"),
     GapCause.AGENT_KILLED: ("정전 또는 강제 종료", "power cut or kill"),

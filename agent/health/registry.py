@@ -10,6 +10,7 @@ from agent.health.tables.camera import CAMERA
 from agent.health.tables.catalogue import CATALOGUE
 from agent.health.tables.clock import CLOCK
 from agent.health.tables.command import COMMAND
+from agent.health.tables.config import CONFIG
 from agent.health.tables.disk import DISK
 from agent.health.tables.export import EXPORT
 from agent.health.tables.hold import HOLD
@@ -30,6 +31,7 @@ CONDITIONS: dict[str, Condition] = {
     **HOLD,
     **EXPORT,
     **CAMERA,
+    **CONFIG,
     **BOX,
     **UPLINK,
     **COMMAND,

@@ -140,6 +140,14 @@ class Desk:
                 self._sync(shelf, opened)
         self._shelves.tell_moves()
 
+    def take_in(self, camera: str, home: int) -> None:
+        """Know a camera's own vault."""
+        self._shelves.take_in(camera, home)
+
+    def seal_to(self, recipients: Sequence[Recipient]) -> None:
+        """Seal what is begun from now on to these; what is open goes on as it began."""
+        self._recipients = recipients
+
     def gap(self, gap: Gap, at: Instant) -> None:
         """Record a missed span."""
         self._outbox.put(Missed(gap, at))

@@ -150,6 +150,19 @@ class DiskRecorder:
         """Return what this recorder has stored, per camera."""
         return self._desk.totals()
 
+    def take_in(self, camera: str, home: int) -> None:
+        """Know a camera that is new. home: number of its own vault. It must be in the catalogue already."""
+        self._put(self._desk.take_in, camera, home)
+
+    def seal_to(self, recipients: Sequence[Recipient]) -> None:
+        """Seal every segment that is begun from now on to these.
+
+        Raises  ValueError when there are none: then what was is kept
+        """
+        if not recipients:
+            raise ValueError("nobody could open what is sealed to no one")
+        self._put(self._desk.seal_to, tuple(recipients))
+
     def trouble(self) -> dict[str, StorageFault]:
         """Return what does not work now, for health: any of disk, progress, salvage, catalogue, slow."""
         trouble = self._desk.waiting()

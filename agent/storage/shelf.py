@@ -150,7 +150,7 @@ class Shelves:
         tell   is given the facts storage.failed, .recovered and .moved
         """
         self._all = [Shelf(vault, number) for number, vault in enumerate(vaults)]
-        self._homes = homes
+        self._homes = dict(homes)
         self._clock = clock
         self._tell = tell
         self._placement = Placement(len(self._all))
@@ -158,6 +158,10 @@ class Shelves:
 
     def __iter__(self) -> Iterator[Shelf]:
         return iter(self._all)
+
+    def take_in(self, camera: str, home: int) -> None:
+        """Give a camera its own vault, by number."""
+        self._homes[camera] = home
 
     def home(self, camera: str) -> Shelf:
         """Return a camera's own vault."""

@@ -21,7 +21,7 @@ POISON = b"\x24\x00\x00\x20" + b"poison to this parser alone" + b"\0" * 5
 
 WORKER = f"""
 import os, signal, sys
-from agent import app
+from agent import worker
 from agent.rtsp.client import ClientSession
 
 sound = ClientSession.receive
@@ -32,7 +32,7 @@ def receive(self, data, now):
     return sound(self, data, now)
 
 ClientSession.receive = receive
-sys.exit(app.worker(int(sys.argv[1]), int(sys.argv[2])))
+sys.exit(worker.work(int(sys.argv[1]), int(sys.argv[2])))
 """
 
 PARENT = """

@@ -13,11 +13,12 @@ import pytest
 
 from agent.capture import poison
 from agent.capture import supervisor as module
-from agent.capture.supervisor import Assignment, Supervisor, assign
+from agent.capture.roster import Assignment, assign
+from agent.capture.supervisor import Supervisor
 from agent.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 # A worker that beats, and does to itself what its camera's plan says.
 WORKER = """
@@ -59,8 +60,8 @@ class Parent:
             tell=self.tell,
         )
 
-    def tell(self, kind: str, body: dict[str, Any]) -> bool:
-        self.facts.append((kind, body))
+    def tell(self, facts: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+        self.facts += facts
         return True
 
     def until(self, what: Callable[[], object], bound_s: float = 30.0) -> None:
@@ -191,11 +192,11 @@ def test_a_fact_that_the_ledger_does_not_take_waits_and_is_told_once(monkeypatch
     refused: list[str] = []
 
     class Deaf(Parent):
-        def tell(self, kind: str, body: dict[str, Any]) -> bool:
+        def tell(self, facts: Sequence[tuple[str, dict[str, Any]]]) -> bool:
             if len(refused) < 3:
-                refused.append(kind)
+                refused.append(facts[0][0])
                 return False
-            return super().tell(kind, body)
+            return super().tell(facts)
 
     parent = Deaf([Assignment("rtsp-0", "rtsp", {"cam01": plan()})])
     for lost in (1, 2):
@@ -237,7 +238,7 @@ def test_a_worker_that_never_speaks_is_killed_too(monkeypatch: pytest.MonkeyPatc
         [sys.executable, "-c", "import time; time.sleep(60)"],
         SystemClock(),
         cause="agent_killed",
-        tell=lambda _kind, body: facts.append(body) is None,
+        tell=lambda told: facts.extend(body for _, body in told) is None,
     )
     end = time.monotonic() + 30
     while not facts:

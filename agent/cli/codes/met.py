@@ -48,6 +48,36 @@ MET = {
             "see whether other programs use that disk, else look at SMART; a power cut may cost more footage",
         ),
     ),
+    "HELPER_FAILED": code(
+        "site",
+        ("녹화를 돕는 짧은 프로세스가 실패했습니다", "a short-lived helper of recording failed"),
+        (
+            "`pasu record`의 기록 전체를 담당자에게 보내십시오",
+            "send the whole log of `pasu record` to support",
+        ),
+    ),
+    "RECIPIENTS_UNSIGNED": code(
+        "investigator",
+        (
+            "등록된 박스인데 도시가 서명한 키 목록이 없어, 서명 없는 수신자로는 녹화하지 않습니다",
+            "this box is enrolled and its signed key ring is gone; it seals to no one who is not signed",
+        ),
+        (
+            "누가 치웠는지 조사하고, 관제센터에서 등록 묶음을 다시 받아 `pasu enrol accept`를 하십시오",
+            "find out who removed it; get the enrolment bundle again, and `pasu enrol accept` it",
+        ),
+    ),
+    "RECIPIENTS_OLD": code(
+        "investigator",
+        (
+            "도시가 서명한 키 목록이 전에 쓰던 것보다 오래되었습니다",
+            "the key ring that the city signed is older than the one that was in force",
+        ),
+        (
+            "누가 되돌렸는지 조사하고, 관제센터에서 새 등록 묶음을 받아 `pasu enrol accept`를 하십시오",
+            "find out who put it back; get a new enrolment bundle from the centre, and `pasu enrol accept` it",
+        ),
+    ),
     "DISK_STALLED": code(
         "site",
         ("디스크가 응답하지 않습니다", "the disk does not answer"),

@@ -1,0 +1,68 @@
+"""Work that a small process has done by a short-lived fork of itself: the parent of `pasu record` stays without
+database and cryptography, and whatever goes wrong there ends the fork. Edge.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from agent.errors import ConfigError, IntegrityFault, PasuError, StorageFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KINDS: dict[str, type[PasuError]] = {
+    kind.__name__: kind for kind in (ConfigError, IntegrityFault, StorageFault)
+}
+
+
+def forked(work: Callable[[], Any], timeout_s: float | None = None) -> Any:
+    """Do work in a fork of this process, which has one thread; return its answer, or raise its PasuError.
+
+    work       returns what JSON can carry
+    timeout_s  then the fork is killed
+    Raises     StorageFault HELPER_FAILED when the fork failed in another way, or took too long
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.close(reading)
+            try:
+                answer: dict[str, Any] = {"answer": work()}
+            except PasuError as error:
+                answer = {
+                    "kind": type(error).__name__,
+                    "code": error.code,
+                    "message": error.message,
+                    "hint": error.hint,
+                    "context": {key: str(value) for key, value in error.context.items()},
+                }
+            with os.fdopen(writing, "w", encoding="utf-8") as pipe:
+                pipe.write(json.dumps(answer))
+            status = 0
+        except BaseException:  # noqa: BLE001 - a fork must never return into its parent's code
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        if select.select([pipe], [], [], timeout_s)[0]:
+            text = pipe.read()
+        else:
+            os.kill(pid, signal.SIGKILL)
+            text = ""
+    os.waitpid(pid, 0)
+    if not text:
+        raise StorageFault("HELPER_FAILED", "a helper process failed; see the log")
+    said = json.loads(text)
+    if "answer" in said:
+        return said["answer"]
+    kind = _KINDS.get(said["kind"], StorageFault)
+    raise kind(said["code"], said["message"], hint=said["hint"], **said["context"])
