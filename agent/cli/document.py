@@ -1,4 +1,4 @@
-"""Write docs/commands.md, docs/configuration.md and docs/operations.md from what the program itself uses.
+"""Write the documents in docs/ that say what the program does, from what the program itself uses.
 
 `python -m agent.cli.document [DIR]`; a test asks that the files in docs/ are what this writes.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from agent.config.keys import BY_TABLE, TABLES, Absent, Key
 from agent.config.secrets import EXAMPLE as SECRETS_EXAMPLE
 from agent.config.values import PURPOSE_TITLES
 from agent.health import CONDITIONS, Severity
+from agent.uplink import schema
+from agent.uplink.dictionary import DICTIONARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -87,6 +90,7 @@ def documents() -> dict[str, str]:
         "configuration.md": configuration(),
         "operations.md": operations(),
         "signed-commands.md": _finish([GENERATED, "", *document_signed.lines(_table)]),
+        **_messages(),
     }
 
 
@@ -215,11 +219,20 @@ def _when_shown(condition: Condition) -> Iterator[str]:
         yield f"Not shown while one of these is: {codes}. 이 가운데 하나가 보이는 동안에는 숨깁니다."
 
 
+def _messages() -> dict[str, str]:
+    """Return what is published of the messages, for programs: schemas, AsyncAPI, the dictionary of packed ones."""
+    made = {f"schemas/{kind}.json": found for kind, found in schema.schemas().items()}
+    made["asyncapi.json"] = schema.asyncapi()
+    texts = {name: json.dumps(found, ensure_ascii=False, indent=1) + "\n" for name, found in made.items()}
+    return texts | {"schemas/dictionary.txt": DICTIONARY.decode()}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Write the documents into a folder, docs by default."""
     folder = Path(arguments[0] if arguments else "docs")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in documents().items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     return 0
 

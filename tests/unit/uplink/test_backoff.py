@@ -57,7 +57,9 @@ def test_a_long_connection_between_is_no_storm():
     assert not backoff.is_taken_over(10.0)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["failed", "ended", "thrown"]), st.floats(0, 1), st.floats(0, 1e5))))
+@given(
+    st.lists(st.tuples(st.sampled_from(["failed", "ended", "thrown"]), st.floats(0, 1), st.floats(0, 1e5)))
+)
 def test_no_wait_is_shorter_than_a_second_or_longer_than_a_minute(steps):
     backoff = Backoff()
     for what, chance, lived in steps:

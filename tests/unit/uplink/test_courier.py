@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import random
 
 import pytest
@@ -118,7 +120,9 @@ def test_after_a_connection_that_ended_it_begins_again_at_the_cursor():
 def test_never_more_than_the_window_waits_for_its_acknowledgement():
     ledger = Ledger(10_000)
     courier = made(ledger)
-    sent = sum((send_all(courier, ledger, float(second), second * 10) for second in range(1, 30)), [])
+    sent = functools.reduce(
+        operator.iadd, (send_all(courier, ledger, float(second), second * 10) for second in range(1, 30)), []
+    )
     assert len(sent) == WINDOW
     assert courier.want(40.0) is None
     assert courier.due_s(40.0) == LINGER_S

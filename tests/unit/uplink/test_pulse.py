@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -15,7 +16,7 @@ def actions(pulse: Pulse, times, made=health, *, up=True) -> list[float]:
 
 
 def test_every_thirty_seconds():
-    assert actions(Pulse(), range(0, 121)) == [0, 30, 60, 90, 120]
+    assert actions(Pulse(), range(121)) == [0, 30, 60, 90, 120]
 
 
 def test_a_grave_change_goes_at_once_but_not_more_often_than_every_two_seconds():
@@ -49,7 +50,7 @@ def test_what_is_grave(change, matters):
 
 def test_while_nobody_listens_one_in_five_minutes_is_kept_and_what_is_grave():
     pulse = Pulse()
-    kept = actions(pulse, range(0, 1200), up=False)
+    kept = actions(pulse, range(1200), up=False)
     assert kept == [0, HISTORY_S, 2 * HISTORY_S, 3 * HISTORY_S]
     bad = health(conditions=[("vault.missing", "/vault", 1)])
     assert pulse.take(bad, 1201, up=False) is Action.KEEP
@@ -106,7 +107,7 @@ def test_a_month_without_a_line_stays_within_its_bytes_and_what_was_grave_stays(
     assert numbers == sorted(numbers)
     assert {0, 100, 101} <= set(numbers)  # the beginning, and the two changes
     assert numbers[-1] > 950
-    assert max(b - a for a, b in zip(numbers, numbers[1:], strict=False)) < 40
+    assert max(b - a for a, b in itertools.pairwise(numbers)) < 40
 
 
 def test_when_all_is_grave_the_oldest_go():
