@@ -86,6 +86,7 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         state,
         storage.vaults,
         TimeKeeper(state, storage.vaults),
+        config=config.file,
         run=run,
         watch=Watch(run).look,
         beat=lambda: faulthandler.dump_traceback_later(HUNG_S, exit=True),

@@ -79,17 +79,23 @@ def joined(one: Mapping[str, Counter], other: Mapping[str, Counter]) -> dict[str
     }
 
 
-def encode(counters: Mapping[str, Counter]) -> dict[str, Any]:
-    """Write counters as values of JSON."""
+def encode(counters: Mapping[str, Counter], *, forgotten: bool = False) -> dict[str, Any]:
+    """Write counters as values of JSON.
+
+    forgotten  those of some keys were lost
+    """
     return {
         "v": 1,
+        "forgotten": forgotten,
         "counters": {kid: {"mark": each.mark, "open": [*each.open]} for kid, each in counters.items()},
     }
 
 
-def decode(body: Mapping[str, Any]) -> dict[str, Counter]:
-    """Read what `encode` wrote. Raises ValueError for anything else."""
-    if body.keys() != {"v", "counters"} or body["v"] != 1 or not isinstance(body["counters"], dict):
+def decode(body: Any) -> tuple[dict[str, Counter], bool]:
+    """Read what `encode` wrote: the counters, and whether some were lost. Raises ValueError for anything else."""
+    if not isinstance(body, dict) or body.keys() != {"v", "forgotten", "counters"} or body["v"] != 1:
+        raise ValueError("not counters")
+    if body["forgotten"] not in (True, False) or not isinstance(body["counters"], dict):
         raise ValueError("not counters")
     found = {}
     for kid, each in body["counters"].items():
@@ -101,4 +107,4 @@ def decode(body: Mapping[str, Any]) -> dict[str, Counter]:
         if not all(strict.is_number(number, 1, mark) for number in free):
             raise ValueError("not a counter")
         found[kid] = Counter(mark, tuple(free))
-    return found
+    return found, bool(body["forgotten"])

@@ -9,7 +9,7 @@ Source  Gangneung regulation art. 4, 5, 12(2); safety standard art. 5(1)-(4); ta
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +122,10 @@ class Ring:
     def find(self, kid: str) -> Key | None:
         """Return a key that is listed; whether it is revoked is `revoked`'s to say."""
         return next((key for key in self.keys if key.kid == kid), None)
+
+    def without(self, kids: frozenset[str]) -> Ring:
+        """Return it with some more keys revoked: those that the box was told of before a new ring came."""
+        return replace(self, revoked=self.revoked | kids)
 
 
 def parse(text: str, root: Root) -> Ring:

@@ -62,8 +62,17 @@ def load(path: Path | str) -> Config:
     Raises   ConfigProblems with all problems at once
     """
     file = Path(path)
+    return _config(file, read_toml(file))
+
+
+def load_text(content: bytes, file: Path) -> Config:
+    """Check what is to become the content of a file, as if it lay there already. Raises ConfigProblems."""
+    return _config(file, _parse(content, file))
+
+
+def _config(file: Path, tables: dict[str, Any]) -> Config:
     reading = _Reading(file)
-    config = reading.config(read_toml(file))
+    config = reading.config(tables)
     if config is None:
         raise ConfigProblems(file, reading.problems)
     return config
@@ -71,27 +80,34 @@ def load(path: Path | str) -> Config:
 
 def read_toml(file: Path) -> dict[str, Any]:
     """Read a TOML file. Raises ConfigProblems when it is missing, unreadable, not UTF-8 or not TOML."""
-
-    def stop(code: str, found: str, allowed: str) -> ConfigProblems:
-        return ConfigProblems(file, [Problem(code, str(file), "", found, allowed, "")])
-
     try:
         with file.open("rb") as stream:
             content = stream.read(FILE_LIMIT_BYTES + 1)
     except FileNotFoundError:
-        raise stop(
+        raise _stop(
+            file,
             "CONFIG_MISSING",
             say("파일이 없습니다", "no such file"),
             say("경로를 확인하거나 --config로 지정하십시오", "check the path, or name another with --config"),
         ) from None
     except OSError as error:
-        raise stop(
+        raise _stop(
+            file,
             "CONFIG_UNREADABLE",
             error.strerror or str(error),
             say("pasu를 실행하는 계정이 읽을 수 있는 파일", "a file that the account running pasu can read"),
         ) from None
+    return _parse(content, file)
+
+
+def _stop(file: Path, code: str, found: str, allowed: str) -> ConfigProblems:
+    return ConfigProblems(file, [Problem(code, str(file), "", found, allowed, "")])
+
+
+def _parse(content: bytes, file: Path) -> dict[str, Any]:
     if len(content) > FILE_LIMIT_BYTES:
-        raise stop(
+        raise _stop(
+            file,
             "CONFIG_UNREADABLE",
             say("1 MiB가 넘습니다", "larger than 1 MiB"),
             say("1 MiB까지의 TOML 파일", "a TOML file of at most 1 MiB"),
@@ -100,14 +116,16 @@ def read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(content.decode())
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise stop(
+        raise _stop(
+            file,
             "CONFIG_SYNTAX",
             say(f"{line}번째 줄이 UTF-8이 아닙니다", f"line {line} is not UTF-8"),
             say("UTF-8로 저장한 파일", "a file saved as UTF-8"),
         ) from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         found = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "nesting too deep"
-        raise stop(
+        raise _stop(
+            file,
             "CONFIG_SYNTAX",
             mask(found),
             say("TOML 형식 (toml.io)", "a TOML file (toml.io)"),

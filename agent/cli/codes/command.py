@@ -186,4 +186,137 @@ COMMAND = {
         ("두 서명이 한 사람의 것입니다", "both signatures are of one person"),
         ("다른 사람이 서명하십시오", "have another person sign"),
     ),
+    "COMMAND_UNREADABLE": code(
+        "signs",
+        ("받은 명령의 파일을 읽을 수 없습니다", "the file of a received command cannot be read"),
+        (
+            "명령을 다시 보내십시오. 거듭되면 상태 폴더의 디스크를 점검하십시오",
+            "send it again; if this stays, check the state folder's disk",
+        ),
+    ),
+    "COMMAND_DELAYED": code(
+        "signs",
+        (
+            "많은 영상을 일찍 지우게 하므로 24시간 뒤에 실행합니다",
+            "it lets much footage go early, and waits for 24 hours",
+        ),
+        (
+            "뜻한 것이 아니면 command.cancel로 그만두십시오",
+            "if it is not meant, give it up with command.cancel",
+        ),
+    ),
+    "COMMAND_NONE_WAITS": code(
+        "signs",
+        ("기다리는 명령 가운데 그런 id가 없습니다", "no command of that id waits"),
+        ("상태 보고의 orders.delayed에서 id를 보십시오", "see the ids under orders.delayed in its health"),
+    ),
+    "COMMAND_CANCELLED": code(
+        "signs",
+        ("기다리는 동안 그만두었습니다", "it was given up while it waited"),
+        (
+            "누가 그만두었는지 원장에서 보십시오 (command.cancelled)",
+            "the ledger says who did (command.cancelled)",
+        ),
+    ),
+    "COMMAND_INTERRUPTED": code(
+        "signs",
+        ("실행 도중 끊겼고, 다시 실행하지 않았습니다", "it was cut off while it ran, and was not run again"),
+        (
+            "무엇이 되었는지 원장에서 보고, 필요하면 새로 서명하십시오",
+            "see in the ledger what was done; sign it anew if it is needed",
+        ),
+    ),
+    "COMMAND_FAILED": code(
+        "signs",
+        ("실행 중 오류가 났습니다", "an error in Pasu while it was carried out"),
+        ("`pasu keep`의 기록을 담당자에게 보내십시오", "send the log of `pasu keep` to whoever maintains it"),
+    ),
+    "RING_EPOCH": code(
+        "signs",
+        ("박스가 가진 것보다 새로운 키 목록이 아닙니다", "the ring is not newer than the one the box has"),
+        ("epoch를 올려 다시 서명하십시오", "sign it with a higher epoch"),
+    ),
+    "CENTRE_FILE_DAMAGED": code(
+        "investigator",
+        (
+            "센터에서 받은 것을 적은 파일이 손상되어 아무 명령도 따르지 않습니다",
+            "a file of what the centre ordered is damaged: no command is obeyed",
+        ),
+        (
+            "누가 고쳤는지 조사하십시오. 되돌리거나 다시 등록하면 풀립니다",
+            "find out who edited it; restore it, or enrol the box again",
+        ),
+    ),
+    "LEDGER_OTHER": code(
+        "signs",
+        ("박스의 원장은 다른 것입니다", "the box has another ledger"),
+        (
+            "목록을 잃어 새로 시작한 것인지 box의 birth에서 보십시오",
+            "see in its birth whether it began a new one after a lost catalogue",
+        ),
+    ),
+    "LEDGER_DISPUTED": code(
+        "signs",
+        ("센터가 가진 원장과 박스의 원장이 다릅니다", "what the centre has is not what the box has"),
+        (
+            "한쪽이 고쳐졌습니다. 체크포인트를 대조하고 조사하십시오",
+            "one of them was changed: compare the checkpoints, and investigate",
+        ),
+    ),
+    "TIME_DIFFERS": code(
+        "signs",
+        ("박스의 시계가 센터의 시각과 다릅니다", "the box's clock shows another time than the centre"),
+        (
+            "박스의 시계를 맞춘 뒤 다시 확인하십시오. 명령으로는 맞출 수 없습니다",
+            "set the box's clock, then confirm again; a command cannot set it",
+        ),
+    ),
+    "CONFIG_REFUSED": code(
+        "signs",
+        ("제안한 설정을 쓸 수 없습니다", "the proposed configuration cannot be used"),
+        (
+            "`pasu config check`로 고친 뒤 다시 제안하십시오",
+            "mend it with `pasu config check`, and propose it again",
+        ),
+    ),
+    "CONFIG_FIXED": code(
+        "signs",
+        (
+            "박스 id와 폴더는 원격으로 바꿀 수 없습니다",
+            "the box's id and its folders cannot be changed from afar",
+        ),
+        ("현장에서 바꾸십시오", "change them at the site"),
+    ),
+    "CONFIG_BUSY": code(
+        "signs",
+        ("다른 설정 제안을 시험하고 있습니다", "another proposal is being tried"),
+        ("그 결과가 나온 뒤 다시 제안하십시오", "propose it again when that one is over"),
+    ),
+    "CONFIG_NOT_TAKEN": code(
+        "signs",
+        (
+            "녹화 프로세스가 새 설정을 받지 않아 되돌렸습니다",
+            "the recorder did not take the new configuration up: it was taken back",
+        ),
+        ("`pasu record`의 기록에서 까닭을 보십시오", "see why in the log of `pasu record`"),
+    ),
+    "CONFIG_CAMERAS_LOST": code(
+        "signs",
+        (
+            "녹화하던 카메라가 새 설정에서 녹화하지 않아 되돌렸습니다",
+            "cameras that recorded did not record any more: it was taken back",
+        ),
+        (
+            "보인 카메라의 주소와 계정을 확인하십시오",
+            "check address and log-in of the cameras that are shown",
+        ),
+    ),
+    "CONFIG_CHANGED": code(
+        "signs",
+        (
+            "시험하는 동안 누가 설정 파일을 고쳐, 되돌리지 않았습니다",
+            "somebody edited the file meanwhile: it was not taken back",
+        ),
+        ("현장의 설정을 확인하십시오", "look at the configuration at the site"),
+    ),
 }

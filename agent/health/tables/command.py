@@ -43,6 +43,17 @@ COMMAND = {
             "have the centre send a new ring (ring.replace)",
         ),
     ),
+    "ring.damaged": condition(
+        Severity.ALARM,
+        (
+            "센터의 키 묶음이 손상되어 아무 명령도 따르지 않습니다",
+            "the centre's key ring is damaged: no command is obeyed",
+        ),
+        (
+            "누가 고쳤는지 조사하고, 등록 묶음을 다시 받으십시오: `pasu enrol accept`",
+            "find out who edited it, and take the enrolment bundle again: `pasu enrol accept`",
+        ),
+    ),
     "lockdown.on": condition(
         Severity.WARNING,
         (

@@ -25,6 +25,7 @@ from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
 from agent.storage.keep import daily, disks, holds, outgoing, quarantined, rebuild, settle, survey, tend
 from agent.storage.keep.batch import CYCLE_S
+from agent.storage.keep.orders import Desk, Place, Turn
 from agent.storage.keep.outlook import Outlook
 from agent.storage.keep.rollover import Rollover
 from agent.storage.keep.teller import Teller
@@ -64,6 +65,7 @@ class Keeper:
         vaults: Sequence[Path],
         clock: TimeKeeper,
         *,
+        config: Path | None = None,
         run: Path | None = None,
         watch: Callable[[float], tuple[list[Raised], dict[str, Any]]] = lambda _: ([], {}),
         disk: Disk | None = None,
@@ -75,6 +77,7 @@ class Keeper:
 
         box        its id, for the signing key
         vaults     the configured ones
+        config     agent.toml, which the centre may propose to change; None where there is none
         run        where the health file goes; None writes none
         watch      takes seconds since boot; returns what is wrong with the machine, and for the health file
         monotonic  seconds since boot, sleep included
@@ -107,6 +110,10 @@ class Keeper:
         self._raised: dict[str, list[Raised]] = {}
         self._rollover = Rollover(rules, state, monotonic, self._take_step)
         self._exports = outgoing.Exports(state, rules, self._take_step, self._disk)
+        place = Place(
+            box, state, rules, clock, self._disk, monotonic, self._take_step, config_file=config, run=run
+        )
+        self._desk = Desk(place)
         self._outlook = Outlook(rules)
         self._unsettled = 0
         self._today: tuple[int, dict[str, int]] = (-1, {})
@@ -194,6 +201,7 @@ class Keeper:
             self._part("vaults", lambda: self._look(catalogue, now))
             now = self._clock.meet(self._vaults.values())
         self._part("clock", lambda: self._watch_clock(catalogue, now))
+        self._part("orders", lambda: self._take_orders(catalogue, now))
         if due:
             self._due = mono + CYCLE_S
             self._part("holds", lambda: self._tend_holds(catalogue, now))
@@ -252,6 +260,10 @@ class Keeper:
             yield Raised("keeper.trouble", "clock", f"{len(refused)}: {refused[0].code}")
         if now.trust is Trust.UNTRUSTED:
             yield Raised("time.untrusted", detail=str(self._clock.status().reason))
+
+    def _take_orders(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        wrong = [each for part in self._raised.values() for each in part]
+        return self._desk.turn(Turn(catalogue, self._vaults, now, self._key, wrong))
 
     def _look(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         found = disks.look(catalogue, self._paths, self._disk)
@@ -464,6 +476,8 @@ class Keeper:
                 "forecast_tenths_of_days": min(reaches, default=None),
             },
             "unsettled": self._unsettled,
+            "challenge": self._desk.challenge,
+            "orders": self._desk.to_json(),
             "vaults": [self._vault(vault) for vault in (roll.view.vaults if roll.view else ())],
         }
         self._teller.health(now, body)

@@ -80,9 +80,12 @@ def place(
     order: Hold,
     at: Instant,
     *,
+    later: bool = False,
     step: Callable[[str], None] = nothing,
 ) -> Placed:
     """Place a hold. Given again with the same terms, it finishes one that was cut off.
+
+    later   links are left to the keeper's turns, and what is missing is not looked for
 
     vaults  by uuid, those that are there
     order   placed_ms and trust are set here
@@ -105,6 +108,8 @@ def place(
             hold_files.write_copy(hold_files.copies(state, vaults), hold)
         except StorageFault as fault:  # the keeper tries again
             report.faults.append(fault)
+    if later:
+        return report
     top = hold_rows.newest(catalogue)
     linked = linking.link(catalogue, vaults, state, hold, covered(catalogue, hold, LIVE), step=step)
     if linked.is_whole:
@@ -247,9 +252,12 @@ def release(
     *,
     reason: str,
     by: str = "",
+    later: bool = False,
     step: Callable[[str], None] = nothing,
 ) -> Released:
     """Release a hold. What is older than the retention is erased by the keeper's next rounds.
+
+    later   links are left to the keeper's turns
 
     Raises  HoldRefused HOLD_UNKNOWN, HOLD_RELEASED, HOLD_TEXT; StorageFault when the catalogue cannot take it, and
             then it still holds
@@ -289,6 +297,8 @@ def release(
         catalogue.write(over)
     step("R1")
     hold = hold.released(at.utc_ms, reason)
+    if later:
+        return Released(hold, count, sealed)
     faults = linking.unlink(catalogue, vaults, state, hold, step=step)
     away = hold_rows.vaults(catalogue, hold_id)
     return Released(hold, count, sealed, away, faults)

@@ -26,8 +26,20 @@ if TYPE_CHECKING:
 
 ACKNOWLEDGED = "acknowledged_seq"
 """Key in `meta`: up to here the centre has said that it has the entries; absent, nothing goes."""
-RIGHTS = ("box.", "command.", "export.", "hold.", "key.", "ledger.", "stream.", "tamper.")
-RIGHTS_KINDS = ("clock.confirmed", "config.applied")
+RIGHTS = (
+    "box.",
+    "command.",
+    "config.",
+    "export.",
+    "hold.",
+    "key.",
+    "ledger.",
+    "lockdown.",
+    "rights.",
+    "stream.",
+    "tamper.",
+)
+RIGHTS_KINDS = ("clock.confirmed",)
 """What tells who could do what, and did: kept five years (issue 3; duties, records of access)."""
 FIVE_YEARS_MS = (5 * 365 + 2) * UTC_DAY_MS  # as many leap days as five years can have
 MOST_BLOCKS = 64  # 16,384 entries: a transaction of about a tenth of a second

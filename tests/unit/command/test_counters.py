@@ -53,7 +53,8 @@ def test_a_jump_costs_no_more_than_it_may() -> None:
 def test_counters_are_written_and_read() -> None:
     found = counters.after({}, [Take(KID, 2), Take(OTHER, 1, ran=False), Take(KID, 3)])
     assert found == {KID: Counter(3, (1,)), OTHER: Counter(1, (1,))}
-    assert counters.decode(counters.encode(found)) == found
+    assert counters.decode(counters.encode(found)) == (found, False)
+    assert counters.decode(counters.encode({}, forgotten=True)) == ({}, True)
     assert counters.joined(found, {}) == found
     assert counters.joined({}, found) == found
     assert counters.joined(found, {KID: Counter(9)})[KID] == Counter(9)
@@ -62,18 +63,20 @@ def test_counters_are_written_and_read() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
+        [],
         {},
         {"v": 2, "counters": {}},
-        {"v": 1, "counters": []},
-        {"v": 1, "counters": {"x": {"mark": 1, "open": []}}},
-        {"v": 1, "counters": {KID: 1}},
-        {"v": 1, "counters": {KID: {"mark": 1}}},
-        {"v": 1, "counters": {KID: {"mark": "1", "open": []}}},
-        {"v": 1, "counters": {KID: {"mark": 1, "open": 1}}},
-        {"v": 1, "counters": {KID: {"mark": 1, "open": [2]}}},
+        {"v": 1, "forgotten": 2, "counters": {}},
+        {"v": 1, "forgotten": False, "counters": []},
+        {"v": 1, "forgotten": False, "counters": {"x": {"mark": 1, "open": []}}},
+        {"v": 1, "forgotten": False, "counters": {KID: 1}},
+        {"v": 1, "forgotten": False, "counters": {KID: {"mark": 1}}},
+        {"v": 1, "forgotten": False, "counters": {KID: {"mark": "1", "open": []}}},
+        {"v": 1, "forgotten": False, "counters": {KID: {"mark": 1, "open": 1}}},
+        {"v": 1, "forgotten": False, "counters": {KID: {"mark": 1, "open": [2]}}},
     ],
 )
-def test_anything_else_is_no_counters(wrong: dict) -> None:
+def test_anything_else_is_no_counters(wrong: object) -> None:
     with pytest.raises(ValueError, match="not"):
         counters.decode(wrong)
 

@@ -1,0 +1,155 @@
+"""Carry accepted commands out, and answer: Q5 to Q8 of orders.py."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agent.command import judge
+from agent.errors import PasuError, StorageFault
+from agent.model import Fact, Trust
+from agent.storage.keep import orders_files, orders_rows
+from agent.storage.keep.orders_handlers import HANDLERS
+from agent.storage.keep.orders_rows import State
+from agent.storage.keep.orders_run import DONE, FAILED, PROGRESS, Context, Outcome
+
+if TYPE_CHECKING:
+    from agent.command.ring import Ring
+    from agent.storage.keep.orders_files import Replies
+    from agent.storage.keep.orders_rows import Row
+    from agent.storage.keep.orders_run import Place, Turn
+
+TRIES = 5
+"""A command that was cut off so often by the end of the keeper is given up: it may be what ends it."""
+_RIGHTS = ("ring.replace", "key.revoke")
+
+log = logging.getLogger("pasu.keep")
+
+
+class Carrier:
+    """Carries commands out, turn by turn. `delayed`: those that wait for their day."""
+
+    def __init__(self, place: Place, replies: Replies) -> None:
+        """Look at nothing yet."""
+        self.delayed: list[Row] = []
+        self._place = place
+        self._replies = replies
+        self._taken_up: set[str] = set()
+        self._said: dict[str, dict[str, Any]] = {}  # the last progress
+
+    def forget(self) -> None:
+        """Begin with another catalogue: what it says is running was begun by somebody else."""
+        self._taken_up.clear()
+
+    def take_up(self, name: str) -> None:
+        """Note that a command was accepted in this very life."""
+        self._taken_up.add(name)
+
+    def turn(self, turn: Turn, held: Ring) -> bool:
+        """Carry on everything that is not answered, the oldest first; tell whether rights have changed.
+
+        Raises  StorageFault
+        """
+        for row in orders_rows.unanswered(turn.catalogue):
+            if row.state is State.DELAYED:
+                self._delay(turn, row, held)
+        changed = False
+        for row in orders_rows.unanswered(turn.catalogue):
+            if row.state is State.RUNNING:
+                self._run(turn, row, held)
+                changed |= row.order.command in _RIGHTS
+                if changed:
+                    break  # the others in the next turn, by the new ring
+        rows = orders_rows.unanswered(turn.catalogue)
+        for row in rows:
+            if row.state is State.ENDED:
+                self._answer(turn, row)
+        self.delayed = [row for row in rows if row.state is State.DELAYED]
+        return changed
+
+    def _delay(self, turn: Turn, row: Row, held: Ring) -> None:
+        """Tell that it waits; when its day is over, see whether its signers still may, and begin."""
+        order = row.order
+        if not row.told:
+            detail = {"due_ms": row.due_ms, "erasable_ms": row.erasable_ms}
+            self._replies.say(
+                order.id, order.command, "delayed", turn.now, code="COMMAND_DELAYED", detail=detail
+            )
+            orders_rows.change(turn.catalogue, order.id, told=1)
+        if turn.now.trust is Trust.UNTRUSTED or turn.now.utc_ms < (row.due_ms or 0):
+            return
+        why = judge.still_allowed(order, held, self._place.box, turn.now)
+        if why:
+            self._end(turn, row, Outcome(FAILED, why))
+        elif not orders_files.is_locked_down(self._place.state):  # else when that is lifted
+            orders_rows.change(turn.catalogue, order.id, state=str(State.RUNNING))
+            self.take_up(order.id)
+
+    def _run(self, turn: Turn, row: Row, held: Ring) -> None:
+        """Do Q5 and Q6. An outcome of progress leaves the row as it is."""
+        order, tries = row.order, row.tries
+        if order.id not in self._taken_up:
+            # A keeper before this one, or this one with another catalogue, had begun.
+            tries += 1
+            orders_rows.change(turn.catalogue, order.id, tries=tries)
+            self.take_up(order.id)
+        if tries > TRIES or (tries and not HANDLERS[order.command].again):
+            self._end(turn, row, Outcome(FAILED, "COMMAND_INTERRUPTED"))
+            return
+        context = Context.of(self._place, turn, held)
+        context.note, context.last = row.note, tries == TRIES
+        outcome = self._carried_out(context, row)
+        self._place.step("Q5")
+        if outcome.status != PROGRESS:
+            self._end(turn, row, outcome)
+        elif self._said.get(order.id) != outcome.detail:
+            status = PROGRESS if row.told else "accepted"
+            self._replies.say(
+                order.id, order.command, status, turn.now, code=outcome.code, detail=outcome.detail
+            )
+            self._said[order.id] = outcome.detail
+            if not row.told:
+                orders_rows.change(turn.catalogue, order.id, told=1)
+
+    @staticmethod
+    def _carried_out(context: Context, row: Row) -> Outcome:
+        """Call the handler; what goes wrong is what came of it, unless it is the catalogue."""
+        try:
+            return HANDLERS[row.order.command].run(context, row.order)
+        except PasuError as error:
+            if is_catalogue(error):
+                raise
+            log.error("command %s: %s", row.order.id, error)  # noqa: TRY400 - the fault says it all
+            return Outcome(FAILED, error.code)
+        except Exception:
+            # A command must not end the keeper, and again when it is started again.
+            log.exception("command %s", row.order.id)
+            return Outcome(FAILED, "COMMAND_FAILED")
+
+    def _end(self, turn: Turn, row: Row, outcome: Outcome) -> None:
+        facts = [*outcome.facts]
+        if outcome.status != DONE:
+            body = {"id": row.order.id, "command": row.order.command, "code": outcome.code}
+            facts.append(Fact("command.failed", turn.now, body))
+        told = {"status": outcome.status, "code": outcome.code, "detail": outcome.detail}
+        orders_rows.change(turn.catalogue, row.order.id, facts, state=str(State.ENDED), outcome=told)
+        self._place.step("Q6")
+
+    def _answer(self, turn: Turn, row: Row) -> None:
+        order = row.order
+        assert row.outcome is not None, "what ended has an outcome"
+        detail = row.outcome["detail"]
+        if order.id != order.letter.id:
+            detail = detail | {"order": order.letter.id}
+        self._replies.say(
+            order.id, order.command, row.outcome["status"], turn.now, code=row.outcome["code"], detail=detail
+        )
+        self._place.step("Q7")
+        orders_rows.change(turn.catalogue, order.id, state=str(State.ANSWERED))
+        self._said.pop(order.id, None)
+        self._place.step("Q8")
+
+
+def is_catalogue(error: PasuError) -> bool:
+    """Tell whether an error is the catalogue's: it may lie elsewhere in a moment, and all is done again."""
+    return isinstance(error, StorageFault) and error.code.startswith("CATALOGUE")

@@ -1,0 +1,200 @@
+"""`config.propose`: a new agent.toml that the recorder takes up, or that is taken back. By steps:
+
+    C1  the new text is staged in <state>/proposed.toml, and the old one in `<file>.before`
+    C2  it is noted which cameras record now, and the fact `config.proposed` says who wants what
+    C3  the new text replaces the file
+    C4  the recorder's health file is watched for WATCH_S: it must have applied this very file, and every camera that
+        recorded before and is still configured must record
+    C5  the fact `config.applied`; or the old file is put back, and the fact is `config.rolled_back`
+
+Killed at any step and called again it goes on; the watch begins anew. No secrets travel: agent.toml holds none.
+Source  Gangneung regulation art. 7(2)-(3), 8, 9: consultation before a change; issue 4
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from agent.command.errors import CommandRefused
+from agent.command.keyring import Role
+from agent.config import ConfigProblems, load
+from agent.health import read_health, silent_s
+from agent.model import UTC_DAY_MS, Fact
+from agent.storage import files
+from agent.storage.keep import orders_rows, orders_weight
+from agent.storage.keep.orders_run import FAILED, PROGRESS, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.command.judge import Weight
+    from agent.command.order import Order
+    from agent.config import Camera, Config
+    from agent.storage.keep.orders_run import Context
+
+WATCH_S = 120.0
+SETTLED_S = 20.0
+"""For so long at least the cameras are watched: one that records at first may still stop."""
+STAGED = "proposed.toml"
+BEFORE = ".before"
+_LIMIT = 1 << 20
+_RECORDER_S = 15.0
+_TECHNICAL = ("name", "url", "sub_url", "transport", "allow_basic_auth", "width", "height", "fps")
+"""Of a camera, what a technician may change when it is replaced. Purpose, legal basis and retention are not his."""
+
+
+def weigh(context: Context, order: Order) -> Weight:
+    """Refuse a text that is no configuration, or that this signer may not propose; weigh a shorter retention.
+
+    Raises  CommandRefused CONFIG_REFUSED, CONFIG_BUSY, CONFIG_FIXED, COMMAND_ROLE
+    """
+    old, new = _now(context), _proposed(context, order)
+    if orders_rows.is_running(context.catalogue, order):
+        raise CommandRefused("CONFIG_BUSY", "another proposal is being tried")
+    fixed = [
+        (old.box.id, new.box.id),
+        (old.storage.vaults, new.storage.vaults),
+        (old.storage.state, new.storage.state),
+        (old.storage.run, new.storage.run),
+    ]
+    if any(before != after for before, after in fixed):
+        raise CommandRefused("CONFIG_FIXED", "the box's id and its folders cannot be changed from afar")
+    if order.signers[0].role is Role.TECHNICIAN and not is_technical(old, new):
+        raise CommandRefused("COMMAND_ROLE", "a technician changes how cameras are reached, and no more")
+    days = {camera.id: camera.retention_days for camera in new.cameras}
+
+    def after(camera: str) -> int:
+        return days.get(camera, new.storage.retention_days) * UTC_DAY_MS
+
+    cameras = {*context.catalogue.cameras(), *(camera.id for camera in old.cameras)}
+    if all(after(camera) >= context.rules.retention_of(camera) for camera in cameras):
+        return orders_weight.LIGHT
+    return orders_weight.of(context, orders_weight.shortened_ms(context, after), signatures=2)
+
+
+def is_technical(old: Config, new: Config) -> bool:
+    """Tell whether only how cameras are reached differs."""
+    before = {camera.id: _essence(camera) for camera in old.cameras}
+    after = {camera.id: _essence(camera) for camera in new.cameras}
+    same = (old.box, old.storage, old.uplink, old.tunnel) == (new.box, new.storage, new.uplink, new.tunnel)
+    return same and before == after and [*before] == [*after]
+
+
+def propose(context: Context, order: Order) -> Outcome:
+    """Do C1 to C5."""
+    assert context.config_file is not None, "weighed before"
+    file, text = context.config_file, order.arguments["toml"].encode()
+    before = file.with_name(file.name + BEFORE)
+    note = context.note
+    if note is None:
+        weigh(context, order)  # again: a delayed one was weighed a day ago
+        old = files.read_small(file, _LIMIT)
+        context.disk.atomic_replace(context.state / STAGED, text, sync=True)
+        context.disk.atomic_replace(before, old, sync=True)
+        context.step("C1")
+        note = {
+            "before_sha256": _sha256(old),
+            "after_sha256": _sha256(text),
+            "recorded": sorted(_recording(_recorder(context))),
+        }
+        told = note | {"consultation": order.arguments["consultation"], "by": order.id}
+        context.remember(order, note, Fact("config.proposed", context.now, told))
+        context.step("C2")
+    sha256 = note["after_sha256"]
+    if "since_ms" not in note:
+        context.disk.atomic_replace(file, text, sync=True)
+        context.step("C3")
+        note = note | {"since_ms": int(context.mono_s * 1000), "boot_id": context.clock.boot_id}
+        context.remember(order, note)
+    elif note["boot_id"] != context.clock.boot_id:
+        note = note | {"since_ms": int(context.mono_s * 1000), "boot_id": context.clock.boot_id}
+        context.remember(order, note)
+    passed_s = WATCH_S if context.last else context.mono_s - note["since_ms"] / 1000
+    verdict, missing = judge(_recorder(context), sha256, set(note["recorded"]), _wanted(order), passed_s)
+    context.step("C4")
+    detail: dict[str, Any] = {"sha256": sha256}
+    if not verdict:
+        return Outcome(PROGRESS, detail=detail)
+    context.disk.unlink(context.state / STAGED)
+    facts = {"before_sha256": note["before_sha256"], "after_sha256": sha256, "by": order.id}
+    if verdict == "applied":
+        context.step("C5")
+        return Outcome(detail=detail, facts=(Fact("config.accepted", context.now, facts),))
+    old = files.read_small(before, _LIMIT)
+    if _sha256(files.read_small(file, _LIMIT)) != sha256 or _sha256(old) != note["before_sha256"]:
+        # Somebody else has edited it since: that is theirs to answer for.
+        verdict = "CONFIG_CHANGED"
+    else:
+        context.disk.atomic_replace(file, old, sync=True)
+    context.step("C5")
+    facts |= {"code": verdict, "missing": missing}
+    detail |= {"missing": missing}
+    return Outcome(FAILED, verdict, detail, (Fact("config.rolled_back", context.now, facts),))
+
+
+def judge(
+    recorder: Mapping[str, Any], sha256: str, recorded: set[str], wanted: set[str], passed_s: float
+) -> tuple[str, list[str]]:
+    """Say what becomes of a new configuration.
+
+    recorder  its health file, empty when it says nothing
+    recorded  cameras that recorded before; wanted: those that are configured now
+    Returns   "" (look again), "applied", or the code of why it is taken back; and which cameras do not record
+    """
+    said = recorder.get("config")
+    state = said.get("state") if isinstance(said, dict) and said.get("sha256") == sha256 else ""
+    missing = sorted((recorded & wanted) - _recording(recorder))
+    if state in ("invalid", "needs_restart"):
+        return "CONFIG_NOT_TAKEN", missing
+    if state == "applied" and not missing and passed_s >= SETTLED_S:
+        return "applied", []
+    if passed_s < WATCH_S:
+        return "", missing
+    return ("CONFIG_CAMERAS_LOST" if state == "applied" else "CONFIG_NOT_TAKEN"), missing
+
+
+def _now(context: Context) -> Config:
+    if context.config_file is None:
+        raise CommandRefused("CONFIG_REFUSED", "this keeper was started without a configuration")
+    return load(context.config_file)
+
+
+def _proposed(context: Context, order: Order) -> Config:
+    """Read the proposed text as if it lay in the file's place. Raises CommandRefused CONFIG_REFUSED."""
+    from agent.config.load import load_text
+
+    assert context.config_file is not None, "asked before"
+    try:
+        return load_text(order.arguments["toml"].encode(), context.config_file)
+    except ConfigProblems as problems:
+        reason = "; ".join(f"{each.key} {each.code}" for each in problems.problems[:5])
+        raise CommandRefused("CONFIG_REFUSED", "no valid agent.toml", reason=reason[:300]) from None
+
+
+def _wanted(order: Order) -> set[str]:
+    tables = tomllib.loads(order.arguments["toml"]).get("camera", [])
+    return {table["id"] for table in tables}
+
+
+def _essence(camera: Camera) -> dict[str, Any]:
+    return {name: value for name, value in camera.to_json().items() if name not in _TECHNICAL}
+
+
+def _recorder(context: Context) -> Mapping[str, Any]:
+    """Return what the recorder says of itself; nothing when it has not spoken lately."""
+    if context.run is None:
+        return {}
+    said = read_health(context.run, "record")
+    silent = silent_s(said, context.mono_s)
+    return said if said is not None and silent is not None and silent <= _RECORDER_S else {}
+
+
+def _recording(recorder: Mapping[str, Any]) -> set[str]:
+    cameras = recorder.get("cameras", {})
+    return {name for name, each in cameras.items() if each.get("state") == "recording"}
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,38 @@
+"""Which handler carries out which command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.storage.keep import (
+    orders_cancel,
+    orders_config,
+    orders_export,
+    orders_hold,
+    orders_inspect,
+    orders_keys,
+    orders_ledger,
+    orders_locate,
+)
+from agent.storage.keep.orders_run import Handler
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HANDLERS: Mapping[str, Handler] = {
+    "hold.place": Handler(orders_hold.place, orders_hold.weigh_place),
+    "hold.release": Handler(orders_hold.release, orders_hold.weigh_release),
+    "segments.locate": Handler(orders_locate.locate, orders_locate.weigh),
+    "export.request": Handler(orders_export.request, orders_export.weigh_request),
+    "export.cancel": Handler(orders_export.cancel, orders_export.weigh_cancel),
+    "config.propose": Handler(orders_config.propose, orders_config.weigh),
+    # A moment later it is another time: after a crash it must be confirmed anew.
+    "time.confirm": Handler(orders_ledger.confirm_time, again=False),
+    "key.revoke": Handler(orders_keys.revoke),
+    "ring.replace": Handler(orders_keys.replace, orders_keys.weigh_replace),
+    "lockdown": Handler(orders_keys.lockdown, orders_keys.weigh_lockdown),
+    "inspect": Handler(orders_inspect.inspect),
+    "ledger.acknowledge": Handler(orders_ledger.acknowledge),
+    "facts.resend": Handler(orders_ledger.resend),
+    "command.cancel": Handler(orders_cancel.cancel, orders_cancel.weigh),
+}
