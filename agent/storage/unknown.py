@@ -7,6 +7,7 @@ file speaks, by one rule everywhere (keep/reborn.py): the name alone would make 
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,17 +73,25 @@ class Unknown:
 
     def _stored(self, stem: Stem, kind: Kind, *, has_tail: bool, header: int) -> Stored:
         status = os.lstat(self._vault.at(stem.path(kind)))
-        last_ns = status.st_mtime_ns
-        return Stored(
-            self._vault.uuid,
-            stem,
-            kind,
-            status.st_size,
-            last_ns // 1_000_000,
-            has_tail,
-            header=header,
-            told=marked(last_ns),
-        )
+        return stored(self._vault.uuid, stem, kind, status, has_tail=has_tail, header=header)
+
+
+def stored(
+    vault: str, stem: Stem, kind: Kind, status: os.stat_result, *, has_tail: bool = False, header: int = 0
+) -> Stored:
+    """Describe a file by what the file system says of it."""
+    last_ns = status.st_mtime_ns
+    return Stored(
+        vault,
+        stem,
+        kind,
+        status.st_size,
+        last_ns // 1_000_000,
+        has_tail,
+        header=header,
+        regular=stat.S_ISREG(status.st_mode),
+        told=marked(last_ns),
+    )
 
 
 def _end_ms(file: Stored, now_ms: int) -> int:
@@ -93,5 +102,5 @@ def _end_ms(file: Stored, now_ms: int) -> int:
 
 
 def _row(told: dict[str, Any]) -> Row:
-    values = {name: bool(told[name]) if name in _FLAGS else told[name] for name in _FIELDS}
+    values: dict[str, Any] = {name: bool(told[name]) if name in _FLAGS else told[name] for name in _FIELDS}
     return Row(Segment(**values), (told["kept_from_ms"], told["relabelled_from_ms"]))

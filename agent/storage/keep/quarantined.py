@@ -10,8 +10,8 @@ Under `locks.fate`, and as in agent/storage/keep/erase.py:
 
 Ours is a regular file that bears a name as `Vault.quarantine` gives it to a segment or a tail, and whose first bytes
 are an age header or have a key of one in them. Without a key nobody can open it; so anything else stays, whosever it
-is (B14). Its age counts as its row says; else from the start in its name, if that can be; else from when it was
-moved there: rather too long than too short.
+is (B14). Its age counts as its row says; else as that of any file without a row, by name and last write together
+(`reborn.label_of`); and if these cannot be, from when it was moved there: rather too long than too short.
 Source: Gangneung regulation art. 31(1): every recording, and not only those that can be played.
 """
 
@@ -28,7 +28,7 @@ from agent.model import Fact, Span, canonical_json
 from agent.storage import ledger
 from agent.storage.catalogue import set_meta
 from agent.storage.head import HEAD_BYTES, header_length, is_age
-from agent.storage.keep import hold_files, hold_rows
+from agent.storage.keep import hold_files, hold_rows, reborn
 from agent.storage.keep.batch import CYCLE_S
 from agent.storage.keep.erase import require_time
 from agent.storage.keep.placing import nothing
@@ -38,6 +38,7 @@ from agent.storage.keep.stored import HELD
 from agent.storage.layout import Kind, Stem, classify
 from agent.storage.locks import fate
 from agent.storage.orphans import names_in
+from agent.storage.unknown import stored
 
 if TYPE_CHECKING:
     import sqlite3
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from agent.model import Instant
     from agent.storage.catalogue import Catalogue
     from agent.storage.keep.hold import Hold
+    from agent.storage.keep.reborn import Stored
     from agent.storage.keep.rollover import Rules
     from agent.storage.vault import Vault
 
@@ -132,6 +134,7 @@ class _File:
 
     fd     open for writing; None when it is gone already
     zeros  how many bytes are to be overwritten; 0 where another link is left
+    identity  tells it from a later file of its name; empty when it is gone
     """
 
     name: str
@@ -139,6 +142,7 @@ class _File:
     zeros: int
     row: int | None
     body: dict[str, Any]
+    identity: str = ""
 
 
 class _Sweep:
@@ -183,7 +187,7 @@ class _Sweep:
                     what = former(name)
                     one = what and self._judge(inside, name, *what)
                     if one:
-                        self._notes[name] = {"row": one.row, "body": one.body}
+                        self._notes[name] = {"row": one.row, "body": one.body, "is": one.identity}
                         found.append(one)
                 if found or noted:
                     self._erase(inside, found)
@@ -197,9 +201,10 @@ class _Sweep:
         path = stem.path(kind)
         noted = self._notes.get(name)
         row = self._row(path)
-        told = row.get("kept_from_ms") if row else self._told_ms(stem)
         oldest_ms = self._at.utc_ms - self._rules.retention_of(stem.camera)
-        if noted is None and told is not None and told > oldest_ms:
+        # Many are there, and few are old: what is young by its name or row is not opened.
+        young_ms = row["kept_from_ms"] if row else self._told_ms(stem)
+        if noted is None and young_ms is not None and young_ms > oldest_ms:
             return None
         try:
             fd = self._disk.open_file_at(inside, name, self._place / name, writing=True)
@@ -217,18 +222,23 @@ class _Sweep:
             if not whole and not (noted and start.startswith(_ZEROS)):
                 self._notes.pop(name, None)
                 return None
-            if told is None and noted is None and self._moved_ms(fd, name, status) > oldest_ms:
-                return None
-            if whole and (
-                self._is_held(stem, path, has_row=row is not None) or self._is_linked(path, status)
-            ):
-                self._report.held += 1
+            if whole and noted and noted["is"] != _identity(status):
+                # The noted one is gone (Z4), and this one came later: what it is, is asked when that one is buried.
+                return _File(name, None, 0, noted["row"], noted["body"])
+            if whole:
+                # Nothing was done to it yet, also where it was noted: all is asked again.
                 self._notes.pop(name, None)
-                return None
+                file = stored(self._vault.uuid, stem, kind, status)
+                if self._kept_ms(fd, name, row, file, status) > oldest_ms:
+                    return None
+                if self._is_held(file, path, has_row=row is not None) or self._is_linked(path, status):
+                    self._report.held += 1
+                    return None
             zeros = header_length(start, status.st_size)
             body = self._body(name, path, stem, row, status.st_size)
             keep = True
-            return _File(name, fd, zeros if status.st_nlink == 1 else 0, row["id"] if row else None, body)
+            zeros = zeros if status.st_nlink == 1 else 0
+            return _File(name, fd, zeros, row["id"] if row else None, body, _identity(status))
         except StorageFault as fault:
             self._report.faults.append(fault)
             return None
@@ -254,6 +264,15 @@ class _Sweep:
     def _key(self, path: str) -> tuple[str, str]:
         return self._vault.uuid, path.removesuffix(TAIL)
 
+    def _kept_ms(
+        self, fd: int, name: str, row: dict[str, Any] | None, file: Stored, status: os.stat_result
+    ) -> int:
+        """Return where the retention of a file begins: as its row says, or as it itself does; or where it was moved."""
+        if row is not None and row["kept_from_ms"] is not None:
+            return int(row["kept_from_ms"])
+        label = reborn.label_of(file, self._vault.created_ms, self._at.utc_ms)
+        return label.kept_from_ms if row is None and label.is_plausible else self._moved_ms(fd, name, status)
+
     def _told_ms(self, stem: Stem) -> int | None:
         """Return the start in a name, None when it cannot be."""
         return stem.start_ms if self._vault.created_ms <= stem.start_ms <= self._at.utc_ms else None
@@ -269,13 +288,16 @@ class _Sweep:
             self._disk.touch(fd, self._place / name, self._at.utc_ms)
         return max(sure, default=self._at.utc_ms)
 
-    def _is_held(self, stem: Stem, path: str, *, has_row: bool) -> bool:
+    def _is_held(self, file: Stored, path: str, *, has_row: bool) -> bool:
         if has_row:
             return bool(self._catalogue.read(f"SELECT 1 FROM {_LOST} AND {HELD}", self._key(path)))  # noqa: S608 - constants
-        start_ms = self._told_ms(stem)
-        # Where the start is not known it may be any time.
-        span = Span(-(1 << 62), 1 << 62) if start_ms is None else Span(start_ms, start_ms + REACH_MS)
-        return any(hold.covers(stem.camera, span, path) for hold in self._holds)
+        # Where the start is not known it may be any time; where it is written later than it is named, either.
+        start_ms, last_ms = self._told_ms(file.stem), file.last_ms
+        spans = [Span(-(1 << 62), 1 << 62)]
+        if start_ms is not None:
+            spans = [Span(start_ms, start_ms + REACH_MS), Span(last_ms - REACH_MS, last_ms + 1)]
+        camera = file.stem.camera
+        return any(hold.covers(camera, span, path) for hold in self._holds for span in spans)
 
     def _is_linked(self, path: str, status: os.stat_result) -> bool:
         """Tell whether a hold's directory has a link of this very file, be it one that is released."""
@@ -315,8 +337,9 @@ class _Sweep:
         self._note()
         self._step("Z3")
         for one in found:
-            self._disk.unlink_at(inside, one.name, self._place / one.name)
-            self._step("Z4")
+            if one.fd is not None:  # or another one may have its name by now
+                self._disk.unlink_at(inside, one.name, self._place / one.name)
+                self._step("Z4")
         self._disk.fsync(inside, self._place)
         self._step("Z5")
         self._bury(found)
@@ -370,3 +393,7 @@ class _Sweep:
         self._catalogue.write(bury)
         self._report.erased += len(found)
         self._report.erased_bytes += sum(one.body["sealed_bytes"] for one in found)
+
+
+def _identity(status: os.stat_result) -> str:
+    return f"{status.st_ino}:{status.st_mtime_ns}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +14,12 @@ from agent.storage import files, progress
 from agent.storage.envelope import NONCE_BYTES, shred_span
 from agent.storage.keep import reborn
 from agent.storage.keep.reborn import Stored
-from agent.storage.keep.stamps import marked
 from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem, classify
 from agent.storage.old import Asides
 from agent.storage.orphans import Orphans, names_in, orphans
 from agent.storage.salvage import Report, Salvage
 from agent.storage.sealed import header_bytes
+from agent.storage.unknown import stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,18 +206,7 @@ def _stored(root: str, vault: str, stem: Stem, kind: Kind, kinds: set[Kind]) -> 
     except OSError as error:
         raise files.fault("stat", Path(place), error) from error
     has_tail = kind is Kind.SALVAGED and Kind.SALVAGED_TAIL in kinds
-    regular = stat.S_ISREG(status.st_mode)
-    last_ns = status.st_mtime_ns
-    return Stored(
-        vault,
-        stem,
-        kind,
-        status.st_size,
-        last_ns // 1_000_000,
-        has_tail,
-        regular=regular,
-        told=marked(last_ns),
-    )
+    return stored(vault, stem, kind, status, has_tail=has_tail)
 
 
 def _last_ms(place: Path) -> int:

@@ -49,7 +49,7 @@ class Ward(Kept):
         place = self.vault_path / "quarantine" / name
         place.write_bytes(content)
         if written_ms is not None:
-            os.utime(place, ns=(written_ms * 1_000_000,) * 2)
+            os.utime(place, ns=(written_ms * 1_000_000 + 1,) * 2)  # as by a kernel, and no stamp
         return place
 
     def clear(self, *, trust: Trust = Trust.SYNCED, limit: int = 9, **more):
@@ -184,6 +184,7 @@ def test_a_start_that_cannot_be_counts_from_when_it_was_moved_there(box, monkeyp
 
             class Status:
                 st_size, st_nlink, st_mtime_ns = found.st_size, found.st_nlink, found.st_mtime_ns
+                st_ino, st_mode = found.st_ino, found.st_mode
                 st_ctime_ns = ms * 1_000_000
 
             return Status
@@ -198,6 +199,79 @@ def test_a_start_that_cannot_be_counts_from_when_it_was_moved_there(box, monkeyp
     box.age(MONTH_MS - 4 * DAY_MS - 1)
     assert box.clear().erased == 0
     box.age(1)
+    assert box.clear().erased == 1
+
+
+def test_c8_what_was_written_long_after_its_name_counts_from_then(box) -> None:
+    """C8: a slow clock named it; nobody but its last write tells that it is two hours old. As in segments/."""
+    now_ms = T0 + 2 * MONTH_MS
+    box.stray(NAME + ".part", sealed(box), written_ms=now_ms - 7_200_000)
+    stamped = box.stray("cam1.2027-01-15.20270115T080000.001Z.mp4.age", sealed(box))
+    os.utime(stamped, ns=((now_ms - 7_200_000) * 1_000_000,) * 2)
+    box.clock.utc_ms = now_ms
+    assert box.clear().erased == 0
+    box.age(MONTH_MS - 7_200_000 - 600_000 - 1)
+    assert box.clear().erased == 0
+    box.age(1)
+    assert box.clear().erased == 1
+    assert box.ward == [stamped.name]
+    box.age(600_000)
+    assert box.clear().erased == 1
+
+
+@pytest.mark.parametrize(("from_ms", "held"), [(0, 1), (5 * DAY_MS - 1000, 1), (2 * DAY_MS, 0)])
+def test_a_hold_keeps_it_by_its_name_and_by_its_last_write(box, from_ms, held) -> None:
+    """I2: which of the two is right nobody knows."""
+    box.stray(NAME + ".part", sealed(box), written_ms=T0 + 5 * DAY_MS)
+    box.place(order(span=Span(T0 + from_ms, T0 + from_ms + 1000)))
+    box.age(2 * MONTH_MS)
+    report = box.clear()
+    assert (report.erased, report.held) == (1 - held, held)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_new_file_of_a_name_that_was_just_erased_is_asked_for_its_age(box, linked) -> None:
+    """A2: killed between Z4 and Z6; before the next look another file is moved there under the same name."""
+    place = box.stray(NAME + ".part", sealed(box), written_ms=T0)
+    if linked:
+        os.link(place, box.root / "link")
+    box.age(2 * MONTH_MS)
+
+    def die(name: str) -> None:
+        if name == "Z4":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        box.clear(step=die)
+    assert box.ward == []
+    box.stray(NAME + ".part", sealed(box), written_ms=box.clock.utc_ms - 1000)
+    box.age(60_000)
+    assert box.clear().erased == 1
+    (body,) = box.erased()
+    assert (body["file"], body["shredded"]) == (f"quarantine/{NAME}.part", not linked)
+    assert box.ward == [NAME + ".part"]
+    assert place.read_bytes() == sealed(box)
+    assert box.clear().erased == 0
+    box.age(MONTH_MS)
+    assert box.clear().erased == 1
+    assert box.ward == []
+
+
+def test_what_was_noted_and_not_touched_is_asked_again(box) -> None:
+    """A2: killed after Z1, and the clock was put right before the next look."""
+    box.stray(NAME + ".part", sealed(box), written_ms=T0)
+    box.age(2 * MONTH_MS)
+
+    def die(name: str) -> None:
+        if name == "Z1":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        box.clear(step=die)
+    box.age(-2 * MONTH_MS)  # put right meanwhile: it is not old
+    assert box.clear().erased == 0
+    assert box.ward == [NAME + ".part"]
+    box.age(2 * MONTH_MS)
     assert box.clear().erased == 1
 
 
