@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.storage.aside import RECONCILE
 from agent.storage.catalogue import set_meta
 from agent.storage.salvage import UNRECONCILED
-from agent.storage.vault import holds_anything
+from agent.storage.vault import may_hold_anything
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,7 +25,7 @@ def acquaint(catalogue: Catalogue, vaults: Sequence[Vault]) -> None:
     Raises  StorageFault
     """
     before = catalogue.vaults()
-    strange = [vault.uuid for vault in vaults if vault.uuid not in before and holds_anything(vault.root)]
+    strange = [vault.uuid for vault in vaults if vault.uuid not in before and may_hold_anything(vault.root)]
     for vault in vaults:
         # First what is to be done with it: who is killed in between does it again.
         if vault.uuid in strange:

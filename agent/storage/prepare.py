@@ -21,7 +21,16 @@ from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
 from agent.storage.old import OldCatalogue
 from agent.storage.salvage import Report, salvage
-from agent.storage.vault import HEAD_FILE, SIBLINGS, Vault, holds_anything, is_vault, read_known, write_known
+from agent.storage.vault import (
+    HEAD_FILE,
+    SIBLINGS,
+    Vault,
+    holds_anything,
+    is_vault,
+    may_hold_anything,
+    read_known,
+    write_known,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -225,7 +234,7 @@ class _Start:
         self.signs.lived = (
             files.exists(self.state / KNOWN)
             or bool(self.signs.trees)
-            or any(holds_anything(vault.root) for vault in self.ours)
+            or any(may_hold_anything(vault.root) for vault in self.ours)
         )
 
     def begin(self, new_uuid: Callable[[], str] | None, step: Callable[[str], None]) -> list[Vault]:

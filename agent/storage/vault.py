@@ -178,6 +178,14 @@ def holds_anything(path: Path) -> bool:
         raise files.fault("list", path, error) from error
 
 
+def may_hold_anything(path: Path) -> bool:
+    """Tell the same; what cannot be listed may hold something, since absence is never emptiness (I6)."""
+    try:
+        return holds_anything(path)
+    except StorageFault:
+        return True
+
+
 def read_known(place: Path) -> dict[str, str]:
     """Read a list of vaults (`VAULTS`, or the state directory's copy): uuid to path; empty when it tells nothing."""
     try:

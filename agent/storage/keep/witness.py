@@ -15,7 +15,7 @@ from agent.errors import StorageFault
 from agent.model import canonical_json
 from agent.reminder import placed
 from agent.storage import files
-from agent.storage.vault import Vault, holds_anything
+from agent.storage.vault import Vault, may_hold_anything
 from agent.trust import BUILD_MS
 
 if TYPE_CHECKING:
@@ -73,6 +73,6 @@ def told(vaults: Collection[Vault], belief: Belief) -> int | None:
 
 def _made(place: Path) -> int | None:
     try:
-        return Vault.open(place).created_ms if holds_anything(place) else None
+        return Vault.open(place).created_ms if may_hold_anything(place) else None
     except StorageFault:
         return None  # it is not there, and nothing of it can be erased

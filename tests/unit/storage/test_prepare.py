@@ -307,3 +307,34 @@ def test_b6_a_directory_that_the_disk_does_not_give_is_no_reason_not_to_record(t
     assert [fault.code for fault in faults] == ["DISK_FAILED"]
     assert report.adopted == (0 if bad == "segments" else 1)
     assert left.exists()
+
+
+@pytest.mark.parametrize("state_lost", [False, True])
+def test_b7_a_vault_that_cannot_be_listed_is_not_taken_for_an_empty_one(
+    tmp_path, monkeypatch, state_lost
+) -> None:
+    """B7, I6: it is taken to hold something; rows are awaited of it, and nobody is kept from recording elsewhere."""
+    box = Box(tmp_path)
+    second = tmp_path / "second"
+    begin([box.vault_path, second], box.state, first=2)
+    lose(box.state)
+    (box.state / "vaults.json").unlink()
+    for path in (box.vault_path, second):
+        (path / "VAULTS").unlink(missing_ok=True)
+    if not state_lost:
+        begin([box.vault_path], box.state)
+    real = os.listdir
+
+    def listdir(place="."):
+        if str(place) == str(second / "segments"):
+            raise OSError(errno.EIO, "Input/output error", str(place))
+        return real(place)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    report = begin([box.vault_path, second], box.state)
+    assert report.began == ("missing" if state_lost else "")
+    assert {path: fault.code for path, fault in report.vault_faults.items()} == {second: "DISK_FAILED"}
+    catalogue = Catalogue.open(box.state)
+    assert "uuid-2" in (catalogue.meta("unreconciled") or "")
+    assert catalogue.meta("reconcile")
+    catalogue.close()
