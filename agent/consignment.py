@@ -37,6 +37,11 @@ MOST_BYTES = 1 << 42
 LIMIT_BYTES = 4 << 20
 """What is longer is no message of ours."""
 VERSION = 1
+MISPLACED = "misplaced"
+"""Code of a receipt for bytes that do not follow on what the centre has: the box goes back to there."""
+NO_ROOM = "no_room"
+TOO_LARGE = "too_large"
+NOT_WANTED = "not_wanted"
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _MOST_NAME = 200
 _MOST_HEAD = 1024
@@ -157,6 +162,17 @@ def piece_at(parts: Sequence[Part], have: int, most: int) -> Piece | None:
             return Piece(part, have, min(most, part.size - have))
         have -= part.size
     return None
+
+
+def number_of(parts: Sequence[Part], have: int, most: int) -> int:
+    """Return the number of the piece that comes after `have` bytes, from 1."""
+    number = 1
+    for part in parts:
+        if have < part.size:
+            return number + have // most
+        have -= part.size
+        number += -(-part.size // most)
+    return number
 
 
 def files_within(parts: Sequence[Part], have: int) -> int:
@@ -293,6 +309,11 @@ def parse_receipt(data: bytes) -> Receipt:
             _text(body["code"]),
             tuple(_text(each) for each in _is(body["problems"], list)),
         )
+
+
+def encode_recall(box: str, export: str) -> bytes:
+    """Write that an export is taken back."""
+    return _line({"v": VERSION, "box": box, "export": export})
 
 
 def encode_chunk(box: str, export: str, have: int, data: bytes) -> bytes:

@@ -74,7 +74,10 @@ EXPORT = {
     ),
     "EXPORT_EXPIRED": code(
         "types",
-        ("보내지 못한 채 사흘이 지나 반출이 끝났습니다", "an export lapsed: it was not sent within three days"),
+        (
+            "보내지 못한 채 사흘이 지나 반출이 끝났습니다",
+            "an export lapsed: it was not sent within three days",
+        ),
         (
             "터널과 관제센터의 수신 프로그램을 확인하고 다시 청하십시오",
             "check the tunnel and the centre's receiver, and ask again",

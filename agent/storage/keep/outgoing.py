@@ -219,8 +219,8 @@ class Exports:
         if row.state is State.RECEIVED and not row.recalled:
             outgoing_desk.drop(self._state, row.export.id, self._disk)
             self._note(catalogue, row, recalled=True)
-        elif row.state in OPEN and word.where is Where.REFUSED:
-            self._lapse(catalogue, row, word.gone, at, word.code or "refused")
+        elif row.state in OPEN and word.where in (Where.REFUSED, Where.RECALLED):
+            self._lapse(catalogue, row, word.gone, at, word.code or str(word.where))
         elif row.state in (State.CANCELLED, State.EXPIRED) and not row.recalled:
             expired = at.trust is not Trust.UNTRUSTED and at.utc_ms > (row.closed_ms or 0) + LIFE_MS
             if word.where in (Where.RECALLED, Where.REFUSED) or expired:
