@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import StorageFault
 from agent.model import UTC_DAY_MS, Fact, canonical_json, utc_day
-from agent.storage import ledger
+from agent.storage import held, ledger
 from agent.storage.catalogue import set_meta
 from agent.storage.keep import outgoing_rows
 from agent.storage.keep.overwrite import Refused, overwrite
@@ -169,17 +169,17 @@ class Batch:
             self._refuse(row, "not a segment's path")
             return None
         try:
-            held = self._is_held(row)
-            if held and has_header(self._vault, row.path, self._root):
+            is_held = self._is_held(row)
+            if is_held and has_header(self._vault, row.path, self._root):
                 self._catalogue.write(lambda db: spare(db, row))
                 self._report.spared += 1
                 return None
-            if self._catalogue.read("SELECT 1 FROM hold_segment WHERE segment = ?", (row.id,)):
+            if self._is_linked(row):
                 self._report.waiting += 1
                 self._report.left[row.id] = 0
                 return None
             one = _Doomed(row, what[0])
-            self._shred(one, held=held)
+            self._shred(one, held=is_held)
         except StorageFault as fault:
             self._fail(fault)
             return None
@@ -196,6 +196,12 @@ class Batch:
 
     def _is_held(self, row: Stored) -> bool:
         return bool(self._catalogue.read(f"SELECT 1 FROM segment WHERE id = ? AND {HELD}", (row.id,)))  # noqa: S608 - constants
+
+    def _is_linked(self, row: Stored) -> bool:
+        """Tell whether a hold has a link, also one without a row: reconciling gives it that."""
+        if self._catalogue.read("SELECT 1 FROM hold_segment WHERE segment = ?", (row.id,)):
+            return True
+        return held.is_held(self._vault, row.path)
 
     def _shred(self, one: _Doomed, *, held: bool) -> None:
         """Overwrite the header of a segment, then of its tail.

@@ -104,6 +104,7 @@ class Keeper:
         self._reconciled: set[str] = set()
         self._reconcile_again = 0.0
         self._holds_known = False  # in this turn
+        self._rebuilt = 0  # the rebuilding whose rows that reconciliation saw
         self._reconciled_day = 0
         self._tender: holds.Tender | None = None
         self._holds_more = False
@@ -276,9 +277,14 @@ class Keeper:
     def _tend_holds(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         self._holds_known = False
         mono = self._monotonic()
-        tender = self._tender_of(catalogue)
         day = now.utc_ms // UTC_DAY_MS
         again = 0 < self._reconcile_again <= mono
+        rebuilt = rebuild.last(catalogue)
+        if rebuilt != self._rebuilt:
+            # What a rebuilding gave its rows lies in holds, too, also where its label is not in the hold's span.
+            self._reconciled, self._rebuilt, self._reconciled_day = set(), rebuilt, 0
+            self._tender = None
+        tender = self._tender_of(catalogue)
         if not tender.is_looking and (
             again or set(self._vaults) - self._reconciled or day != self._reconciled_day
         ):
@@ -336,9 +342,12 @@ class Keeper:
             return "time.untrusted"
         if catalogue.meta("reconcile") is not None:
             return "catalogue.reconciling"
-        if set(self._vaults) - self._reconciled or not self._holds_known:
-            return "holds.unreconciled"
-        return ""
+        return "" if self._knows_holds(catalogue) else "holds.unreconciled"
+
+    def _knows_holds(self, catalogue: Catalogue) -> bool:
+        """Tell whether every hold of the vaults that are there has the rows of its links."""
+        through = not set(self._vaults) - self._reconciled
+        return through and self._holds_known and self._rebuilt == rebuild.last(catalogue)
 
     def _retain(self, catalogue: Catalogue, now: Instant) -> bool:
         """Plan and erase; return whether there is more to erase."""
@@ -365,13 +374,12 @@ class Keeper:
         return more
 
     def _hand_out(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
-        known = self._holds_known and not set(self._vaults) - self._reconciled
         return self._exports.turn(
             catalogue,
             self._vaults,
             self._key,
             now,
-            settled=known and catalogue.meta("reconcile") is None,
+            settled=self._knows_holds(catalogue) and catalogue.meta("reconcile") is None,
             enough=self._enough(WORK_S),
         )
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 POSITION = "rebuild"
 """Key in `meta`: JSON, where a rebuilding has come to, and what it did."""
+REBUILT = "catalogue.rebuilt"
 ASIDES_KEPT = 3
 """Catalogues that were moved aside and stay, the newest: enough for whoever looks for the cause. They hold no video."""
 GAP_MS = 20
@@ -138,6 +139,12 @@ def reached(catalogue: Catalogue) -> Progress | None:
     """Return how far a rebuilding is that another process does; None when there is none. Raises StorageFault."""
     reason = catalogue.meta(RECONCILE)
     return None if reason is None else _read(catalogue.meta(POSITION), reason)
+
+
+def last(catalogue: Catalogue) -> int:
+    """Return which entry of the ledger says that a rebuilding ended, the newest; 0 for none. Raises StorageFault."""
+    found: int = catalogue.read("SELECT COALESCE(MAX(seq), 0) FROM ledger WHERE kind = ?", (REBUILT,))[0][0]
+    return found
 
 
 class _Rebuild:
@@ -350,7 +357,7 @@ class _Rebuild:
             if not set(away).isdisjoint(self._vaults):
                 return None
             told = body | {"vaults_away": sorted(away)}
-            ledger.append(db, ledger.line(Fact("catalogue.rebuilt", self._at, told)))
+            ledger.append(db, ledger.line(Fact(REBUILT, self._at, told)))
             set_meta(db, RECONCILE, None)
             set_meta(db, POSITION, None)
             if not away:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.model import Fact, Trust, utc_day
-from agent.storage import files, ledger
+from agent.storage import files, ledger, schema
 from agent.storage.catalogue import LIVE
 from agent.storage.keep import hold_files, hold_rows, linking
+from agent.storage.keep.links import is_same
 from agent.storage.keep.placing import nothing
 from agent.storage.keep.restoring import Telling, Tended
 from agent.storage.keep.stored import between_ids, covered, of_ids
@@ -233,7 +236,11 @@ class Tender:
         self._set_mark(hold, known, mark)
 
     def _return(self, hold: Hold) -> Iterator[None]:
-        """Give originals that vanished back from their links; only a lost one is no name's any more."""
+        """Give originals that vanished back from their links; only a lost one is no name's any more.
+
+        Every link has its row then, whatever its segment's label says: a lost catalogue forgot which they were, and a
+        label may have been corrected out of the hold's span.
+        """
         for uuid, vault in self._vaults.items():
             try:
                 for inside, names in hold_files.links(vault, hold.id):
@@ -241,6 +248,7 @@ class Tender:
                         for name in names[first : first + linking.BATCH]:
                             if not files.exists(vault.at(f"segments/{inside}/{name}")):
                                 self._give_back(hold, uuid, inside, name)
+                        self._note(hold, vault, inside, names[first : first + linking.BATCH])
                         self._step("T4")
                         yield
             except StorageFault as fault:
@@ -258,6 +266,27 @@ class Tender:
         with fate(self._state):
             self._report.returned += hold_files.link_back(vault, hold.id, inside, name)
         self._step("T3")
+
+    def _note(self, hold: Hold, vault: Vault, inside: str, names: list[str]) -> None:
+        """Give links their rows that are links of segments with a row, and of no other file of that name."""
+        paths = [f"segments/{inside}/{name}" for name in names]
+        query = (
+            f"SELECT id, path FROM segment WHERE vault = ? AND {schema.PRESENT}"  # noqa: S608 - constants
+            " AND path IN (SELECT value FROM json_each(?)) AND NOT EXISTS"
+            " (SELECT 1 FROM hold_segment WHERE hold = ? AND segment = segment.id)"
+        )
+        values = (vault.uuid, json.dumps(paths), hold.id)
+        if not self._catalogue.read(query, values):
+            return
+        with fate(self._state):  # who erases reads the links' rows under it
+            found = [
+                (segment, hold_files.link_path(hold.id, path))
+                for segment, path in self._catalogue.read(query, values)
+                if is_same(vault.at(path), vault.at(hold_files.link_path(hold.id, path)))
+            ]
+            if found:
+                noted = partial(hold_rows.add_links, hold_id=hold.id, links=found)
+                self._report.linked += self._catalogue.write(noted)
 
     def _unlinked(self, hold: Hold, page: list[Stored]) -> list[Stored]:
         """Return what has no link, whatever its row says; in a vault that is away the row is believed."""
