@@ -171,6 +171,7 @@ def judge(
 def _judge(text: str, case: _Case, waited_s: float) -> Verdict:
     world = case.world
     letter, key = _open(text, case)
+    _remembered(letter, key, world)
     counter = world.counters.get(key.kid, Counter())
     if not counter.is_new(letter.counter):
         raise CommandRefused("COMMAND_REPLAYED", "its number was used before")
@@ -199,6 +200,7 @@ def _countersigned(text: str, outer: Letter, second: Key, case: _Case) -> Verdic
         )
     if first.kid == second.kid or first.person == second.person:
         raise CommandRefused("COMMAND_SAME_SIGNER", "both signatures are of one person")
+    _remembered(letter, first, world)
     _obeyed(letter, first, world)
     if not world.counters.get(first.kid, Counter()).is_unused(letter.counter):
         raise CommandRefused("COMMAND_REPLAYED", "the number of the order was used before", reason="order")
@@ -236,6 +238,17 @@ def _open(text: str, case: _Case) -> tuple[Letter, Key]:
     return order.read(header, body), key
 
 
+def _remembered(letter: Letter, key: Key, world: World) -> None:
+    """Ask for the challenge where the used numbers of a key were lost.
+
+    A letter that bears it has a higher number than all that were used before. So no number is used up by the refusal
+    of one that does not: from that on the lower ones would seem to be known.
+    """
+    lost = world.forgotten and key.kid not in world.counters
+    if lost and letter.challenge not in world.challenges:
+        raise CommandRefused("COMMAND_CHALLENGE", "the used numbers were lost: it needs the challenge")
+
+
 def _obeyed(letter: Letter, key: Key, world: World) -> None:
     """Ask whether the key is obeyed."""
     if key.kid in world.ring.revoked:
@@ -269,8 +282,6 @@ def _timely(letter: Letter, key: Key, world: World, *, fresh: bool = False) -> N
         if letter.issued_ms < world.floor_ms - AHEAD_MS:
             raise CommandRefused("COMMAND_EXPIRED", "signed before the last time that was known to be right")
         now_ms = letter.issued_ms
-    if world.forgotten and key.kid not in world.counters and not fresh:
-        raise CommandRefused("COMMAND_CHALLENGE", "the used numbers were lost: it needs the challenge")
     if letter.issued_ms > now_ms + AHEAD_MS:
         raise CommandRefused("COMMAND_FUTURE", "signed in the future")
     if now_ms >= letter.expires_ms:

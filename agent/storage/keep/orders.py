@@ -99,7 +99,6 @@ class Desk:
         if turn.catalogue is not self._catalogue:
             self._used.load(turn.catalogue)
             self._catalogue = turn.catalogue
-            self._carrier.forget()
         names = self._orders.names()
         try:
             self._look_at_ring(mono_s, now=bool(names))

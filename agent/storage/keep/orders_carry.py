@@ -37,10 +37,6 @@ class Carrier:
         self._taken_up: set[str] = set()
         self._said: dict[str, dict[str, Any]] = {}  # the last progress
 
-    def forget(self) -> None:
-        """Begin with another catalogue: what it says is running was begun by somebody else."""
-        self._taken_up.clear()
-
     def take_up(self, name: str) -> None:
         """Note that a command was accepted in this very life."""
         self._taken_up.add(name)
@@ -89,7 +85,7 @@ class Carrier:
         """Do Q5 and Q6. An outcome of progress leaves the row as it is."""
         order, tries = row.order, row.tries
         if order.id not in self._taken_up:
-            # A keeper before this one, or this one with another catalogue, had begun.
+            # A keeper before this one had begun.
             tries += 1
             orders_rows.change(turn.catalogue, order.id, tries=tries)
             self.take_up(order.id)

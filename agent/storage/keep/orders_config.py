@@ -122,12 +122,11 @@ def propose(context: Context, order: Order) -> Outcome:
     if verdict == "applied":
         context.step("C5")
         return Outcome(detail=detail, facts=(Fact("config.accepted", context.now, facts),))
-    old = files.read_small(before, _LIMIT)
-    if _sha256(files.read_small(file, _LIMIT)) != sha256 or _sha256(old) != note["before_sha256"]:
-        # Somebody else has edited it since: that is theirs to answer for.
-        verdict = "CONFIG_CHANGED"
-    else:
+    old, lies_there = files.read_small(before, _LIMIT), _sha256(files.read_small(file, _LIMIT))
+    if lies_there == sha256 and _sha256(old) == note["before_sha256"]:
         context.disk.atomic_replace(file, old, sync=True)
+    elif lies_there != note["before_sha256"]:  # else it was put back, before a kill
+        verdict = "CONFIG_CHANGED"  # by somebody else, who answers for it
     context.step("C5")
     facts |= {"code": verdict, "missing": missing}
     detail |= {"missing": missing}

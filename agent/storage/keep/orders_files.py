@@ -133,11 +133,11 @@ class Replies:
             return True
 
 
-def read_counters(state: Path) -> tuple[dict[str, Counter], bool]:
-    """Return the used numbers, and whether some were lost: so when the file is there and cannot be read."""
+def read_counters(state: Path) -> tuple[dict[str, Counter], bool] | None:
+    """Return the used numbers, and whether some were lost: so when the file cannot be read. None: there is no file."""
     raw = _read(state / DIRECTORY / _COUNTERS)
     if raw is None:
-        return {}, False
+        return None
     try:
         return counters.decode(json.loads(raw))
     except (ValueError, RecursionError):

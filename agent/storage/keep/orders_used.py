@@ -31,12 +31,14 @@ class Used:
 
     def load(self, catalogue: Catalogue) -> None:
         """Read both, for a catalogue that was opened. Raises StorageFault."""
-        known, lost = orders_files.read_counters(self._state)
+        found = orders_files.read_counters(self._state)
         rows = orders_rows.counters(catalogue)
+        # No file, and a catalogue that follows a lost one: both memories may be gone.
+        known, lost = found or ({}, catalogue.last_fact("ledger.began") is not None)
         self.counters = counters.joined(counters.joined(known, rows), self.counters)
         # Whoever damages the file while the catalogue is whole has won nothing.
         self.forgotten |= lost and not rows
-        self._is_written = self.counters == known and not lost
+        self._is_written = found == (self.counters, self.forgotten)
 
     def sync(self) -> None:
         """Do Q3 where it is still to be done: a kill or a disk came between. Raises StorageFault: nothing runs then."""

@@ -283,8 +283,13 @@ def test_e5_a_key_that_had_ended_by_the_last_known_time_ends_for_good(city: City
 def test_e1_numbers_that_were_lost_need_the_challenge_once(city: City) -> None:
     kid = city.signers["officer 1"].kid
     lost = world(city, forgotten=True)
-    assert refused(city.order("officer 1", "inspect", {}, counter=1), lost).code == "COMMAND_CHALLENGE"
+    verdict = refused(city.order("officer 1", "inspect", {}, counter=1), lost)
+    # Not used up: else those between it and what was really used would seem to be new.
+    assert (verdict.code, verdict.takes) == ("COMMAND_CHALLENGE", ())
     accepted(city.order("officer 1", "inspect", {}, counter=1, challenge=CHALLENGE), lost)
+    inner = city.order("officer 1", "hold.release", RELEASE, counter=1)
+    around = second(city, "officer 2", inner, counter=1, challenge=CHALLENGE)
+    assert refused(around, lost).code == "COMMAND_CHALLENGE"
     known = replace(lost, counters={kid: Counter(1)})
     accepted(city.order("officer 1", "inspect", {}, counter=2), known)
 

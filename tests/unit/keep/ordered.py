@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from agent.command import jws
 from agent.model import canonical_json
 from agent.storage.keep.keeper import Keeper
 from agent.storage.keep.rollover import Rules
@@ -57,11 +58,11 @@ class Ordered(Kept30):
         values = {"box": BOX, "issued_ms": self.clock.utc_ms} | more
         return self.city.order(signer, command, arguments or {}, **values)
 
-    def put(self, jws: str, *, retained: bool = False) -> Path:
+    def put(self, text: str, *, retained: bool = False) -> Path:
         """Do what the uplink does with a command that arrived."""
         self.letters += 1
         place = self.state / "exchange" / "orders" / f"{self.letters:016x}-{0:08x}.json"
-        body = {"jws": jws, "retained": retained, "received_ms": self.clock.utc_ms, "over": "mqtt"}
+        body = {"jws": text, "retained": retained, "received_ms": self.clock.utc_ms, "over": "mqtt"}
         place.write_text(json.dumps(body))
         return place
 
@@ -69,7 +70,7 @@ class Ordered(Kept30):
         """Sign and put; return the id."""
         text = self.sign(signer, command, arguments, **more)
         self.put(text)
-        return f"{self.city.ids:032x}"
+        return str(jws.peek(text)[1]["id"])
 
     def send_two(self, first: str, second: str, command: str, arguments: dict[str, Any], **more: Any) -> str:
         inner = self.sign(first, command, arguments, **more)

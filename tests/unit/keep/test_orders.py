@@ -504,3 +504,49 @@ def test_replies_are_bounded_and_those_of_progress_go_first(tmp_path: Path) -> N
     assert found[-1]["detail"] == {"too_long": True}
     replies.say("b" * 32, "inspect", "done", now)
     assert json.loads(min(sorted((tmp_path / "exchange/replies").iterdir())).read_text())["id"] == f"{1:032x}"
+
+
+def test_e1_where_both_memories_are_gone_each_key_shows_once_that_it_is_now(box: Ordered) -> None:
+    texts = [box.sign(who, "inspect") for who in ("officer 1", "officer 2")]
+    for text in texts:
+        box.put(text)
+    box.tick()
+    assert [reply["status"] for reply in box.replies()] == ["done", "done"]
+    box.keeper.close()
+    for path in [*box.state.glob("catalogue.db*"), box.state / "centre/counters.json"]:
+        path.unlink()
+    box.prepare()
+    for _ in range(2):
+        box.start()
+        box.put(texts[0])
+        box.tick()
+        assert [reply["code"] for reply in box.replies()] == ["COMMAND_CHALLENGE"]
+        box.keeper.close()
+        for path in box.state.glob("catalogue.db*"):
+            path.unlink()
+        box.prepare()
+    box.start()
+    box.tick()
+    fresh = {"challenge": box.health["challenge"], "counter": 7}
+    name = box.send("officer 1", "inspect", **fresh)
+    box.tick(62)
+    assert box.replies()[-1]["id"] == name
+    assert box.ask("officer 1", "inspect", counter=8)["status"] == "done"
+    box.put(texts[0])
+    box.tick()
+    assert [reply["code"] for reply in box.replies()] == ["COMMAND_REPLAYED"]
+    assert box.ask("officer 2", "inspect", counter=1)["code"] == "COMMAND_CHALLENGE"
+
+
+def test_e1_a_damaged_file_of_numbers_is_made_up_for_by_the_catalogue(box: Ordered) -> None:
+    text = box.sign("officer 1", "inspect")
+    box.put(text)
+    box.tick()
+    box.replies()
+    (box.state / "centre/counters.json").write_text("{")
+    box.restart()
+    box.put(text)
+    box.tick()
+    assert [reply["code"] for reply in box.replies()] == ["COMMAND_REPLAYED"]
+    assert json.loads((box.state / "centre/counters.json").read_text())["forgotten"] is False
+    assert box.ask("officer 2", "inspect")["status"] == "done"

@@ -1,0 +1,251 @@
+"""`config.propose`: taken up, or taken back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agent.storage.keep.orders_config import WATCH_S, judge
+from tests.city import RECIPIENT
+from tests.procedure.dying import die_at
+from tests.unit.keep.ordered import BOX, Ordered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def toml(
+    box: Ordered, *, cameras: tuple[str, ...] = ("cam1", "cam2"), retention: int = 30, **more: str
+) -> str:
+    values = {"url": "rtsp://10.0.0.11/main", "purpose": "crime-prevention", "box_id": BOX} | more
+    text = f"""
+[box]
+id = "{values["box_id"]}"
+site = "경포해변 3지점"
+operator = "강릉시 정보산업과"
+contact = "033-000-0000"
+
+[storage]
+vault = "{box.vault_path}"
+state = "{box.state}"
+run = "{box.run}"
+retention_days = {retention}
+recipients = ["{RECIPIENT}"]
+"""
+    for camera in cameras:
+        text += f"""
+[[camera]]
+id = "{camera}"
+name = "주차장"
+url = "{values["url"]}"
+purpose = "{values["purpose"]}"
+legal_basis = "개인정보 보호법 제25조제1항제2호"
+"""
+    return text
+
+
+def write(box: Ordered) -> str:
+    text = toml(box)
+    box.config_file.write_text(text)
+    return text
+
+
+def say(
+    box: Ordered, text: str, *, state: str = "applied", recording: tuple[str, ...] = ("cam1", "cam2")
+) -> None:
+    """Do what the recorder does."""
+    body = {
+        "process": "record",
+        "boot_ms": box.source.boot_at,
+        "config": {"sha256": hashlib.sha256(text.encode()).hexdigest(), "state": state},
+        "cameras": {
+            name: {"state": "recording" if name in recording else "waiting"}
+            for name in ("cam1", "cam2", "cam3")
+        },
+    }
+    (box.run / "record.json").write_text(json.dumps(body))
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Ordered:
+    box = Ordered(tmp_path)
+    write(box)
+    say(box, toml(box))
+    return box
+
+
+def proposal(text: str) -> dict[str, Any]:
+    return {"toml": text, "consultation": "협의 2026-11"}
+
+
+def test_art_7_a_proposal_that_works_stays(box: Ordered) -> None:
+    old, new = toml(box), toml(box, cameras=("cam1", "cam2", "cam3"))
+    name = box.send("officer 1", "config.propose", proposal(new))
+    box.tick()
+    assert box.config_file.read_text() == new
+    assert (box.config_file.with_name("agent.toml.before")).read_text() == old
+    assert [(reply["id"], reply["status"]) for reply in box.replies()] == [(name, "accepted")]
+    for _ in range(25):
+        say(box, new)
+        box.tick()
+    (reply,) = box.replies()
+    assert (reply["id"], reply["status"]) == (name, "done")
+    assert box.config_file.read_text() == new
+    (proposed,) = box.bodies("config.proposed")
+    assert (proposed["consultation"], proposed["recorded"]) == ("협의 2026-11", ["cam1", "cam2"])
+    assert len(box.bodies("config.accepted")) == 1
+    assert not (box.state / "proposed.toml").exists()
+    assert "rtsp" not in json.dumps(box.facts())  # no address in a fact
+
+
+def test_what_the_recorder_finds_invalid_is_taken_back_at_once(box: Ordered) -> None:
+    old, new = toml(box), toml(box, url="rtsp://10.0.0.99/main")
+    name = box.send("officer 1", "config.propose", proposal(new))
+    box.tick()
+    say(box, new, state="invalid")
+    box.tick(2)
+    last = box.replies()[-1]
+    assert (last["id"], last["status"], last["code"]) == (name, "failed", "CONFIG_NOT_TAKEN")
+    assert box.config_file.read_text() == old
+    (back,) = box.bodies("config.rolled_back")
+    assert back["code"] == "CONFIG_NOT_TAKEN"
+
+
+def test_cameras_that_recorded_before_must_record_after(box: Ordered) -> None:
+    old, new = toml(box), toml(box, url="rtsp://10.0.0.99/main")
+    name = box.send("officer 1", "config.propose", proposal(new))
+    for _ in range(int(WATCH_S) + 2):
+        box.tick()
+        say(box, new, recording=("cam1",))
+    last = box.replies()[-1]
+    assert (last["id"], last["code"], last["detail"]["missing"]) == (name, "CONFIG_CAMERAS_LOST", ["cam2"])
+    assert box.config_file.read_text() == old
+
+
+def test_a_camera_that_is_taken_out_need_not_record(box: Ordered) -> None:
+    new = toml(box, cameras=("cam1",))
+    name = box.send("officer 1", "config.propose", proposal(new))
+    for _ in range(25):
+        box.tick()
+        say(box, new, recording=("cam1",))
+    assert (box.replies()[-1]["id"], box.config_file.read_text()) == (name, new)
+
+
+def test_a_recorder_that_says_nothing_has_not_taken_it_up(box: Ordered) -> None:
+    old, new = toml(box), toml(box, url="rtsp://10.0.0.99/main")
+    box.send("officer 1", "config.propose", proposal(new))
+    box.tick(int(WATCH_S) + 3)
+    assert box.replies()[-1]["code"] == "CONFIG_NOT_TAKEN"
+    assert box.config_file.read_text() == old
+
+
+def test_what_a_technician_may_change(box: Ordered) -> None:
+    for text, code in (
+        (toml(box, purpose="fire-prevention"), "COMMAND_ROLE"),
+        (toml(box, cameras=("cam1",)), "COMMAND_ROLE"),
+        (toml(box, cameras=("cam1", "cam2", "cam3")), "COMMAND_ROLE"),
+        (toml(box, retention=20), "COMMAND_ROLE"),
+        (toml(box).replace("경포해변", "주문진"), "COMMAND_ROLE"),
+        (
+            toml(box).replace(RECIPIENT, "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg"),
+            "COMMAND_ROLE",
+        ),
+    ):
+        reply = box.ask("technician 1", "config.propose", proposal(text))
+        assert (reply["status"], reply["code"]) == ("refused", code)
+    assert box.config_file.read_text() == toml(box)
+    reply = box.ask("technician 1", "config.propose", proposal(toml(box, url="rtsp://10.0.0.12/main")))
+    assert reply["status"] == "accepted"
+
+
+def test_what_nobody_may_change_from_afar(box: Ordered) -> None:
+    for text, code in (
+        (toml(box, box_id="gn-0008"), "CONFIG_FIXED"),
+        (toml(box).replace(str(box.state), "/somewhere"), "CONFIG_FIXED"),
+        ("not toml", "CONFIG_REFUSED"),
+        (toml(box, purpose="curiosity"), "CONFIG_REFUSED"),
+        (toml(box).replace("legal_basis", "legal_bases"), "CONFIG_REFUSED"),
+    ):
+        reply = box.ask("officer 1", "config.propose", proposal(text))
+        assert (reply["status"], reply["code"]) == ("refused", code)
+
+
+def test_a_shorter_retention_takes_two(box: Ordered) -> None:
+    short = proposal(toml(box, retention=20))
+    assert box.ask("officer 1", "config.propose", short)["code"] == "COMMAND_SECOND"
+    name = box.send_two("officer 1", "department 1", "config.propose", short)
+    assert box.answer(name)["status"] == "accepted"
+
+
+def test_one_proposal_at_a_time(box: Ordered) -> None:
+    box.ask("officer 1", "config.propose", proposal(toml(box, url="rtsp://10.0.0.12/main")))
+    assert box.ask("officer 2", "config.propose", proposal(toml(box)))["code"] == "CONFIG_BUSY"
+
+
+def test_what_somebody_edits_meanwhile_is_left_alone(box: Ordered) -> None:
+    new, own = toml(box, url="rtsp://10.0.0.12/main"), toml(box, url="rtsp://10.0.0.77/main")
+    box.ask("officer 1", "config.propose", proposal(new))
+    box.config_file.write_text(own)
+    box.tick(int(WATCH_S) + 2)
+    assert box.replies()[-1]["code"] == "CONFIG_CHANGED"
+    assert box.config_file.read_text() == own
+
+
+def test_killed_at_each_step_the_file_is_the_old_or_the_new_and_the_verdict_comes(tmp_path: Path) -> None:
+    for at in range(30):
+        box = Ordered(tmp_path / f"{at}")
+        old = write(box)
+        say(box, old)
+        new = toml(box, url="rtsp://10.0.0.12/main")
+        box.keeper.close()
+        name = box.send("officer 1", "config.propose", proposal(new))
+
+        def work(step: Callable[[str], None], box: Ordered = box, new: str = new) -> None:
+            box.start(step=step)
+            for _ in range(3):
+                box.pass_time(1000)
+                box.keeper.tick()
+            say(box, new, state="invalid")
+            box.pass_time(1000)
+            box.keeper.tick()
+
+        died = die_at(work, at)
+        assert box.config_file.read_text() in (old, new)
+        box.pass_time(5000)
+        box.start()
+        say(box, new, state="invalid")
+        box.tick(3)
+        last = [reply for reply in box.replies() if reply["id"] == name][-1]
+        assert (last["status"], last["code"]) == ("failed", "CONFIG_NOT_TAKEN")
+        assert box.config_file.read_text() == old
+        assert len(box.bodies("config.rolled_back")) == len(box.bodies("config.proposed")) == 1
+        box.keeper.close()
+        if not died:
+            return
+    pytest.fail("it never came to its end")
+
+
+@pytest.mark.parametrize(
+    ("said", "passed_s", "verdict"),
+    [
+        ({}, 0, ""),
+        ({}, 120, "CONFIG_NOT_TAKEN"),
+        ({"config": {"sha256": "other", "state": "invalid"}}, 5, ""),
+        ({"config": {"sha256": "new", "state": "invalid"}}, 5, "CONFIG_NOT_TAKEN"),
+        ({"config": {"sha256": "new", "state": "needs_restart"}}, 5, "CONFIG_NOT_TAKEN"),
+        ({"config": {"sha256": "new", "state": "applied"}, "cameras": {"a": {"state": "recording"}}}, 5, ""),
+        (
+            {"config": {"sha256": "new", "state": "applied"}, "cameras": {"a": {"state": "recording"}}},
+            20,
+            "applied",
+        ),
+        ({"config": {"sha256": "new", "state": "applied"}, "cameras": {}}, 20, ""),
+        ({"config": {"sha256": "new", "state": "applied"}, "cameras": {}}, 120, "CONFIG_CAMERAS_LOST"),
+    ],
+)
+def test_the_verdict(said: dict[str, Any], passed_s: float, verdict: str) -> None:
+    assert judge(said, "new", {"a", "b"}, {"a"}, passed_s)[0] == verdict
