@@ -47,11 +47,18 @@ class Authority:
         self.file = folder / "ca.pem"
         self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, days: tuple[int, int] = (-1, 90), file: str = "") -> tuple[Path, Path]:
-        """Return certificate and key for a name. `days`: from when to when it is valid, from now."""
+    def issue(
+        self,
+        name: str,
+        *,
+        days: tuple[int, int] = (-1, 90),
+        file: str = "",
+        names: tuple[str, ...] = ("localhost",),
+    ) -> tuple[Path, Path]:
+        """Return certificate and key for a name. `days`: from when to when it is valid, from now; `names`: of a server."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        made = self._build(subject, key.public_key(), days=days)
+        made = self._build(subject, key.public_key(), days=days, names=names)
         certificate, secret = (self.folder / f"{file or name}.{ending}" for ending in ("pem", "key"))
         certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
         secret.write_bytes(
@@ -71,7 +78,7 @@ class Authority:
             (uplink / f"{name}.new").write_bytes(source.read_bytes())
             (uplink / f"{name}.new").rename(uplink / name)
 
-    def _build(self, subject, public, *, authority=False, days=(-1, 90)) -> x509.Certificate:
+    def _build(self, subject, public, *, authority=False, days=(-1, 90), names=()) -> x509.Certificate:
         now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
@@ -84,8 +91,10 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         if not authority:
-            names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+            found: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+            if "localhost" in names:
+                found.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+            builder = builder.add_extension(x509.SubjectAlternativeName(found), critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
 
@@ -188,6 +197,7 @@ class Listener:
     """A client at the centre's end, with a thread of its own: keeps every message it is sent, in order."""
 
     def __init__(self, broker: Mosquitto, *topics: str, name: str = "centre") -> None:
+        self.broker = broker
         self.messages: list[tuple[str, bytes, bool]] = []
         self.is_up = threading.Event()
         self._lock = threading.Lock()

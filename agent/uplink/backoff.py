@@ -8,8 +8,9 @@ LEAST_S = 1.0
 MOST_S = 60.0
 STEADY_S = 60.0
 """A connection that lived so long was a good one: the next wait begins at the least again."""
-SHORT_S = 10.0
-"""One that lived no longer is what a second client of our name would leave of ours."""
+SHORT_S = 30.0
+"""One that lived no longer is what a second client of our name would leave of ours; few brokers say so (mosquitto 2.0
+just hangs up), so each is answered as if it were one, and a row of them is called one."""
 SHORTS = 3
 TAKEN_OVER_LEAST_S = 5.0  # E8: two clients of one name must not throw each other out without end
 TAKEN_OVER_FOR_S = 300.0  # the condition stays until there was quiet for so long
@@ -43,11 +44,9 @@ class Backoff:
             self._failures = 0
             return self._wait(LEAST_S, chance)
         self._failures += 1
-        # MQTT 3.1.1 has no word for it: the connection just ends, soon, again and again.
         if taken_over or self._shorts >= SHORTS:
             self._taken_over_s = now_s
-            return self._wait(TAKEN_OVER_LEAST_S, chance)
-        return self._wait(LEAST_S, chance)
+        return self._wait(TAKEN_OVER_LEAST_S if taken_over or self._shorts else LEAST_S, chance)
 
     def is_taken_over(self, now_s: float) -> bool:
         """Tell whether somebody has been using our name lately."""

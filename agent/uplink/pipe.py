@@ -28,6 +28,8 @@ class Pipe:
         self.received_bytes = 0
         self.error: OSError | None = None
         self.oversize = False
+        self.is_dry = False
+        """Whether the last receive found nothing."""
         self._connection = connection
         self._in = b""
         self._out = bytearray()
@@ -87,12 +89,12 @@ class Pipe:
         self._connection.close()
 
     def _receive(self) -> bytes:
+        self.is_dry = False
         try:
             data = self._connection.recv(ONCE_BYTES)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+            self.is_dry = True
             raise BlockingIOError from None
-        except BlockingIOError:
-            raise
         except OSError as error:
             self.error = error
             raise

@@ -16,6 +16,7 @@ from agent.health import Raised
 from agent.model import Trust
 from agent.uplink import payloads
 from agent.uplink.backoff import Backoff
+from agent.uplink.carrying import RECEIPT
 from agent.uplink.courier import Courier, Cursor
 from agent.uplink.inbound import Inbound, Verdict
 from agent.uplink.payloads import State, pack, topic, write
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.model import Instant
+    from agent.uplink.carrying import Carrying
     from agent.uplink.dial import Endpoint
     from agent.uplink.ports import Exchange, Ledger, Notebook, Reports
 
@@ -37,14 +39,17 @@ HISTORY_AT_ONCE = 10
 HISTORY_AFTER_S = 60.0  # a line that is away for less leaves no hole that anybody would miss
 BACKLOG_MANY = 2_000
 """About two hours of 16 cameras: more than a night's pause, less than what a day brings."""
+BUSY_ENTRIES = 500
+"""Facts that wait, beyond a batch's worth: what is handed out waits for them."""
 STOP_S = 3.0
+REFUSED_S = 180.0  # longer than the longest wait between two attempts
 
 log = logging.getLogger("pasu.uplink")
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What a post joins. `chance` returns numbers from 0 to 1."""
+    """What a post joins. `chance` returns numbers from 0 to 1; `carrying` is None where nothing is handed out."""
 
     id: str
     session: str
@@ -54,6 +59,7 @@ class Box:
     reports: Reports
     now: Callable[[], Instant]
     chance: Callable[[], float]
+    carrying: Carrying | None = None
 
 
 class Post:
@@ -65,7 +71,9 @@ class Post:
         self.protocol = 0
         self.trouble = ""
         self._box = box
-        self._session = Session(endpoint, box.id, self.inbound.topic, topic(box.id, "state"))
+        self._receipts = topic(box.id, RECEIPT)
+        listen = (self.inbound.topic, self._receipts) if box.carrying else (self.inbound.topic,)
+        self._session = Session(endpoint, box.id, listen, topic(box.id, "state"))
         self._backoff = Backoff()
         self._courier = Courier(box.id, box.session, box.notebook.cursor() or Cursor("", 0))
         self._pulse = Pulse()
@@ -85,9 +93,11 @@ class Post:
         self._away_s: float | None = None
         self._look_s = 0.0
         self._refused = ""
+        self._refused_s = -REFUSED_S
         self._offline = ""
         self._stop_s: float | None = None
         self._last_ms = 0
+        self._carrying_s = 0.0
 
     @property
     def is_up(self) -> bool:
@@ -131,7 +141,8 @@ class Post:
     def turn(self, now_s: float) -> float:
         """Do what can be done now; return in how many seconds to be called again, or when the descriptor is ready."""
         for event in self._session.turn(now_s):
-            self._hear(event, now_s)
+            if not self._hear(event, now_s):
+                break  # what else came over that connection is of no use
         if self._stop_s is not None:
             self._leave(now_s)
         else:
@@ -145,11 +156,14 @@ class Post:
                 self._look_s = now_s + LOOK_S
                 self._look(now_s)
             self._carry(now_s)
+            self._hand_out(now_s)
         self._session.flush(now_s)
         return self._due_s(now_s)
 
     def stop(self, now_s: float) -> None:
         """Begin to say goodbye; `is_stopped` tells when that is done."""
+        if self._box.carrying is not None:
+            self._box.carrying.stop()
         if self.is_up:
             self._stop_s = now_s + STOP_S
             self._publish("state", self._state(online=False), retain=True, then=self._session.close)
@@ -161,7 +175,7 @@ class Post:
         """Return what is wrong with the way to the centre."""
         found = [
             Raised("uplink.offline", detail=self._offline) if not self.is_up else None,
-            Raised("uplink.refused", detail=self._refused) if self._refused else None,
+            Raised("uplink.refused", detail=self._refused) if self._is_refused(now_s) else None,
             Raised("uplink.taken_over") if self._backoff.is_taken_over(now_s) else None,
             Raised("uplink.flooded") if self.inbound.is_flooded(now_s) else None,
             Raised("uplink.backlog", detail=str(self.backlog)) if self.backlog > BACKLOG_MANY else None,
@@ -170,21 +184,27 @@ class Post:
             found.append(Raised("broker.suspect", detail=suspicion))
         return [each for each in found if each]
 
-    def _hear(self, event: Up | Ended | Acknowledged | Arrived, now_s: float) -> None:
+    def _is_refused(self, now_s: float) -> bool:
+        """Tell whether the broker would not have us lately: it may welcome us, and refuse what we say."""
+        return now_s - self._refused_s < REFUSED_S
+
+    def _hear(self, event: Up | Ended | Acknowledged | Arrived, now_s: float) -> bool:
+        """Act on what happened; false when we have given up the connection over it."""
         if isinstance(event, Up):
             self._welcomed(event, now_s)
         elif isinstance(event, Ended):
             self._lost(event, now_s)
         elif isinstance(event, Acknowledged):
-            self._acknowledged(event, now_s)
+            return self._acknowledged(event, now_s)
         else:
             self._arrived(event, now_s)
+        return True
 
     def _welcomed(self, event: Up, now_s: float) -> None:
         log.info("connected (MQTT %s)", "5" if event.protocol == 5 else "3.1.1")
         self.protocol = event.protocol
         self._up_s, self._away_s = now_s, None
-        self._refused = self._offline = ""
+        self._offline = ""
         self._birth = self._note = ""  # the broker may have lost what it retained (E11)
         self._publish("state", self._state(online=True), retain=True)
         self._pulse.connected()
@@ -197,6 +217,8 @@ class Post:
         self._replies.clear()
         self._telling = 0
         self._courier.disconnected()
+        if self._box.carrying is not None:
+            self._box.carrying.disconnected()
         chance, over = self._box.chance(), event.why is Why.TAKEN_OVER
         if event.why is Why.VERSION:
             wait_s = 0.0
@@ -204,29 +226,35 @@ class Post:
             wait_s = self._backoff.ended(now_s - self._up_s, now_s, chance, taken_over=over)
         else:
             wait_s = self._backoff.failed(chance)
-        if event.why is Why.PROTOCOL:
+        if event.why in (Why.PROTOCOL, Why.UNPROVEN):
             self.inbound.suspect(event.detail, now_s)
-        self._refused = event.detail if event.why is Why.REFUSED else ""
+        if event.why is Why.REFUSED:
+            self._refused, self._refused_s = event.detail, now_s
         self._offline = event.detail
         self._open_s = now_s + wait_s
         log.warning("no connection: %s (%s); again in %.1f s", event.why.value, event.detail, wait_s)
 
-    def _acknowledged(self, event: Acknowledged, now_s: float) -> None:
+    def _acknowledged(self, event: Acknowledged, now_s: float) -> bool:
         done = self._tokens.pop(event.token, None)
         if done is None:
-            return
+            return True
         if not event.refused:
             done()
-            return
+            return True
         # What the broker will not take now it may take when it has been set right; until then nothing is passed over.
         self._session.close()
         self._lost(Ended(Why.REFUSED, f"publish: {event.refused}", up=False), now_s)
+        return False
 
     def _arrived(self, event: Arrived, now_s: float) -> None:
+        if self._box.carrying is not None and event.topic == self._receipts:
+            if not event.retained:
+                self._box.carrying.heard(event.payload)
+                self._carrying_s = now_s
+            return
         verdict = self.inbound.judge(event.topic, event.payload, now_s, retained=event.retained)
         if verdict not in (Verdict.TAKEN, Verdict.RETAINED):
-            log.warning("a message was dropped: %s", verdict.value)
-            return
+            return  # counted; a line of the log for each would be a flood of its own
         try:
             taken = self._box.exchange.put_order(event.payload.decode("ascii"), retained=event.retained)
         except PasuError as error:
@@ -372,6 +400,17 @@ class Post:
             if self._courier.backlog > BACKLOG_MANY:
                 self._draining = True
 
+    def _hand_out(self, now_s: float) -> None:
+        """Send what is handed out, while no facts wait."""
+        if self._box.carrying is not None:
+            wait_s = self._box.carrying.turn(
+                now_s,
+                up=self.is_up,
+                busy=self.backlog > BUSY_ENTRIES,
+                publish=lambda kind, payload, then: self._publish(kind, payload, then=then),
+            )
+            self._carrying_s = now_s + wait_s
+
     def _delivered(self, token: int) -> None:
         cursor = self._courier.acknowledged(token)
         if cursor is not None:
@@ -409,6 +448,8 @@ class Post:
             due_s.append(self._stop_s - now_s)
         else:
             due_s.append(self._look_s - now_s)
+            if self._box.carrying is not None:
+                due_s.append(self._carrying_s - now_s)
             if not self._session.is_open:
                 due_s.append(self._open_s - now_s)
             elif self.is_up:

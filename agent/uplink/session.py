@@ -19,6 +19,8 @@ from agent.uplink.dial import RESOLVE_POLL_S, Dial, Stage
 from agent.uplink.pipe import MOST_PACKET_BYTES, Pipe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from paho.mqtt.client import MQTTMessage
     from paho.mqtt.reasoncodes import ReasonCode
 
@@ -40,6 +42,7 @@ class Why(Enum):
 
     OFFLINE = "offline"  # the line, or the broker is not there
     REFUSED = "refused"  # the broker does not want us
+    UNPROVEN = "unproven"  # what answers cannot show that it is the city's broker
     TAKEN_OVER = "taken_over"  # another client has our name
     SILENT = "silent"  # nothing came any more
     PROTOCOL = "protocol"  # what came is not MQTT, or too large
@@ -86,10 +89,10 @@ Event = Up | Ended | Acknowledged | Arrived
 class Session:
     """The connections of one box."""
 
-    def __init__(self, endpoint: Endpoint, client_id: str, listen: str, will_topic: str) -> None:
+    def __init__(self, endpoint: Endpoint, client_id: str, listen: Sequence[str], will_topic: str) -> None:
         """Connect to nothing yet.
 
-        listen  the topic to subscribe to
+        listen  topics to subscribe to; without the first nothing goes, of the others a broker may refuse one
         """
         self.sent_bytes = 0
         self.received_bytes = 0
@@ -224,6 +227,9 @@ class Session:
     def _go_on(self, dial: Dial, now_s: float) -> None:
         try:
             connection = dial.turn()
+        except ssl.SSLCertVerificationError as error:
+            self._end(Why.UNPROVEN, error.verify_message)
+            return
         except ssl.SSLError as error:
             self._end(Why.REFUSED, f"tls: {_reason(error)}")
             return
@@ -250,7 +256,7 @@ class Session:
         try:
             for _ in range(READS):
                 client.loop_read()
-                if self._client is not client or not pipe.has_more:
+                if self._client is not client or pipe.is_dry:
                     break
         except Exception as error:  # noqa: BLE001 - whatever a hostile broker makes paho stumble over ends this session
             self._end(Why.PROTOCOL, type(error).__name__)
@@ -316,12 +322,12 @@ class Session:
             self._up = True
             self._knows_five = self._knows_five or self._five
             self.detail = ""
-            client.subscribe(self._listen, qos=1)
+            client.subscribe([(topic, 1) for topic in self._listen])
             self._events.append(Up(5 if self._five else 4))
 
     def subscribed(self, client: Client, reasons: list[ReasonCode]) -> None:
         """SUBACK."""
-        if client is self._client and any(reason.is_failure for reason in reasons):
+        if client is self._client and reasons[0].is_failure:
             self._end(Why.REFUSED, f"subscription: {reasons[0]}")
 
     def acknowledged(self, client: Client, token: int, reason: ReasonCode) -> None:
@@ -361,8 +367,6 @@ class Session:
 
 def _reason(error: OSError) -> str:
     """Say what went wrong in words that name no address."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
     if isinstance(error, ssl.SSLError):
         return (error.reason or type(error).__name__).lower().replace("_", " ")
     return error.strerror or type(error).__name__
