@@ -19,9 +19,11 @@ from agent import __version__, minding
 from agent.errors import ConfigError, StorageFault
 from agent.health import write_health
 from agent.language import english, say
+from agent.model import Trust
 from agent.reporting_parts import Desk, Notebook, Reports, View, boot_s
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from agent.clock import Clock
@@ -92,8 +94,10 @@ class Reporter:
     def __init__(self, config: Config, clock: Clock) -> None:
         """Make everything; connect to nothing yet."""
         from agent.storage import exchange
+        from agent.storage.consigned import Consigned
         from agent.storage.files import Disk
         from agent.storage.reader import LedgerView
+        from agent.uplink.carrying import Carrying
         from agent.uplink.post import Box, Post
 
         state = config.storage.state.absolute()
@@ -106,6 +110,9 @@ class Reporter:
         self._reports = Reports(config, session, clock, self._view)
         self._desk = Desk(exchange.UplinkSide(state, disk), clock)
         self._endpoint = _endpoint(config)
+        carrying = Carrying(
+            config.box.id, Consigned(state, disk), self._tls, lambda: self._clock.now().utc_ms
+        )
         self.post: Post = Post(
             Box(
                 config.box.id,
@@ -116,6 +123,7 @@ class Reporter:
                 self._reports,
                 clock.now,
                 random.random,
+                carrying,
             ),
             self._endpoint,
         )
@@ -152,6 +160,10 @@ class Reporter:
             self._tell_s = now_s + TELL_S
             self._tell(now_s)
         return min(due_s, self._tell_s - now_s)
+
+    def _tls(self) -> ssl.SSLContext:
+        """Make what an export over HTTPS shows the centre, of the certificates that are there now. Raises OSError."""
+        return self._endpoint.context(check_dates=self._clock.now().trust is not Trust.UNTRUSTED)
 
     def _tell(self, now_s: float) -> None:
         """Follow the conditions, and write the health file."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 WRITES = ("birth", "state", "health", "facts", "checkpoint", "reply", "export")
 """What a box publishes below pasu/v1/<box>/; export has further levels."""
 COMMAND = "command"
+RECEIPT = "receipt"
+"""On which the centre says how far an export has come."""
 CENTRE = "centre"
 
 FILES = ("ca.pem", "crl.pem", "broker.pem", "broker.key")
@@ -66,7 +68,9 @@ listener {inside_port} {host}
 """
     boxes = "".join(f"pattern write pasu/v1/%u/{name}\n" for name in WRITES if name != "export")
     boxes += f"pattern write pasu/v1/%u/export/#\npattern read pasu/v1/%u/{COMMAND}\n"
+    boxes += f"pattern read pasu/v1/%u/{RECEIPT}\n"
     centre = f"user {CENTRE}\ntopic read pasu/v1/#\ntopic write pasu/v1/+/{COMMAND}\n"
+    centre += f"topic write pasu/v1/+/{RECEIPT}\n"
     return {"mosquitto.conf": configuration, "boxes.acl": boxes, "centre.acl": centre}
 
 
@@ -143,7 +147,7 @@ def _definitions(boxes: list[str]) -> dict[str, Any]:
                     "vhost": "/",
                     "exchange": "amq.topic",
                     "write": rf"{own}({names}|export\..+)$",
-                    "read": rf"{own}{COMMAND}$",
+                    "read": rf"{own}({COMMAND}|{RECEIPT})$",
                 }
                 for name in boxes
             ),
@@ -151,7 +155,7 @@ def _definitions(boxes: list[str]) -> dict[str, Any]:
                 "user": CENTRE,
                 "vhost": "/",
                 "exchange": "amq.topic",
-                "write": rf"^pasu\.v1\.[a-z0-9-]+\.{COMMAND}$",
+                "write": rf"^pasu\.v1\.[a-z0-9-]+\.({COMMAND}|{RECEIPT})$",
                 "read": r"^pasu\.v1\..*$",
             },
         ],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent.centre.city import City
 
 TOPIC = "pasu/v1"
+RECEIPT = "receipt"
 KEEPALIVE_S = 30
 SESSION_S = 7 * 86_400
 RECEIVE_MAXIMUM = 1000
@@ -134,6 +135,11 @@ class Wire:
         """Send a command, QoS 1, never retained."""
         assert self._client is not None
         return self._client.publish(f"{TOPIC}/{box}/command", text.encode(), qos=1, retain=False)
+
+    def receipt(self, box: str, payload: bytes) -> None:
+        """Say how far an export has come, QoS 1; from any thread. Nobody waits for it: a box asks again."""
+        if (client := self._client) is not None:
+            client.publish(f"{TOPIC}/{box}/{RECEIPT}", payload, qos=1, retain=False)
 
     def close(self) -> None:
         """Disconnect."""

@@ -7,13 +7,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from agent.cli import centre_receive
 from agent.cli.city import add_city, add_passphrase, open_city, signer
 from agent.cli.common import add_span
 from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from agent.centre.city import City
     from agent.centre.watch import Alarm, Watch
@@ -127,7 +127,7 @@ def watch(args: argparse.Namespace) -> int:
             signer=own,
             counters=counters,
             confirm_time=lambda: args.confirm_time or source.kernel_synced(),
-            chunk=_receiver(city),
+            chunk=centre_receive.over_mqtt(city, wire.receipt),
         )
         return _once(args, city, watching) if args.once else _forever(args, city, watching)
     finally:
@@ -136,10 +136,6 @@ def watch(args: argparse.Namespace) -> int:
         if counters is not None:
             counters.close()
         os.close(lock)
-
-
-def _receiver(_city: City) -> Callable[[str, str, bytes], None]:
-    return lambda _box, _part, _data: None
 
 
 def _once(args: argparse.Namespace, city: City, watching: Watch) -> int:

@@ -72,6 +72,14 @@ EXPORT = {
         ("이런 반출이 없습니다", "no such export"),
         ("`pasu export list --all`로 id를 보십시오", "see the ids with `pasu export list --all`"),
     ),
+    "CANNOT_LISTEN": code(
+        "types",
+        ("이 주소에서 받을 수 없습니다", "cannot listen at this address"),
+        (
+            "주소와 포트를 확인하고, 도시 폴더의 ca와 broker에 인증서가 있는지 보십시오",
+            "check address and port, and that ca and broker in the city's folder have their certificates",
+        ),
+    ),
     "EXPORT_EXPIRED": code(
         "types",
         (
