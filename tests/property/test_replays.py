@@ -135,7 +135,7 @@ def test_e1_a_hundred_thousand_replays_run_nothing_twice(tmp_path: Path, seed: i
     assert len(found.ran) > 50
 
 
-def test_the_attack_sees_a_box_that_forgets(tmp_path: Path) -> None:
+def test_e1_the_attack_sees_a_box_that_forgets(tmp_path: Path) -> None:
     """Without what outlives the catalogue the same attack runs letters again: the test can fail."""
     with pytest.raises(AssertionError, match="seed"):
         attack(tmp_path, seed=1, replays=3000, forgetful=True)

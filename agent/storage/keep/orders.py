@@ -1,15 +1,15 @@
 """Commands of the centre: taken from the uplink, judged, carried out and answered. The procedure, by its numbers:
 
-    Q1  judged by agent.command.judge: for this box, signed, in time, its number new, for this role
-    Q2  one transaction: the command's row, its numbers, the fact `command.accepted` (or `command.refused`)
-    Q3  the numbers are in <state>/centre/counters.json too, which outlives the catalogue
-    Q4  the uplink's file is removed: the verdict is durable
-    Q5  carried out, by a handler to whom the second time is the same
-    Q6  one transaction: what came of it, and the facts of that
-    Q7  the reply is a file for the uplink
-    Q8  the row says ANSWERED
+    J1  judged by agent.command.judge: for this box, signed, in time, its number new, for this role
+    J2  one transaction: the command's row, its numbers, the fact `command.accepted` (or `command.refused`)
+    J3  the numbers are in <state>/centre/counters.json too, which outlives the catalogue
+    J4  the uplink's file is removed: the verdict is durable
+    J5  carried out, by a handler to whom the second time is the same
+    J6  one transaction: what came of it, and the facts of that
+    J7  the reply is a file for the uplink
+    J8  the row says ANSWERED
 
-Q5 to Q8 are those of orders_carry.py. Nothing is carried out before Q3. So whatever is killed and whichever single
+J5 to J8 are those of orders_carry.py. Nothing is carried out before J3. So whatever is killed and whichever single
 memory is lost, no command runs twice: one that was cut off goes on from its row, and one whose row was lost has its
 number in the file (E1). A letter that must wait for an earlier one stays where the uplink put it (E3).
 """
@@ -134,7 +134,7 @@ class Desk:
         self._ring = found
 
     def _receive(self, turn: Turn, names: Sequence[str], mono_s: float) -> None:
-        """Do Q1 to Q4 for what came, in the order in which it came."""
+        """Do J1 to J4 for what came, in the order in which it came."""
         self._since = {name: at for name, at in self._since.items() if name in names}
         self._asked &= set(names)
         judged = 0
@@ -160,7 +160,7 @@ class Desk:
             retained=retained,
             waited_s=waited_s,
         )
-        self._place.step("Q1")
+        self._place.step("J1")
         if isinstance(verdict, Wait):
             self._wait(name, verdict, turn.now)
             return False
@@ -170,7 +170,7 @@ class Desk:
             self._refuse(turn, verdict, mono_s)
         self._orders.drop(name)
         self._since.pop(name, None)
-        self._place.step("Q4")
+        self._place.step("J4")
         if isinstance(verdict, Accept):
             # Before the next is judged: it may be that this one locks down, or revokes its key.
             self._carry(turn, mono_s)
@@ -221,7 +221,7 @@ class Desk:
             self._asked.add(name)
 
     def _accept(self, turn: Turn, verdict: Accept) -> None:
-        """Do Q2 and Q3."""
+        """Do J2 and J3."""
         order, weight = verdict.order, verdict.weight
         due_ms = turn.now.utc_ms + DELAY_MS if verdict.delayed else None
         state = State.DELAYED if verdict.delayed else State.RUNNING

@@ -1,4 +1,4 @@
-"""Carry accepted commands out, and answer: Q5 to Q8 of orders.py."""
+"""Carry accepted commands out, and answer: J5 to J8 of orders.py."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Carrier:
             self.take_up(order.id)
 
     def _run(self, turn: Turn, row: Row, held: Ring) -> None:
-        """Do Q5 and Q6. An outcome of progress leaves the row as it is."""
+        """Do J5 and J6. An outcome of progress leaves the row as it is."""
         order, tries = row.order, row.tries
         if order.id not in self._taken_up:
             # A keeper before this one had begun.
@@ -95,7 +95,7 @@ class Carrier:
         context = Context.of(self._place, turn, held)
         context.note, context.last = row.note, tries == TRIES
         outcome = self._carried_out(context, row)
-        self._place.step("Q5")
+        self._place.step("J5")
         if outcome.status != PROGRESS:
             self._end(turn, row, outcome)
         elif self._said.get(order.id) != outcome.detail:
@@ -129,7 +129,7 @@ class Carrier:
             facts.append(Fact("command.failed", turn.now, body))
         told = {"status": outcome.status, "code": outcome.code, "detail": outcome.detail}
         orders_rows.change(turn.catalogue, row.order.id, facts, state=str(State.ENDED), outcome=told)
-        self._place.step("Q6")
+        self._place.step("J6")
 
     def _answer(self, turn: Turn, row: Row) -> None:
         order = row.order
@@ -140,10 +140,10 @@ class Carrier:
         self._replies.say(
             order.id, order.command, row.outcome["status"], turn.now, code=row.outcome["code"], detail=detail
         )
-        self._place.step("Q7")
+        self._place.step("J7")
         orders_rows.change(turn.catalogue, order.id, state=str(State.ANSWERED))
         self._said.pop(order.id, None)
-        self._place.step("Q8")
+        self._place.step("J8")
 
 
 def is_catalogue(error: PasuError) -> bool:

@@ -41,7 +41,7 @@ class Used:
         self._is_written = found == (self.counters, self.forgotten)
 
     def sync(self) -> None:
-        """Do Q3 where it is still to be done: a kill or a disk came between. Raises StorageFault: nothing runs then."""
+        """Do J3 where it is still to be done: a kill or a disk came between. Raises StorageFault: nothing runs then."""
         if not self._is_written:
             orders_files.write_counters(self._state, self.counters, self._disk, forgotten=self.forgotten)
             self._is_written = True
@@ -54,7 +54,7 @@ class Used:
         more: Callable[[sqlite3.Connection], None] | None,
         step: Callable[[str], None],
     ) -> None:
-        """Use some numbers up: Q2 with facts and whatever else belongs to it, then Q3. Raises StorageFault."""
+        """Use some numbers up: J2 with facts and whatever else belongs to it, then J3. Raises StorageFault."""
         after = counters.after(self.counters, takes)
         lines = [ledger.line(fact) for fact in facts]
 
@@ -67,8 +67,8 @@ class Used:
 
         catalogue.write(write)
         self.counters = after
-        step("Q2")
+        step("J2")
         if takes:
             self._is_written = False
             self.sync()
-            step("Q3")
+            step("J3")

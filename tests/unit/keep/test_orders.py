@@ -62,8 +62,8 @@ def test_a_hold_is_placed_by_its_command(box: Ordered) -> None:
     (placed,) = box.bodies("hold.placed")
     assert (placed["hold"], placed["placed_by"]) == (name, f"officer 1 ({box.city.signers['officer 1'].kid})")
     assert box.waiting == []
-    wanted = ["Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q7", "Q8"]
-    assert [step for step in box.steps if step.startswith("Q")] == wanted
+    wanted = ["J1", "J2", "J3", "J4", "J5", "J6", "J7", "J8"]
+    assert [step for step in box.steps if step.startswith("J")] == wanted
 
 
 def test_a_hold_that_cannot_stand_is_refused(box: Ordered) -> None:
