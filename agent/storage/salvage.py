@@ -10,6 +10,7 @@
     finished, and then cut     S0  rename to `.part`; and on as with one
     salvaged, without a row    S4, S5
     committed, with a tail     S6
+    of a hold, damaged         row; it stays where it is
     else, under such a name    Q1  fact, Q2  rename into quarantine/; links are not followed
     a name that is not ours    stays as it is: somebody's own files are never touched (foreign.py)
 
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.model import Fact, Instant
-from agent.storage import files, foreign, progress
+from agent.storage import files, foreign, held, progress
 from agent.storage.catalogue import COMMITTED, SALVAGED, Catalogue
 from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem
@@ -216,7 +217,7 @@ class Salvage:
     def _is_cut(self, stem: Stem, rows: dict[str, str]) -> bool:
         """Tell whether a finished file was cut afterwards: its recorder gave it up between C6 and C8."""
         path = stem.path(Kind.FINAL)
-        if path in rows:
+        if path in rows or held.is_held(self._vault, path):
             return False
         place = self._vault.at(path)
         size, known = place.stat().st_size, self._known.get(path)
@@ -318,8 +319,10 @@ class Salvage:
         digest = sha256(place)
         final = known.final if known else None
         if header is None or (final is not None and final.sha256 != digest):
-            self.quarantine(place, "not what was written")
-            return False
+            if not held.is_held(self._vault, path):
+                self.quarantine(place, "not what was written")
+                return False
+            known, header = None, header or 0
         if known is None:
             row = self._unknown.row(stem, Kind.FINAL, has_tail=False, header=header, sha256=digest)
         else:
@@ -343,13 +346,15 @@ class Salvage:
         header, size = header_bytes(place), place.stat().st_size
         tail = self._at(stem, Kind.SALVAGED_TAIL)
         has_tail = files.is_regular(tail)
-        if header is None:
-            self.quarantine(place, "header unreadable")
-            if has_tail:
-                self.quarantine(tail, "a tail without its segment")
-            return
-        chunks = max(0, size - header) // SEALED_CHUNK_BYTES
         known = self._known.get(stem.path(Kind.FINAL))
+        if header is None:
+            if not held.is_held(self._vault, path):
+                self.quarantine(place, "header unreadable")
+                if has_tail:
+                    self.quarantine(tail, "a tail without its segment")
+                return
+            known, header = None, 0
+        chunks = max(0, size - header) // SEALED_CHUNK_BYTES
         digest, missing = sha256(place), 0
         if known is None:
             row = self._unknown.row(stem, Kind.SALVAGED, has_tail=has_tail, header=header, sha256=digest)

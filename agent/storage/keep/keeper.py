@@ -120,6 +120,7 @@ class Keeper:
         self._today: tuple[int, dict[str, int]] = (-1, {})
         self._odd_turn = 0
         self._clear_due = 0.0
+        self._unshredded = 0  # in quarantine
         self._blocked = "start"
 
     def tick(self) -> float:
@@ -438,6 +439,9 @@ class Keeper:
             catalogue, self._vaults, self._state, now, self._rules, limit=CLEAR_FILES, step=self._take_step
         )
         self._clear_due = self._monotonic() + (0.0 if done.more else CLEAR_S)
+        self._unshredded += done.unshredded
+        if self._unshredded:
+            yield Raised("erase.unshredded", quarantined.PLACE, str(self._unshredded))
         if done.faults:
             yield Raised("erase.failing", quarantined.PLACE, f"{len(done.faults)}: {done.faults[0].code}")
 

@@ -3,7 +3,7 @@
 Under `locks.fate`, and as in agent/storage/keep/erase.py:
 
     Z1  a note in the catalogue: which files, and what their tombstones will say
-    Z2  overwrite the age header in place with zeros and fdatasync, if the link count is 1
+    Z2  overwrite the age header in place with zeros and fdatasync, if no other name is left but those that go now
     Z3  the note again, with what was overwritten
     Z4  unlink    Z5  fsync the directory
     Z6  one transaction: the row, if there is one, LOST to GONE; the fact `segment.erased` with `quarantined`
@@ -18,17 +18,17 @@ Source: Gangneung regulation art. 31(1): every recording, and not only those tha
 from __future__ import annotations
 
 import json
-import os
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import StorageFault
 from agent.model import Fact, Span, canonical_json
-from agent.storage import ledger
+from agent.storage import held, ledger
 from agent.storage.catalogue import set_meta
 from agent.storage.head import HEAD_BYTES, header_length, is_age
-from agent.storage.keep import hold_files, hold_rows, reborn
+from agent.storage.keep import hold_files, hold_rows, outgoing_rows, reborn
 from agent.storage.keep.batch import CYCLE_S
 from agent.storage.keep.erase import require_time
 from agent.storage.keep.placing import nothing
@@ -41,6 +41,7 @@ from agent.storage.orphans import names_in
 from agent.storage.unknown import stored
 
 if TYPE_CHECKING:
+    import os
     import sqlite3
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -67,10 +68,14 @@ _ZEROS = bytes(22)
 
 @dataclass(slots=True)
 class Cleared:
-    """What one call came to. held: of an active hold, and so it stays; more: the limit was reached."""
+    """What one call came to. held: of an active hold, and so it stays; more: the limit was reached.
+
+    unshredded  of those that are erased: unlinked, but another link was left, which nobody here made
+    """
 
     erased: int = 0
     erased_bytes: int = 0
+    unshredded: int = 0
     held: int = 0
     more: bool = False
     faults: list[StorageFault] = field(default_factory=list)
@@ -133,7 +138,7 @@ class _File:
     """A file whose time has come.
 
     fd     open for writing; None when it is gone already
-    zeros  how many bytes are to be overwritten; 0 where another link is left
+    zeros  how many bytes are to be overwritten, unless another link is left
     identity  tells it from a later file of its name; empty when it is gone
     """
 
@@ -231,13 +236,14 @@ class _Sweep:
                 file = stored(self._vault.uuid, stem, kind, status)
                 if self._kept_ms(fd, name, row, file, status) > oldest_ms:
                     return None
-                if self._is_held(file, path, has_row=row is not None) or self._is_linked(path, status):
+                if self._is_held(file, path, has_row=row is not None) or held.holders(
+                    self._vault, path, status
+                ):
                     self._report.held += 1
                     return None
             zeros = header_length(start, status.st_size)
             body = self._body(name, path, stem, row, status.st_size)
             keep = True
-            zeros = zeros if status.st_nlink == 1 else 0
             return _File(name, fd, zeros, row["id"] if row else None, body, _identity(status))
         except StorageFault as fault:
             self._report.faults.append(fault)
@@ -299,17 +305,6 @@ class _Sweep:
         camera = file.stem.camera
         return any(hold.covers(camera, span, path) for hold in self._holds for span in spans)
 
-    def _is_linked(self, path: str, status: os.stat_result) -> bool:
-        """Tell whether a hold's directory has a link of this very file, be it one that is released."""
-        for hold in hold_files.names(self._vault) if status.st_nlink > 1 else ():
-            try:
-                link = os.lstat(self._vault.at(hold_files.link_path(hold, path)))
-            except OSError:
-                continue
-            if os.path.samestat(link, status):
-                return True
-        return False
-
     def _body(
         self, name: str, path: str, stem: Stem, row: dict[str, Any] | None, size: int
     ) -> dict[str, Any]:
@@ -333,7 +328,8 @@ class _Sweep:
     def _erase(self, inside: int, found: list[_File]) -> None:
         self._note()
         self._step("Z1")
-        found = [one for one in found if self._overwrite(one)]
+        names = Counter(self._links(one)[0] for one in found)
+        found = [one for one in found if self._overwrite(one, names)]
         self._note()
         self._step("Z3")
         for one in found:
@@ -345,15 +341,26 @@ class _Sweep:
         self._bury(found)
         self._step("Z6")
 
-    def _overwrite(self, one: _File) -> bool:
-        """Do Z2; tell whether its name may go."""
+    def _links(self, one: _File) -> tuple[int, int]:
+        """Return which file it is, and how many names that has now."""
+        if one.fd is None:
+            return 0, 0
+        status = self._disk.status(one.fd, self._place / one.name)
+        return status.st_ino, status.st_nlink
+
+    def _overwrite(self, one: _File, names: Mapping[int, int]) -> bool:
+        """Do Z2; tell whether its name may go. names: how many of a file's names go now."""
         place = self._place / one.name
         if one.fd is None:
             # Gone between Z4 and Z6, by us if it was overwritten.
             if not one.body["shredded"]:
                 one.body["missing"] = True
             return True
-        if one.zeros:
+        number, links = self._links(one)
+        if links > names[number]:
+            by_export = one.row is not None and outgoing_rows.holder_of(self._catalogue, one.row)
+            self._report.unshredded += not by_export
+        else:
             try:
                 self._disk.overwrite(one.fd, place, bytes(one.zeros))
                 self._disk.fdatasync(one.fd, place)

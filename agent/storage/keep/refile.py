@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import IntegrityFault, StorageFault
 from agent.model import Instant, parse_utc_name
-from agent.storage import files, progress
+from agent.storage import files, held, progress
 from agent.storage.envelope import NONCE_BYTES, shred_span
 from agent.storage.keep import reborn
 from agent.storage.keep.reborn import Stored
@@ -123,7 +123,7 @@ class Refiler:
             if isinstance(row, Stored):
                 after = following.get(file.stem.start)
                 whole = replace(row, next_ms=parse_utc_name(after) if after else None)
-                if reborn.is_cut(whole):
+                if reborn.is_cut(whole) and not held.is_held(vault, file.path):
                     odd[file.stem] = {file.kind}
                 else:
                     done.rows.append(reborn.from_file(whole, vault.created_ms, self._latest_ms))
@@ -156,6 +156,8 @@ class Refiler:
             done.left += 1
             return None
         header = _header_bytes(f"{vault.root}/{file.path}") if file.regular else None
+        if header is None and file.regular and held.is_held(vault, file.path):
+            header = 0  # what is held stays where it is, and a check says what it is worth
         if header is None:
             reason = "header unreadable" if file.regular else "not a file that belongs here"
             salvage.quarantine(vault.at(file.path), reason)

@@ -9,6 +9,7 @@ import pytest
 from agent.model import Span, Trust
 from agent.storage.catalogue import FILE, mark_damaged
 from agent.storage.keep.time import confirm, mark_boot
+from agent.storage.sealed import header_bytes
 from tests.unit.keep.keeping import MONTH_MS, Kept30
 from tests.unit.keep.kept import DAY_MS, order
 from tests.unit.storage.box import T0, pattern, start
@@ -31,6 +32,15 @@ def lose(box: Kept30) -> None:
     box.keeper.close()
     mark_damaged(box.state / FILE, (box.state / FILE).stat().st_ino)
     assert box.prepare().began == "damaged"
+    box.keeper = box.start()
+
+
+def forget(box: Kept30) -> None:
+    """Lose the catalogue with all that it told."""
+    box.keeper.close()
+    for ending in ("", "-wal", "-shm"):
+        (box.state / (FILE + ending)).unlink(missing_ok=True)
+    assert box.prepare().began == "missing"
     box.keeper = box.start()
 
 
@@ -151,3 +161,59 @@ def test_a_disk_that_does_not_tell_its_holds_has_nothing_erased_that_has_two_nam
     report = box.finish()
     assert [fault.context["errno"] for fault in report.faults] == ["ELOOP"]
     assert sorted(box.states().values()) == ["CONDEMNED", "GONE"]
+
+
+@pytest.mark.parametrize("salvaged", [False, True])
+def test_a_held_file_whose_header_is_damaged_stays_and_has_one_row(box, salvaged) -> None:
+    """I4, B10, B11: nobody moves it to quarantine, from where its hold would bring it back each day."""
+    if salvaged:
+        box.record_salvaged()
+    else:
+        box.record(count=1)
+    box.turn(2)
+    box.place(order(span=Span(T0, T0 + 1000)))
+    (path,) = [each for each in box.names("segments") if each.endswith(".age")]
+    with (box.vault_path / path).open("r+b") as file:
+        file.write(b"XXXXXXXXXXX")
+    forget(box)
+    for _ in range(3):
+        box.turn(30)
+        box.pass_time(DAY_MS)
+    assert list(box.states()) == [path]
+    assert box.names("quarantine") == []
+    assert not [kind for kind, _ in box.facts() if kind == "segment.quarantined"]
+    assert box.linked_rows() == [path.replace("segments", "holds/h1", 1)]
+    assert any(code.startswith("segment.damaged") for code in box.conditions)
+
+
+@pytest.mark.parametrize("how", ["damaged", "cut"])
+def test_a_start_leaves_a_held_file_where_it_is(box, how) -> None:
+    """I4, A1: its row is lost, and it is not what was written."""
+    box.record(count=1)
+    box.place(order(span=Span(T0, T0 + 1000)))
+    (path,) = box.names("segments")
+    with (box.vault_path / path).open("r+b") as file:
+        if how == "damaged":
+            file.write(b"XXXXXXXXXXX")
+        else:
+            file.truncate(header_bytes(box.vault_path / path))
+    with box.catalogue() as catalogue:
+        for table in ("hold_segment", "segment"):
+            catalogue.write(lambda db, table=table: db.execute(f"DELETE FROM {table}"))
+    report = box.prepare()
+    assert (report.adopted, report.salvaged, report.quarantined, report.faults) == (1, 0, 0, [])
+    assert box.names("segments") == [path]
+    assert list(box.states()) == [path]
+
+
+def test_a_held_file_that_was_cut_keeps_its_name_when_rows_come_back(box) -> None:
+    """I4, B11: renamed, its hold would give it a second name."""
+    box.record(count=1)
+    box.place(order(span=Span(T0, T0 + 1000)))
+    (path,) = box.names("segments")
+    with (box.vault_path / path).open("r+b") as file:
+        file.truncate(header_bytes(box.vault_path / path))
+    forget(box)
+    box.turn(5)
+    assert box.names("segments") == [path]
+    assert box.states() == {path: "COMMITTED"}

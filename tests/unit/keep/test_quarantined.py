@@ -331,6 +331,43 @@ def test_a_link_of_a_hold_is_not_broken_and_another_link_is_told(box) -> None:
     assert sealed(box).startswith(b"age-encryption")
 
 
+@pytest.mark.parametrize("limit", [1, 2, 9])
+def test_a_file_with_several_names_there_is_overwritten_before_the_last_goes(box, limit) -> None:
+    """B10, I4: a hold that was released had it brought back and moved there again; no key of it outlives its names."""
+    place = box.stray(NAME + ".part", sealed(box), written_ms=T0)
+    for number in range(3):
+        os.link(place, place.with_name(f"{place.name}.{number}"))
+    with place.open("rb") as file:
+        box.age(2 * MONTH_MS)
+        reports = []
+        while box.ward:
+            reports.append(box.clear(limit=limit))
+        assert os.fstat(file.fileno()).st_nlink == 0
+        assert file.read(160) == bytes(160)
+    assert sum(report.erased for report in reports) == 4
+    assert len(box.erased()) == 4
+    assert box.erased()[-1]["shredded"]
+    assert sum(report.unshredded for report in reports) == {1: 3, 2: 2, 9: 0}[limit]
+
+
+def test_a_name_elsewhere_is_told_by_the_keeper(tmp_path) -> None:
+    """B10: nobody here made it, and the key in it is still on the disk."""
+    box = Kept30(tmp_path / "box")
+    try:
+        box.record()
+        (path,) = box.names("segments")
+        place = box.vault_path / "quarantine" / (NAME + ".part")
+        shutil.copy(box.vault_path / path, place)
+        os.utime(place, ns=(T0 * 1_000_000 + 1,) * 2)
+        os.link(place, box.root / "elsewhere")
+        box.pass_time(3 * MONTH_MS)
+        box.turn(10)
+        assert not place.exists()
+        assert box.conditions["erase.unshredded quarantine"] == "1"
+    finally:
+        box.keeper.close()
+
+
 @pytest.mark.parametrize("content", [b"my own notes", b"", bytes(1000), b"\x7fELF" + bytes(9000)])
 def test_what_is_not_ours_is_never_touched(box, content) -> None:
     """B14: another name, or a name of ours over something that is no sealed file, nor its remains."""
