@@ -55,7 +55,10 @@ def request(context: Context, order: Order) -> Outcome:
 
 
 def weigh_cancel(context: Context, order: Order) -> Weight:
-    """Refuse what is no export, or not of a camera of the key's. Raises CommandRefused COMMAND_CAMERA; ExportRefused."""
+    """Refuse what is no export, or not of a camera of the key's.
+
+    Raises  CommandRefused COMMAND_CAMERA; ExportRefused EXPORT_UNKNOWN
+    """
     row = outgoing_rows.find(context.catalogue, order.arguments["export"])
     if row is None:
         raise ExportRefused("EXPORT_UNKNOWN", "no such export")
@@ -65,7 +68,7 @@ def weigh_cancel(context: Context, order: Order) -> Weight:
 
 
 def cancel(context: Context, order: Order) -> Outcome:
-    """Take an export back, and say what had left: D1. The fact `export.recalled` says it when the uplink has stopped."""
+    """Take an export back, and say what had left: D1. Once the uplink has stopped `export.recalled` says it."""
     export = order.arguments["export"]
     done = outgoing.cancel(
         context.catalogue,

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from agent.model import Instant, Trust
+from agent.model import Instant, Span, Trust
+from agent.storage.catalogue import COMMITTED, Catalogue, Segment
+from agent.storage.keep import hold_rows, orders_weight
+from agent.storage.keep.hold import Hold
+from agent.storage.keep.orders_run import Context, Turn
+from agent.storage.keep.rollover import Rules
 from tests.unit.keep.kept import DAY_MS
 from tests.unit.keep.ordered import Ordered
 from tests.unit.storage.box import T0
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOUR_MS = 3_600_000
 
@@ -169,9 +176,6 @@ def test_retention_zero_by_one_is_refused_and_by_two_waits(box: Ordered) -> None
 
 
 def test_the_sums_agree_with_what_is_stored(box: Ordered) -> None:
-    from agent.storage.keep import hold_rows, orders_weight
-    from agent.storage.keep.orders_run import Context, Turn
-
     with box.catalogue() as catalogue:
         context = Context.of(
             box.keeper._desk._place,
@@ -179,9 +183,103 @@ def test_the_sums_agree_with_what_is_stored(box: Ordered) -> None:
             box.keeper._desk._ring,
         )
         large = hold_rows.find(catalogue, LARGE)
-        assert orders_weight.released_ms(context, large) == 19_000
-        assert orders_weight.shortened_ms(context, lambda _: 0) == 40_000
-        assert orders_weight.shortened_ms(context, lambda _: 30 * DAY_MS) == 0
-        assert orders_weight.of(context, 0) == orders_weight.LIGHT
-        assert not orders_weight.of(context, 3000).delayed  # 5 % of 60 s
-        assert orders_weight.of(context, 3001).delayed
+        assert sum(orders_weight.released_ms(context, large)) == 19_000
+        assert sum(orders_weight.shortened_ms(context, lambda _: 0)) == 40_000
+        assert sum(orders_weight.shortened_ms(context, lambda _: 30 * DAY_MS)) == 0
+        assert orders_weight.of(context, [0, 0]) == orders_weight.LIGHT
+        assert not orders_weight.of(context, [2999, 0, 1]).delayed  # 5 % of 60 s
+        assert orders_weight.of(context, [3000, 1]).delayed
+
+
+holds_at_random = st.lists(
+    st.tuples(st.integers(0, 30), st.integers(1, 12), st.sampled_from(["cam1", "cam2", "*"])),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(holds=holds_at_random, kept=st.integers(0, 30), over=st.integers(0, 30), shorter=st.integers(0, 30))
+def test_e15_what_is_weighed_is_what_would_go(
+    holds: list[tuple[int, int, str]], kept: int, over: int, shorter: int
+) -> None:
+    """Against a count by hand: thirty seconds of two cameras, a few holds, of which the first is released."""
+    now_ms, second = T0 + 30_000, 1000
+    rules = Rules({}, now_ms - (T0 + over * second), "")  # what is older than `over` has had its time
+    spans = [(T0 + start * second, T0 + (start + length) * second, camera) for start, length, camera in holds]
+    rows = [
+        (camera, T0 + at * second, T0 + (at + 1) * second)
+        for camera in ("cam1", "cam2")
+        for at in range(kept)
+    ]
+
+    def held(row: tuple[str, int, int], by: list[tuple[int, int, str]]) -> bool:
+        return any(
+            row[0] == camera or camera == "*" for start, end, camera in by if row[1] < end and row[2] > start
+        )
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(Catalogue.prepare(Path(folder))) as catalogue,
+    ):
+        _fill(catalogue, rows, spans)
+        context = Context(
+            "b",
+            Path(folder),
+            None,
+            None,
+            rules,
+            catalogue,
+            {},
+            None,
+            Instant(now_ms, Trust.SYNCED),
+            0.0,
+            None,
+            None,
+            None,
+            str,
+        )  # type: ignore[arg-type]
+        first = hold_rows.find(catalogue, "h0")
+        assert first is not None
+        gone = [
+            row
+            for row in rows
+            if held(row, spans[:1]) and not held(row, spans[1:]) and row[1] < T0 + over * second
+        ]
+        assert sum(orders_weight.released_ms(context, first)) == len(gone) * second
+        early = [
+            row
+            for row in rows
+            if not held(row, spans) and T0 + over * second <= row[1] < T0 + shorter * second
+        ]
+        after = {"cam1": now_ms - (T0 + shorter * second), "cam2": now_ms - (T0 + shorter * second)}
+        assert sum(orders_weight.shortened_ms(context, after.__getitem__)) == len(early) * second
+        assert orders_weight.of(context, [len(gone) * second]).delayed == (len(gone) * 100 > len(rows) * 5)
+
+
+def _fill(catalogue: Catalogue, rows: list[tuple[str, int, int]], spans: list[tuple[int, int, str]]) -> None:
+    catalogue.add_vault("v", "/v", 0)
+    catalogue.add_cameras(["cam1", "cam2"], 0)
+    for camera, start, end in rows:
+        values = (
+            "v",
+            camera,
+            "r",
+            f"{camera}/{start}",
+            start,
+            end,
+            "SYNCED",
+            "h264",
+            1,
+            1,
+            1,
+            1,
+            1,
+            1,
+            "",
+            True,
+        )
+        catalogue.commit_segment(Segment(*values, COMMITTED, False), Instant(T0, Trust.SYNCED))
+    for number, (start, end, camera) in enumerate(spans):
+        hold = Hold(f"h{number}", (camera,), Span(start, end), "trial", "a", 0, number, "SYNCED")
+        catalogue.write(lambda db, hold=hold: hold_rows.insert(db, hold))
