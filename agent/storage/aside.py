@@ -24,7 +24,7 @@ from agent.errors import StorageFault
 from agent.model import Fact, Instant, canonical_json, utc_name
 from agent.storage import files, ledger, locks, schema
 from agent.storage.catalogue import BUSY_S, FILE, Catalogue, set_meta, translate
-from agent.storage.layout import DAMAGED
+from agent.storage.layout import DAMAGED, MARKING
 from agent.storage.old import ASIDE, OldCatalogue, before
 from agent.storage.salvage import UNRECONCILED
 
@@ -191,11 +191,12 @@ def _replace(
     step: Callable[[str], None],
 ) -> None:
     path = state / FILE
-    marked = _marker(state)
-    if "aside" not in marked or (files.exists(path) and os.lstat(path).st_ino != marked["inode"]):
-        inode = os.lstat(path).st_ino if files.exists(path) else 0
-        marked = {"aside": f"{utc_name(now.utc_ms)}-{reason}", "inode": inode, "reason": reason}
-        disk.atomic_replace(state / DAMAGED, canonical_json(marked).encode() + b"\n", sync=True)
+    with locks.held(state / MARKING):
+        marked = _marker(state)
+        if "aside" not in marked or (files.exists(path) and os.lstat(path).st_ino != marked["inode"]):
+            inode = os.lstat(path).st_ino if files.exists(path) else 0
+            marked = {"aside": f"{utc_name(now.utc_ms)}-{reason}", "inode": inode, "reason": reason}
+            disk.atomic_replace(state / DAMAGED, canonical_json(marked).encode() + b"\n", sync=True)
     step("A1")
     place = state / ASIDE / str(marked["aside"])
     disk.make_directory(state / ASIDE)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from agent.errors import StorageFault
 from agent.language import say
 from agent.model import Fact, Gap, GapCause, Instant, Span, Trust, canonical_json
-from agent.storage import ledger, reserve, schema
-from agent.storage.files import Disk
-from agent.storage.layout import DAMAGED
+from agent.storage import ledger, locks, reserve, schema
+from agent.storage.files import Disk, read_small
+from agent.storage.layout import DAMAGED, MARKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +33,7 @@ SALVAGED = "SALVAGED"
 BUSY_S = 5.0
 """How long a process that may wait does so; the recorder waits far less, and tries again later."""
 
+_MARK_BYTES = 65_536
 _CACHE_KIB = 512  # a recorder's transactions touch a few pages; SQLite would take 2 MB
 
 
@@ -195,10 +196,11 @@ def mark_damaged(path: Path, inode: int) -> None:
 
     inode  of the damaged file: whoever found it may have had it open while another took its place
     """
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        if json.loads((path.parent / DAMAGED).read_bytes())["inode"] == inode:
-            return  # somebody else said so, and may be in the middle of moving it
-    with contextlib.suppress(StorageFault):
+    with contextlib.suppress(StorageFault), locks.held(path.parent / MARKING):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            marked = json.loads(read_small(path.parent / DAMAGED, _MARK_BYTES))
+            if "aside" in marked or marked["inode"] == inode:
+                return  # somebody else said so, or is in the middle of moving one, and must find where to
         text = canonical_json({"inode": inode, "reason": "damaged"})
         Disk().atomic_replace(path.parent / DAMAGED, text.encode() + b"\n", sync=True)
 

@@ -16,6 +16,9 @@ DAY_NAME = re.compile(r"[0-9]{4,}-[0-9]{2}-[0-9]{2}\Z")
 TAIL_MAGIC = b"PASUTAIL"
 DAMAGED = "catalogue-damaged"
 """In the state directory: whoever found the catalogue damaged says so here, and it is moved aside."""
+MARKING = "catalogue-damaged.lock"
+"""In the state directory. Held while that file is read and written: a finder must not write over where the catalogue
+is being moved to."""
 _STEM_LENGTH = len("20261121T101500.123Z")
 
 

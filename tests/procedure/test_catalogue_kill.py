@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
+import os
 import random
+import select
 import shutil
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.errors import StorageFault
-from agent.storage.catalogue import FILE, Catalogue
+from agent.storage import locks
+from agent.storage.catalogue import FILE, Catalogue, mark_damaged
+from agent.storage.layout import MARKING
 from agent.storage.prepare import prepare
 from tests.procedure.dying import die_at
 from tests.procedure.test_catalogue_states import START, checkpointed, content, overwrite
@@ -20,7 +27,6 @@ from tests.unit.storage.box import T0, Box, FailingDisk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 NOW_MS = T0 + 60_000
 
@@ -188,3 +194,48 @@ def test_what_a_keeper_writes_into_the_old_file_is_not_taken_for_done(tmp_path) 
     assert go_on(box).done
     assert {row[START + 12] for row in table(box)} == {"COMMITTED"}
     assert (box.state / FILE).exists()
+
+
+def test_who_finds_a_damage_never_writes_over_where_the_catalogue_is_moved_to(tmp_path) -> None:
+    """A2, B11: killed between A3 and A4, WAL and database must come to one place; a late finder, also of the file that
+    was damaged before, must leave the mark as it is.
+    """
+    box = make(tmp_path)
+    place = box.state / FILE
+    inode = place.stat().st_ino
+    assert die_at(lambda step: start_up(box, step), 2)
+    (there,) = (box.state / "aside").iterdir()
+    mark = (box.state / "catalogue-damaged").read_bytes()
+    mark_damaged(place, inode)
+    mark_damaged(place, inode + 1)
+    assert (box.state / "catalogue-damaged").read_bytes() == mark
+    box.clock.utc_ms += 1000
+    start_up(box)
+    assert [each.name for each in (box.state / "aside").iterdir()] == [there.name]
+    assert (there / FILE).exists()
+
+
+def test_who_finds_a_damage_waits_for_whoever_begins_to_move_it(tmp_path) -> None:
+    """A2, B11: he has seen no mark, and A1 is done before he writes his."""
+    mark = tmp_path / "catalogue-damaged"
+    os.mkfifo(mark)
+    pipe = os.open(mark, os.O_RDWR | os.O_NONBLOCK)  # who reads the mark by waiting waits for this
+    go, tell = os.pipe()
+    pid = os.fork()  # before the lock is taken: a child has its parent's open files
+    if pid == 0:
+        os.close(pipe)
+        os.read(go, 1)
+        mark_damaged(tmp_path / FILE, 7)
+        os._exit(0)
+    stat = Path(f"/proc/{pid}/stat")
+    with locks.held(tmp_path / MARKING):
+        os.write(tell, b"!")
+        while select.select([go], [], [], 0)[0] or stat.read_text().rpartition(")")[2].split()[0] != "S":
+            time.sleep(0.01)
+        (tmp_path / "moved").write_text('{"aside":"there","inode":7,"reason":"damaged"}')
+        (tmp_path / "moved").rename(mark)
+        os.close(pipe)
+    os.waitpid(pid, 0)
+    os.close(go)
+    os.close(tell)
+    assert json.loads(mark.read_bytes())["aside"] == "there"
