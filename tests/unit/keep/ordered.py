@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import jsonschema
 
 from agent.command import jws
 from agent.model import canonical_json
@@ -15,10 +18,8 @@ from tests.unit.keep.keeping import MONTH_MS, Kept30
 from tests.unit.keep.kept import RESPONSIBLE
 from tests.unit.storage.box import T0
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 BOX = "box-1"
+REPLY = json.loads((Path(__file__).parents[3] / "docs/schemas/reply.json").read_text())
 
 
 class Ordered(Kept30):
@@ -90,6 +91,7 @@ class Ordered(Kept30):
             text = path.read_text()
             found.append(json.loads(text))
             assert canonical_json(found[-1]) == text
+            jsonschema.validate(found[-1], REPLY)
             path.unlink()
         return found
 
