@@ -302,6 +302,7 @@ def parse_receipt(data: bytes) -> Receipt:
     """Read a receipt. Raises Unreadable."""
     with _reading():
         body = _body(data)
+        _text(body["box"])
         return Receipt(
             _export(body["export"]),
             Where(body["where"]),

@@ -207,17 +207,13 @@ class Reply(Payload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkHeader(Payload):
-    """First line of a chunk of an export, on topic export/<id>/<n>; a line feed and the bytes follow it."""
+    """First line of a chunk of an export, on topic export/<id>/<n>, n from 1; a line feed and the bytes follow it."""
 
     KIND: ClassVar[str] = "export"
 
     export: str = about("id of the export")
-    n: int = about("number of the chunk, from 0")
-    of: int = about("how many there are")
-    file: str = about("path in the bundle")
-    offset: int = about("where in the file the bytes belong")
-    size: int = about("how many bytes follow")
-    sha256: str = about("of these bytes, hexadecimal")
+    have: int = about("bytes of all its files, in the order of its manifest, that come before these")
+    sha256: str = about("of the bytes that follow, hexadecimal")
 
 
 KINDS: tuple[type[Payload], ...] = (Birth, State, Health, Facts, Checkpoint, Reply, ChunkHeader)

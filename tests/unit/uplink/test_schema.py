@@ -43,7 +43,7 @@ SAMPLES = [
     ),
     Checkpoint(box="b", ledger=LEDGER, note="n", at_ms=1),
     Reply(box="b", id="i", command="inspect", status="done", code="", at_ms=1, trust="SYNCED", detail={"a": 1}),
-    ChunkHeader(box="b", export="e", n=0, of=2, file="f", offset=0, size=3, sha256="00"),
+    ChunkHeader(box="b", export="e", have=0, sha256="00"),
 ]  # fmt: skip
 
 
