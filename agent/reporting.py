@@ -82,6 +82,7 @@ def report(config: Config) -> int:
         while not reporter.post.is_stopped:
             loop.turn(0.1)
     faulthandler.cancel_dump_traceback_later()
+    reporter.close()
     loop.close()
     os.close(lock)
     log.info("reported until told to stop")
@@ -164,6 +165,11 @@ class Reporter:
     def _tls(self) -> ssl.SSLContext:
         """Make what an export over HTTPS shows the centre, of the certificates that are there now. Raises OSError."""
         return self._endpoint.context(check_dates=self._clock.now().trust is not Trust.UNTRUSTED)
+
+    def close(self) -> None:
+        """Write down what there is to remember."""
+        self._notebook.flush()
+        self._view.view.close()
 
     def _tell(self, now_s: float) -> None:
         """Follow the conditions, and write the health file."""

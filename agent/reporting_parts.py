@@ -103,10 +103,10 @@ class Notebook:
         """As the port says; written by `flush`."""
         self._cursor = cursor
 
-    def flush(self, now_s: float) -> None:
-        """Write the cursor down, if it moved and it is time."""
-        if self._cursor is not None and now_s >= self._next_s:
-            self._next_s = now_s + CURSOR_S
+    def flush(self, now_s: float | None = None) -> None:
+        """Write the cursor down, if it moved and it is time; without a time, now."""
+        if self._cursor is not None and (now_s is None or now_s >= self._next_s):
+            self._next_s = (now_s or 0.0) + CURSOR_S
             self.files.write_cursor(self._cursor.ledger, self._cursor.seq)
             self._cursor = None
 

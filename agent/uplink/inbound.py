@@ -89,7 +89,7 @@ class Inbound:
             return Verdict.FOREIGN
         if len(payload) > MOST_BYTES:
             return Verdict.OVERSIZE
-        if not payload or not _COMPACT_JWS.issuperset(payload):
+        if payload.count(b".") != 2 or not _COMPACT_JWS.issuperset(payload):
             return Verdict.GARBAGE
         if retained:
             # It waits at the broker and comes with every connection: keep hears of it once.

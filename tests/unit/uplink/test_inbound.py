@@ -23,9 +23,10 @@ def test_a_command_is_taken():
 @pytest.mark.parametrize(
     ("topic", "payload", "verdict"),
     [
-        (TOPIC, b"x" * MOST_BYTES, Verdict.TAKEN),
-        (TOPIC, b"x" * (MOST_BYTES + 1), Verdict.OVERSIZE),
+        (TOPIC, b"a.b." + b"x" * (MOST_BYTES - 4), Verdict.TAKEN),
+        (TOPIC, b"a.b." + b"x" * (MOST_BYTES - 3), Verdict.OVERSIZE),
         (TOPIC, b"", Verdict.GARBAGE),
+        (TOPIC, b"NaN", Verdict.GARBAGE),
         (TOPIC, b'{"a":1}', Verdict.GARBAGE),
         (TOPIC, b"a.b.c\n", Verdict.GARBAGE),
         (TOPIC, "a.b.c한".encode(), Verdict.GARBAGE),
