@@ -38,7 +38,8 @@ MAGIC = "pasu-vault"
 VERSION = 1
 OUTGOING = "outgoing"
 DIRECTORIES = ("segments", "holds", "quarantine")
-_EVERY = (*DIRECTORIES, OUTGOING)  # a vault without the last is whole: it is made when something is handed out
+# A vault without the last is whole: it is made when something is handed out.
+_EVERY = (*DIRECTORIES, OUTGOING)
 _IDENTITY_LIMIT_BYTES = 4096
 _KNOWN_LIMIT_BYTES = 65_536
 _NAMES_TRIED = 10_000
