@@ -158,8 +158,8 @@ def accept(config: Config, bundle: Bundle, disk: Disk, step: Callable[[str], Non
     """
     state = config.storage.state
     folder = state / UPLINK
+    check(config, bundle)
     with held(folder / LOCK):
-        check(config, bundle)
         _take_ring(state, bundle, disk)
         step("N1")
         disk.atomic_replace(folder / CA, bundle.city.ca.encode(), sync=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import zlib
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ DICTIONARY = (
     '"signature":"— pasu/gn-0001 ","site":"경포해변 1지점","v":1,"vkey":"pasu/gn-0001+'
 ).encode()
 """What requests have in common (RFC 1950, section 2.2): with it the code fits a terminal of 80 columns."""
+READ_S = 30.0
 MOST_BYTES = 1 << 14
 """Of a request that is unpacked: four times what fits in a code."""
 
@@ -67,16 +70,41 @@ def save(request: str, path: Path) -> None:
 
 
 def read_image(path: Path) -> bytes:
-    """Find a request's code in a picture. Raises ValueError when there is none, or it cannot be read."""
+    """Find a request's code in a picture. Raises ValueError when there is none, or it cannot be read.
+
+    In a process of its own, with a time limit: OpenCV's decoder was seen to go round for ever on a damaged code.
+    """
+    try:
+        found = subprocess.run(
+            [sys.executable, "-m", "agent.enrolment.qr", str(path)],
+            capture_output=True,
+            timeout=READ_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError("no enrolment request in this picture") from None
+    if found.returncode:
+        raise ValueError("not a picture, or no enrolment request in it")
+    return unpack(found.stdout.decode("ascii", "replace"))
+
+
+def search(path: str) -> str:
+    """Return the text of a request's code in a picture; empty when there is none. May take for ever."""
     import cv2
 
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    cv2.setNumThreads(1)
+    picture = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
     if picture is None:
-        raise ValueError("not a picture")
-    detector = cv2.QRCodeDetector()
-    found = [text for text in detector.detectAndDecodeMulti(picture)[1] if text]
-    found += [] if found else [detector.detectAndDecode(picture)[0]]
-    for text in found:
-        if text.startswith(PREFIX):
-            return unpack(text)
-    raise ValueError("no enrolment request in this picture")
+        return ""
+    for made in (cv2.QRCodeDetectorAruco, cv2.QRCodeDetector):
+        for seen in (picture, cv2.medianBlur(picture, 3)):
+            for text in made().detectAndDecodeMulti(seen)[1]:
+                if text.startswith(PREFIX):
+                    return str(text)
+    return ""
+
+
+if __name__ == "__main__":
+    said = search(sys.argv[1])
+    sys.stdout.write(said)
+    sys.exit(0 if said else 1)

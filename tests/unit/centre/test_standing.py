@@ -1,0 +1,155 @@
+"""One box as the centre sees it: when it is silent, and what is asked of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.centre import standing as module
+from agent.centre.following import Finding, What
+from agent.centre.standing import Seen, Standing, clean
+
+HEALTH = {
+    "trust": "SYNCED",
+    "challenge": "ab",
+    "backlog": 7,
+    "cameras": {"cam01": [4, 150, 2000], "cam02": [5, 0, 0]},
+    "conditions": [["camera.lost", "cam02", 5]],
+    "vaults": [[120, 304], [None, None]],
+}
+LEDGER = "00112233445566aa"
+
+
+class Ledger:
+    """As much of a Following as is looked at."""
+
+    def __init__(self, size=0, verified=0, *, behind=False, hole=False):
+        self.size, self.behind, self.hole = size, behind, hole
+        self.verified = Finding(What.VERIFIED, verified, b"r" * 32) if verified else None
+
+
+@pytest.fixture
+def box():
+    found = Standing("gn-0007", "site", 0.0)
+    found.hear("health", HEALTH, 0.0, retained=False)
+    return found
+
+
+def wish(box, now_s, ledger=None, acknowledged=0, time_ms=None):
+    found = box.wish(LEDGER, ledger, acknowledged, now_s, time_ms=time_ms)
+    return found and (found.command, found.arguments)
+
+
+def test_health_is_read(box):
+    assert (box.trust, box.challenge, box.backlog, box.recording) == ("SYNCED", "ab", 7, 1)
+    assert box.conditions == [Seen("camera.lost", "cam02", 5)]
+    assert box.vaults == [(120, 304), (None, None)]
+
+
+def test_old_health_says_nothing_of_now(box):
+    box.hear("health", HEALTH | {"backlog": 9, "historical": True}, 1.0, retained=False)
+    assert box.backlog == 7
+
+
+def test_a_birth_is_read():
+    box = Standing("gn-0007", "site", 0.0)
+    conditions = [{"code": "a.b", "subject": "", "since_ms": 1}, 7]
+    box.hear("birth", {"versions": {"pasu": "0.1.0"}, "conditions": conditions}, 1.0, retained=True)
+    assert (box.version, box.conditions, box.heard_s) == ("0.1.0", [Seen("a.b", "", 1)], None)
+    box.hear("birth", {"versions": 7}, 1.0, retained=False)
+    assert (box.version, box.heard_s) == ("", 1.0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"cameras": 7, "conditions": 7, "vaults": 7, "backlog": True},
+        {"cameras": {"x": 1}, "conditions": [1], "vaults": [1]},
+    ],
+)
+def test_what_is_wrong_is_left_out(body):
+    box = Standing("gn-0007", "site", 0.0)
+    box.hear("health", body, 0.0, retained=False)
+    assert (box.cameras, box.conditions, box.vaults, box.backlog) == ({}, [], [], 0)
+
+
+def test_a_terminal_is_safe_from_what_a_box_says():
+    assert clean("a\x1b[31mb\nc") == "a[31mbc"
+    assert len(clean("x" * 10_000)) == 200
+    assert clean(None) == ""
+
+
+def test_silence_is_told_once_and_ends_with_the_next_word(box):
+    assert not box.fell_silent(59.9)
+    assert box.fell_silent(60.0)
+    assert not box.fell_silent(61.0)
+    assert not box.hear("state", {"online": False}, 62.0, retained=False)
+    assert box.online is False
+    assert not box.hear("health", HEALTH, 62.0, retained=True)
+    assert box.hear("state", {"online": True}, 63.0, retained=False)
+    assert not box.hear("health", HEALTH, 64.0, retained=False)
+    assert box.told_s == 64.0
+
+
+def test_a_box_that_never_spoke_falls_silent_too():
+    assert Standing("gn-0007", "site", 5.0).fell_silent(65.0)
+
+
+def test_nothing_is_asked_of_who_is_not_there(box):
+    hole = Ledger(5, behind=True, hole=True)
+    assert wish(Standing("gn-0007", "site", 0.0), 100.0, hole) is None
+    box.fell_silent(100.0)
+    assert wish(box, 100.0, hole) is None
+    assert wish(box, 200.0, hole) is None
+
+
+@pytest.mark.parametrize(("hole", "size", "after_s"), [(True, 5, 5), (False, 5, 90), (False, 0, 5)])
+def test_what_is_missing_is_asked_for_after_a_while(box, hole, size, after_s):
+    ledger = Ledger(size, behind=True, hole=hole)
+    assert wish(box, 1.0, ledger) is None
+    assert wish(box, after_s + 0.9, ledger) is None
+    asked = ("facts.resend", {"ledger": LEDGER, "from_seq": size + 1})
+    assert wish(box, after_s + 1.0, ledger) == asked
+    assert wish(box, after_s + 30.9, ledger) is None
+    assert wish(box, after_s + 61.0, ledger) == asked  # and then ever more rarely
+    assert wish(box, after_s + 62.0, ledger) is None
+
+
+def test_what_comes_in_is_waited_for(box):
+    assert wish(box, 1.0, Ledger(5, behind=True, hole=True)) is None
+    assert wish(box, 7.0, Ledger(50, behind=True, hole=True)) is None
+    assert wish(box, 8.0, Ledger(60)) is None
+    assert box._resend_wait_s == module.RESEND_S[0]
+
+
+def test_much_is_acknowledged_soon_and_little_in_ten_minutes(box):
+    much = Ledger(1200, 1100)
+    root = (b"r" * 32).hex()
+    assert wish(box, 1.0, much) == ("ledger.acknowledge", {"ledger": LEDGER, "size": 1100, "root": root})
+    assert wish(box, 2.0, much) is None
+    assert wish(box, 31.0, much) is not None
+    little = Ledger(1200, 1200)
+    assert wish(box, 600.0, little, 1100) is None
+    assert wish(box, 631.0, little, 1100) is not None
+    assert wish(box, 2000.0, little, 1200) is None
+    assert wish(box, 2000.0, Ledger(10), 0) is None
+
+
+def test_a_city_does_not_answer_all_boxes_at_once():
+    first = set()
+    for number in range(200):
+        box = Standing(f"gn-{number:04d}", "site", 0.0)
+        box.hear("health", HEALTH, 0.0, retained=False)
+        first.add(next(second for second in range(700) if wish(box, float(second), Ledger(10, 10))))
+    assert len(first) > 100
+    assert max(first) <= 600
+
+
+def test_the_time_is_confirmed_only_where_it_is_known_and_asked_for(box):
+    box.hear("health", HEALTH | {"trust": "UNTRUSTED"}, 0.0, retained=False)
+    assert wish(box, 1.0) is None
+    assert wish(box, 1.0, time_ms=5) == ("time.confirm", {"utc_ms": 5})
+    assert wish(box, 2.0, time_ms=6) is None
+    assert wish(box, 61.0, time_ms=7) is not None
+    box.hear("health", HEALTH | {"trust": "UNTRUSTED", "challenge": ""}, 0.0, retained=False)
+    assert wish(box, 200.0, time_ms=8) is None
