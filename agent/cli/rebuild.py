@@ -106,6 +106,7 @@ def _turns(config: Config, state: Path, catalogue: Catalogue, lock: int) -> Iter
     """Do it, turn by turn, in the keeper's place. What is held gets its files back before."""
     from agent.clock import SystemClock
     from agent.storage.keep import holds, rebuild
+    from agent.storage.keep.unread import UNREAD, unread
     from agent.storage.prepare import open_vaults
 
     clock = SystemClock(state)
@@ -118,7 +119,13 @@ def _turns(config: Config, state: Path, catalogue: Catalogue, lock: int) -> Iter
         while (progress := rebuild.advance(catalogue, vaults, state, clock.now(), _TURN_S)) is not None:
             yield progress
             if progress.done or progress.phase == "time":
-                return
+                break
+        for uuid in unread(catalogue.meta(UNREAD)).keys() & vaults.keys():
+            what = say(
+                "디스크의 일부를 읽을 수 없습니다. 읽을 수 있게 되면 `pasu keep`이 마칩니다",
+                "not all of it can be read; `pasu keep` finishes it once it can",
+            )
+            print(f"{vaults[uuid].root}: {what}", file=sys.stderr)
     finally:
         os.close(lock)
 

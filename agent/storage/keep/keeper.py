@@ -23,7 +23,18 @@ from agent.model import UTC_DAY_MS, Trust
 from agent.storage import stale, starts
 from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
-from agent.storage.keep import daily, disks, holds, outgoing, quarantined, rebuild, settle, survey, tend
+from agent.storage.keep import (
+    daily,
+    disks,
+    holds,
+    outgoing,
+    quarantined,
+    rebuild,
+    settle,
+    survey,
+    tend,
+    unread,
+)
 from agent.storage.keep.batch import CYCLE_S
 from agent.storage.keep.orders import Desk, Place, Turn
 from agent.storage.keep.outlook import Outlook
@@ -121,6 +132,7 @@ class Keeper:
         self._odd_turn = 0
         self._clear_due = 0.0
         self._unshredded = 0  # in quarantine
+        self._pauses = unread.Pauses(monotonic)
         self._blocked = "start"
 
     def tick(self) -> float:
@@ -327,8 +339,18 @@ class Keeper:
         def advance() -> Iterable[Raised]:
             nonlocal more
             progress = rebuild.advance(
-                catalogue, self._vaults, self._state, now, WORK_S, step=self._take_step
+                catalogue,
+                self._vaults,
+                self._state,
+                now,
+                WORK_S,
+                pauses=self._pauses,
+                step=self._take_step,
             )
+            for uuid, places in unread.unread(catalogue.meta(unread.UNREAD)).items():
+                if uuid in self._vaults and places:
+                    detail = f"{len(places)}: {places[0]}"
+                    yield Raised("vault.failing", str(self._vaults[uuid].root), detail)
             if progress is not None and not progress.done:
                 more = progress.phase != "time"
                 detail = f"{progress.reason}: {progress.phase} {progress.days}/{progress.of}"

@@ -3,7 +3,7 @@
 The procedure, by its numbers:
 
     R1  file by file, a day of a camera in one transaction: rows as keep/reborn.py says them
-    R2  a vault that is done is written down
+    R2  a vault that is done is written down; so is one of which not all can be read, and that waits (keep/unread.py)
     R3  gaps of the catalogues that were moved aside
     R4  what neither segment nor gap explains is a gap, `record_lost`
     R5  when time is trusted: rows whose label lies in the future are kept until theirs is settled
@@ -20,6 +20,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agent.errors import StorageFault
 from agent.model import UTC_DAY_MS, Fact, GapCause, Instant, Trust
 from agent.storage import ledger, progress
 from agent.storage.acquaint import waiting as waiting_in
@@ -27,6 +28,7 @@ from agent.storage.aside import BEGAN, RECONCILE
 from agent.storage.catalogue import LIVE, set_meta
 from agent.storage.keep import reborn
 from agent.storage.keep.refile import Refiler, days_of
+from agent.storage.keep.unread import Pauses, note
 from agent.storage.layout import CAMERA_NAME
 from agent.storage.old import COLUMNS, OldCatalogue, asides, old_catalogues
 from agent.storage.salvage import UNRECONCILED
@@ -77,6 +79,8 @@ class Progress:
     imported     rows that an old catalogue told; named: rows of which the file alone told
     left         files that a living recorder will give their rows, or that are put in order at its start
     counts       per camera: rows, start of the oldest, end of the newest
+    unread       directories of this vault that could not be listed
+    stuck        vaults that are there, and wait all the same: see keep/unread.py
     """
 
     reason: str
@@ -94,6 +98,8 @@ class Progress:
     quarantined: int = 0
     gaps: int = 0
     counts: dict[str, list[int]] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
@@ -108,27 +114,31 @@ def advance(
     at: Instant,
     budget_s: float,
     *,
+    pauses: Pauses | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> Progress | None:
     """Go on with the rebuilding for about `budget_s` seconds; holds have had their files returned before.
 
     vaults   by uuid, those that are there; the files of another get their rows when it is back
     at       now; while it is UNTRUSTED rows are made, and the end is waited for
+    pauses   of vaults that cannot be read, for who calls again and again; None tries them
     step     is told the number of each step that is done
     Returns  how far it is; None when there is nothing to do
-    Raises   StorageFault when a vault or the catalogue cannot be used; it goes on there the next time
+    Raises   StorageFault when the catalogue cannot be used; it goes on there the next time
     """
+    pauses = pauses or Pauses()
     reason = catalogue.meta(RECONCILE)
     waiting = json.loads(catalogue.meta(UNRECONCILED) or "[]")
     if reason is None:
-        if not any(uuid in vaults for uuid in waiting):
+        ready = pauses.ready(catalogue, vaults, waiting)
+        if not ready:
             return None
-        # A vault that was away while the others were done. Nothing of it has a row yet.
+        # A vault that was away, or could not be read, while the others were done.
         reason = "vault"
-        catalogue.set_meta(RECONCILE, reason)
+        _begin(catalogue, reason, [uuid for uuid in waiting if uuid in vaults and uuid not in ready])
     olds = list(old_catalogues(state))
     try:
-        rebuild = _Rebuild(catalogue, vaults, state, at, reason=reason, olds=olds, step=step)
+        rebuild = _Rebuild(catalogue, vaults, state, at, reason=reason, olds=olds, pauses=pauses, step=step)
         return rebuild.run(waiting, time.monotonic() + budget_s)
     finally:
         for old in olds:
@@ -159,6 +169,7 @@ class _Rebuild:
         *,
         reason: str,
         olds: list[OldCatalogue],
+        pauses: Pauses,
         step: Callable[[str], None],
     ) -> None:
         self._catalogue = catalogue
@@ -166,6 +177,7 @@ class _Rebuild:
         self._state = state
         self._at = at
         self._olds = olds
+        self._pauses = pauses
         self._step = step
         self._progress = _read(catalogue.meta(POSITION), reason)
         began = json.loads(catalogue.meta(BEGAN) or "{}")
@@ -180,12 +192,21 @@ class _Rebuild:
 
     def run(self, waiting: list[str], until: float) -> Progress:
         progress_ = self._progress
-        for uuid in [uuid for uuid in waiting if uuid in self._vaults]:
-            if not self._vault(self._vaults[uuid], until):
-                return progress_
+        for uuid in [uuid for uuid in waiting if uuid in self._vaults and uuid not in progress_.stuck]:
+            is_there = True
+            try:
+                if not self._vault(self._vaults[uuid], until):
+                    return progress_
+            except StorageFault as fault:
+                if fault.code.startswith("CATALOGUE"):
+                    raise
+                is_there = False
             # What comes after the files is done again for these: each of it may be done twice.
-            progress_.camera, progress_.day, progress_.passed = "", "", []
-            waiting = self._has_rows(uuid)
+            progress_.vault, progress_.camera, progress_.day, progress_.passed = "", "", "", []
+            if is_there and not progress_.unread:
+                waiting = self._has_rows(uuid)
+            else:
+                self._is_stuck(uuid)
             self._step("R2")
         if not self._each_camera("gaps", self._import_gaps, until):
             return progress_
@@ -203,14 +224,15 @@ class _Rebuild:
     # R1 ---------------------------------------------------------------------------------------------------
 
     def _vault(self, vault: Vault, until: float) -> bool:
-        """Do a vault's days; false when the time is up."""
+        """Do a vault's days; false when the time is up. Raises StorageFault when it is not there any more."""
         at = self._progress
-        days = days_of(vault)
+        vault.verify()
+        days, unread_ = days_of(vault)
         if at.vault != vault.uuid:
-            at.vault, at.camera, at.day = vault.uuid, "", ""
+            at.vault, at.camera, at.day, at.unread = vault.uuid, "", "", []
+        at.unread = sorted({*at.unread, *unread_})
         at.phase, at.of = "files", len(days)
         at.days = sum(day <= (at.camera, at.day) for day in days)
-        vault.verify()
         for number, (camera, day) in enumerate(days):
             if (camera, day) <= (at.camera, at.day):
                 continue
@@ -234,6 +256,7 @@ class _Rebuild:
         at.imported += refiled.imported
         at.named += len(refiled.rows) - refiled.imported
         at.left += refiled.left
+        at.unread += [] if refiled.listed else [f"segments/{camera}/{day}"]
         at.quarantined += refiled.quarantined
 
         def insert(db: sqlite3.Connection) -> None:
@@ -332,9 +355,23 @@ class _Rebuild:
             others = [other for other in waiting_in(db) if other != uuid]
             set_meta(db, POSITION, self._text())
             set_meta(db, UNRECONCILED, json.dumps(others))
+            note(db, uuid, None)
             return others
 
         return self._catalogue.write(write)
+
+    def _is_stuck(self, uuid: str) -> None:
+        """Do without a vault for now: it waits as one that is away."""
+        at = self._progress
+        places, at.unread = at.unread, []
+        at.stuck.append(uuid)
+
+        def write(db: sqlite3.Connection) -> None:
+            set_meta(db, POSITION, self._text())
+            note(db, uuid, places)
+
+        self._catalogue.write(write)
+        self._pauses.failed(uuid)
 
     def _finish(self) -> None:
         """Do R6; not while a vault is there that a recorder has told of meanwhile: it is done first."""
@@ -354,7 +391,7 @@ class _Rebuild:
 
         def write(db: sqlite3.Connection) -> list[str] | None:
             away = waiting_in(db)
-            if not set(away).isdisjoint(self._vaults):
+            if not (set(away) - set(at.stuck)).isdisjoint(self._vaults):
                 return None
             told = body | {"vaults_away": sorted(away)}
             ledger.append(db, ledger.line(Fact(REBUILT, self._at, told)))
@@ -378,6 +415,16 @@ class _Rebuild:
 
     def _save(self) -> None:
         self._catalogue.write(lambda db: set_meta(db, POSITION, self._text()))
+
+
+def _begin(catalogue: Catalogue, reason: str, stuck: list[str]) -> None:
+    """Begin with what has come back, and without those that still cannot be read."""
+
+    def write(db: sqlite3.Connection) -> None:
+        set_meta(db, RECONCILE, reason)
+        set_meta(db, POSITION, json.dumps(asdict(Progress(reason, stuck=stuck))))
+
+    catalogue.write(write)
 
 
 def _read(text: str | None, reason: str) -> Progress:

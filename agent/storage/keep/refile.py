@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,7 @@ from agent.storage.sealed import header_bytes
 from agent.storage.unknown import stored
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Sequence
 
     from agent.storage.catalogue import Catalogue
@@ -38,6 +40,7 @@ class Refiled:
     rows      to be written, columns of `agent.storage.old.COLUMNS`; `imported` of them an old catalogue told
     settled   segments that were put in order as at a start, and have their rows
     left      what its recorder, the next start or a check does
+    listed    its names could be read; of the files of a day that could not be, none has a row
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -45,6 +48,7 @@ class Refiled:
     settled: int = 0
     left: int = 0
     quarantined: int = 0
+    listed: bool = True
 
 
 class Refiler:
@@ -87,7 +91,7 @@ class Refiler:
                 raise
             # One directory that its disk does not give must not keep all others from having rows.
             vault.verify()
-            done.left += 1
+            done.listed = False
         return done
 
     def _day(self, done: Refiled, vault: Vault, camera: str, day: str, next_day: str | None) -> None:
@@ -108,9 +112,14 @@ class Refiler:
                 odd[stem] = kinds
             else:
                 lacking = [kind for kind in finished if stem.path(kind) not in found.rows]
-                plain += [_stored(root, vault.uuid, stem, kind, kinds) for kind in lacking]
+                for kind in lacking:
+                    try:
+                        plain.append(_stored(root, vault.uuid, stem, kind, kinds))
+                    except StorageFault:
+                        vault.verify()
+                        done.left += 1
         told = self._asides.told(vault.uuid, inside) if plain else {}
-        following = _following(found, stems_of(vault, camera, next_day) if next_day else [])
+        following = _following(found, _stems_of(vault, camera, next_day) if next_day else [])
         for file in plain:
             try:
                 row = self._row(done, vault, file, told.get(file.path, []), salvage)
@@ -171,21 +180,46 @@ class Refiler:
         return self._began_ms is not None and last_ms >= self._began_ms
 
 
-def days_of(vault: Vault) -> list[tuple[str, str]]:
-    """List the directories of cameras' days; whatever else lies there is the next start's."""
-    root = vault.at("segments")
-    return [
-        (camera, day)
-        for camera in names_in(root)
-        if CAMERA_NAME.match(camera) and files.is_directory(root / camera)
-        for day in names_in(root / camera)
-        if DAY_NAME.match(day) and files.is_directory(root / camera / day)
-    ]
+def days_of(vault: Vault) -> tuple[list[tuple[str, str]], list[str]]:
+    """List the directories of cameras' days; whatever else lies there is the next start's.
+
+    Returns  camera and day of each, in order; and the directories that could not be listed, relative to the vault
+    """
+    days: list[tuple[str, str]] = []
+    unread: list[str] = []
+    for camera in _inside(vault, "segments", CAMERA_NAME, unread):
+        found = _inside(vault, f"segments/{camera}", DAY_NAME, unread)
+        days += [(camera, day) for day in found]
+    return days, unread
 
 
-def stems_of(vault: Vault, camera: str, day: str) -> list[Stem]:
-    """List the segments in a day's directory, by start."""
-    named = (classify(camera, day, name) for name in names_in(vault.at(f"segments/{camera}/{day}")))
+def _inside(vault: Vault, place: str, pattern: re.Pattern[str], unread: list[str]) -> list[str]:
+    """List the directories in one that have such a name; what the disk does not give is added to `unread`."""
+    try:
+        names = [name for name in names_in(vault.at(place)) if pattern.match(name)]
+    except StorageFault as fault:
+        if place == "segments" or fault.context.get("errno") != "ENOENT":
+            unread.append(place)
+        return []
+    found = []
+    for name in names:
+        try:
+            if stat.S_ISDIR(os.lstat(vault.at(place) / name).st_mode):
+                found.append(name)
+        except FileNotFoundError:
+            continue  # its last file was erased
+        except OSError:
+            unread.append(f"{place}/{name}")
+    return found
+
+
+def _stems_of(vault: Vault, camera: str, day: str) -> list[Stem]:
+    """List the segments in a day's directory, by start; none of one that the disk does not give."""
+    try:
+        names = names_in(vault.at(f"segments/{camera}/{day}"))
+    except StorageFault:
+        return []
+    named = (classify(camera, day, name) for name in names)
     return sorted({what[0] for what in named if what is not None}, key=lambda stem: stem.start)
 
 

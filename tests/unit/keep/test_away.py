@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,7 @@ from agent.storage.keep import rebuild
 from agent.storage.keep.keeper import Keeper
 from agent.storage.keep.rollover import Rules
 from agent.storage.keep.time import TimeKeeper
+from agent.storage.keep.unread import FIRST_S, LONGEST_S, UNREAD, Pauses, unread
 from agent.storage.prepare import KNOWN, open_vaults, prepare, renew
 from tests.unit.clocks import FakeSource
 from tests.unit.keep.keeping import MONTH_MS
@@ -187,3 +190,164 @@ def test_old_copies_stay_while_a_vault_is_away_whose_rows_only_they_tell(pair) -
     assert progress.done
     assert rows == [("h264", None)] * 3
     assert len(list(asides.iterdir())) == 3
+
+
+class Deaf:
+    """A disk on which some directories cannot be listed; counts how often they were asked for."""
+
+    def __init__(self, monkeypatch, *places: Path) -> None:
+        self.places = {str(place) for place in places}
+        self.asked = 0
+        listdir = os.listdir
+
+        def refuse(place="."):
+            if str(place) in self.places:
+                self.asked += 1
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(place))
+            return listdir(place)
+
+        monkeypatch.setattr(os, "listdir", refuse)
+
+
+def lose(pair: Pair) -> None:
+    for ending in ("", "-wal", "-shm"):
+        (pair.state / (FILE + ending)).unlink(missing_ok=True)
+    assert renew(pair.paths, pair.state, CAMERAS, pair.clock.now(), box="box-1") == "missing"
+
+
+def meta(pair: Pair, key: str) -> str | None:
+    catalogue = Catalogue.open(pair.state)
+    try:
+        return catalogue.meta(key)
+    finally:
+        catalogue.close()
+
+
+def rebuilt(pair: Pair) -> int:
+    catalogue = Catalogue.open(pair.state)
+    try:
+        return catalogue.read("SELECT COUNT(*) FROM ledger WHERE kind = 'catalogue.rebuilt'")[0][0]
+    finally:
+        catalogue.close()
+
+
+@pytest.mark.parametrize("below", ["segments", "segments/cam1", "segments/cam1/DAY"])
+def test_one_directory_that_cannot_be_listed_keeps_no_other_disk_from_erasing(
+    pair, monkeypatch, below
+) -> None:
+    """B7, B11: it waits as if it were away, and is done when it can be read; nothing of it is called lost."""
+    first = pair.paths[0]
+    (day,) = os.listdir(first / "segments/cam1")
+    deaf = Deaf(monkeypatch, first / below.replace("DAY", day))
+    lose(pair)
+    pair.turn(3)
+    assert pair.rows() == {("uuid-2", "COMMITTED"): 3}
+    assert meta(pair, rebuild.RECONCILE) is None
+    assert "vault.failing" in pair.conditions()
+    assert not pair.conditions() & {"keeper.trouble", "catalogue.reconciling"}
+    asked = deaf.asked
+    for _ in range(40):
+        pair.source.run(DAY_MS)
+        pair.turn()
+    assert set(pair.rows()) == {("uuid-2", "GONE")}
+    assert not list((pair.paths[1] / "segments").rglob("*.age"))
+    assert len(list((first / "segments").rglob("*.age"))) == 3
+    assert rebuilt(pair) == 1
+    assert deaf.asked > asked
+    deaf.places.clear()
+    pair.source.run(DAY_MS)
+    pair.turn(2)
+    assert ("uuid-1", "COMMITTED") in pair.rows() or ("uuid-1", "GONE") in pair.rows()
+    assert meta(pair, "unreconciled") is None
+    assert meta(pair, UNREAD) is None
+    assert rebuilt(pair) == 2
+    assert "vault.failing" not in pair.conditions()
+
+
+def test_what_can_be_read_of_a_disk_has_its_rows_and_it_is_asked_less_and_less(pair, monkeypatch) -> None:
+    """B7: also after the keeper was started again; nothing is kept from erasing by asking."""
+    pair.record("cam2", T0 + DAY_MS)
+    pair.desk._write_progress()
+    pair.source.run(2 * DAY_MS)
+    pair.turn()
+    deaf = Deaf(monkeypatch)
+    day = min(os.listdir(pair.paths[1] / "segments/cam2"))
+    deaf.places = {str(pair.paths[1] / "segments/cam2" / day)}
+    lose(pair)
+    pair.turn(3)
+    assert pair.rows() == {("uuid-1", "COMMITTED"): 3, ("uuid-2", "COMMITTED"): 1}
+    assert "record_lost" not in pair.causes()
+    asked = []
+    for _ in range(3):
+        before = deaf.asked
+        pair.turn(360)
+        asked.append(deaf.asked - before)
+    assert asked[0] < 10
+    assert asked[-1] <= 1
+    pair.keeper.close()
+    pair.keeper._pauses = Pauses(pair.keeper._monotonic)
+    pair.turn(5)
+    assert rebuilt(pair) == 1
+    deaf.places.clear()
+    pair.turn(7)
+    assert pair.rows() == {("uuid-1", "COMMITTED"): 3, ("uuid-2", "COMMITTED"): 4}
+    assert "record_lost" in pair.causes()  # the day between
+
+
+def test_a_disk_that_only_seems_to_answer_blocks_erasing_rarely(pair, monkeypatch) -> None:
+    """B7: what it gives when it is asked, and not when it is read, costs a rebuilding after each pause."""
+    lose(pair)
+    monkeypatch.setattr(rebuild, "days_of", lambda _: ([], ["segments"]))
+    pair.turn(3)
+    assert rebuilt(pair) == 1
+    pair.turn(500)
+    assert meta(pair, rebuild.RECONCILE) is None
+    assert 4 <= rebuilt(pair) <= 8
+
+
+def test_one_that_cannot_be_read_is_left_out_when_another_comes_back(pair, monkeypatch) -> None:
+    """B7, B15: the other's rows do not wait for it, nor does erasing."""
+    deaf = Deaf(monkeypatch, pair.paths[0] / "segments/cam1")
+    pair.lose()
+    pair.turn(3)
+    assert pair.rows() == {}
+    asked = deaf.asked
+    pair.away.rename(pair.paths[1])
+    pair.turn(2)
+    assert pair.rows() == {("uuid-2", "COMMITTED"): 3}
+    assert meta(pair, rebuild.RECONCILE) is None
+    assert deaf.asked == asked
+
+
+def test_pauses_grow_to_six_hours_and_end_when_a_vault_was_away() -> None:
+    """B7: four times a day is enough for a disk that takes half a minute for each answer."""
+    now = 0.0
+
+    class Some:
+        uuid = "u"
+
+        def at(self, _place: str) -> Path:
+            raise AssertionError("asked too early")
+
+    class Told:
+        def meta(self, _key: str) -> str:
+            return '{"u": ["segments"]}'
+
+    pauses = Pauses(lambda: now)
+    there = {"u": Some()}
+    pauses.failed("u")
+    now = FIRST_S - 1
+    assert pauses.ready(Told(), there, ["u"]) == set()
+    for _ in range(20):
+        pauses.failed("u")
+    now += LONGEST_S - 1
+    assert pauses.ready(Told(), there, ["u"]) == set()
+    assert pauses.ready(Told(), {}, ["u"]) == set()
+    with pytest.raises(AssertionError):
+        pauses.ready(Told(), there, ["u"])
+
+
+@pytest.mark.parametrize("text", ['{"x', "[1]", '{"u": 1}', "7", None])
+def test_a_damaged_note_of_what_could_not_be_read_says_nothing(text) -> None:
+    """B19: the vault is tried once more."""
+    assert unread(text) == {}
