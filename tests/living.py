@@ -175,9 +175,9 @@ class LiveBox(Site):
     def ledger_rows(self) -> list[tuple[Any, ...]]:
         return self.rows("select seq, at_ms, trust, kind, body from ledger order by seq")
 
-    def accepted(self, id: str) -> int:
+    def accepted(self, own: str) -> int:
         """Return how often a command was carried out."""
-        return sum(body.get("id") == id for _, _, body in self.facts("command.accepted"))
+        return sum(body.get("id") == own for _, _, body in self.facts("command.accepted"))
 
     def end(self) -> None:
         for each in (self.uplink, self.keep):
@@ -217,9 +217,9 @@ class Hand:
 class Ear:
     """What the boxes say, heard by the centre's certificate beside its `watch`."""
 
-    def __init__(self, town: Town, *parts: str, client_id: str = "centre-ear") -> None:
+    def __init__(self, town: Town, *parts: str, client_id: str = "centre-ear", **more: Any) -> None:
         topics = tuple(f"pasu/v1/+/{part}" for part in parts or ("reply",))
-        self.client: Client = town.connect("centre", client_id=client_id, topics=topics)
+        self.client: Client = town.connect("centre", client_id=client_id, topics=topics, **more)
         self.messages: list[tuple[str, bytes]] = []
 
     def send(self, text: str | bytes, box: str = BOX, **more: Any) -> None:
@@ -235,16 +235,16 @@ class Ear:
             self.messages.append((message.topic, message.payload))
         return [payloads.read(data) for _, data in self.messages]
 
-    def replies(self, id: str) -> list[dict[str, Any]]:
-        return [said for said in self.hear() if said.get("id") == id]
+    def replies(self, own: str) -> list[dict[str, Any]]:
+        return [said for said in self.hear() if said.get("id") == own]
 
-    def wait_reply(self, id: str, *statuses: str) -> dict[str, Any]:
+    def wait_reply(self, own: str, *statuses: str) -> dict[str, Any]:
         wanted = statuses or ("done", "failed", "refused")
 
         def found() -> Any:
-            return [each for each in self.replies(id) if each["status"] in wanted]
+            return [each for each in self.replies(own) if each["status"] in wanted]
 
-        return wait_for(f"{wanted} of {id}", found, 120)[0]  # type: ignore[index]
+        return wait_for(f"{wanted} of {own}", found, 120)[0]  # type: ignore[index]
 
     def close(self) -> None:
         self.client.close()

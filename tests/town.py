@@ -66,10 +66,11 @@ def configured(folder: Path, box: str = "gn-0007") -> Any:
 class Town:
     """A city in a folder, with its broker."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        """Found it. `port` is that of a broker which has one listener for everybody."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.port, self.inside = free_port(), free_port()
+        self.port, self.inside = port or free_port(), port or free_port()
         plan = founding.Plan(
             "gangneung", "강릉시", f"127.0.0.1:{self.port}", f"127.0.0.1:{self.inside}", ("localhost",)
         )
