@@ -66,7 +66,8 @@ def report(config: Config) -> int:
 
     _require(config)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the key of the certificate
-    os.nice(NICE)
+    if os.getpriority(os.PRIO_PROCESS, 0) < NICE:  # the unit has done it, and lets nobody ask for it
+        os.nice(NICE)
     minding.log_to_stderr()
     lock = _alone(config.storage.state)
     reporter = Reporter(config, SystemClock(config.storage.state))

@@ -12,7 +12,7 @@ from agent.health.smart import UNWATCHED_S
 from tests.peer import need
 
 UNITS = Path(__file__).parents[2] / "systemd"
-EXPOSURE = {"pasu-disks.service": 1.5, "pasu-keep.service": 0.6, "pasu-record.service": 1.9}
+EXPOSURE = {"pasu-disks.service": 1.5, "pasu-keep.service": 0.6, "pasu-record.service": 1.9, "pasu-uplink.service": 1.2}
 
 
 def lines(unit: str) -> list[str]:
@@ -64,3 +64,20 @@ def test_disks_are_asked_more_often_than_that_is_missed() -> None:
     (every,) = [line for line in lines("pasu-disks.timer") if line.startswith("OnUnitActiveSec=")]
     assert every == "OnUnitActiveSec=30min"
     assert UNWATCHED_S >= 4 * 30 * 60
+
+
+def test_what_talks_outside_writes_two_folders_and_sees_no_footage() -> None:
+    uplink = lines("pasu-uplink.service")
+    assert "ProtectSystem=strict" in uplink
+    assert "StateDirectory=pasu/state/exchange pasu/state/uplink" in uplink
+    assert not any(line.startswith("ReadWritePaths") for line in uplink)
+    assert "TemporaryFileSystem=/var/lib/pasu/vault:ro" in uplink
+    hidden = " ".join(line for line in uplink if line.startswith("InaccessiblePaths="))
+    for path in ("/var/lib/pasu/state/keys", "/etc/pasu/secrets.toml"):
+        assert path in hidden
+    assert "RestrictNetworkInterfaces=pasu0 lo" in uplink
+    assert "RestrictAddressFamilies=AF_INET AF_INET6" in uplink
+    # The others run as the same user.
+    denied = " ".join(line for line in uplink if line.startswith("SystemCallFilter=~"))
+    for call in ("kill", "tgkill", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd"):
+        assert call in denied.split()
