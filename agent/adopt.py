@@ -115,6 +115,10 @@ class Watched:
         self._known = self._last
         return True
 
+    def known(self) -> bool:
+        """Tell whether they are still what was told of last."""
+        return self._look() == self._known
+
     def again(self) -> None:
         """Take the newest change as not seen yet."""
         self._known = ()
@@ -245,7 +249,7 @@ class Adoption:
             self._refuse(forks, content, [f"{each.key} {each.code}".strip() for each in error.problems])
             return
         waiting = _fixed(self.config, config)
-        effective = _keep_fixed(self.config, config)
+        effective = keep_fixed(self.config, config)
         known = {camera.id for camera in self.config.cameras}
         added = [camera.id for camera in config.cameras if camera.id not in known]
         try:
@@ -343,7 +347,7 @@ def _fixed(old: Config, new: Config) -> tuple[str, ...]:
     return tuple(key for key in FIXED if before[key] != after[key])
 
 
-def _keep_fixed(old: Config, new: Config) -> Config:
+def keep_fixed(old: Config, new: Config) -> Config:
     """Return the new configuration with the old one's fixed values."""
     box = replace(new.box, id=old.box.id)
     storage = replace(

@@ -11,9 +11,11 @@ import os
 import select
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from agent import minding
+from agent.adopt import Watched, keep_fixed
 from agent.health import read_health, silent_s
 from agent.language import english
 from agent.model import UTC_DAY_MS
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from agent.config import Config
     from agent.storage.keep.keeper import Keeper
+    from agent.storage.keep.rollover import Rules
 
 HUNG_S = 300.0
 """A keeper that has not come round for so long ends itself, with a traceback: whoever started it starts it again. Long,
@@ -30,7 +33,56 @@ since a disk may take its time; the alarm for what stays too long is due within 
 STALE_S = 60.0
 """A keeper that is silent for so long is shown as a condition by those who still speak."""
 
+LOOK_S = 2.0
+SHORTER_S = 60.0
+"""A configuration that lets recordings go sooner must have stood for so long: what a slip of the hand erases is not
+to be had back."""
+
 log = logging.getLogger("pasu.keep")
+
+
+class Following:
+    """Follows agent.toml for the keeper, which takes over how long recordings are kept and who answers for it."""
+
+    def __init__(self, config: Config, now_s: float) -> None:
+        """Begin with what the keeper was started with. now_s: monotonic."""
+        self._config = config
+        self._file = Watched((config.file,))
+        self._next_s = now_s
+        self._waiting: Config | None = None
+        self._due_s = 0.0
+
+    def look(self, now_s: float) -> Config | None:
+        """Return a configuration whose rules of keeping are others than before, once it is to be followed."""
+        if now_s < self._next_s:
+            return None
+        self._next_s = now_s + LOOK_S
+        if self._file.settled():
+            self._waiting = self._read()
+            if self._waiting is not None:
+                shorter = _keeps_less(self._config, self._waiting)
+                self._due_s = now_s + (SHORTER_S if shorter else 0.0)
+        if self._waiting is None or now_s < self._due_s or not self._file.known():
+            return None
+        self._config, self._waiting = self._waiting, None
+        return self._config
+
+    def _read(self) -> Config | None:
+        from agent.config import ConfigProblems, load
+
+        try:
+            config = keep_fixed(self._config, load(self._config.file))
+        except ConfigProblems as error:  # the recorder names each of them
+            log.warning("the new configuration is not followed: %s", error)
+            return None
+        return config if rules_of(config) != rules_of(self._config) else None
+
+
+def _keeps_less(old: Config, new: Config) -> bool:
+    """Tell whether anything is kept for less time; cameras that are in neither are kept as long as the box says."""
+    before, after = rules_of(old), rules_of(new)
+    cameras = {*before.retention_ms, *after.retention_ms, ""}
+    return any(after.retention_of(camera) < before.retention_of(camera) for camera in cameras)
 
 
 def keep(config: Config) -> int:
@@ -46,11 +98,16 @@ def keep(config: Config) -> int:
     minding.log_to_stderr()
     lock = only_keeper(config.storage.state.absolute())
     keeper = make_keeper(config)
+    following = Following(config, time.monotonic())
     with english(), minding.woken_by(signal.SIGTERM, signal.SIGINT) as (stopped, wake):
         log.info("keeping %s", config.box.id)
         while not stopped:
             faulthandler.dump_traceback_later(HUNG_S, exit=True)
             pause_s = keeper.tick()
+            if (newer := following.look(time.monotonic())) is not None:
+                log.info("other rules of keeping: %s", rules_of(newer))
+                keeper.close()
+                keeper = make_keeper(newer)
             if pause_s and not stopped:
                 select.select([wake], [], [], pause_s)
     faulthandler.cancel_dump_traceback_later()
@@ -60,10 +117,20 @@ def keep(config: Config) -> int:
     return 0
 
 
+def rules_of(config: Config) -> Rules:
+    """Return how long recordings are kept, and who answers for it."""
+    from agent.storage.keep.rollover import Rules
+
+    return Rules(
+        {camera.id: camera.retention_days * UTC_DAY_MS for camera in config.cameras},
+        config.storage.retention_days * UTC_DAY_MS,
+        config.box.operator,
+    )
+
+
 def make_keeper(config: Config, **more: Any) -> Keeper:
     """Make the keeper that a configuration asks for; `more` goes to it as it is."""
     from agent.storage.keep.keeper import Keeper
-    from agent.storage.keep.rollover import Rules
     from agent.storage.keep.time import TimeKeeper
     from agent.vitals import Watch
 
@@ -75,14 +142,9 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
     except OSError as error:
         log.warning("no health file: %s: %s", storage.run, error.strerror)
         run = None
-    rules = Rules(
-        {camera.id: camera.retention_days * UTC_DAY_MS for camera in config.cameras},
-        storage.retention_days * UTC_DAY_MS,
-        config.box.operator,
-    )
     return Keeper(
         config.box.id,
-        rules,
+        rules_of(config),
         state,
         storage.vaults,
         TimeKeeper(state, storage.vaults),

@@ -240,7 +240,7 @@ class CameraRecorder:
             self._timeline = Timeline(form.clock_rate, form.reorder)
             self._synced_at = -1.0
         if self._new or (form.width, form.height) != size:
-            self.gauge.restart(form.clock_rate, form.width, form.height)
+            self.gauge.restart(form.codec, form.clock_rate, form.width, form.height)
         self.runs += 1
         track = Track(Codec(form.codec), form.clock_rate, form.width, form.height, form.config)
         self._cutter.begin_run(f"{utc_name(self._now.utc_ms)}-{int(arrival * 1000):x}", track)

@@ -4,13 +4,13 @@ Two parts. `Gauge` is in the worker and is shown every picture: its size, its pl
 keyframe. `Watch` is in the parent and is shown every heartbeat: it names what is wrong (`agent/health`).
 
 How a picture that stands still is found (fault D3). An encoder that is given the same picture again writes the same
-bytes again, as soon as its rate control has settled; what stands at the front of an access unit (delimiters, SEI with a
-clock, parameter sets, the first slice's header) may differ, and H.264 makes two keyframes in a row differ by
-idr_pic_id, so the hash of the rear three quarters is looked for among those of the last few keyframes. A living sensor
-never repeats itself: of a dark, smoothed, heavily compressed scene nearly every picture between keyframes is the
-smallest that can be, for minutes, but no two keyframes are equal (x264, x265 and MPEG-4 at five rates, with noise and
-with temporal noise reduction; tests/peers/test_frozen.py makes them again). So keyframes decide, and the pictures
-between them may only object: where most of them are more than skipped blocks, something moved.
+slices again, as soon as its rate control has settled; only their headers differ, and what stands beside them (SEI with
+a clock). H.264 makes two keyframes in a row differ by idr_pic_id, which may shift every bit behind it, and rate control
+may take turns between two quantisers: so a keyframe of a still picture has one of two forms, four at most. A living
+sensor hardly ever repeats itself: of a dark, smoothed, heavily compressed scene nearly every picture between keyframes
+is the smallest that can be, for minutes, but keyframes are new, or of many forms where noise is below the last bit.
+So keyframes decide, and the pictures between them may only object: where most of them are more than skipped blocks,
+something moved. Measured with x264, x265, MPEG-4 and MJPEG; tests/peers/test_frozen.py measures it again.
 
 Not found: a frozen picture into which the camera still writes a running clock, and one whose encoder never settles.
 """
@@ -32,10 +32,15 @@ FLOOR_LONG, FLOOR_SHORT = 320, 240  # pixels of the longer and of the shorter si
 GOOD_WINDOWS = 2  # until a rate that was too low is believed again
 RARE_S = 15  # a break costs all up to the next keyframe: a quarter of a minute of it is too much
 HURT_PERMILLE = 10  # one picture in a hundred with something missing
-FROZEN_S = (
-    20.0  # a keyframe every ten seconds, every other one equal: the third tells, well within the minute
-)
-KEYFRAMES_KEPT = 8  # rate control and idr_pic_id give a still picture up to five forms (measured)
+FROZEN_S = 20.0  # with a keyframe every ten seconds it is known after 50: within the minute
+KEYFRAMES_KEPT = 16
+FORMS = (
+    (3, 2),
+    (8, 4),
+)  # so many repeats in a row, of so many forms at most: the more forms, the more repeats
+SLICE_HEADER = 32  # bytes; hashed from there. A header is 5 to 20, and longer ones just tell less
+MOST_SLICES = 256
+_FIRST_OTHER = {"h264": 6, "h265": 32}  # types below are slices (H.264 table 7-1, H.265 table 7-1)
 SAMPLE_S = 1.0  # where every picture is a keyframe one a second is looked at
 SKIPPED_AT_LEAST = 64  # bytes of slice headers, delimiters and SEI
 MACROBLOCKS_A_BYTE = (
@@ -57,6 +62,7 @@ class Gauge:
 
     __slots__ = (
         "_begin",
+        "_codec",
         "_good",
         "_height",
         "_hurt",
@@ -68,6 +74,7 @@ class Gauge:
         "_moving",
         "_pictures",
         "_rate",
+        "_repeats",
         "_same_since",
         "_seen",
         "_skipped",
@@ -85,13 +92,15 @@ class Gauge:
         self.keyframe_ms: int | None = None
         self._slow = False
         self._good = 0
-        self.restart(1, 0, 0)
+        self.restart("", 1, 0, 0)
 
-    def restart(self, rate_hz: int, width: int, height: int) -> None:
+    def restart(self, codec: str, rate_hz: int, width: int, height: int) -> None:
         """Begin a run: time has no connection to what was before, nor need the picture.
 
+        codec    h264 and h265 come as NAL units behind 4-byte lengths, others as they are
         rate_hz  ticks a second of the times that follow; width, height in pixels, 0 when unknown
         """
+        self._codec = codec
         self._rate = rate_hz
         self._width, self._height = width, height
         self._skipped = SKIPPED_AT_LEAST + width * height // MACROBLOCKS_A_BYTE
@@ -99,8 +108,9 @@ class Gauge:
         self._last = 0
         self._pictures = self._hurt = 0
         self._key_ticks: int | None = None
-        self._keys: deque[tuple[int, int]] = deque(maxlen=KEYFRAMES_KEPT)
+        self._keys: deque[int] = deque(maxlen=KEYFRAMES_KEPT)
         self._key_bytes = -1
+        self._repeats = 0
         self._looked: int | None = None
         self._seen = self._moving = 0
         self._same_since: int | None = None
@@ -146,19 +156,18 @@ class Gauge:
             if size != self._key_bytes:
                 self._moving += 1
             return
-        self._look(hash(memoryview(data)[size // 4 :]), size, ticks)
+        self._look(_digest(self._codec, data), size, ticks)
 
     def _look(self, digest: int, size: int, ticks: int) -> None:
-        """Compare a keyframe with those before it. digest: of its rear part."""
-        moved = 2 * self._moving > self._seen
-        first = next((at for known, at in self._keys if known == digest), None)
-        if moved or (first is None and size != self._key_bytes):
-            self._same_since = None
-        elif self._same_since is None:
-            self._same_since = first
-        if moved:
+        """Compare a keyframe with those before it."""
+        if 2 * self._moving > self._seen:
             self._keys.clear()
-        self._keys.append((digest, ticks))
+        if digest not in self._keys:
+            self._repeats, self._same_since = 0, None
+        else:
+            self._repeats += 1
+            self._same_since = ticks if self._same_since is None else self._same_since
+        self._keys.append(digest)
         self._key_bytes = size
         self._looked = ticks
         self._seen = self._moving = 0
@@ -188,9 +197,32 @@ class Gauge:
             found["camera.keyframes_rare"] = f"{rare_s} s"
         if self.hurt_permille >= HURT_PERMILLE:
             found["camera.damaged_stream"] = f"{self.hurt_permille // 10}.{self.hurt_permille % 10} %"
-        if self._same_since is not None and self._last - self._same_since >= FROZEN_S * self._rate:
+        if self._stands_still():
             found["camera.frozen"] = ""
         return found
+
+    def _stands_still(self) -> bool:
+        if self._same_since is None or self._last - self._same_since < FROZEN_S * self._rate:
+            return False
+        forms = len(set([*self._keys][-self._repeats - 1 :]))
+        return any(self._repeats >= repeats and forms <= most for repeats, most in FORMS)
+
+
+def _digest(codec: str, data: bytes) -> int:
+    """Hash what of a keyframe is picture: its slices without their headers, or all but the first quarter."""
+    view = memoryview(data)
+    other = _FIRST_OTHER.get(codec)
+    if other is None:
+        return hash(view[len(data) // 4 :])
+    found: list[int] = []
+    at = 0
+    while at + 4 < len(data) and len(found) < MOST_SLICES:
+        end = at + 4 + int.from_bytes(view[at : at + 4])
+        kind = data[at + 4] & 31 if codec == "h264" else data[at + 4] >> 1 & 63
+        if kind < other:
+            found.append(hash(view[at + 4 + SLICE_HEADER : end]))
+        at = end
+    return hash(tuple(found))
 
 
 class Watch:
