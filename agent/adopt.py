@@ -4,7 +4,7 @@ agent.toml and secrets.toml are looked at every turn, and read once they have st
 next: editors write in place, and half a configuration may be a valid one with fewer cameras. Cameras that did not
 change go on untouched. A configuration with errors changes nothing; what cannot change while recording waits for a
 restart, and the rest of the file is taken. The ring is replaced as a whole by `pasu keep`, and so is believed at once,
-if it is signed. Why there is no thread that is told by the kernel: docs/adr/0010.
+if it is signed. Why there is no thread that is told by the kernel: docs/adr/0016.
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ KINDS = {
     "hold.released": ("보존 끝", "hold released"),
     "hold.review_due": ("보존 검토일", "hold to be reviewed"),
     "hold.restored": ("보존 되살림", "hold restored"),
+    "camera.accepted": ("바뀐 카메라를 받아들임", "exchanged camera accepted"),
+    "key.recipients": ("봉인 수신자", "recipients"),
     "key.created": ("서명 키 만듦", "signing key made"),
     "key.used": ("서명 키 사용", "signing key used"),
     "ledger.began": ("원장을 새로 시작함", "ledger begun anew"),
