@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -131,27 +132,39 @@ def replies(wire: Wire, sealed: Sealed, within_s: float) -> Iterator[dict[str, A
                 return
 
 
+def said_trust(wire: Wire, box: str, within_s: float) -> str:
+    """Return how far the box relies on its time, by what the broker kept of it; empty when it keeps nothing.
+
+    wire  subscribed to its health and birth
+    """
+    for _, body in _told(wire, box, within_s):
+        return str(body.get("trust", ""))
+    return ""
+
+
 def fresh_challenge(wire: Wire, box: str, within_s: float) -> str | None:
     """Wait for the box's newest challenge, in its health or birth; None when it does not come.
 
     wire  subscribed to both
     """
-    until = time.monotonic() + within_s
     found: str | None = None
-    while (left := until - time.monotonic()) > 0:
-        # What the broker kept comes at once and may be old; what comes after it is not.
-        message = wire.get(left)
-        if message is None:
-            break
-        wire.acknowledge(message)
-        if message.box != box or message.part not in ("health", "birth"):
-            continue
-        try:
-            said = payloads.read(message.payload).get("challenge")
-        except ValueError:
-            continue
+    for retained, body in _told(wire, box, within_s):
+        said = body.get("challenge")
         if isinstance(said, str) and said:
             found = said
-            if not message.retained:
-                break
+            if not retained:
+                break  # what the broker kept comes at once and may be old; this is not
     return found
+
+
+def _told(wire: Wire, box: str, within_s: float) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """Yield what a box tells of itself, and whether the broker had kept it."""
+    until = time.monotonic() + within_s
+    while (left := until - time.monotonic()) > 0:
+        message = wire.get(left)
+        if message is None:
+            return
+        wire.acknowledge(message)
+        if message.box == box and message.part in ("health", "birth"):
+            with contextlib.suppress(ValueError):
+                yield message.retained, payloads.read(message.payload)

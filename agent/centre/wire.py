@@ -68,7 +68,7 @@ class Wire:
         self._tls = _tls(city)
         self._incoming: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._ready = threading.Event()
-        self._refused = ""
+        self._refused, self._hung_up, self._greeted = "", False, False
         self._connections = 0
         self._client: mqtt.Client | None = None
 
@@ -76,7 +76,7 @@ class Wire:
         """Connect and subscribe. Raises UplinkFault BROKER_UNREACHABLE, BROKER_REFUSED."""
         until = time.monotonic() + within_s
         for version in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
-            self._refused = ""
+            self._refused, self._hung_up, self._greeted = "", False, False
             self._client = self._make(version)
             try:
                 self._connect(self._client, version)
@@ -84,11 +84,7 @@ class Wire:
                 self.close()
                 raise self._unreachable(str(error)) from None
             self._client.loop_start()
-            # A broker of 3.1.1 may just hang up on 5, so that gets half of the time.
-            share = until - time.monotonic()
-            if version == MQTTProtocolVersion.MQTTv5:
-                share /= 2
-            if self._wait(share):
+            if self._wait(until):
                 return
             self.close()
             if self._refused and "protocol" not in self._refused.lower():
@@ -106,9 +102,9 @@ class Wire:
             )
         raise self._unreachable("no answer")
 
-    def _wait(self, within_s: float) -> bool:
-        until = time.monotonic() + within_s
-        while time.monotonic() < until and not self._refused:
+    def _wait(self, until: float) -> bool:
+        """Wait for the subscription. A broker that knows only 3.1.1 may just hang up on 5."""
+        while time.monotonic() < until and not self._refused and not self._hung_up:
             if self._ready.wait(0.05):
                 return True
         return False
@@ -183,6 +179,7 @@ class Wire:
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
         self._connections += 1
+        self._greeted = True
         if reason.is_failure:
             self._refused = str(reason)
         elif self._topics:
@@ -202,6 +199,7 @@ class Wire:
     def _on_disconnect(
         self, _client: mqtt.Client, _data: Any, _flags: Any, _reason: Any, _properties: Any
     ) -> None:
+        self._hung_up = self._hung_up or not self._greeted
         self._ready.clear()
 
     def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from agent.centre.city import City
     from agent.centre.sender import Sealed
-    from agent.centre.wire import Wire
     from agent.command.table import Argument
 
 CONNECT_S = 15.0
+TRUST_S = 2.0  # what the broker kept comes at once
 CHALLENGE_S = 45.0  # a box speaks each 30 s
 REFUSED_STATUS = 1
 PARTLY_STATUS = 3
@@ -85,8 +85,8 @@ def add(actions: Any) -> None:
         "--fresh",
         action="store_true",
         help=say(
-            "박스가 방금 낸 값을 넣습니다: 박스의 시각을 믿을 수 없을 때",
-            "put in the box's challenge: for a box whose time is not trusted",
+            "박스가 방금 낸 값을 넣습니다. 시각을 믿지 못하는 박스에는 저절로 넣습니다",
+            "put in the box's challenge, also where it is not known to need it",
         ),
     )
     parser.add_argument(
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     """Sign, send, and wait."""
     from agent.centre import sender
     from agent.centre.wire import Wire
-    from agent.command.table import COMMANDS, COUNTERSIGN
+    from agent.command.table import COMMANDS
 
     city = open_city(args)
     arguments = _arguments(args)
@@ -136,8 +136,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         wire.open(CONNECT_S)
         challenge = args.challenge
-        if challenge is None and (args.fresh or (wanted and wanted.challenge and args.name != COUNTERSIGN)):
-            challenge = _challenge(wire, args.box)
+        needed = args.fresh or (wanted is not None and wanted.challenge)
+        if challenge is None and (needed or sender.said_trust(wire, args.box, TRUST_S) == "UNTRUSTED"):
+            challenge = sender.fresh_challenge(wire, args.box, CHALLENGE_S)
         sealed = _seal(args, city, arguments, challenge)
         sender.post(wire, sealed)
         if not args.json:
@@ -157,12 +158,6 @@ def run(args: argparse.Namespace) -> int:
         )
     status = last["status"] if last else ""
     return {"done": 0, "refused": REFUSED_STATUS, "failed": REFUSED_STATUS}.get(status, PARTLY_STATUS)
-
-
-def _challenge(wire: Wire, box: str) -> str | None:
-    from agent.centre import sender
-
-    return sender.fresh_challenge(wire, box, CHALLENGE_S)
 
 
 def _seal(args: argparse.Namespace, city: City, arguments: dict[str, Any], challenge: str | None) -> Sealed:
