@@ -8,6 +8,9 @@ import pytest
 
 from agent.command import ring
 from agent.errors import StorageFault
+from agent.storage.keep.orders import Desk
+from agent.storage.keep.orders_carry import TRIES
+from agent.storage.keep.orders_run import Handler
 from tests.city import OTHER_RECIPIENT, RECIPIENT
 from tests.procedure.dying import die_at
 from tests.unit.keep.ordered import Ordered
@@ -171,17 +174,15 @@ def test_nothing_runs_before_its_number_is_in_the_file(tmp_path: Path) -> None:
     assert len(box.bodies("lockdown.changed")) == 1
 
 
-def test_a_command_that_ends_the_keeper_again_and_again_is_given_up(tmp_path: Path, monkeypatch: Any) -> None:
-    from agent.storage.keep import orders_carry
-    from agent.storage.keep.orders_run import Handler
-
+def test_a_command_that_ends_the_keeper_again_and_again_is_given_up(tmp_path: Path) -> None:
     def poison(*_: object) -> Any:
         raise StorageFault("CATALOGUE_FAILED", "as if the process had ended")
 
     box = Ordered(tmp_path)
-    monkeypatch.setattr(orders_carry, "HANDLERS", {"inspect": Handler(poison)})
     name = box.send("officer 1", "inspect")
-    for _ in range(orders_carry.TRIES + 2):
+    for _ in range(TRIES + 2):
+        place = box.keeper._desk._place
+        box.keeper._desk = Desk(place, {"inspect": Handler(poison)})
         box.tick()
         box.restart()
     assert [(reply["id"], reply["code"]) for reply in box.replies()] == [(name, "COMMAND_INTERRUPTED")]

@@ -363,8 +363,12 @@ class Keeper:
         """Return why nothing may be erased now; empty when it may."""
         if now.trust is Trust.UNTRUSTED:
             return "time.untrusted"
+        if self._old:
+            return "catalogue.old"
         if catalogue.meta("reconcile") is not None:
             return "catalogue.reconciling"
+        if self._desk.on_trial:
+            return "config.on_trial"
         return "" if self._knows_holds(catalogue) else "holds.unreconciled"
 
     def _knows_holds(self, catalogue: Catalogue) -> bool:

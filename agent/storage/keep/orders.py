@@ -38,12 +38,13 @@ from agent.storage.keep.orders_used import Used
 from agent.storage.keep.orders_weight import DELAY_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agent.command.order import Order
     from agent.command.ring import Ring
     from agent.model import Instant
     from agent.storage.catalogue import Catalogue
+    from agent.storage.keep.orders_run import Handler
 
 __all__ = ["Desk", "Place", "Turn"]
 
@@ -52,6 +53,8 @@ CHALLENGE_S = 60.0
 CHALLENGES = 3
 """A challenge is taken for two to three minutes: health goes out every 30 s, and the answer must come back."""
 RING_S = 30.0
+TRIAL_S = 60.0
+"""So long after its verdict a configuration may still be in force that was taken back."""
 
 log = logging.getLogger("pasu.keep")
 
@@ -59,12 +62,13 @@ log = logging.getLogger("pasu.keep")
 class Desk:
     """Takes commands, turn by turn: the keeper's, each second."""
 
-    def __init__(self, place: Place) -> None:
-        """Look at nothing yet."""
+    def __init__(self, place: Place, handlers: Mapping[str, Handler] = HANDLERS) -> None:
+        """Look at nothing yet. `handlers`: who carries out which command."""
+        self._handlers = handlers
         self._place = place
         self._orders = Orders(place.state, place.disk)
         self._replies = Replies(place.state, place.disk, place.box)
-        self._carrier = Carrier(place, self._replies)
+        self._carrier = Carrier(place, self._replies, handlers)
         self._refusals = Refusals()
         self._used = Used(place.state, place.disk)
         self._ring: Ring | None = None
@@ -74,6 +78,12 @@ class Desk:
         self._since: dict[str, float] = {}  # of letters that wait for others
         self._asked: set[str] = set()
         self._catalogue: Catalogue | None = None
+        self._trial_until = 0.0
+
+    @property
+    def on_trial(self) -> bool:
+        """Tell whether a shorter retention is being tried, or was a moment ago: then nothing is erased."""
+        return self._place.monotonic() < self._trial_until
 
     @property
     def challenge(self) -> str | None:
@@ -96,6 +106,8 @@ class Desk:
     def turn(self, turn: Turn) -> list[Raised]:
         """Take what came, carry on what was begun, and return what is wrong. Raises StorageFault."""
         mono_s = self._place.monotonic()
+        if orders_rows.on_trial(turn.catalogue):
+            self._trial_until = mono_s + TRIAL_S
         if turn.catalogue is not self._catalogue:
             self._used.load(turn.catalogue)
             self._catalogue = turn.catalogue
@@ -193,7 +205,7 @@ class Desk:
         )
 
     def _weigh(self, context: Context, order: Order) -> Weight:
-        handler = HANDLERS.get(order.command)
+        handler = self._handlers.get(order.command)
         if handler is None:
             raise CommandRefused("COMMAND_UNKNOWN", "not carried out by this version")
         if orders_rows.text_of(context.catalogue, order.id) is not None:
@@ -206,6 +218,10 @@ class Desk:
             if is_catalogue(error):
                 raise
             raise CommandRefused(error.code, "refused by what is stored") from None
+        except Exception:
+            # Else it would be asked again in each turn, and nothing behind it would ever be.
+            log.exception("command %s", order.id)
+            raise CommandRefused("COMMAND_FAILED", "an error in Pasu") from None
 
     def _is_known(self, catalogue: Catalogue, verdict: Refuse, text: str) -> bool:
         """Tell whether it is a second copy of a letter that is being carried out: QoS 1 brings such, and a kill."""

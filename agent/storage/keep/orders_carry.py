@@ -14,10 +14,12 @@ from agent.storage.keep.orders_rows import State
 from agent.storage.keep.orders_run import DONE, FAILED, PROGRESS, Context, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.command.ring import Ring
     from agent.storage.keep.orders_files import Replies
     from agent.storage.keep.orders_rows import Row
-    from agent.storage.keep.orders_run import Place, Turn
+    from agent.storage.keep.orders_run import Handler, Place, Turn
 
 TRIES = 5
 """A command that was cut off so often by the end of the keeper is given up: it may be what ends it."""
@@ -29,11 +31,12 @@ log = logging.getLogger("pasu.keep")
 class Carrier:
     """Carries commands out, turn by turn. `delayed`: those that wait for their day."""
 
-    def __init__(self, place: Place, replies: Replies) -> None:
-        """Look at nothing yet."""
+    def __init__(self, place: Place, replies: Replies, handlers: Mapping[str, Handler] = HANDLERS) -> None:
+        """Look at nothing yet. `handlers`: who carries out which command."""
         self.delayed: list[Row] = []
         self._place = place
         self._replies = replies
+        self._handlers = handlers
         self._taken_up: set[str] = set()
         self._said: dict[str, dict[str, Any]] = {}  # the last progress
 
@@ -89,12 +92,13 @@ class Carrier:
             tries += 1
             orders_rows.change(turn.catalogue, order.id, tries=tries)
             self.take_up(order.id)
-        if tries > TRIES or (tries and not HANDLERS[order.command].again):
+        handler = self._handlers.get(order.command)
+        if handler is None or tries > TRIES or (tries and not handler.again):
             self._end(turn, row, Outcome(FAILED, "COMMAND_INTERRUPTED"))
             return
         context = Context.of(self._place, turn, held)
         context.note, context.last = row.note, tries == TRIES
-        outcome = self._carried_out(context, row)
+        outcome = _carried_out(handler, context, row)
         self._place.step("J5")
         if outcome.status != PROGRESS:
             self._end(turn, row, outcome)
@@ -106,21 +110,6 @@ class Carrier:
             self._said[order.id] = outcome.detail
             if not row.told:
                 orders_rows.change(turn.catalogue, order.id, told=1)
-
-    @staticmethod
-    def _carried_out(context: Context, row: Row) -> Outcome:
-        """Call the handler; what goes wrong is what came of it, unless it is the catalogue."""
-        try:
-            return HANDLERS[row.order.command].run(context, row.order)
-        except PasuError as error:
-            if is_catalogue(error):
-                raise
-            log.error("command %s: %s", row.order.id, error)  # noqa: TRY400 - the fault says it all
-            return Outcome(FAILED, error.code)
-        except Exception:
-            # A command must not end the keeper, and again when it is started again.
-            log.exception("command %s", row.order.id)
-            return Outcome(FAILED, "COMMAND_FAILED")
 
     def _end(self, turn: Turn, row: Row, outcome: Outcome) -> None:
         facts = [*outcome.facts]
@@ -144,6 +133,21 @@ class Carrier:
         orders_rows.change(turn.catalogue, order.id, state=str(State.ANSWERED))
         self._said.pop(order.id, None)
         self._place.step("J8")
+
+
+def _carried_out(handler: Handler, context: Context, row: Row) -> Outcome:
+    """Call the handler; what goes wrong is what came of it, unless it is the catalogue."""
+    try:
+        return handler.run(context, row.order)
+    except PasuError as error:
+        if is_catalogue(error):
+            raise
+        log.error("command %s: %s", row.order.id, error)  # noqa: TRY400 - the fault says it all
+        return Outcome(FAILED, error.code)
+    except Exception:
+        # A command must not end the keeper, and again when it is started again.
+        log.exception("command %s", row.order.id)
+        return Outcome(FAILED, "COMMAND_FAILED")
 
 
 def is_catalogue(error: PasuError) -> bool:

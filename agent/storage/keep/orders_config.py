@@ -4,7 +4,8 @@
     C2  it is noted which cameras record now, and the fact `config.proposed` says who wants what
     C3  the new text replaces the file
     C4  the recorder's health file is watched for WATCH_S: it must have applied this very file, and every camera that
-        recorded before and is still configured must record
+        recorded before and is still configured must record. If anything is to be kept for less time, nothing is erased
+        meanwhile (Desk.on_trial)
     C5  the fact `config.applied`; or the old file is put back, and the fact is `config.rolled_back`
 
 Killed at any step and called again it goes on; the watch begins anew. No secrets travel: agent.toml holds none.
@@ -27,7 +28,7 @@ from agent.storage.keep import orders_rows, orders_weight
 from agent.storage.keep.orders_run import FAILED, PROGRESS, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agent.command.judge import Weight
     from agent.command.order import Order
@@ -63,15 +64,17 @@ def weigh(context: Context, order: Order) -> Weight:
         raise CommandRefused("CONFIG_FIXED", "the box's id and its folders cannot be changed from afar")
     if order.signers[0].role is Role.TECHNICIAN and not is_technical(old, new):
         raise CommandRefused("COMMAND_ROLE", "a technician changes how cameras are reached, and no more")
-    days = {camera.id: camera.retention_days for camera in new.cameras}
-
-    def after(camera: str) -> int:
-        return days.get(camera, new.storage.retention_days) * UTC_DAY_MS
-
-    cameras = {*context.catalogue.cameras(), *(camera.id for camera in old.cameras)}
-    if all(after(camera) >= context.rules.retention_of(camera) for camera in cameras):
+    after = _retention(new)
+    if not is_shorter(context, new):
         return orders_weight.LIGHT
     return orders_weight.of(context, orders_weight.shortened_ms(context, after), signatures=2)
+
+
+def is_shorter(context: Context, new: Config) -> bool:
+    """Tell whether anything is kept for less time."""
+    after = _retention(new)
+    cameras = {*context.catalogue.cameras(), *context.rules.retention_ms}
+    return any(after(camera) < context.rules.retention_of(camera) for camera in cameras)
 
 
 def is_technical(old: Config, new: Config) -> bool:
@@ -98,6 +101,8 @@ def propose(context: Context, order: Order) -> Outcome:
             "before_sha256": _sha256(old),
             "after_sha256": _sha256(text),
             "recorded": sorted(_recording(_recorder(context))),
+            # Until the verdict nothing is erased then: what would be taken back with the file could not be.
+            "shorter": is_shorter(context, _proposed(context, order)),
         }
         told = note | {"consultation": order.arguments["consultation"], "by": order.id}
         context.remember(order, note, Fact("config.proposed", context.now, told))
@@ -152,6 +157,11 @@ def judge(
     if passed_s < WATCH_S:
         return "", missing
     return ("CONFIG_CAMERAS_LOST" if state == "applied" else "CONFIG_NOT_TAKEN"), missing
+
+
+def _retention(config: Config) -> Callable[[str], int]:
+    days = {camera.id: camera.retention_days for camera in config.cameras}
+    return lambda camera: days.get(camera, config.storage.retention_days) * UTC_DAY_MS
 
 
 def _now(context: Context) -> Config:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.command import order as orders
 from agent.command.counters import Counter
+from agent.command.errors import CommandRefused
 from agent.command.keyring import encode_key
 from agent.model import canonical_json
 from agent.storage import ledger
@@ -102,15 +103,19 @@ def text_of(catalogue: Catalogue, command_id: str) -> tuple[str, State] | None:
 
 
 def unanswered(catalogue: Catalogue) -> list[Row]:
-    """Return the commands that are not over, oldest first. Raises StorageFault."""
+    """Return the commands that are not over, oldest first. Raises StorageFault.
+
+    A row that is not what was written down is passed over: nobody signed what it says, and it stops no other (B19).
+    """
     query = f"SELECT {_COLUMNS} FROM command WHERE state != 'ANSWERED' ORDER BY rowid"  # noqa: S608 - constants
-    return [_row(row) for row in catalogue.read(query)]
+    return [row for values in catalogue.read(query) if (row := _row(values)) is not None]
 
 
 def delayed(catalogue: Catalogue, name: str) -> Row | None:
     """Return a delayed command by its id, or that of the order in it; None when none waits. Raises StorageFault."""
     query = f"SELECT {_COLUMNS} FROM command WHERE state = 'DELAYED' AND (id = ? OR order_id = ?)"  # noqa: S608 - constants
-    return next((_row(row) for row in catalogue.read(query, (name, name))), None)
+    rows = catalogue.read(query, (name, name))
+    return _row(rows[0]) if rows else None
 
 
 def change(catalogue: Catalogue, command_id: str, facts: Iterable[Fact] = (), **values: Any) -> None:
@@ -133,6 +138,15 @@ def is_running(catalogue: Catalogue, order: Order) -> bool:
     return bool(catalogue.read(query, (order.command, order.id)))
 
 
+def on_trial(catalogue: Catalogue) -> bool:
+    """Tell whether a configuration that keeps anything for less time is being tried. Raises StorageFault."""
+    query = (
+        "SELECT note FROM command WHERE state = 'RUNNING' AND command = 'config.propose' AND note IS NOT NULL"
+    )
+    # What cannot be read may be such a one.
+    return any('"shorter":false' not in note for (note,) in catalogue.read(query))
+
+
 def lately_erasable(catalogue: Catalogue, since_ms: int) -> int:
     """Return how much stored time the commands since then let go early, ms. Raises StorageFault."""
     query = "SELECT COALESCE(SUM(erasable_ms), 0) FROM command WHERE accepted_ms >= ? OR state = 'DELAYED'"
@@ -147,16 +161,19 @@ def forget(catalogue: Catalogue, before_ms: int) -> None:
         catalogue.write(lambda db: db.executemany("DELETE FROM command WHERE id = ?", old))
 
 
-def _row(row: tuple[Any, ...]) -> Row:
+def _row(row: tuple[Any, ...]) -> Row | None:
     command_id, jws, signers, state, accepted_ms, due_ms, erasable_ms, told, tries, note, outcome = row
-    return Row(
-        orders.restore(command_id, jws, json.loads(signers)),
-        State(state),
-        accepted_ms,
-        due_ms,
-        erasable_ms,
-        bool(told),
-        tries,
-        json.loads(note) if note else None,
-        json.loads(outcome) if outcome else None,
-    )
+    try:
+        return Row(
+            orders.restore(command_id, jws, json.loads(signers)),
+            State(state),
+            accepted_ms,
+            due_ms,
+            erasable_ms,
+            bool(told),
+            tries,
+            json.loads(note) if note else None,
+            json.loads(outcome) if outcome else None,
+        )
+    except (CommandRefused, ValueError, TypeError, KeyError):
+        return None

@@ -11,6 +11,7 @@ import pytest
 from agent.storage.keep.orders_config import WATCH_S, judge
 from tests.city import RECIPIENT
 from tests.procedure.dying import die_at
+from tests.unit.keep.kept import DAY_MS
 from tests.unit.keep.ordered import BOX, Ordered
 
 if TYPE_CHECKING:
@@ -249,3 +250,41 @@ def test_killed_at_each_step_the_file_is_the_old_or_the_new_and_the_verdict_come
 )
 def test_the_verdict(said: dict[str, Any], passed_s: float, verdict: str) -> None:
     assert judge(said, "new", {"a", "b"}, {"a"}, passed_s)[0] == verdict
+
+
+def test_e15_nothing_is_erased_by_a_retention_that_is_on_trial(tmp_path: Path) -> None:
+    """Nor by a keeper that is started in the middle of the trial, and knows the shorter one only."""
+    box = Ordered(tmp_path)
+    old = write(box)
+    box.record(count=1)
+    box.pass_time(25 * DAY_MS)
+    box.record(at_ms=box.clock.utc_ms - 100_000, count=40)
+    say(box, old)
+    box.turn(2)
+    new = toml(box, retention=20)
+    name = box.send_two("officer 1", "department 1", "config.propose", proposal(new))
+    assert box.answer(name)["status"] == "accepted"
+    short = {"cam1": 20 * DAY_MS, "cam2": 20 * DAY_MS}
+    box.restart(retention=short)
+    box.turn(5)
+    assert box.health["retention"]["blocked"] == "config.on_trial"
+    assert box.erased() == []
+    say(box, new, state="invalid")
+    box.tick(2)
+    assert box.replies()[-1]["code"] == "CONFIG_NOT_TAKEN"
+    box.turn(4)  # with the rules that were taken back, until somebody tells it
+    assert box.erased() == []
+    box.restart()
+    box.turn(10)
+    assert box.erased() == []
+    assert box.health["retention"]["blocked"] == ""
+    # And what is accepted counts from then on.
+    name = box.send_two("officer 1", "department 1", "config.propose", proposal(new))
+    box.tick()
+    box.restart(retention=short)
+    for _ in range(25):
+        say(box, new)
+        box.tick()
+    assert box.replies()[-1]["status"] == "done"
+    box.turn(10)
+    assert len(box.erased()) == 1
