@@ -363,8 +363,6 @@ class Keeper:
         """Return why nothing may be erased now; empty when it may."""
         if now.trust is Trust.UNTRUSTED:
             return "time.untrusted"
-        if self._old:
-            return "catalogue.old"
         if catalogue.meta("reconcile") is not None:
             return "catalogue.reconciling"
         if self._desk.on_trial:
