@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import agent
 from agent.cli import (
+    camera,
     centre,
     check,
     clock,
@@ -55,6 +56,7 @@ COMMANDS = (
     check,
     rebuild,
     clock,
+    camera,
     hold,
     export,
     ledger,
