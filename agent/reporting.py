@@ -100,7 +100,8 @@ class Reporter:
         from agent.storage.files import Disk
         from agent.storage.reader import LedgerView
         from agent.uplink.carrying import Carrying
-        from agent.uplink.post import Box, Post
+        from agent.uplink.ports import Box
+        from agent.uplink.post import Post
 
         state = config.storage.state.absolute()
         disk = Disk()

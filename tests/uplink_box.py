@@ -13,7 +13,8 @@ from agent.model import Instant, Trust
 from agent.uplink import schema
 from agent.uplink.dial import Endpoint
 from agent.uplink.payloads import Birth, Checkpoint, Health, parse_topic, read
-from agent.uplink.post import Box, Post
+from agent.uplink.ports import Box
+from agent.uplink.post import Post
 from tests.unit.uplink.samples import LEDGER, T0, entry
 
 if TYPE_CHECKING:

@@ -207,12 +207,14 @@ class Reply(Payload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkHeader(Payload):
-    """First line of a chunk of an export, on topic export/<id>/<n>, n from 1; a line feed and the bytes follow it."""
+    """First line of a chunk of an export, on topic export/<id>/<n>; a line feed and the bytes follow it."""
 
     KIND: ClassVar[str] = "export"
 
     export: str = about("id of the export")
-    have: int = about("bytes of all its files, in the order of its manifest, that come before these")
+    have: int = about(
+        "bytes of all files that come before, in the order of the manifest, which is export/<id>/0"
+    )
     sha256: str = about("of the bytes that follow, hexadecimal")
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from agent.model import Instant
+    from agent.uplink.carrying import Carrying
     from agent.uplink.courier import Cursor
     from agent.uplink.payloads import Birth, Checkpoint, Health
 
@@ -95,3 +98,18 @@ class Reports(Protocol):
     def health(self, n: int, backlog: int) -> Health:
         """Return how it is now."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What a post joins. `chance` returns numbers from 0 to 1; `carrying` is None where nothing is handed out."""
+
+    id: str
+    session: str
+    ledger: Ledger
+    exchange: Exchange
+    notebook: Notebook
+    reports: Reports
+    now: Callable[[], Instant]
+    chance: Callable[[], float]
+    carrying: Carrying | None = None

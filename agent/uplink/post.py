@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,24 +16,21 @@ from agent.uplink import payloads
 from agent.uplink.backoff import Backoff
 from agent.uplink.carrying import RECEIPT
 from agent.uplink.courier import Courier, Cursor
+from agent.uplink.errands import Past, Replies
 from agent.uplink.inbound import Inbound, Verdict
-from agent.uplink.payloads import State, pack, topic, write
-from agent.uplink.pulse import Action, History, Pulse
+from agent.uplink.payloads import State, topic, write
+from agent.uplink.pulse import Action, Pulse
 from agent.uplink.session import Acknowledged, Arrived, Ended, Session, Up, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.model import Instant
-    from agent.uplink.carrying import Carrying
     from agent.uplink.dial import Endpoint
-    from agent.uplink.ports import Exchange, Ledger, Notebook, Reports
+    from agent.uplink.ports import Box
 
 LOOK_S = 1.0
 """How often the ledger, the replies and the health files are looked at."""
 CHECKPOINT_S = 300.0
-REPLIES_AT_ONCE = 10
-HISTORY_AT_ONCE = 10
 HISTORY_AFTER_S = 60.0  # a line that is away for less leaves no hole that anybody would miss
 BACKLOG_MANY = 2_000
 """About two hours of 16 cameras: more than a night's pause, less than what a day brings."""
@@ -45,21 +40,6 @@ STOP_S = 3.0
 REFUSED_S = 180.0  # longer than the longest wait between two attempts
 
 log = logging.getLogger("pasu.uplink")
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """What a post joins. `chance` returns numbers from 0 to 1; `carrying` is None where nothing is handed out."""
-
-    id: str
-    session: str
-    ledger: Ledger
-    exchange: Exchange
-    notebook: Notebook
-    reports: Reports
-    now: Callable[[], Instant]
-    chance: Callable[[], float]
-    carrying: Carrying | None = None
 
 
 class Post:
@@ -77,12 +57,9 @@ class Post:
         self._backoff = Backoff()
         self._courier = Courier(box.id, box.session, box.notebook.cursor() or Cursor("", 0))
         self._pulse = Pulse()
-        self._history = History()
-        self._history.load(box.notebook.history())
+        self._replies = Replies(box.exchange, self._publish, self._resend)
+        self._past = Past(box.notebook, self._publish)
         self._tokens: dict[int, Callable[[], None]] = {}
-        self._replies: set[str] = set()
-        self._resent: set[str] = set()
-        self._telling = 0
         self._health_n = 0
         self._birth = ""
         self._note = ""
@@ -96,7 +73,6 @@ class Post:
         self._refused_s = -REFUSED_S
         self._offline = ""
         self._stop_s: float | None = None
-        self._last_ms = 0
         self._carrying_s = 0.0
 
     @property
@@ -214,8 +190,8 @@ class Post:
 
     def _lost(self, event: Ended, now_s: float) -> None:
         self._tokens.clear()
-        self._replies.clear()
-        self._telling = 0
+        self._replies.disconnected()
+        self._past.disconnected()
         self._courier.disconnected()
         if self._box.carrying is not None:
             self._box.carrying.disconnected()
@@ -239,7 +215,10 @@ class Post:
         if done is None:
             return True
         if not event.refused:
-            done()
+            try:
+                done()
+            except PasuError as error:
+                self.trouble = error.code  # what could not be removed goes again, and is known by its id
             return True
         # What the broker will not take now it may take when it has been set right; until then nothing is passed over.
         self._session.close()
@@ -276,7 +255,8 @@ class Post:
         if self.is_up:
             self._introduce()
             self._answer()
-            self._tell_past()
+            if self._courier.drained:
+                self._past.turn()
             self._checkpoint(now_s)
 
     def _beat(self, now_s: float) -> None:
@@ -293,11 +273,7 @@ class Post:
             self._courier.hurry(now_s)
         elif action is Action.KEEP:
             self._health_n += 1
-            line, thinned = self._history.add(health)
-            if thinned:
-                self._box.notebook.set_history(self._history.lines)
-            elif line:
-                self._box.notebook.add_history(line)
+            self._past.keep(health)
 
     def _introduce(self) -> None:
         """Say who the box is, when that is new to the broker."""
@@ -309,60 +285,17 @@ class Post:
 
     def _answer(self) -> None:
         """Send what keep replied."""
-        room = REPLIES_AT_ONCE - len(self._replies)
-        if room <= 0:
-            return
         try:
-            waiting = self._box.exchange.replies(REPLIES_AT_ONCE)
+            self._replies.turn()
         except PasuError as error:
             self.trouble = error.code
-            return
-        for name, text in waiting:
-            if name not in self._replies and len(self._replies) < REPLIES_AT_ONCE:
-                self._resend_if_asked(name, text)
-                if self._publish(
-                    "reply", pack(text.decode("utf-8", "replace")), then=partial(self._replied, name)
-                ):
-                    self._replies.add(name)
 
-    def _replied(self, name: str) -> None:
-        self._replies.discard(name)
-        self._resent.discard(name)
-        try:
-            self._box.exchange.drop_reply(name)
-        except PasuError as error:
-            self.trouble = error.code  # it is sent again, and known by its id
-
-    def _resend_if_asked(self, name: str, text: bytes) -> None:
-        """Go back in the ledger, when keep was told that the centre misses entries (E11)."""
-        if name in self._resent:
-            return
-        try:
-            asked = json.loads(text)["detail"]["resend"]
-            cursor = self._courier.resend(str(asked["ledger"]), int(asked["from_seq"]))
-        except (ValueError, LookupError, TypeError):
-            return
-        self._resent.add(name)
+    def _resend(self, ledger: str, from_seq: int) -> None:
+        """Go back in the ledger, since the centre misses entries (E11)."""
+        cursor = self._courier.resend(ledger, from_seq)
         if cursor is not None:
             log.info("the centre misses entries: going back to %d", cursor.seq + 1)
             self._box.notebook.set_cursor(cursor)
-
-    def _tell_past(self) -> None:
-        """Send health of times without a connection, once the facts are through."""
-        if not len(self._history) or self._telling or not self._courier.drained:
-            return
-        lines = self._history.first(HISTORY_AT_ONCE)
-        left = [len(lines)]
-
-        def told() -> None:
-            left[0] -= 1
-            if not left[0]:
-                self._telling = 0
-                self._box.notebook.set_history(self._history.drop(len(lines)))
-
-        for line in lines:
-            self._publish("health", pack(line), then=told)
-        self._telling = len(lines)
 
     def _checkpoint(self, now_s: float) -> None:
         """Say the newest signed head: at the end of a drain, and when it is another one, every few minutes."""

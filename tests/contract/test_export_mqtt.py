@@ -17,7 +17,8 @@ from agent.storage.consigned import Consigned
 from agent.storage.keep.outgoing_order import State
 from agent.uplink.carrying import Carrying
 from agent.uplink.dial import Endpoint
-from agent.uplink.post import Box, Post
+from agent.uplink.ports import Box
+from agent.uplink.post import Post
 from tests.broker import Listener, Mosquitto
 from tests.unit.keep.handing import ID, Handing, wanted
 from tests.unit.storage.box import T0

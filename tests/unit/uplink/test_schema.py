@@ -7,6 +7,7 @@ import json
 import jsonschema
 import pytest
 
+from agent.consignment import encode_chunk
 from agent.health import CONDITIONS
 from agent.uplink import schema
 from agent.uplink.payloads import (
@@ -87,7 +88,7 @@ def test_the_registry_of_conditions_is_published_in_both_languages():
 def test_the_asyncapi_document_has_every_kind_and_its_delivery():
     document = schema.asyncapi()
     assert document["asyncapi"] == "3.0.0"
-    assert set(document["channels"]) == {kind.KIND for kind in KINDS} | {"command"}
+    assert set(document["channels"]) == {kind.KIND for kind in KINDS} | {"command", "receipt"}
     assert set(schema.DELIVERY) == {kind.KIND for kind in KINDS}
     for operation in document["operations"].values():
         channel = operation["channel"]["$ref"].removeprefix("#/channels/")
@@ -98,3 +99,9 @@ def test_the_asyncapi_document_has_every_kind_and_its_delivery():
         asked = {part.strip("{}") for part in channel["address"].split("/") if part.startswith("{")}
         assert asked == set(channel["parameters"])
     json.dumps(document)
+
+
+def test_a_chunk_is_headed_as_published():
+    head, _, data = encode_chunk("gn-0007", "ab" * 16, 7, b"bytes\n").partition(b"\n")
+    assert data == b"bytes\n"
+    jsonschema.Draft202012Validator(schema.schema(ChunkHeader)).validate(json.loads(head))
