@@ -10,6 +10,9 @@ import pytest
 
 from agent.command import ring
 from agent.model import Trust, canonical_json
+from agent.storage.keep.orders import Desk
+from agent.storage.keep.orders_handlers import HANDLERS
+from agent.storage.keep.orders_run import PROGRESS, Handler, Outcome
 from agent.storage.proof import note, tree
 from agent.storage.proof.signing import load_verifier
 from tests.city import OTHER_RECIPIENT, RECIPIENT, City
@@ -550,3 +553,41 @@ def test_e1_a_damaged_file_of_numbers_is_made_up_for_by_the_catalogue(box: Order
     assert [reply["code"] for reply in box.replies()] == ["COMMAND_REPLAYED"]
     assert json.loads((box.state / "centre/counters.json").read_text())["forgotten"] is False
     assert box.ask("officer 2", "inspect")["status"] == "done"
+
+
+def test_b19_a_row_that_is_not_what_was_written_down_stops_no_other(box: Ordered) -> None:
+    waiting = box.ask("officer 1", "config.propose", {"toml": "x", "consultation": "1"})
+    assert waiting["code"].startswith("CONFIG")
+    done = box.ask("officer 1", "inspect")["id"]
+    with box.catalogue() as catalogue:
+        for values in ("signers = 'x'", "jws = 'x'", "state = 'ODD'", "note = '{'"):
+            catalogue.write(
+                lambda db, v=values: db.execute(
+                    f"UPDATE command SET state = 'RUNNING', {v} WHERE id = ?", (done,)
+                )
+            )
+            assert box.ask("officer 1", "inspect")["status"] == "done"
+
+
+def test_an_error_of_ours_ends_one_command_and_nothing_else(box: Ordered) -> None:
+    def wrong(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    handlers = dict(HANDLERS) | {"inspect": Handler(wrong), "lockdown": Handler(wrong, wrong)}
+    box.keeper._desk = Desk(box.keeper._desk._place, handlers)
+    for command, arguments, status in (("inspect", {}, "failed"), ("lockdown", {"on": True}, "refused")):
+        reply = box.ask("officer 1", command, arguments)
+        assert (reply["status"], reply["code"]) == (status, "COMMAND_FAILED")
+    assert box.ask("officer 1", "key.revoke", {"kid": "0" * 16})["status"] == "done"
+    assert [body["code"] for body in box.bodies("command.failed")] == ["COMMAND_FAILED"]
+
+
+def test_a_command_that_this_version_does_not_know_any_more_is_given_up(box: Ordered) -> None:
+    box.keeper._desk = Desk(box.keeper._desk._place, {"inspect": Handler(lambda *_: Outcome(PROGRESS))})
+    name = box.send("officer 1", "inspect")
+    box.tick()
+    assert [reply["status"] for reply in box.replies()] == ["accepted"]
+    box.keeper._desk = Desk(box.keeper._desk._place, {})
+    box.tick()
+    (reply,) = box.replies()
+    assert (reply["id"], reply["code"]) == (name, "COMMAND_INTERRUPTED")
