@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from agent.storage import notes
 from agent.storage.aside import RECONCILE
 from agent.storage.catalogue import set_meta
 from agent.storage.salvage import UNRECONCILED
@@ -34,17 +35,9 @@ def acquaint(catalogue: Catalogue, vaults: Sequence[Vault]) -> None:
             catalogue.add_vault(vault.uuid, str(vault.root), vault.created_ms)
 
 
-def waiting(db: sqlite3.Connection) -> list[str]:
-    """Return the vaults that wait for rows, as the caller's transaction sees them: a recorder may add one, and a
-    rebuilding take one away, at any moment.
-    """
-    row = db.execute("SELECT value FROM meta WHERE key = ?", (UNRECONCILED,)).fetchone()
-    return list(json.loads(row[0])) if row else []
-
-
 def _await_rows(catalogue: Catalogue, uuid: str) -> None:
     def write(db: sqlite3.Connection) -> None:
-        set_meta(db, UNRECONCILED, json.dumps(sorted({*waiting(db), uuid})))
+        set_meta(db, UNRECONCILED, json.dumps(sorted({*notes.names(catalogue, UNRECONCILED, db), uuid})))
         db.execute("INSERT INTO meta (key, value) VALUES (?, 'vault') ON CONFLICT DO NOTHING", (RECONCILE,))
 
     catalogue.write(write)

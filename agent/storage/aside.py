@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.model import Fact, Instant, canonical_json, utc_name
-from agent.storage import files, ledger, locks, schema
+from agent.storage import files, ledger, locks, notes, schema
 from agent.storage.catalogue import BUSY_S, FILE, Catalogue, set_meta, translate
 from agent.storage.layout import DAMAGED, MARKING
 from agent.storage.old import ASIDE, OldCatalogue, before
@@ -130,6 +130,8 @@ def _probe(db: sqlite3.Connection, signs: Signs) -> str | None:
         if db.execute(f"PRAGMA integrity_check({table})").fetchall() != [("ok",)]:
             return "damaged"
     meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
+    if notes.names_of(meta.get(UNRECONCILED)) is None or notes.began_of(meta.get(BEGAN)) is None:
+        return "damaged"
     if version < 2:
         return None
     vaults = db.execute("SELECT uuid FROM vault").fetchall() if version == schema.VERSION else []

@@ -440,6 +440,15 @@ class Catalogue:
         """Set such a value, or remove it. Raises StorageFault."""
         self.write(lambda db: set_meta(db, key, value))
 
+    def damage(self, key: str) -> StorageFault:
+        """Mark this catalogue as damaged, for a value of `meta` that cannot be, though SQLite reads it.
+
+        Returns  the fault, for who cannot go on
+        """
+        if self._place is not None:
+            mark_damaged(self.path, self._place[1])
+        return _fault("CATALOGUE_DAMAGED", self.path, ValueError(f"meta: {key}"))
+
     def counts(self) -> dict[str, int]:
         """Return how many rows each table has."""
         tables = ("camera", "segment", "gap", "ledger")

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from agent.model import Fact, Instant
-from agent.storage import ledger
+from agent.storage import ledger, notes
 from agent.storage.catalogue import set_meta
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def tell(catalogue: Catalogue, vault: Vault, paths: Sequence[Path], now: Instant
 
     Raises  StorageFault
     """
-    every = json.loads(catalogue.meta(TOLD) or "{}")
-    told = every.get(vault.uuid, [])
+    every = notes.mild(catalogue.meta(TOLD), {})
+    told = [each for each in notes.mild(json.dumps(every.get(vault.uuid)), []) if isinstance(each, str)]
     inside = (path.relative_to(vault.root).as_posix() for path in paths)
     new = sorted({path.encode(errors="replace").decode() for path in inside} - set(told))
     if not new or len(told) >= _TOLD:

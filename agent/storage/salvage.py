@@ -21,14 +21,13 @@ recorder and is left alone.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.model import Fact, Instant
-from agent.storage import files, foreign, held, progress
+from agent.storage import files, foreign, held, notes, progress
 from agent.storage.catalogue import COMMITTED, SALVAGED, Catalogue
 from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 from agent.storage.layout import CAMERA_NAME, DAY_NAME, Kind, Stem
@@ -91,7 +90,7 @@ def salvage(
     known = {path: one for (uuid, path), one in progress.read_all(state).items() if uuid == vault.uuid}
     asides = Asides(lambda: old_catalogues(state))
     run = Salvage(vault, catalogue, known, now, asides=asides, step=step, report=report)
-    run.unreconciled = vault.uuid in json.loads(catalogue.meta(UNRECONCILED) or "[]")
+    run.unreconciled = vault.uuid in notes.names(catalogue, UNRECONCILED)
     with contextlib.closing(asides):
         run.all_of(cameras)
     foreign.tell(catalogue, vault, run.foreign, now)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import StorageFault
 from agent.model import UTC_DAY_MS, Fact, canonical_json, utc_day
-from agent.storage import held, ledger
+from agent.storage import held, ledger, notes
 from agent.storage.catalogue import set_meta
 from agent.storage.keep import outgoing_rows
 from agent.storage.keep.overwrite import Refused, overwrite
@@ -249,9 +248,8 @@ class Batch:
         return True
 
     def _noted(self) -> dict[str, bool]:
-        text = self._catalogue.meta(NOTED)
-        found: dict[str, bool] = json.loads(text) if text else {}
-        return found
+        noted = notes.mild(self._catalogue.meta(NOTED), {})
+        return {segment: shredded for segment, shredded in noted.items() if isinstance(shredded, bool)}
 
     def _note(self, noted: Mapping[str, bool]) -> None:
         self._catalogue.set_meta(NOTED, canonical_json(dict(noted)) if noted else None)

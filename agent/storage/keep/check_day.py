@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agent.model import UTC_DAY_MS, Span, utc_day
-from agent.storage import files, progress
+from agent.storage import files, notes, progress
 from agent.storage.keep import check_file
 from agent.storage.keep.check_findings import Day, Done, Finding, Level, Row, What, compare, parts
 from agent.storage.keep.check_mend import Mender, is_live
@@ -93,7 +92,7 @@ class Examiner:
         self._repair = repair
         self._mender = Mender(catalogue, vault, state, now, step)
         # A catalogue that is being made again does not know its files yet.
-        waiting = json.loads(catalogue.meta(UNRECONCILED) or "[]")
+        waiting = notes.names(catalogue, UNRECONCILED)
         self._knows_all = catalogue.meta("reconcile") is None and vault.uuid not in waiting
 
     def units(self, cameras: list[str]) -> Iterator[Unit]:

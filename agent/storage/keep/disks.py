@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
 from agent.health import Raised
-from agent.storage import schema
+from agent.storage import notes, schema
 from agent.storage.keep.mounts import keeps_copies
 from agent.storage.salvage import UNRECONCILED
 from agent.storage.vault import Vault
@@ -37,7 +36,7 @@ def look(catalogue: Catalogue, configured: Sequence[Path], disk: Disk) -> Disks:
     Raises  StorageFault when the catalogue cannot be asked
     """
     known = catalogue.vaults()
-    waiting = json.loads(catalogue.meta(UNRECONCILED) or "[]")
+    waiting = notes.names(catalogue, UNRECONCILED)
     vaults: dict[str, Vault] = {}
     raised = [
         Raised("vault.missing", str(path), "not known to the catalogue yet")

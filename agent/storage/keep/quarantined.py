@@ -17,7 +17,6 @@ Source: Gangneung regulation art. 31(1): every recording, and not only those tha
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import StorageFault
 from agent.model import Fact, Span, canonical_json
-from agent.storage import held, ledger
+from agent.storage import held, ledger, notes
 from agent.storage.catalogue import set_meta
 from agent.storage.head import HEAD_BYTES, header_length, is_age
 from agent.storage.keep import hold_files, hold_rows, outgoing_rows, reborn
@@ -128,9 +127,19 @@ def _names(vault: Vault) -> list[str]:
 
 
 def _noted(catalogue: Catalogue, uuid: str) -> dict[str, dict[str, Any]]:
-    text = catalogue.meta(NOTED)
-    found: dict[str, dict[str, Any]] = json.loads(text).get(uuid, {}) if text else {}
-    return found
+    noted = notes.mild(catalogue.meta(NOTED), {}).get(uuid)
+    return {name: each for name, each in noted.items() if _is_note(each)} if isinstance(noted, dict) else {}
+
+
+def _is_note(each: object) -> bool:
+    match each:
+        case {
+            "row": int() | None,
+            "is": str(),
+            "body": {"path": str(), "sealed_bytes": int(), "shredded": bool()},
+        }:
+            return True
+    return False
 
 
 @dataclass(slots=True)
@@ -376,7 +385,7 @@ class _Sweep:
 
     def _set_notes(self, db: sqlite3.Connection) -> None:
         row = db.execute("SELECT value FROM meta WHERE key = ?", (NOTED,)).fetchone()
-        every = {**(json.loads(row[0]) if row else {}), self._vault.uuid: self._notes}
+        every = {**notes.mild(row[0] if row else None, {}), self._vault.uuid: self._notes}
         every = {uuid: each for uuid, each in every.items() if each}
         set_meta(db, NOTED, canonical_json(every) if every else None)
 

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import StorageFault
 from agent.model import UTC_DAY_MS, Fact, GapCause, Instant, Trust
-from agent.storage import ledger, progress
-from agent.storage.acquaint import waiting as waiting_in
+from agent.storage import ledger, notes, progress
 from agent.storage.aside import BEGAN, RECONCILE
 from agent.storage.catalogue import LIVE, set_meta
 from agent.storage.keep import reborn
@@ -128,7 +127,7 @@ def advance(
     """
     pauses = pauses or Pauses()
     reason = catalogue.meta(RECONCILE)
-    waiting = json.loads(catalogue.meta(UNRECONCILED) or "[]")
+    waiting = notes.names(catalogue, UNRECONCILED)
     if reason is None:
         ready = pauses.ready(catalogue, vaults, waiting)
         if not ready:
@@ -180,7 +179,7 @@ class _Rebuild:
         self._pauses = pauses
         self._step = step
         self._progress = _read(catalogue.meta(POSITION), reason)
-        began = json.loads(catalogue.meta(BEGAN) or "{}")
+        began = notes.began(catalogue, BEGAN)
         self._cameras: list[str] = began.get("cameras", [])
         trusted = began.get("trust", Trust.UNTRUSTED) != Trust.UNTRUSTED
         # What was written later has its row from whoever wrote it; with a clock in doubt nobody knows what is later.
@@ -352,7 +351,7 @@ class _Rebuild:
         """Do R2; return the vaults that wait, of which a recorder may have told another meanwhile."""
 
         def write(db: sqlite3.Connection) -> list[str]:
-            others = [other for other in waiting_in(db) if other != uuid]
+            others = [other for other in notes.names(self._catalogue, UNRECONCILED, db) if other != uuid]
             set_meta(db, POSITION, self._text())
             set_meta(db, UNRECONCILED, json.dumps(others))
             note(db, uuid, None)
@@ -390,7 +389,7 @@ class _Rebuild:
         }
 
         def write(db: sqlite3.Connection) -> list[str] | None:
-            away = waiting_in(db)
+            away = notes.names(self._catalogue, UNRECONCILED, db)
             if not (set(away) - set(at.stuck)).isdisjoint(self._vaults):
                 return None
             told = body | {"vaults_away": sorted(away)}
@@ -428,8 +427,12 @@ def _begin(catalogue: Catalogue, reason: str, stuck: list[str]) -> None:
 
 
 def _read(text: str | None, reason: str) -> Progress:
-    """Read where a rebuilding had come to."""
-    return Progress(**json.loads(text)) if text else Progress(reason)
+    """Read where a rebuilding had come to; with a damaged text it begins again, which does nothing twice."""
+    told = notes.mild(text, {})
+    usual = asdict(Progress(reason))
+    if told.keys() != usual.keys() or any(type(told[key]) is not type(usual[key]) for key in usual):
+        return Progress(reason)
+    return Progress(**told)
 
 
 def _thin_out(state: Path) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.model import Fact, Gap, GapCause, Instant, Span, Trust
-from agent.storage import ledger
+from agent.storage import ledger, notes
 from agent.storage.catalogue import gap_line, set_meta
 from agent.storage.keep.stamps import Stamps, Wanted
 
@@ -142,7 +142,13 @@ def _boots(db: sqlite3.Connection) -> list[Boot]:
 
 
 def _read_boots(text: str | None) -> list[Boot]:
-    return [Boot(*boot) for boot in json.loads(text)] if text else []
+    boots = []
+    for each in notes.mild(text, []):
+        # Behind a damaged one the others would claim its rows; of no boot, a row is kept from now on.
+        if not isinstance(each, list) or [type(part) for part in each] != [str, int, int]:
+            break
+        boots.append(Boot(*each))
+    return boots
 
 
 class _Placing:
@@ -277,8 +283,10 @@ class _Batch:
     def _bridged(self) -> set[str]:
         """Return the cameras that were looked at before in this boot."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (BRIDGED,)).fetchone()
-        boot_id, cameras = json.loads(row[0]) if row else ("", [])
-        return set(cameras) if boot_id == self._belief.boot_id else set()
+        match notes.mild(row[0] if row else None, []):
+            case [self._belief.boot_id, [*cameras]]:
+                return {camera for camera in cameras if isinstance(camera, str)}
+        return set()
 
     def _covered_before(self, camera: str, start_ms: int) -> int | None:
         """Return the end of the newest row of earlier boots that ends before, UTC ms."""

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING
 
 from agent.errors import IntegrityFault, StorageFault
 from agent.model import Fact
-from agent.storage import files, ledger, stale
+from agent.storage import files, ledger, notes, stale
 from agent.storage.catalogue import set_meta
 from agent.storage.locks import held
+from agent.storage.old import before as earlier
 from agent.storage.proof import note, tree
 from agent.storage.proof.note import Head, NoteError
 from agent.storage.proof.thin import superfluous
@@ -151,8 +152,8 @@ def _make(catalogue: Catalogue, key: BoxKey, at: Instant) -> Checkpoint:
     size = tree.size(catalogue)
     head = Head(origin(key.box, tree.identity(catalogue)), size, tree.Tree(catalogue).root(size))
     text = key.sign(note.write_head(head))
-    edited = json.loads(catalogue.meta(_EDITED) or "[]")
-    begin = int(catalogue.meta(_NEXT_AGAIN) or 0)
+    edited = [block for block in notes.mild(catalogue.meta(_EDITED), []) if type(block) is int]
+    begin = notes.number(catalogue.meta(_NEXT_AGAIN))
     wrong = [block for block in tree.wrong_blocks(catalogue, begin, AGAIN_BLOCKS) if block not in edited]
     after = begin + AGAIN_BLOCKS if begin + AGAIN_BLOCKS < tree.blocks(catalogue) else 0
     lines = [
@@ -252,7 +253,7 @@ def _contradicted(
         )
         for place, checkpoint, verdict in places
     ]
-    predecessors = sorted({*json.loads(catalogue.meta(PREDECESSORS) or "[]"), before})
+    predecessors = sorted({*earlier(catalogue.meta(PREDECESSORS)), before})
     began = {
         "predecessors": predecessors,
         "previous": before,

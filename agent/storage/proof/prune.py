@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.model import UTC_DAY_MS, Fact, Trust
-from agent.storage import ledger
+from agent.storage import ledger, notes
 from agent.storage.catalogue import set_meta
 from agent.storage.proof import tree
 from agent.storage.proof.leaf import entry_hash
@@ -85,8 +85,8 @@ def prune(catalogue: Catalogue, at: Instant, *, most: int = MOST_BLOCKS) -> Prun
     Returns  what went; a fact `ledger.pruned` says the same
     Raises   StorageFault
     """
-    acknowledged = int(catalogue.meta(ACKNOWLEDGED) or 0)
-    first = int(catalogue.meta(_NEXT) or 0)
+    acknowledged = notes.number(catalogue.meta(ACKNOWLEDGED))
+    first = notes.number(catalogue.meta(_NEXT))
     # Never the newest block: the next seq counts from the newest entry.
     end = min(acknowledged, tree.size(catalogue) - 1) // tree.BLOCK
     end = min(end, tree.blocks(catalogue))
