@@ -105,15 +105,17 @@ def renew(
     *,
     box: str,
     disk: Disk | None = None,
+    trees: Sequence[tuple[str, int]] = (),
 ) -> str:
     """Move a catalogue aside that somebody found damaged or gone, and begin a new one, while recorders run.
 
+    trees    further signed heads, ledger and size, by which somebody found it to be old
     Returns  why, empty when the catalogue is well
     Raises   StorageFault
     """
     report = Report()
     start = _Start(vaults, state, cameras, now, box=box, disk=disk or Disk(), report=report)
-    start.look()
+    start.look(trees)
     if start.reason == "first":
         Catalogue.open(start.state).close()  # nothing was lost: it says that there is none
     start.begin(None, lambda _: None)
@@ -176,9 +178,10 @@ class _Start:
         self.signs = aside.Signs()
         self.reason: str | None = None
 
-    def look(self) -> None:
+    def look(self, trees: Sequence[tuple[str, int]] = ()) -> None:
         """Find out which vaults are there and ours, and whether the catalogue can be used. Makes nothing.
 
+        trees   signed heads that the caller knows of
         Raises  StorageFault
         """
         self.catalogued = _catalogued(self.state)
@@ -209,6 +212,7 @@ class _Start:
         if not self.ours and not self.new:
             raise next(iter(self.faults.values()))
         self._read_signs()
+        self.signs.trees += [tree for tree in trees if tree not in self.signs.trees]
         self.reason = aside.verdict(self.state, self.signs)
 
     def _own(self, path: Path, vault: Vault) -> None:

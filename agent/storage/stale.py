@@ -13,20 +13,29 @@ from agent.storage.catalogue import FILE
 from agent.storage.vault import HEAD_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from agent.storage.vault import Vault
 
 
-def is_old(state: Path, vaults: Iterable[Vault]) -> bool:
-    """Tell whether a checkpoint says more than the catalogue holds.
+def trees(state: Path, vaults: Iterable[Vault]) -> list[tuple[str, int]]:
+    """Return what checkpoints say: ledgers and sizes.
 
-    vaults   those that it knows, and that are there
+    vaults  those that the catalogue knows, and that are there, also such as are not configured any more
+    """
+    found = (aside.tree_at(place) for place in [state / HEAD_FILE, *(each.at(HEAD_FILE) for each in vaults)])
+    return [tree for tree in found if tree is not None]
+
+
+def is_old(state: Path, told: Sequence[tuple[str, int]]) -> bool:
+    """Tell whether a checkpoint says more than the catalogue holds, or somebody marked it: it may have been old, and
+    have grown since.
+
+    told     as `trees` returns it
     Raises   StorageFault when it cannot be asked
     """
-    trees = (aside.tree_at(place) for place in [state / HEAD_FILE, *(each.at(HEAD_FILE) for each in vaults)])
-    return aside.verdict(state, aside.Signs(True, [tree for tree in trees if tree is not None])) == "old"
+    return aside.verdict(state, aside.Signs(True, [*told])) in ("old", "damaged")
 
 
 def fault(state: Path) -> StorageFault:

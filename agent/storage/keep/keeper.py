@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from agent import __version__
 from agent.errors import IntegrityFault, PasuError, StorageFault
@@ -61,6 +61,8 @@ LITTLE_S = 0.1  # checking and counting, which nobody waits for
 CLEAR_S = 60.0  # how often quarantine/ is looked into
 CLEAR_FILES = 16
 HOLDS_AGAIN_S = 60.0  # a reconciliation that met faults is done again
+
+OLD_AGAIN_S = 60.0  # an old catalogue that could not be begun anew is tried again
 
 log = logging.getLogger("pasu.keep")
 
@@ -132,6 +134,10 @@ class Keeper:
         self._odd_turn = 0
         self._clear_due = 0.0
         self._unshredded = 0  # in quarantine
+        self._old, self._old_until = (
+            "",
+            0.0,
+        )  # why an old catalogue cannot be begun anew, and how long to wait
         self._pauses = unread.Pauses(monotonic)
         self._blocked = "start"
 
@@ -142,7 +148,9 @@ class Keeper:
         more = False
         try:
             more = self._turn(self._open(now), now)
-            self._raised.pop("catalogue", None)
+            self._raised["catalogue"] = (
+                [Raised("catalogue.unavailable", detail=self._old)] if self._old else []
+            )
         except StorageFault as fault:
             self._lost(fault)
         self._say(self._clock.now())
@@ -171,13 +179,19 @@ class Keeper:
             inode = (status.st_dev, status.st_ino)
         except OSError:
             inode = (0, 0)
-        if self._catalogue is not None and inode != self._inode:
+        if self._catalogue is not None and (
+            inode != self._inode or (self._old and self._monotonic() >= self._old_until)
+        ):
             self.close()
         if self._catalogue is None:
             self._catalogue = Catalogue.open(self._state)
-            found = disks.look(self._catalogue, self._paths, self._disk).vaults
-            if stale.is_old(self._state, found.values()):
-                self._begin_anew(now)
+            trees = stale.trees(self._state, ())
+            if not stale.is_old(self._state, trees):  # else not even which vaults there are is sure
+                found = disks.look(self._catalogue, self._paths, self._disk).vaults
+                trees = stale.trees(self._state, found.values())
+            self._old = ""
+            if stale.is_old(self._state, trees):
+                self._begin_anew(now, trees)
             self._inode = inode
             self._vaults = {}
             self._reconciled = set()
@@ -185,11 +199,24 @@ class Keeper:
             self._due = 0.0
         return self._catalogue
 
-    def _begin_anew(self, now: Instant) -> NoReturn:
-        """Have an old catalogue moved aside; the next turn opens the new one, as recorders do. Raises StorageFault."""
+    def _begin_anew(self, now: Instant, trees: Sequence[tuple[str, int]]) -> None:
+        """Have an old catalogue moved aside; the next turn opens the new one, as recorders do. Raises StorageFault.
+
+        trees  what says that it is old: it may be a vault that is not configured any more
+        Returns  where that cannot be done: nothing is erased, signed or rebuilt by the old one
+        """
         self.close()
         cameras = [*self._rules.retention_ms]
-        why = renew(self._paths, self._state, cameras, now, box=self._box, disk=self._disk)
+        try:
+            why = renew(self._paths, self._state, cameras, now, box=self._box, disk=self._disk, trees=trees)
+        except StorageFault as fault:
+            if fault.code.startswith("CATALOGUE"):
+                raise
+            log.error("the catalogue is older than what was signed, and no new one can be begun: %s", fault)  # noqa: TRY400 - the fault says it all
+            self._old, self._old_until = fault.code, self._monotonic() + OLD_AGAIN_S
+            self._catalogue = Catalogue.open(self._state)
+            self._catalogue.damage("ledger")  # each fact makes it look younger, but not to whoever reads the mark
+            return
         if why:
             log.error("the catalogue was lost (%s): a new one was begun, and rows come back", why)
             with contextlib.closing(Catalogue.open(self._state)) as catalogue:
@@ -202,7 +229,7 @@ class Keeper:
         else:
             code = "catalogue.unavailable"
             self.close()
-        if "catalogue" not in self._raised:
+        if not self._raised.get("catalogue"):
             log.error("%s", fault)
         self._raised["catalogue"] = [Raised(code, detail=fault.code)]
 
@@ -212,7 +239,7 @@ class Keeper:
         due, more = mono >= self._due, False
         if due:
             # Before the clock: what was recorded in doubt waits for its vault's disk, but for no second turn.
-            self._part("vaults", lambda: self._look(catalogue, now))
+            self._part("vaults", lambda: self._look(catalogue))
             now = self._clock.meet(self._vaults.values())
         self._part("clock", lambda: self._watch_clock(catalogue, now))
         self._part("orders", lambda: self._take_orders(catalogue, now))
@@ -233,7 +260,7 @@ class Keeper:
                     self._part("quarantine", lambda: self._clear(catalogue, now))
             self._part("daily", lambda: self._daily(catalogue, now))
             self._part("power", lambda: starts.flapped(catalogue, now))
-            known = not set(self._vaults) - self._reconciled
+            known = not self._old and not set(self._vaults) - self._reconciled
             self._part("state", lambda: daily.spare_state(catalogue, self._state, now, holds_known=known))
         self._part("checkpoint", lambda: self._sign(catalogue, now))
         return more
@@ -279,10 +306,13 @@ class Keeper:
         wrong = [each for part in self._raised.values() for each in part]
         return self._desk.turn(Turn(catalogue, self._vaults, now, self._key, wrong))
 
-    def _look(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+    def _look(self, catalogue: Catalogue) -> Iterable[Raised]:
         found = disks.look(catalogue, self._paths, self._disk)
-        if found.vaults.keys() - self._vaults.keys() and stale.is_old(self._state, found.vaults.values()):
-            self._begin_anew(now)  # a disk that was away knows better
+        if found.vaults.keys() - self._vaults.keys() and not self._old:
+            trees = stale.trees(self._state, found.vaults.values())
+            if stale.is_old(self._state, trees):  # a disk that was away knows better
+                self.close()
+                raise stale.fault(self._state)
         self._vaults = found.vaults
         self._reconciled &= set(found.vaults)
         return found.raised
@@ -356,13 +386,16 @@ class Keeper:
                 detail = f"{progress.reason}: {progress.phase} {progress.days}/{progress.of}"
                 yield Raised("catalogue.reconciling", detail=detail)
 
-        self._part("rebuild", advance)
+        if not self._old:
+            self._part("rebuild", advance)
         return more
 
     def _may_erase(self, catalogue: Catalogue, now: Instant) -> str:
         """Return why nothing may be erased now; empty when it may."""
         if now.trust is Trust.UNTRUSTED:
             return "time.untrusted"
+        if self._old:
+            return "catalogue.old"
         if catalogue.meta("reconcile") is not None:
             return "catalogue.reconciling"
         if self._desk.on_trial:
@@ -404,7 +437,7 @@ class Keeper:
             self._vaults,
             self._key,
             now,
-            settled=self._knows_holds(catalogue) and catalogue.meta("reconcile") is None,
+            settled=not self._old and self._knows_holds(catalogue) and catalogue.meta("reconcile") is None,
             enough=self._enough(WORK_S),
         )
 
@@ -476,6 +509,8 @@ class Keeper:
         return self._outlook.advance(catalogue, view, now, self._enough(LITTLE_S))
 
     def _sign(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        if self._old:
+            return [Raised("ledger.unsigned", detail=self._old)]
         try:
             if self._key is None:
                 self._key = signing.load_or_create(self._state, self._box, self._disk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,13 +58,17 @@ class Pair:
             homes={"cam1": 0, "cam2": 1},
         )
         (root / "run").mkdir()
-        self.keeper = Keeper(
+        self.run = root / "run"
+        self.keeper = self.start(self.paths)
+
+    def start(self, paths: list[Path]) -> Keeper:
+        return Keeper(
             "box-1",
             Rules({}, MONTH_MS, "who"),
             self.state,
-            self.paths,
+            paths,
             TimeKeeper(self.state, source=self.source),
-            run=root / "run",
+            run=self.run,
             monotonic=lambda: self.source.boot_at / 1000,
         )
 
@@ -345,6 +350,67 @@ def test_pauses_grow_to_six_hours_and_end_when_a_vault_was_away() -> None:
     assert pauses.ready(Told(), {}, ["u"]) == set()
     with pytest.raises(AssertionError):
         pauses.ready(Told(), there, ["u"])
+
+
+def put_back(pair: Pair, *, with_disk: bool) -> list[Path]:
+    """Put yesterday's state back, break the first disk and replace it, and take the second one, still mounted, out of
+    the configuration; return what is configured.
+    """
+    pair.keeper.close()
+    backup = pair.state.with_name("backup")
+    shutil.copytree(pair.state, backup)
+    pair.keeper = pair.start(pair.paths)
+    for number in range(3, 6):
+        for camera in CAMERAS:
+            pair.record(camera, T0 + number * 1000)
+    pair.desk._write_progress()
+    pair.turn(12)
+    pair.desk.stop()
+    pair.desk.close()
+    pair.keeper.close()
+    shutil.rmtree(pair.state)
+    backup.rename(pair.state)
+    pair.paths[0].rename(pair.away)
+    third = [pair.away.with_name("third")]
+    report = prepare(third, pair.state, CAMERAS, pair.clock.now(), box="box-1", new_uuid=lambda: "uuid-3")
+    assert report.began == ""  # what a start may look at tells it nothing
+    if not with_disk:
+        shutil.move(third[0], pair.away.with_name("unplugged"))
+    pair.keeper = pair.start(third)
+    return third
+
+
+def test_an_old_catalogue_is_begun_anew_also_by_the_word_of_a_disk_that_is_not_configured(pair) -> None:
+    """B12: it comes to an end, and rows come back from that disk; nothing that is due stays."""
+    put_back(pair, with_disk=True)
+    pair.turn(4)
+    assert pair.rows() == {("uuid-2", "COMMITTED"): 6}
+    assert not pair.conditions() & {"catalogue.unavailable", "ledger.unsigned", "catalogue.reconciling"}
+    assert len(list((pair.state / "aside").iterdir())) == 1
+    pair.source.run(2 * MONTH_MS)
+    pair.turn(3)
+    assert set(pair.rows()) == {("uuid-2", "GONE")}
+
+
+def test_where_no_new_one_can_be_begun_the_keeper_goes_on_and_erases_nothing(pair) -> None:
+    """B12, B15: no configured disk is there. Nothing is signed by the old one either; it ends with the disk."""
+    third = put_back(pair, with_disk=False)
+    signed = (pair.state / "CHECKPOINT").read_text(), (pair.paths[1] / "CHECKPOINT").read_text()
+    pair.source.run(2 * MONTH_MS)
+    for _ in range(3):
+        pair.turn(8)
+        assert {"catalogue.unavailable", "ledger.unsigned"} <= pair.conditions()
+        pair.keeper.close()
+        pair.keeper = pair.start(third)
+    pair.turn(2)
+    assert pair.keeper._blocked == "catalogue.old"
+    assert pair.keeper._holds_known
+    assert set(pair.rows()) == {("uuid-1", "COMMITTED"), ("uuid-2", "COMMITTED")}
+    assert signed == ((pair.state / "CHECKPOINT").read_text(), (pair.paths[1] / "CHECKPOINT").read_text())
+    shutil.move(pair.away.with_name("unplugged"), third[0])
+    pair.turn(12)
+    assert not pair.conditions() & {"catalogue.unavailable", "ledger.unsigned", "catalogue.reconciling"}
+    assert set(pair.rows()) == {("uuid-2", "GONE")}
 
 
 @pytest.mark.parametrize("text", ['{"x', "[1]", '{"u": 1}', "7", None])
