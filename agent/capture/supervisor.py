@@ -12,18 +12,15 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import mmap
 import os
 import select
 import signal
-import socket
-import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from agent.capture.child import BEAT_BYTES, Worker, ended, resident, start
 from agent.capture.poison import CRASHES, WITHIN_S, Suspects
 from agent.capture.roster import Assignment, Difference, difference, seat
-from agent.capture.shared import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +37,6 @@ STABLE_S = 60.0
 STOP_S = 15.0
 GONE_S = 5.0  # for a killed worker to go, at our own end
 LATE_S = 2.0  # a turn that begins so late means that we stood still ourselves, and so perhaps did all others
-BEAT_BYTES = 1 << 20
 MOVE_S = 2.0  # for a camera's last segment to be in the catalogue before another worker asks how far it came
 RECONFIGURED = "reconfigured"
 TELL_AGAIN_S = 60.0  # a try may take as long as the ledger is locked, and nobody hears heartbeats meanwhile
@@ -51,28 +47,6 @@ MEMORY_BYTES = min(3 << 29, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SI
 CRASH_SIGNALS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"})
 
 log = logging.getLogger("pasu.record")
-
-
-@dataclass(slots=True)
-class Worker:
-    """One child process as its parent sees it.
-
-    numbers  the cameras by the number that its mark names; a number is not used twice
-    """
-
-    assignment: Assignment
-    pid: int
-    control: socket.socket
-    shared: Shared
-    started: float
-    beaten: float
-    cause: str
-    killed: str = ""  # why, by us; and not yet gone: a process that waits for a dead disk may take its time
-    mute: bool = False  # its socket is closed, the process may still be ending
-    state: dict[str, Any] = field(default_factory=dict)
-    numbers: list[str] = field(default_factory=list)
-    ends_by: float | None = None  # it has nothing to record any more, and was told to end
-    successor: Assignment | None = None  # what is to begin when it has ended
 
 
 @dataclass(slots=True)
@@ -149,7 +123,7 @@ class Supervisor:
         self._listen(wait_s)
         now = self._clock.monotonic()
         for worker in list(self._workers):
-            how = self._ended(worker)
+            how = ended(worker)
             if how is not None and worker.ends_by is not None:
                 self._leave(worker, how, now)
             elif how is not None:
@@ -159,7 +133,7 @@ class Supervisor:
                     self._kill(worker, "hung")
             elif not worker.killed and now - worker.beaten > _patience_s(worker):
                 self._kill(worker, "hung")
-            elif not worker.killed and now >= self._next_weighing and _resident(worker.pid) > MEMORY_BYTES:
+            elif not worker.killed and now >= self._next_weighing and resident(worker.pid) > MEMORY_BYTES:
                 self._kill(worker, "memory")  # before the kernel chooses a victim, which may be another
         if now >= self._next_weighing:
             self._next_weighing = now + MEMORY_S
@@ -294,7 +268,7 @@ class Supervisor:
         clean = True
         while self._workers:
             for worker in list(self._workers):
-                how = self._ended(worker)
+                how = ended(worker)
                 late = self._clock.monotonic() - until
                 if how is None and late > 0 and not worker.killed:
                     self._kill(worker, "hung")
@@ -314,22 +288,6 @@ class Supervisor:
             select.select([], [], [], min(wait_s, 0.05))  # one is ending; its end has no socket to wait for
 
     def _start(self, assignment: Assignment, cause: str) -> Worker:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BEAT_BYTES)
-        os.set_inheritable(theirs.fileno(), True)
-        shared, number = Shared.create(witness=assignment.witness)
-        try:
-            pid = os.posix_spawn(
-                sys.executable, [*self._command, str(theirs.fileno()), str(number)], dict(os.environ)
-            )
-        except OSError:
-            ours.close()
-            shared.close()
-            raise
-        finally:
-            theirs.close()
-            os.close(number)
         order = {
             "settings": self._settings,
             "name": assignment.name,
@@ -337,13 +295,7 @@ class Supervisor:
             "cameras": assignment.cameras,
             "cause": cause,
         }
-        with contextlib.suppress(
-            BrokenPipeError, ConnectionResetError
-        ):  # it is gone already: the next turn sees it
-            ours.send(json.dumps(order).encode())
-        now = self._clock.monotonic()
-        log.info("worker %s started (%d) with %d cameras", assignment.name, pid, len(assignment.cameras))
-        return Worker(assignment, pid, ours, shared, now, now, cause, numbers=list(assignment.cameras))
+        return start(self._command, assignment, order, self._clock.monotonic())
 
     def _hear(self, worker: Worker) -> None:
         while True:
@@ -360,18 +312,6 @@ class Supervisor:
             worker.state = json.loads(message)
             states = worker.state["cameras"].items()
             self._cameras.update((name, state) for name, state in states if name in worker.assignment.cameras)
-
-    def _ended(self, worker: Worker) -> str | None:
-        pid, status = os.waitpid(worker.pid, os.WNOHANG)
-        if pid == 0:
-            return None
-        if worker.killed:
-            return worker.killed
-        if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            known = {each.value: each.name for each in signal.Signals}
-            return known.get(number, f"signal {number}")
-        return f"exit {os.waitstatus_to_exitcode(status)}"
 
     def _kill(self, worker: Worker, why: str) -> None:
         log.error("worker %s (%d) is killed: %s", worker.assignment.name, worker.pid, why)
@@ -440,15 +380,6 @@ class Supervisor:
 def _is_crash(assignment: Assignment, how: str) -> bool:
     """Tell whether an end is one that input can bring about, where the worker does not say whose turn it is."""
     return how in CRASH_SIGNALS or how == "memory" or (assignment.kind == "libav" and how == "hung")
-
-
-def _resident(pid: int) -> int:
-    """Return how much memory a process has, in bytes; 0 when that cannot be told."""
-    try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:  # noqa: PTH123 - pathlib is more than the parent needs
-            return int(file.read().split()[1]) * mmap.PAGESIZE
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def _patience_s(worker: Worker) -> float:
