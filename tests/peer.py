@@ -17,6 +17,7 @@ PACKAGES = {
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
     "mosquitto": "mosquitto",
+    "rabbitmq-server": "rabbitmq-server",
     "smartctl": "smartmontools",
     "unshare": "util-linux",
     "gst-launch-1.0": "gstreamer1.0-tools",
