@@ -46,6 +46,7 @@ def test_a_ring_says_who_may_what(city: City) -> None:
     assert key.is_valid(key.until_ms - 1)
     assert not key.is_valid(key.until_ms)  # 0 s tolerance
     assert found.find("0" * 16) is None
+    assert found.without(frozenset({"0" * 16})).revoked == {city.signers["officer 2"].kid, "0" * 16}
 
 
 def test_keys_are_for_boxes_and_cameras(city: City) -> None:
