@@ -92,6 +92,30 @@ def test_what_was_relabelled_out_of_its_hold_is_held_when_the_catalogue_was_lost
     assert box.erased()[0]["shredded"]
 
 
+def test_what_an_earlier_boot_recorded_is_taken_for_younger_than_it_is_and_never_for_older(box) -> None:
+    """B11, C1: two boots began at the same wrong time, and rows made anew do not say of which of them they are."""
+    label = record_in_doubt(box)
+    true_ms = label + 2 * DAY_MS
+    box.keeper.close()
+    box.source.reboot(utc_ms=label - 5000, synced=False)
+    box.clock.utc_ms = box.source.utc
+    box.keeper = box.start()
+    lose(box)
+    with box.catalogue() as catalogue:
+        mark_boot(catalogue, source=box.source)
+    box.turn(3)
+    box.source.step(3 * DAY_MS)
+    box.source.synced = True
+    box.source.run(1000)
+    box.clock.utc_ms = box.source.utc
+    confirm(box.state, "kim", box.keeper._clock._look())
+    box.turn(3)
+    with box.catalogue() as catalogue:
+        rows = catalogue.read("SELECT kept_from_ms, relabelled_from_ms FROM segment")
+    assert [relabelled is not None for _, relabelled in rows] == [True, True]  # into this boot
+    assert min(kept for kept, _ in rows) > true_ms + 1000
+
+
 def test_nothing_is_erased_in_the_turn_in_which_its_rows_come_back(box) -> None:
     """I4: what is long due is not condemned before holds were looked at again."""
     box.record(count=3)
