@@ -140,12 +140,15 @@ def restore(order_id: str, text: str, signers: Sequence[dict[str, Any]]) -> Orde
     """Return an order that was accepted before, from what was written down of it.
 
     signers  what `keyring.encode_key` made of each
-    Raises   CommandRefused, ValueError when it is not what was written down
+    Raises   ValueError when it is not what was written down
     """
-    letter = read(*jws.peek(text))
-    if is_countersign(letter):
-        letter = read(*jws.peek(letter.arguments["order"]))
-    return Order(order_id, letter, tuple(keyring.decode_key(each) for each in signers), text)
+    try:
+        letter = read(*jws.peek(text))
+        if is_countersign(letter):
+            letter = read(*jws.peek(letter.arguments["order"]))
+        return Order(order_id, letter, tuple(keyring.decode_key(each) for each in signers), text)
+    except CommandRefused as refused:
+        raise ValueError(f"not an order: {refused.code}") from None
 
 
 def is_countersign(letter: Letter) -> bool:

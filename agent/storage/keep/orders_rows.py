@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from agent.command import order as orders
 from agent.command.counters import Counter
-from agent.command.errors import CommandRefused
 from agent.command.keyring import encode_key
 from agent.model import canonical_json
 from agent.storage import ledger
@@ -175,5 +174,5 @@ def _row(row: tuple[Any, ...]) -> Row | None:
             json.loads(note) if note else None,
             json.loads(outcome) if outcome else None,
         )
-    except (CommandRefused, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         return None

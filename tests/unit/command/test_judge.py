@@ -98,6 +98,8 @@ def test_an_accepted_order_comes_back_from_what_is_written_down(city: City) -> N
         wanted = accepted(text, world(city)).order
         signers = [keyring.encode_key(key) for key in wanted.signers]
         assert order.restore(wanted.id, wanted.jws, signers) == wanted
+        with pytest.raises(ValueError, match="RING_CONTENT"):
+            order.restore(wanted.id, wanted.jws, [{}])
 
 
 def test_e2_what_the_broker_kept_is_dropped(city: City) -> None:
