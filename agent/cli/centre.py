@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli import centre_city, centre_command, centre_enrol, centre_receive, centre_watch, verify
+from agent.cli import (
+    centre_city,
+    centre_command,
+    centre_enrol,
+    centre_receive,
+    centre_ring,
+    centre_watch,
+    verify,
+)
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -43,7 +51,15 @@ def add(commands: Any) -> None:
         help=say(f"개인키 파일 (기본 {DEFAULT_FILE})", f"file for the private key (default {DEFAULT_FILE})"),
     )
     parser.set_defaults(run=run)
-    for module in (centre_city, centre_enrol, centre_command, centre_watch, centre_receive, verify):
+    for module in (
+        centre_city,
+        centre_ring,
+        centre_enrol,
+        centre_command,
+        centre_watch,
+        centre_receive,
+        verify,
+    ):
         module.add(actions)
 
 

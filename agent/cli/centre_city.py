@@ -1,4 +1,4 @@
-"""`pasu centre init`, `key` and `ring`: found a city, and say whose commands count there."""
+"""`pasu centre init` and `key`: found a city, and say whose commands count there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.city import add_city, add_passphrase, now_ms, open_city, passphrase, signer
+from agent.cli.city import add_city, add_passphrase, now_ms, open_city, passphrase
 from agent.cli.parser import UsageError
 from agent.language import say
 
@@ -33,7 +33,6 @@ def add(actions: Any) -> None:
     """Describe the commands, below `pasu centre`."""
     _add_init(actions)
     _add_key(actions)
-    _add_ring(actions)
 
 
 def _add_init(actions: Any) -> None:
@@ -206,7 +205,7 @@ def _add_key(actions: Any) -> None:
         action="store_true",
         help=say("새 키 파일에 암호를 겁니다", "lock the new key's file with a passphrase"),
     )
-    _finish(parser, key_add)
+    finish(parser, key_add)
     parser = below.add_parser("revoke", help=say("키를 더는 쓰지 못하게 합니다", "revoke a key"))
     parser.description = say(
         "키를 목록에서 빼고 폐지된 것으로 적습니다. `pasu centre ring push`로 박스에 보내십시오. 급하면 "
@@ -216,7 +215,7 @@ def _add_key(actions: Any) -> None:
         "the command key.revoke is there first.",
     )
     parser.add_argument("kid", metavar="KID", help=say("키의 id", "the key's id"))
-    _finish(parser, key_revoke)
+    finish(parser, key_revoke)
     parser = below.add_parser("list", help=say("키를 보입니다", "show the keys"))
     parser.description = say("키 목록을 보입니다.", "Show the key ring.")
     parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
@@ -224,7 +223,8 @@ def _add_key(actions: Any) -> None:
     parser.set_defaults(run=key_list)
 
 
-def _finish(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+def finish(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+    """Add what every command has that needs a key, and what it calls."""
     add_city(parser)
     add_passphrase(parser)
     parser.set_defaults(run=run)
@@ -239,11 +239,11 @@ def key_add(args: argparse.Namespace) -> int:
     grant = rings.Grant(Role(args.role), args.holder, args.days, _ids(args.boxes), _ids(args.cameras))
     locked = passphrase(None, Path(f"{args.holder}.pem")) if args.lock else None
     ring, kid = rings.add_key(
-        city, _root_key(args, city), grant, now_ms(), renew=args.renew, passphrase=locked
+        city, root_key(args, city), grant, now_ms(), renew=args.renew, passphrase=locked
     )
     print(f"{kid}  {say(*ROLES[args.role])}  {args.holder}")
     print(say(f"키 파일: {city.at('keys', kid)}.pem", f"key file: {city.at('keys', kid)}.pem"))
-    _push_hint(ring)
+    push_hint(ring)
     return 0
 
 
@@ -262,13 +262,14 @@ def key_revoke(args: argparse.Namespace) -> int:
             ),
             kid=args.kid,
         )
-    ring = rings.revoke(city, _root_key(args, city), args.kid, now_ms())
+    ring = rings.revoke(city, root_key(args, city), args.kid, now_ms())
     print(say(f"{args.kid}을(를) 폐지했습니다.", f"revoked {args.kid}."))
-    _push_hint(ring)
+    push_hint(ring)
     return 0
 
 
-def _push_hint(ring: Ring) -> None:
+def push_hint(ring: Ring) -> None:
+    """Say that an edition is of no use before the boxes have it."""
     print(
         say(
             f"키 목록 {ring.epoch}판이 되었습니다. 박스에 보내십시오: pasu centre ring push",
@@ -322,93 +323,8 @@ def key_list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_ring(actions: Any) -> None:
-    group = actions.add_parser(
-        "ring", help=say("키 목록을 박스에 보냅니다", "take the key ring to the boxes")
-    )
-    group.description = say("루트 키가 서명한 키 목록입니다.", "The key ring that the root key signed.")
-    below = group.add_subparsers(
-        dest="what", title=say("명령", "commands"), metavar=say("명령", "COMMAND"), required=True
-    )
-    parser = below.add_parser("push", help=say("가장 새 키 목록을 보냅니다", "send the newest key ring"))
-    parser.description = say(
-        "가장 새 키 목록을 등록된 박스에 보내고 답을 기다립니다. 끝 상태: 0 모두 받음, 3 답하지 않은 "
-        "박스가 있음, 1 거절한 박스가 있음.",
-        "Send the newest key ring to the boxes that are enrolled, and wait for their answers. Exit "
-        "status: 0 all took it, "
-        "3 some did not answer, 1 some refused.",
-    )
-    parser.add_argument(
-        "boxes", nargs="*", metavar="BOX", help=say("박스 id. 없으면 모두", "boxes; all without any")
-    )
-    parser.add_argument(
-        "--as",
-        dest="holder",
-        metavar="NAME",
-        help=say("서명하는 사람 (기본: 관제 프로그램의 키)", "who signs (default: the centre's own key)"),
-    )
-    parser.add_argument(
-        "--wait",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help=say("답을 기다리는 초 (기본 60)", "seconds to wait for answers (default 60)"),
-    )
-    _finish(parser, ring_push)
-    parser = below.add_parser(
-        "recipients", help=say("영상을 여는 키를 바꿉니다", "change which keys open recordings")
-    )
-    parser.description = say(
-        "앞으로 녹화되는 영상을 이 공개키들로 봉인하게 합니다. 이미 녹화된 것은 옛 키로만 열립니다: 옛 "
-        "개인키를 보관하십시오.",
-        "Have what is recorded from now on sealed to these public keys. What was recorded before opens "
-        "with the old keys "
-        "only: keep those.",
-    )
-    parser.add_argument(
-        "recipients",
-        nargs="+",
-        metavar="AGE1...",
-        help=say("공개키, 둘 이상 권함", "public keys; two or more"),
-    )
-    _finish(parser, ring_recipients)
-
-
-def ring_push(args: argparse.Namespace) -> int:
-    """Send the ring."""
-    from agent.centre import registry, rings
-    from agent.centre.push import push
-    from agent.cli.centre_command import show_code
-
-    city = open_city(args)
-    ring = rings.newest(city)
-    boxes = args.boxes or [box.id for box in registry.boxes(city) if box.out_ms is None]
-    for box in args.boxes:
-        registry.known_box(city, box)
-    answers = push(city, signer(args, city, args.holder), boxes, args.wait)
-    for box in boxes:
-        reply = answers.get(box)
-        if reply is None:
-            print(f"{box}: {say('답 없음', 'no answer')}")
-        elif reply["status"] == "done":
-            print(f"{box}: {say(f'키 목록 {ring.epoch}판을 받음', f'took edition {ring.epoch}')}")
-        else:
-            print(f"{box}: {show_code(reply)}")
-    if any(reply["status"] != "done" for reply in answers.values()):
-        return 1
-    return 0 if len(answers) == len(boxes) else 3
-
-
-def ring_recipients(args: argparse.Namespace) -> int:
-    """Change the recipients."""
-    from agent.centre import rings
-
-    city = open_city(args)
-    _push_hint(rings.set_recipients(city, _root_key(args, city), args.recipients, now_ms()))
-    return 0
-
-
-def _root_key(args: argparse.Namespace, city: City) -> Ed25519PrivateKey:
+def root_key(args: argparse.Namespace, city: City) -> Ed25519PrivateKey:
+    """Read the root key, which is in its place for as long as this takes."""
     from agent.centre.city import read_signing_key
 
     return read_signing_key(
