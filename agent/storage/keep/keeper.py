@@ -239,7 +239,7 @@ class Keeper:
         due, more = mono >= self._due, False
         if due:
             # Before the clock: what was recorded in doubt waits for its vault's disk, but for no second turn.
-            self._part("vaults", lambda: self._look(catalogue))
+            self._part("vaults", lambda: self._look(catalogue, now))
             now = self._clock.meet(self._vaults.values())
         self._part("clock", lambda: self._watch_clock(catalogue, now))
         self._part("orders", lambda: self._take_orders(catalogue, now))
@@ -306,12 +306,12 @@ class Keeper:
         wrong = [each for part in self._raised.values() for each in part]
         return self._desk.turn(Turn(catalogue, self._vaults, now, self._key, wrong))
 
-    def _look(self, catalogue: Catalogue) -> Iterable[Raised]:
+    def _look(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         found = disks.look(catalogue, self._paths, self._disk)
         if found.vaults.keys() - self._vaults.keys() and not self._old:
             trees = stale.trees(self._state, found.vaults.values())
             if stale.is_old(self._state, trees):  # a disk that was away knows better
-                self.close()
+                self._begin_anew(now, trees)
                 raise stale.fault(self._state)
         self._vaults = found.vaults
         self._reconciled &= set(found.vaults)
@@ -395,7 +395,7 @@ class Keeper:
         if now.trust is Trust.UNTRUSTED:
             return "time.untrusted"
         if self._old:
-            return "catalogue.old"
+            return "catalogue.unavailable"
         if catalogue.meta("reconcile") is not None:
             return "catalogue.reconciling"
         if self._desk.on_trial:

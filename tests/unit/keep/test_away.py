@@ -403,7 +403,7 @@ def test_where_no_new_one_can_be_begun_the_keeper_goes_on_and_erases_nothing(pai
         pair.keeper.close()
         pair.keeper = pair.start(third)
     pair.turn(2)
-    assert pair.keeper._blocked == "catalogue.old"
+    assert pair.keeper._blocked == "catalogue.unavailable"
     assert pair.keeper._holds_known
     assert set(pair.rows()) == {("uuid-1", "COMMITTED"), ("uuid-2", "COMMITTED")}
     assert signed == ((pair.state / "CHECKPOINT").read_text(), (pair.paths[1] / "CHECKPOINT").read_text())
