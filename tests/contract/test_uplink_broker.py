@@ -366,18 +366,16 @@ def test_c10_a_box_that_cannot_tell_the_time_checks_all_but_dates(broker, tmp_pa
 
 def test_a_box_may_not_write_where_it_has_no_right_and_loses_nothing_for_it(tmp_path):
     """What the broker refuses stays in the ledger, and is told."""
-    broker = Mosquitto(
-        tmp_path / "broker",
-        acl="".join(f"pattern write pasu/v1/%u/{kind}\n" for kind in ("state", "birth", "health"))
-        + "pattern read pasu/v1/%u/command\n",
-    )
-    wire = Wire(broker)
-    wire.memory.size = 5
-    wire.until("the refusal", lambda: "uplink.refused" in wire.raised())
-    assert wire.post.backlog == 5
-    assert wire.memory.kept_cursor is None or wire.memory.kept_cursor.seq == 0
-    wire.stop()
-    broker.stop()
+    rights = "".join(f"pattern write pasu/v1/%u/{kind}\n" for kind in ("state", "birth", "health"))
+    with contextlib.ExitStack() as ends:
+        broker = Mosquitto(tmp_path / "broker", acl=f"{rights}pattern read pasu/v1/%u/command\n")
+        ends.callback(broker.stop)
+        wire = Wire(broker)
+        wire.memory.size = 5
+        wire.until("the refusal", lambda: "uplink.refused" in wire.raised())
+        assert wire.post.backlog == 5
+        assert wire.memory.kept_cursor is None or wire.memory.kept_cursor.seq == 0
+        wire.stop()
 
 
 def test_a_catalogue_that_is_away_for_a_while_costs_nothing(wire, listener):
