@@ -114,11 +114,15 @@ class Town:
 
     def start(self) -> None:
         """Start the broker, configured as the city's command does it."""
-        program = need("mosquitto")
         broker_files.write(self.city, "mosquitto", self.broker_folder, str(self.broker_folder))
         file = self.broker_folder / "mosquitto.conf"
         if os.geteuid() == 0:  # else it would become a user that may not read the key
             file.write_text("user root\n" + file.read_text())
+        self._run()
+
+    def _run(self) -> None:
+        """Start it with the files that are there."""
+        program, file = need("mosquitto"), self.broker_folder / "mosquitto.conf"
         with (self.folder / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen([program, "-c", str(file)], stdout=log, stderr=log)
         wait_until(self._answers, "the broker answers")
@@ -286,7 +290,7 @@ class FakeBox:
             "at_ms": 1,
             "trust": "SYNCED",
             "challenge": "ab" * 16,
-            "cameras": {"cam01": [4, 150, 2000], "cam02": [5, 0, 0]},
+            "cameras": [[4, 150, 2000], [5, 0, 0]],
             "conditions": [],
             "vaults": [[120, 304]],
             "box_vitals": [10, 30, 45, 20],

@@ -56,7 +56,7 @@ class Standing:
     told_s     when it last told its health
     online     what its `state` says; None: nothing
     silent     the alarm about its silence was raised
-    cameras    id -> state, tenths of pictures per second, kbit/s
+    cameras    of each: state, tenths of pictures per second, kbit/s
     vaults     free in thousandths, tenths of days until full; None where it cannot be told
     """
 
@@ -71,7 +71,7 @@ class Standing:
     challenge: str = ""
     version: str = ""
     backlog: int = 0
-    cameras: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    cameras: list[tuple[int, int, int]] = field(default_factory=list)
     conditions: list[Seen] = field(default_factory=list)
     vaults: list[tuple[int | None, int | None]] = field(default_factory=list)
     _asked: dict[str, float] = field(default_factory=dict)
@@ -108,16 +108,11 @@ class Standing:
     def _health(self, body: dict[str, Any]) -> None:
         self.trust, self.challenge = clean(body.get("trust")), clean(body.get("challenge"))
         self.backlog = number(body.get("backlog"))
-        cameras = body.get("cameras")
-        self.cameras = (
-            {
-                clean(name): (number(said[0]), number(said[1]), number(said[2]))
-                for name, said in list(cameras.items())[:_MOST_LISTED]
-                if isinstance(said, list) and len(said) == 3
-            }
-            if isinstance(cameras, dict)
-            else {}
-        )
+        self.cameras = [
+            (number(said[0]), number(said[1]), number(said[2]))
+            for said in listed(body.get("cameras"))
+            if isinstance(said, list) and len(said) == 3
+        ]
         self.conditions = [
             Seen(clean(one[0]), clean(one[1]), number(one[2]))
             for one in listed(body.get("conditions"))
@@ -132,7 +127,7 @@ class Standing:
     @property
     def recording(self) -> int:
         """How many cameras record."""
-        return sum(state == RECORDING for state, _, _ in self.cameras.values())
+        return sum(state == RECORDING for state, _, _ in self.cameras)
 
     def fell_silent(self, now_s: float) -> bool:
         """Tell, once, that the box has said nothing for too long."""

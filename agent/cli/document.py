@@ -21,7 +21,6 @@ from agent.config.secrets import EXAMPLE as SECRETS_EXAMPLE
 from agent.config.values import PURPOSE_TITLES
 from agent.health import CONDITIONS, Severity
 from agent.uplink import schema
-from agent.uplink.dictionary import DICTIONARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -220,11 +219,10 @@ def _when_shown(condition: Condition) -> Iterator[str]:
 
 
 def _messages() -> dict[str, str]:
-    """Return what is published of the messages, for programs: schemas, AsyncAPI, the dictionary of packed ones."""
+    """Return what is published of the messages, for programs: schemas, AsyncAPI."""
     made = {f"schemas/{kind}.json": found for kind, found in schema.schemas().items()}
     made["asyncapi.json"] = schema.asyncapi()
-    texts = {name: json.dumps(found, ensure_ascii=False, indent=1) + "\n" for name, found in made.items()}
-    return texts | {"schemas/dictionary.txt": DICTIONARY.decode()}
+    return {name: json.dumps(found, ensure_ascii=False, indent=1) + "\n" for name, found in made.items()}
 
 
 def main(arguments: Sequence[str]) -> int:

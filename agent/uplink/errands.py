@@ -6,7 +6,6 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from agent.uplink.payloads import pack
 from agent.uplink.pulse import History
 
 if TYPE_CHECKING:
@@ -45,9 +44,7 @@ class Replies:
             if name in self._going:
                 continue
             self._heed(name, text)
-            if not self._publish(
-                "reply", pack(text.decode("utf-8", "replace")), then=partial(self._delivered, name)
-            ):
+            if not self._publish("reply", text, then=partial(self._delivered, name)):
                 return
             self._going.add(name)
 
@@ -105,7 +102,7 @@ class Past:
                 self._going = 0
                 self._notebook.set_history(self._history.drop(len(lines)))
 
-        if all(self._publish("health", pack(line), then=told) for line in lines):
+        if all(self._publish("health", line.encode(), then=told) for line in lines):
             self._going = len(lines)
 
     def disconnected(self) -> None:

@@ -1,23 +1,23 @@
 """What a box says on the wire: one frozen value for each kind of message. The published schemas come from these. Pure.
 
-A payload is JSON in UTF-8, or, where that is shorter, the same as a zlib stream (RFC 1950) with the preset dictionary
-of `agent.uplink.dictionary` (ADR 0011): JSON begins with "{", the stream with 0x78.
+A payload is JSON in UTF-8. A batch of facts, and nothing else, is packed with gzip (RFC 1952) where that is shorter
+(ADR 0011): JSON begins with "{", gzip with 0x1f 0x8b.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import zlib
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Literal
-
-from agent.uplink.dictionary import DICTIONARY
 
 VERSION = 1
 TOPICS = "pasu/v1"
 MOST_PLAIN_BYTES = 4 << 20
 """A reader unpacks no more than this, whatever a stream promises."""
 
+_GZIP = b"\x1f\x8b"
 Trusted = Literal["SYNCED", "HOLDOVER", "UNTRUSTED"]
 
 CAMERA_STATES = ("unknown", "waiting", "connecting", "playing", "recording", "lost", "stopped")
@@ -127,12 +127,13 @@ class Health(Payload):
     at_ms: int = about("UTC ms by the box's clock")
     trust: Trusted = about("of that time")
     challenge: str = about("as in birth")
-    cameras: dict[str, tuple[int, int, int]] = about(
-        "by camera id; the state is a place in " + ", ".join(CAMERA_STATES),
+    cameras: list[tuple[int, int, int]] = about(
+        "in the order of birth's; the state is a place in " + ", ".join(CAMERA_STATES),
         places=("state", "tenths of pictures per second", "kbit/s"),
     )
     conditions: list[tuple[str, str, int]] = about(
-        "the worst first; severity and texts are in the registry", places=("code", "subject", "since, UTC ms")
+        "but those that are only for information (birth has them), the worst first; texts are in the registry",
+        places=("code", "subject", "since, UTC ms"),
     )
     vaults: list[tuple[int | None, int | None]] = about(
         "in the order of the configuration",
@@ -222,16 +223,14 @@ KINDS: tuple[type[Payload], ...] = (Birth, State, Health, Facts, Checkpoint, Rep
 
 
 def pack(text: str) -> bytes:
-    """Return a JSON text as it goes on the wire: as it is, or packed where that is shorter."""
+    """Return a batch of facts as it goes on the wire: as it is, or packed where that is shorter."""
     plain = text.encode("utf-8", "surrogatepass")
-    packer = zlib.compressobj(9, zdict=DICTIONARY)
-    packed = packer.compress(plain) + packer.flush()
-    return min(plain, packed, key=len)
+    return min(plain, gzip.compress(plain, mtime=0), key=len)
 
 
 def write(payload: Payload) -> bytes:
-    """Return a payload as it goes on the wire."""
-    return pack(dump(payload.to_json()))
+    """Return any other payload as it goes on the wire."""
+    return dump(payload.to_json()).encode("utf-8", "surrogatepass")
 
 
 def dump(value: object) -> str:
@@ -244,8 +243,8 @@ def read(data: bytes) -> dict[str, Any]:
 
     Raises  ValueError for anything but one JSON object, or for one that unpacks to more than MOST_PLAIN_BYTES
     """
-    if data[:1] == b"\x78":
-        unpacker = zlib.decompressobj(zdict=DICTIONARY)
+    if data[:2] == _GZIP:
+        unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         try:
             plain = unpacker.decompress(data, MOST_PLAIN_BYTES)
         except zlib.error as error:

@@ -34,7 +34,7 @@ class Action(Enum):
 def grave(health: Health) -> frozenset[str]:
     """Return what somebody should hear of at once: alarms, cameras that are not recorded, time that is untrusted."""
     found = {f"{code} {subject}" for code, subject, _ in health.conditions if _matters(code)}
-    found |= {f"camera {camera}" for camera, (state, _, _) in health.cameras.items() if state != _RECORDING}
+    found |= {f"camera {place}" for place, (state, _, _) in enumerate(health.cameras) if state != _RECORDING}
     return frozenset(found | ({"time"} if health.trust == "UNTRUSTED" else set()))
 
 

@@ -10,7 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from agent.health import CONDITIONS
-from agent.uplink.payloads import KINDS, TOPICS, VERSION, Health, Payload
+from agent.uplink.payloads import KINDS, TOPICS, VERSION, ChunkHeader, Facts, Health, Payload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PLAIN = {str: "string", int: "integer", bool: "boolean", NoneType: "null"}
@@ -40,10 +40,9 @@ RECEIVED = {
         {"type": "object"},
     ),
 }
-PACKED = (
-    "JSON in UTF-8, or the same as a zlib stream (RFC 1950) with the preset dictionary in dictionary.txt:"
-    ' JSON begins with "{", the stream with 0x78.'
-)
+PLAIN = "JSON in UTF-8."
+CHUNK = "One line of JSON in UTF-8, a line feed, and the bytes."
+PACKED = 'JSON in UTF-8, or the same packed with gzip: JSON begins with "{", gzip with 0x1f 0x8b.'
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -84,7 +83,7 @@ def asyncapi() -> dict[str, Any]:
         message = {
             "name": kind.KIND,
             "summary": _text(kind),
-            "description": PACKED,
+            "description": {Facts: PACKED, ChunkHeader: CHUNK}.get(kind, PLAIN),
             "contentType": "application/json",
             "payload": {"$ref": f"./schemas/{kind.KIND}.json"},
         }

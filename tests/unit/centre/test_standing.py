@@ -12,7 +12,7 @@ HEALTH = {
     "trust": "SYNCED",
     "challenge": "ab",
     "backlog": 7,
-    "cameras": {"cam01": [4, 150, 2000], "cam02": [5, 0, 0]},
+    "cameras": [[4, 150, 2000], [5, 0, 0]],
     "conditions": [["camera.lost", "cam02", 5]],
     "vaults": [[120, 304], [None, None]],
 }
@@ -64,13 +64,13 @@ def test_a_birth_is_read():
     [
         {},
         {"cameras": 7, "conditions": 7, "vaults": 7, "backlog": True},
-        {"cameras": {"x": 1}, "conditions": [1], "vaults": [1]},
+        {"cameras": [[1], 1], "conditions": [1], "vaults": [1]},
     ],
 )
 def test_what_is_wrong_is_left_out(body):
     box = Standing("gn-0007", "site", 0.0)
     box.hear("health", body, 0.0, retained=False)
-    assert (box.cameras, box.conditions, box.vaults, box.backlog) == ({}, [], [], 0)
+    assert (box.cameras, box.conditions, box.vaults, box.backlog) == ([], [], [], 0)
 
 
 def test_a_terminal_is_safe_from_what_a_box_says():

@@ -61,7 +61,7 @@ def health(n: int = 1, **more) -> Health:
         "at_ms": T0 + n * 30_000,
         "trust": "SYNCED",
         "challenge": random.Random(n).randbytes(16).hex(),
-        "cameras": {f"cam{i + 1:02d}": (4, 150, 4000) for i in range(16)},
+        "cameras": [(4, 150, 4000)] * 16,
         "conditions": [],
         "vaults": [(123, 305)],
         "box_vitals": (12, 34, 51, 20),

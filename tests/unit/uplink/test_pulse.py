@@ -39,8 +39,8 @@ def test_a_grave_change_goes_at_once_but_not_more_often_than_every_two_seconds()
         ({"conditions": [("uplink.backlog", "", 1)]}, False),
         ({"trust": "UNTRUSTED"}, True),
         ({"trust": "HOLDOVER"}, False),
-        ({"cameras": {"cam01": (5, 0, 0)}}, True),
-        ({"cameras": {"cam01": (4, 10, 1)}}, False),
+        ({"cameras": [(5, 0, 0)]}, True),
+        ({"cameras": [(4, 10, 1)]}, False),
         ({"backlog": 99999, "challenge": "", "vaults": []}, False),
     ],
 )
