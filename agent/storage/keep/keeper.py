@@ -215,7 +215,8 @@ class Keeper:
             log.error("the catalogue is older than what was signed, and no new one can be begun: %s", fault)  # noqa: TRY400 - the fault says it all
             self._old, self._old_until = fault.code, self._monotonic() + OLD_AGAIN_S
             self._catalogue = Catalogue.open(self._state)
-            self._catalogue.damage("ledger")  # each fact makes it look younger, but not to whoever reads the mark
+            # Each fact makes it look younger, but not to whoever reads the mark.
+            self._catalogue.damage("ledger")
             return
         if why:
             log.error("the catalogue was lost (%s): a new one was begun, and rows come back", why)
