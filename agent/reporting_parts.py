@@ -158,7 +158,7 @@ class Reports:
         from agent.clock import SystemSource
         from agent.uplink import summary
 
-        keep = self._said()["keep"]
+        files = self._said()
         return summary.birth(
             self.config,
             self.session,
@@ -170,8 +170,8 @@ class Reports:
                 "system": f"{platform.system()} {platform.release()} {platform.machine()}",
             },
             ledger=self._named(),
-            recipients=self.config.storage.recipients,
-            keep=keep,
+            record=files["record"],
+            keep=files["keep"],
             wrong=self._wrong(),
         )
 

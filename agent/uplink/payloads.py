@@ -96,7 +96,9 @@ class Birth(Payload):
     operator: str = about("department that operates it")
     retention_days: int = about("days that recordings are kept")
     cameras: list[CameraPlate] = about("in the order of the configuration")
-    recipients: list[str] = about("age public keys that recordings are sealed to")
+    recipients: list[str] = about(
+        "ids of the keys that recordings are sealed to, as in the fact key.recipients; empty while record is silent"
+    )
     ledger: str = about("id of the ledger, 16 hexadecimal digits; empty while there is none")
     vkey: str = about("public key that signs checkpoints, as a C2SP verifier key; empty while there is none")
     challenge: str = about(

@@ -71,7 +71,7 @@ def birth(
     boot: tuple[str, int],
     versions: dict[str, str],
     ledger: tuple[str, str],
-    recipients: Sequence[str],
+    record: Mapping[str, Any] | None,
     keep: Mapping[str, Any] | None,
     wrong: Sequence[FullCondition],
 ) -> Birth:
@@ -79,7 +79,7 @@ def birth(
 
     boot        the kernel's name for it, and milliseconds since
     ledger      its id, and the public key that signs it
-    recipients  whom recordings are sealed to now
+    record, keep  their health files, None for a process that is silent
     """
     return Birth(
         box=config.box.id,
@@ -103,7 +103,7 @@ def birth(
             )
             for camera in config.cameras
         ],
-        recipients=[*recipients],
+        recipients=[_text(each) for each in _list(_get(_get(record, "sealing"), "recipients"))],
         ledger=ledger[0],
         vkey=ledger[1],
         challenge=_text(_get(keep, "challenge")),

@@ -147,7 +147,7 @@ def test_a_birth_names_the_cameras_and_never_their_addresses():
         boot=("boot", 5),
         versions={"pasu": "1"},
         ledger=("00" * 8, "vkey"),
-        recipients=["age1x"],
+        record={"sealing": {"recipients": ["a0b1c2d3e4f50617"], "signed": True, "epoch": 3}},
         keep=KEEP,
         wrong=summary.conditions(KEEP),
     )
@@ -158,3 +158,4 @@ def test_a_birth_names_the_cameras_and_never_their_addresses():
     assert birth.cameras[0].purpose == "crime-prevention"
     assert (birth.ledger, birth.vkey, birth.boot, birth.boot_ms) == ("00" * 8, "vkey", "boot", 5)
     assert birth.conditions[0].code == "vault.missing"
+    assert birth.recipients == ["a0b1c2d3e4f50617"]
