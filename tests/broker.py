@@ -109,11 +109,12 @@ class Mosquitto:
         acl: str | None = None,
         more: str = "",
         persistence: bool = True,
+        port: int = 0,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.authority = authority or Authority(folder / "city")
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"mqtts://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         certificate, key = self.authority.issue("127.0.0.1", file="broker")
