@@ -10,7 +10,7 @@ from agent.errors import StorageFault
 from agent.model import UTC_DAY_MS, Fact, canonical_json, utc_day
 from agent.storage import held, ledger, notes
 from agent.storage.catalogue import set_meta
-from agent.storage.keep import outgoing_rows
+from agent.storage.keep import outgoing_files, outgoing_rows
 from agent.storage.keep.overwrite import Refused, overwrite
 from agent.storage.keep.placing import spare
 from agent.storage.keep.reach import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 CYCLE_S = 10
 """How often what is due is looked for; each tombstone names it (Standard Guideline art. 42(2) no. 2)."""
 NOTED = "erasing"
-"""Key of `meta`: segments between E3b and E6, each with whether it was shredded."""
+"""Key of `meta`: segments between E3b and E6, each with whether it was shredded, or which export has it."""
 E3_S = 0.4
 """After so long a batch takes no further segment: holds wait for the lock, and there is still to sync and to unlink."""
 _READ_ROWS = 200
@@ -145,7 +145,9 @@ class Batch:
                 break
         if not doomed or not self._flush(doomed):
             return
-        self._note(noted | {str(one.row.id): one.shredded for one in doomed if not one.missing})
+        self._note(
+            noted | {str(one.row.id): one.outgoing or one.shredded for one in doomed if not one.missing}
+        )
         self._step("E3b")
         doomed = [one for one in doomed if self._unlink(one)]
         doomed = self._certain(self._synced(doomed))
@@ -161,7 +163,7 @@ class Batch:
             yield from rows
             after = rows[-1].id
 
-    def _doom(self, row: Stored, noted: Mapping[str, bool]) -> _Doomed | None:
+    def _doom(self, row: Stored, noted: Mapping[str, bool | str]) -> _Doomed | None:
         """Do E3; None for a segment that stays, for now or for good."""
         what = stem_of_path(row.path)
         if what is None or what[0].camera != row.camera:
@@ -187,9 +189,11 @@ class Batch:
             return None
         if one.absent:
             one.missing = str(row.id) not in noted
-            one.shredded = noted.get(str(row.id), False)
-        if not one.shredded and not one.missing:
+            said = noted.get(str(row.id), False)
+            one.shredded, one.outgoing = said is True, said if isinstance(said, str) else ""
+        elif not one.shredded:
             one.outgoing = outgoing_rows.holder_of(self._catalogue, row.id)
+            one.outgoing = one.outgoing or outgoing_files.holder_of(self._vault, row.path)
         self._step("E3")
         return one
 
@@ -247,11 +251,11 @@ class Batch:
         self._step("E3a")
         return True
 
-    def _noted(self) -> dict[str, bool]:
+    def _noted(self) -> dict[str, bool | str]:
         noted = notes.mild(self._catalogue.meta(NOTED), {})
-        return {segment: shredded for segment, shredded in noted.items() if isinstance(shredded, bool)}
+        return {segment: shredded for segment, shredded in noted.items() if isinstance(shredded, bool | str)}
 
-    def _note(self, noted: Mapping[str, bool]) -> None:
+    def _note(self, noted: Mapping[str, bool | str]) -> None:
         self._catalogue.set_meta(NOTED, canonical_json(dict(noted)) if noted else None)
 
     def _unlink(self, one: _Doomed) -> bool:

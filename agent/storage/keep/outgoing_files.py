@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from agent.consignment import EXPORT_NAME, SUMS
 from agent.storage import files
-from agent.storage.keep.links import link_parts, listed
+from agent.storage.keep.links import is_same, link_parts, listed
 from agent.storage.keep.reach import TAIL, folder, stem_of_path
 from agent.storage.layout import CAMERA_NAME, DAY_NAME
 from agent.storage.proof.bundle import CHECKPOINT, PROOFS
@@ -60,6 +60,15 @@ def names(vault: Vault) -> list[str]:
     if not files.is_directory(root):
         return []
     return [name for name in listed(root) if EXPORT_NAME.match(name) and files.is_directory(root / name)]
+
+
+def holder_of(vault: Vault, path: str) -> str:
+    """Return an export that has a link of a segment, whatever rows say; empty when none has. Raises StorageFault.
+
+    Of use where the catalogue was lost and a bundle has no row. Only a link of the segment's own name is looked for.
+    """
+    own = vault.at(path)
+    return next((name for name in names(vault) if is_same(own, vault.at(f"{home(name)}/{path}"))), "")
 
 
 def make(vault: Vault, export: str) -> None:

@@ -363,6 +363,20 @@ def test_a_bundle_without_a_row_is_cleared_and_nothing_of_the_recordings_is_lost
     assert order_now.recalled
 
 
+def test_what_a_bundle_without_a_row_links_is_erased_as_what_any_export_links(box) -> None:
+    """B11: nobody is alarmed, and the last link takes the header with it."""
+    box.request()
+    box.hand()
+    lose_rows(box)
+    box.condemn([1, 2, 3])
+    report = box.finish()
+    assert (report.outgoing, report.unshredded) == (3, 0)
+    assert [body["outgoing"] for body in box.erased()] == [ID] * 3
+    box.hand()
+    assert box.outgoing() == []
+    assert len(box.told("segment.shredded")) == 3
+
+
 def test_a_bundle_without_a_row_that_is_over_age_is_shredded_unless_it_is_held(box) -> None:
     box.request()
     box.hand()
