@@ -18,13 +18,20 @@ UPLINK = {
         ("이 박스는 아직 센터에 등록되지 않았습니다", "this box is not enrolled with a centre yet"),
         (
             "`pasu enrol request`로 신청서를 만들어 센터에 전하고, 답을 `pasu enrol accept`로 넣으십시오",
-            "make a request with `pasu enrol request`, give it to the centre, and take its answer with"
-            " `pasu enrol accept`",
+            "make a request with `pasu enrol request` and take the centre's answer with `pasu enrol accept`",
         ),
     ),
     "REPORTING_ALREADY": code(
         "site",
         ("이미 다른 프로세스가 보고하고 있습니다", "another process reports for this box already"),
         ("실행 중인 `pasu uplink`를 그대로 두십시오", "leave the `pasu uplink` that runs to its work"),
+    ),
+    "DEMO_BROKER_MISSING": code(
+        "types",
+        ("시연에 쓸 MQTT 브로커가 없습니다", "there is no MQTT broker for the demo"),
+        (
+            "mosquitto를 설치하거나(apt-get install mosquitto) pip install 'pasu-agent[demo]'를 하십시오",
+            "install mosquitto (apt-get install mosquitto), or pip install 'pasu-agent[demo]'",
+        ),
     ),
 }
