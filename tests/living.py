@@ -227,13 +227,17 @@ class Ear:
         assert self.client.publish(f"pasu/v1/{box}/command", data, **more)
 
     def hear(self) -> list[dict[str, Any]]:
-        """Return everything so far, read."""
+        """Return everything so far, read: but for commands, and for what is handed out."""
         from agent.uplink import payloads
 
         while not self.client.heard.empty():
             message = self.client.heard.get()
             self.messages.append((message.topic, message.payload))
-        return [payloads.read(data) for _, data in self.messages]
+        return [
+            payloads.read(data)
+            for topic, data in self.messages
+            if topic.split("/")[3] not in ("command", "receipt", "export")
+        ]
 
     def replies(self, own: str) -> list[dict[str, Any]]:
         return [said for said in self.hear() if said.get("id") == own]
