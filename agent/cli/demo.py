@@ -11,7 +11,7 @@ from agent.language import say
 if TYPE_CHECKING:
     import argparse
 
-MAX_CAMERAS = 64
+MAX_CAMERAS = 32
 MAX_SECONDS = 86_400
 
 
@@ -21,11 +21,13 @@ def add(commands: Any) -> None:
         "demo", help=say("가상 카메라로 전 과정을 보입니다", "show it all with virtual cameras")
     )
     parser.description = say(
-        "가상 카메라를 잠시 녹화하고, 봉인된 조각을 열어 한 장의 그림으로 보입니다. 카메라도 설정도 "
-        "필요 없습니다.",
-        "Record virtual cameras for a while, open the sealed segments, and show them on one sheet. "
-        "Needs neither "
-        "cameras nor configuration.",
+        "작은 도시를 만들어 박스 두 대를 등록하고, 가상 카메라를 잠시 녹화하며 관제센터에서 지켜봅니다. "
+        "서명된 명령을 하나 보내고, 봉인된 조각을 열어 한 장의 그림으로 보이고, 관제센터의 표로 마칩니다. "
+        "카메라도 설정도 필요 없습니다. MQTT 브로커는 mosquitto가 있으면 그것을, 없으면 파이썬으로 된 것을 씁니다.",
+        "Found a small city, enrol two boxes, record virtual cameras for a while and watch them from the centre. "
+        "One signed command is sent, the sealed segments are opened and shown on one sheet, and the centre's "
+        "table is the end. Needs neither cameras nor configuration. The MQTT broker is mosquitto where there is "
+        "one, else one in Python.",
     )
     parser.add_argument(
         "--seconds",
@@ -39,7 +41,7 @@ def add(commands: Any) -> None:
         type=int,
         default=4,
         metavar="N",
-        help=say("카메라 수 (기본 4)", "number of cameras (default 4)"),
+        help=say("박스마다 카메라 수 (기본 4)", "number of cameras on each box (default 4)"),
     )
     parser.add_argument(
         "-o",
@@ -52,7 +54,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--keep",
         action="store_true",
-        help=say("저장소와 키도 남깁니다", "keep the vault and the keys as well"),
+        help=say("저장소와 키도 남깁니다", "keep the vaults and the keys as well"),
     )
     parser.set_defaults(run=run)
 
@@ -69,6 +71,11 @@ def run(args: argparse.Namespace) -> int:
                 say(f"{name} {value}: 쓸 수 없는 값입니다", f"{name} {value} is out of range"),
                 hint=say(f"1부터 {most}까지", f"1 to {most}"),
             )
+    import signal
+
+    from agent.demo.broker import mosquitto
     from agent.demo.show import show
 
-    return show(seconds=args.seconds, cameras=args.cameras, output=args.output, keep=args.keep)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # all is ended in order, as after Ctrl-C
+    return show(args.seconds, args.cameras, args.output, mosquitto=mosquitto(), keep=args.keep)
