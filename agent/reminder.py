@@ -12,14 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.model import Trust
-from agent.trust import ABSENT_MS, ALWAYS_MS, Anchor, Reason, Told
+from agent.trust import ABSENT_MS, ALWAYS_MS, BEHIND_MS, Anchor, Reason, Told
 
 if TYPE_CHECKING:
     from agent.trust import Belief
-
-BEHIND_MS = 3_600_000
-"""A clock that is behind a vault's time by less goes on: the two are not written at the same moment, and against a
-month it is nothing."""
 
 
 def remind(belief: Belief, known_ms: int, now_ms: int, boot_ms: int) -> tuple[Belief, list[Told]]:
@@ -45,6 +41,7 @@ def remind(belief: Belief, known_ms: int, now_ms: int, boot_ms: int) -> tuple[Be
         reason=reason,
         anchor=Anchor("", 0, known_ms, "vault"),
         known_from_ms=ALWAYS_MS,
+        refused_ms=now_ms - boot_ms,
         since_ms=boot_ms,
         since_utc_ms=now_ms,
     )

@@ -66,7 +66,7 @@ def _decode(body: dict[str, Any]) -> tuple[Belief, list[dict[str, Any]]]:
         anchor=None if anchor is None else _of(Anchor, anchor),
         doubts=tuple(_of(Doubt, doubt) for doubt in doubts),
         heard=_two(*body.pop("heard")),
-        **_check({"known_from_ms": body.pop("known_from_ms"), **body}),
+        **_check({"known_from_ms": body.pop("known_from_ms"), "refused_ms": body.pop("refused_ms"), **body}),
     )
     if belief.state is not Trust.UNTRUSTED and belief.anchor is None:
         raise ValueError("trust without an anchor")

@@ -27,6 +27,9 @@ HOLDOVER_MS = 5 * UTC_DAY_MS
 """How long time is trusted that nobody confirms any more: the days that the guidelines leave for destroying."""
 ABSENT_MS = 3 * UTC_DAY_MS
 """Off for longer than this, one word for the time is not enough: a box from a store would erase all it holds."""
+BEHIND_MS = 3_600_000
+"""Behind the last known time by less, a clock is waited for: the last known time itself may be minutes ahead, and
+against a month it is nothing."""
 SLEPT_MS = 600_000
 """Asleep for longer than this, a box knows the time from its battery clock alone: both of the kernel's clocks jump by
 what that says, and whether a time service disciplined it is a memory of before."""
@@ -58,7 +61,9 @@ class Reason(StrEnum):
     SPENT = "holdover_spent"  # for HOLDOVER_MS nobody has said what time it is
     SLEPT = "slept"  # the box was suspended, and nobody has named the time since
     ABSENT = "absent"  # the box was off for longer than ABSENT_MS: a second word is needed
-    BACKWARD = "backward"  # earlier than the last known time: a second word is needed
+    BACKWARD = (
+        "backward"  # earlier than the last known time, or than one that was refused: a second word is needed
+    )
     IMPLAUSIBLE = "implausible"  # earlier than this software, or far in the future
 
 
@@ -228,6 +233,8 @@ class Belief:
     doubts        oldest first, at most DOUBTS
     known_from_ms from when on this box remembers the time, UTC ms: a disk that was away may remember more
                   (agent/reminder.py). 0 when two have named the time, and so no disk knows better
+    refused_ms    real time minus boot clock of the latest time that somebody alone named in this boot, and was not
+                  believed; 0 when there is none, or time was trusted since
     """
 
     boot_id: str
@@ -241,6 +248,7 @@ class Belief:
     heard: tuple[int, int] = (-1, -1)
     doubts: tuple[Doubt, ...] = ()
     known_from_ms: int = 0
+    refused_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +285,7 @@ def classify(belief: Belief, seen: Observation) -> Seen:
     anchor = belief.anchor
     if anchor is not None and anchor.boot_id == seen.boot_id:
         if anchor.slept(seen.slept_ms):
-            return _classify_boot(anchor, seen, words) if words else Seen.SLEPT
+            return _classify_boot(belief, seen, words) if words else Seen.SLEPT
         if words and seen.utc_ms >= BUILD_MS:
             return Seen.NAMED_SYNCED if seen.kernel_synced else Seen.NAMED
         if abs(seen.utc_ms - anchor.utc_ms - (seen.boot_ms - anchor.boot_ms)) > _tolerance(
@@ -287,27 +295,37 @@ def classify(belief: Belief, seen: Observation) -> Seen:
         if seen.kernel_synced:
             return Seen.STEADY_SYNCED
         return Seen.STEADY if seen.boot_ms - anchor.boot_ms <= HOLDOVER_MS else Seen.SPENT
-    return _classify_boot(anchor, seen, words)
+    return _classify_boot(belief, seen, words)
 
 
-def _classify_boot(anchor: Anchor | None, seen: Observation, words: int) -> Seen:
+def _classify_boot(belief: Belief, seen: Observation, words: int) -> Seen:
     """Say what an observation is while nothing was trusted yet in this boot, or since it slept."""
+    anchor = belief.anchor
     if seen.utc_ms < BUILD_MS:
         return Seen.IMPLAUSIBLE
     named = Seen.NAMED_SYNCED if seen.kernel_synced else Seen.NAMED
     if words + seen.kernel_synced >= 2:
         return named
+    if not words and not seen.kernel_synced:
+        return Seen.UNSYNCED
     if anchor is not None and not 0 <= seen.utc_ms - anchor.utc_ms <= ABSENT_MS:
-        if not words and not seen.kernel_synced:
-            return Seen.UNSYNCED
         return Seen.ABSENT if seen.utc_ms > anchor.utc_ms else Seen.BACKWARD
+    if seen.utc_ms - seen.boot_ms <= belief.refused_ms + BEHIND_MS:
+        # It has only been waited until the last known time was over, or an earlier time is tried after a later one.
+        return Seen.BACKWARD
     if words:
         return named
-    if not seen.kernel_synced:
-        return Seen.UNSYNCED
     if anchor is not None:
         return Seen.BACK_SYNCED
     return Seen.FIRST_SYNC if seen.utc_ms < LATEST_MS else Seen.IMPLAUSIBLE
+
+
+def _refused(belief: Belief, seen: Observation, what: Seen) -> int:
+    """Return what is remembered of refused words after an untrusted observation."""
+    late = what is Seen.BACKWARD and belief.anchor and belief.anchor.utc_ms - seen.utc_ms > BEHIND_MS
+    if late or what is Seen.ABSENT:
+        return max(belief.refused_ms, seen.utc_ms - seen.boot_ms)
+    return belief.refused_ms
 
 
 def _tolerance(belief: Belief, anchor: Anchor, seen: Observation) -> int:
@@ -387,6 +405,7 @@ def observe(belief: Belief | None, seen: Observation) -> tuple[Belief, list[Told
         since_utc_ms=since[1],
         real_ms=real_ms,
         known_from_ms=known_from_ms,
+        refused_ms=_refused(belief, seen, what) if move.to is Trust.UNTRUSTED else 0,
         heard=heard,
         doubts=doubts,
     )

@@ -95,6 +95,7 @@ class Schedule:
             place, state = first.root / "vault", first.root / "state"
             prepare([place], state, list(CAMERAS), now, box="box-1", new_uuid=lambda: "uuid-1")
             first.take_up()
+            first.tick()
             first.pass_time(29 * DAY_MS)
             first.tick()
             first.stop_keeper()
@@ -239,6 +240,8 @@ class Schedule:
             survey.room = before
         self.trust = self.keeper._clock.status().now.trust
         if self.trust is not Trust.UNTRUSTED:
+            off_ms = self.keeper._clock.now().utc_ms - self.true_ms
+            assert abs(off_ms) < LABEL_MS, f"a time is trusted that is {off_ms / DAY_MS:.2f} days off"
             for each in self.recorded.values():
                 each.known_ms = each.known_ms or self.true_ms
         self.check_tombstones()

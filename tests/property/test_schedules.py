@@ -186,6 +186,25 @@ def test_i9_a_sample_of_schedules():
     assert min(TOTALS["expired"], TOTALS["evicted"], TOTALS["held"]) > 1000, TOTALS
 
 
+def test_c8_a_time_service_that_lies_after_a_long_absence_is_not_believed_by_waiting():
+    """C8: what the campaign found: nothing may be trusted that is forty days behind."""
+    for wait_days in (0, 1, 5):
+        days = Days()
+        days.begin()
+        try:
+            stored = len(days.box.recorded)
+            days.cut_the_power(off_ms=40 * DAY_MS, utc_ms=None)
+            days.synchronise()
+            days.record(hours=24 * wait_days or 1)
+            days.set_the_clock_wrong(utc_ms=0, by_ms=-40 * DAY_MS)
+            days.record_for_days(days=9)
+            assert (days.box.trust, len(days.box.gone)) == (Trust.UNTRUSTED, 0)
+            days.confirm_and_synchronise()
+            assert (days.box.trust, len(days.box.gone)) == (Trust.SYNCED, stored)
+        finally:
+            days.teardown()
+
+
 SHARD = 250
 
 

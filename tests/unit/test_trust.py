@@ -15,6 +15,7 @@ from agent import timefile, trust
 from agent.model import Instant, Trust
 from agent.trust import (
     ABSENT_MS,
+    BEHIND_MS,
     BUILD_MS,
     DOUBTS,
     DRIFT_PPM,
@@ -505,6 +506,81 @@ def test_c8_after_long_absence_or_backwards_two_words_are_needed(off_ms, reason)
         assert box.kinds()[-1] == "clock.trusted"
 
 
+def test_c3_a_clock_that_is_days_behind_is_not_believed_by_waiting():
+    """C3: it would pass the last known time some day, and be as wrong as before."""
+    box = synced()
+    box.run(2 * DAY_MS, 60_000)
+    assert box.reboot(-2 * DAY_MS, synced=True) == (Trust.UNTRUSTED, Reason.BACKWARD)
+    assert box.run(5 * DAY_MS, 60_000) == (Trust.UNTRUSTED, Reason.BACKWARD)
+    box.confirmed = box.word()
+    assert box.look() == (Trust.SYNCED, Reason.NAMED)
+    assert box.known.refused_ms == 0
+
+
+@pytest.mark.parametrize("behind_ms", [BEHIND_MS + 1, BEHIND_MS])
+def test_one_that_is_behind_by_little_is_waited_for(behind_ms):
+    box = synced()
+    late = behind_ms > BEHIND_MS
+    assert box.reboot(-behind_ms, synced=True) == (Trust.UNTRUSTED, Reason.BACKWARD)
+    assert box.known.refused_ms == (box.utc_ms - box.boot_ms if late else 0)
+    box.run(2 * HOUR_MS, 60_000)
+    assert box.state == ((Trust.UNTRUSTED, Reason.BACKWARD) if late else (Trust.SYNCED, Reason.SYNCED))
+
+
+@pytest.mark.parametrize("first", ["kernel", "person"])
+def test_c8_who_names_two_times_after_each_other_is_not_believed_alone(first):
+    """C8: forty days in a store, and the word for it was refused: the same source may not try another time."""
+    box = synced()
+    box.reboot(41 * DAY_MS)
+    if first == "kernel":
+        box.synced = True
+    else:
+        box.confirmed = box.word()
+    assert box.run(3000) == (Trust.UNTRUSTED, Reason.ABSENT)
+    box.synced, box.confirmed = False, None
+    assert box.run(HOUR_MS, 60_000) == (Trust.UNTRUSTED, Reason.UNSYNCED)
+    box.set_clock(-40 * DAY_MS)
+    box.synced = True
+    assert box.look() == (Trust.UNTRUSTED, Reason.BACKWARD)
+    assert box.run(DAY_MS, 60_000) == (Trust.UNTRUSTED, Reason.BACKWARD)
+    assert box.set_clock(-10 * DAY_MS) == (Trust.UNTRUSTED, Reason.BACKWARD)
+    assert box.set_clock(10 * DAY_MS) == (Trust.UNTRUSTED, Reason.BACKWARD)
+    assert box.set_clock(40 * DAY_MS) == (Trust.UNTRUSTED, Reason.ABSENT)
+    box.confirmed = box.word()
+    assert box.look() == (Trust.SYNCED, Reason.NAMED)
+    assert (box.known.refused_ms, box.known.doubts[-1].shift_ms) == (0, 0)
+
+
+def test_c3_a_time_service_that_was_behind_and_is_put_right_is_believed():
+    """C3: what it named first was before a time that has been; what it names now is not."""
+    box = synced()
+    assert box.reboot(-10 * DAY_MS, synced=True) == (Trust.UNTRUSTED, Reason.BACKWARD)
+    box.run(HOUR_MS, 60_000)
+    assert box.set_clock(10 * DAY_MS) == (Trust.SYNCED, Reason.BACK_SYNCED)
+    assert box.known.refused_ms == 0
+
+
+def test_c11_a_word_that_was_refused_after_a_sleep_is_remembered_too():
+    box = synced()
+    box.synced = False
+    box.sleep(40 * DAY_MS)
+    box.confirmed = box.word()
+    assert box.look() == (Trust.UNTRUSTED, Reason.ABSENT)
+    box.set_clock(-39 * DAY_MS)
+    assert box.state == (Trust.UNTRUSTED, Reason.SLEPT)
+    box.confirmed = box.word()
+    assert box.look() == (Trust.UNTRUSTED, Reason.BACKWARD)
+    box.signed = box.word("centre")
+    assert box.look() == (Trust.HOLDOVER, Reason.NAMED)
+
+
+def test_what_was_refused_is_forgotten_with_the_boot():
+    """A time service that was wrong for an hour asks for no technician when it is right at the next start."""
+    box = synced()
+    assert box.reboot(40 * DAY_MS, synced=True) == (Trust.UNTRUSTED, Reason.ABSENT)
+    assert box.reboot(-40 * DAY_MS + HOUR_MS, synced=True) == (Trust.SYNCED, Reason.BACK_SYNCED)
+
+
 def test_holdover_counts_as_known_time_after_a_restart():
     box = synced()
     box.synced = False
@@ -564,6 +640,8 @@ beliefs = st.builds(
     times,
     st.tuples(times, times),
     st.lists(st.builds(Doubt, st.text(), times, times, times, times), max_size=3).map(tuple),
+    times,
+    times,
 )
 FACT = {"kind": "clock.step", "at_ms": 5, "trust": "SYNCED", "body": {"delta_ms": 7}}
 

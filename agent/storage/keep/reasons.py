@@ -68,7 +68,10 @@ WORDS: dict[Reason, tuple[tuple[str, str], tuple[str, str]]] = {
         _BOTH,
     ),
     Reason.BACKWARD: (
-        ("마지막으로 알던 시각보다 이릅니다", "the clock shows a time before the last that was known"),
+        (
+            "마지막으로 알던 시각이나 앞서 믿지 않은 시각보다 이릅니다",
+            "the clock shows a time before the last that was known, or before one that was not believed",
+        ),
         _BOTH,
     ),
     Reason.IMPLAUSIBLE: (

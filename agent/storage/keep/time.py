@@ -308,12 +308,8 @@ class TimeKeeper:
         return (
             moved
             or due
-            or (saved.state, saved.reason, saved.heard)
-            != (
-                belief.state,
-                belief.reason,
-                belief.heard,
-            )
+            or abs(saved.refused_ms - belief.refused_ms) >= MOVED_MS
+            or (saved.state, saved.reason, saved.heard) != (belief.state, belief.reason, belief.heard)
         )
 
     def _save(self) -> None:

@@ -297,6 +297,19 @@ def test_c8_a_box_from_a_store_waits_for_two_words(site):
     ]
 
 
+def test_c8_a_time_that_was_refused_is_remembered_over_a_restart_of_the_keeper(site):
+    """C8: forty days in a store; the time service that was refused alone tries another time, an hour after the last."""
+    site.source.reboot(40 * DAY_MS, synced=True)
+    site.boot()
+    assert site.tick().trust is Trust.UNTRUSTED
+    site.source.step(-40 * DAY_MS + 3_600_000)
+    site.boot()
+    assert site.tick().trust is Trust.UNTRUSTED
+    assert site.keeper.status().reason is Reason.BACKWARD
+    site.confirm()
+    assert site.tick().trust is Trust.SYNCED
+
+
 # Settling ------------------------------------------------------------------------------------------------------
 
 
