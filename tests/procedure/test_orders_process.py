@@ -15,6 +15,7 @@ from agent.demo.spec import CameraSpec
 from agent.health import read_health
 from agent.storage import exchange
 from agent.storage.files import Disk
+from agent.storage.proof import note
 from tests.city import City
 from tests.lab import Site, wait_for
 
@@ -100,6 +101,10 @@ def test_hold_locate_and_inspect(box: Commanded) -> None:
     located = box.answer(box.send("operator 1", "segments.locate", {"camera": "cam01", **span}))
     assert located["detail"]["stored"]
     report = box.answer(box.send("technician 1", "inspect", {}))
+    ledger = report["detail"]["inspection"]["7_measures"]["ledger"]
+    # The head stands for all of it, the order itself included: nobody has to wait for the next one.
+    head = note.parse_head(note.parse_note(ledger["checkpoint"].encode()).text)
+    assert head.size == ledger["entries"]
     text = json.dumps(report, ensure_ascii=False)
     assert report["detail"]["inspection"]["3_devices"]["cameras"][0]["id"] == "cam01"
     assert "rtsp" not in text

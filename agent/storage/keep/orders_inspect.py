@@ -8,18 +8,20 @@ measures. Items 1, 2 and 8 are for people to answer. No address, no password and
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from agent import __version__
 from agent.command.keyring import Role
 from agent.config import ConfigProblems
+from agent.errors import IntegrityFault, StorageFault
 from agent.model import canonical_json
 from agent.storage.catalogue import LIVE
 from agent.storage.keep import hold_rows
 from agent.storage.keep.orders_files import is_locked_down
 from agent.storage.keep.orders_keys import recipient_id
 from agent.storage.keep.orders_run import Outcome
-from agent.storage.proof import tree
+from agent.storage.proof import checkpoints, tree
 
 if TYPE_CHECKING:
     from agent.command.order import Order
@@ -29,15 +31,37 @@ if TYPE_CHECKING:
 MOST = 100
 TITLE = "pasu-inspection"
 
+log = logging.getLogger("pasu.keep")
+
 
 def inspect(context: Context, order: Order) -> Outcome:  # noqa: ARG001 - the form of all handlers
     """Return the inspection and the note that signs it: title, box, SHA-256 of its canonical JSON."""
+    _sign_head(context)
     body = inspection(context)
     digest = hashlib.sha256(canonical_json(body).encode()).hexdigest()
     detail: dict[str, Any] = {"inspection": body}
     if context.key is not None:
         detail["note"] = context.key.sign(f"{TITLE}\n{context.box}\n{digest}\n")
     return Outcome(detail=detail)
+
+
+def _sign_head(context: Context) -> None:
+    """Let the ledger's signed head stand for all of it now: whoever inspects wants to see that it is whole.
+
+    A ledger that cannot be signed is a condition of the keeper's, and part of what is inspected.
+    """
+    if context.key is None:
+        return
+    try:
+        checkpoints.advance(
+            context.catalogue, context.key, [*context.vaults.values()], context.state, context.now, force=True
+        )
+    except IntegrityFault as error:
+        log.warning("the ledger is not signed: %s", error)
+    except StorageFault as error:
+        if error.code.startswith("CATALOGUE"):
+            raise
+        log.warning("the ledger is not signed: %s", error)
 
 
 def inspection(context: Context) -> dict[str, Any]:
