@@ -188,6 +188,8 @@ class Watch:
 
     def _handle(self, message: Message) -> None:
         self._unacknowledged.append(message)
+        if message.box not in self._boxes:
+            self._look_up(at_once=True)  # it may have been enrolled a moment ago
         watched = self._boxes.get(message.box)
         if watched is None:
             self._stranger(message.box)
@@ -264,6 +266,7 @@ class Watch:
             self._alarm(watched, OTHER_KEY, {"vkey": clean(vkey)})
 
     def _reply(self, watched: _Watched, body: dict[str, Any]) -> None:
+        self._inspected(watched, body)
         own = body.get("id")
         asked = self._asked.get(own) if isinstance(own, str) else None
         if asked is None or asked[0] != watched.box.id:
@@ -277,6 +280,21 @@ class Watch:
             self._counters.catch_up(self._signer.key.kid, watched.box.id, expects - 1)
         if body.get("status") in sender.FINAL:
             del self._asked[str(own)]
+
+    def _inspected(self, watched: _Watched, body: dict[str, Any]) -> None:
+        """Take the head that a box signs when it is inspected, whoever asked for that."""
+        inspection = _within(body, "detail", "inspection")
+        ledger = _within(inspection, "7_measures", "ledger")
+        if ledger.get("checkpoint"):
+            self._checkpoint(
+                watched,
+                {
+                    "ledger": ledger.get("id"),
+                    "note": ledger["checkpoint"],
+                    # Of the inspection: a box that was killed before it answered may answer much later.
+                    "at_ms": inspection.get("at_ms"),
+                },
+            )
 
     # What is due
 
@@ -325,10 +343,10 @@ class Watch:
         while len(self._asked) > MOST_ASKED:
             del self._asked[next(iter(self._asked))]
 
-    def _look_up(self) -> None:
+    def _look_up(self, *, at_once: bool = False) -> None:
         """Take up boxes that were enrolled meanwhile, and let go of those that were turned out."""
         now_s = self._clock.monotonic()
-        if now_s - self._registry_s < REGISTRY_S:
+        if not at_once and now_s - self._registry_s < REGISTRY_S:
             return
         self._registry_s = now_s
         changed = self._city.at("boxes").stat().st_mtime_ns
@@ -368,3 +386,11 @@ class Watch:
 
     def _now_ms(self) -> int:
         return self._clock.now().utc_ms
+
+
+def _within(body: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return an object inside an object, an empty one where there is none."""
+    for name in names:
+        found = body.get(name)
+        body = found if isinstance(found, dict) else {}
+    return body

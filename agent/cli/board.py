@@ -38,10 +38,18 @@ def table(city: str, rows: Sequence[Row]) -> Table:
     from rich import box
     from rich.table import Table
 
-    drawn = Table(title=city, caption=summary(rows), box=box.SIMPLE_HEAD, title_style="bold", expand=True)
+    drawn = Table(
+        title=city,
+        caption=summary(rows),
+        box=box.SIMPLE_HEAD,
+        title_style="bold",
+        expand=True,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for korean, english, justify in COLUMNS:
         drawn.add_column(say(korean, english), justify=justify)
-    drawn.add_column(say("문제", "what is wrong"), ratio=1)
+    drawn.add_column(say("문제", "what is wrong"), ratio=1, overflow="fold")
     for row in sorted(rows, key=lambda row: (_order(row), row.standing.box)):
         drawn.add_row(
             f"[bold]{safe(row.standing.box)}[/]\n[dim]{safe(row.standing.site)}[/]",
@@ -68,7 +76,7 @@ def summary(rows: Sequence[Row]) -> str:
     cameras = sum(len(row.standing.cameras) for row in rows)
     recording = sum(row.standing.recording for row in rows)
     return say(
-        f"박스 {here}/{len(rows)}대 응답, 카메라 {recording}/{cameras}대 녹화, 원장 확인: {entries}건",
+        f"박스 {here}/{len(rows)}대 응답, 카메라 {recording}/{cameras}대 녹화, 원장 확인됨: {entries}건",
         f"boxes answering: {here}/{len(rows)}, cameras recording: {recording}/{cameras}, "
         f"ledger verified: {entries} entries",
     )

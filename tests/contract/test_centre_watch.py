@@ -325,6 +325,62 @@ def test_a_box_that_is_not_enrolled_is_told_and_not_believed(town, box, centre):
         stranger.close()
 
 
+def test_a_box_that_was_enrolled_a_moment_ago_is_known(town, box, centre):
+    town.enrol("gn-0002")
+    new = FakeBox(town, "gn-0002")
+    new.connect()
+    new.write(10)
+    new.send_facts()
+    new.send_checkpoint()
+    new.send_health()
+    try:
+        centre.until(
+            lambda: {row.standing.box: row.verified for row in centre.watch.rows()}.get("gn-0002") == 10
+        )
+        assert centre.found == []
+    finally:
+        new.close()
+
+
+def inspected(box: FakeBox, note: object, at_ms: int = 1, ledger: object = None) -> None:
+    """Have a box answer an inspection that somebody else asked for."""
+    found = {"id": ledger or box.ledger, "entries": len(box.entries), "checkpoint": note}
+    inspection = {"at_ms": at_ms, "7_measures": {"ledger": found}}
+    reply = {"id": "ab" * 16, "command": "inspect", "status": "done", "at_ms": 99, "detail": {}}
+    box.say("reply", **reply | {"detail": {"inspection": inspection}})
+
+
+def test_the_head_that_an_inspection_brings_is_verified(town, box, centre):
+    box.write(30)
+    box.send_facts(1, 20)
+    inspected(box, box.note())
+    box.send_checkpoint(5)
+    centre.verified(5)  # the larger head waits for its entries
+    box.send_facts(21, 30)
+    centre.verified(30)
+    inspected(box, box.note(20))  # one that was killed before it answered, and answers late
+    box.write(1)
+    box.send_facts(31)
+    box.send_checkpoint(at_ms=2)
+    centre.verified(31)
+    assert centre.found == []
+
+
+def test_a_head_of_an_inspection_is_believed_no_more_than_any(town, box, centre):
+    box.write(10)
+    box.send_facts()
+    box.send_checkpoint()
+    centre.verified(10)
+    for odd in ({"id": "x"}, [], "note"):
+        inspected(box, "no note", ledger=odd)
+    centre.alarmed("invalid")
+    inspected(box, "no note")
+    centre.alarmed("unsigned")
+    box.entries[3]["body"]["camera"] = "cam99"
+    inspected(box, box.note(), at_ms=5)
+    centre.alarmed("forked")
+
+
 def test_silence_is_told_once_and_that_it_is_over(town, box, centre):
     box.send_health()
     centre.until(lambda: centre.row().standing.heard_s is not None)
