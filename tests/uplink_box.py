@@ -97,7 +97,7 @@ class Memory:
     def health(self, n, backlog):
         return Health(
             box=self.box, session="5e551011", n=n, at_ms=T0, trust=self.trust.value, challenge="", vaults=[],
-            cameras={"cam01": (4, 150, 4000)}, conditions=self.conditions, box_vitals=(1, 2, None, 3),
+            cameras=[(4, 150, 4000)], conditions=self.conditions, box_vitals=(1, 2, None, 3),
             backlog=backlog,
         )  # fmt: skip
 
