@@ -77,5 +77,6 @@ def run(args: argparse.Namespace) -> int:
     from agent.demo.show import show
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # all is ended in order, as after Ctrl-C
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)  # all is ended in order, as after Ctrl-C
     return show(args.seconds, args.cameras, args.output, mosquitto=mosquitto(), keep=args.keep)

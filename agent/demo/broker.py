@@ -76,13 +76,16 @@ class Broker:
     def start(self) -> bool:
         """Start it, and wait until it answers; false when it does not, because somebody took a port meanwhile."""
         self._child.start()
-        until = time.monotonic() + START_S
-        while time.monotonic() < until and not self._child.has_ended:
-            if self._answers():
-                return True
-            time.sleep(0.05)
-        self.stop()
-        return False
+        up = False
+        try:
+            until = time.monotonic() + START_S
+            while not up and time.monotonic() < until and not self._child.has_ended:
+                time.sleep(0.05)
+                up = self._answers()
+        finally:
+            if not up:
+                self.stop()
+        return up
 
     @property
     def last_words(self) -> str:

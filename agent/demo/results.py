@@ -137,7 +137,6 @@ def _clips(opened: Opened) -> Table:
     for name, found in opened.reports.items():
         rows.extend(
             (
-                name,
                 clip.path.name,
                 f"{clip.codec.upper()} {clip.width}x{clip.height}",
                 f"{clip.span.length_ms / 1000:.1f} s",
@@ -149,7 +148,6 @@ def _clips(opened: Opened) -> Table:
             for clip in found.outputs
         )
     heads = (
-        say("카메라", "camera"),
         say("클립", "clip"),
         say("영상", "video"),
         say("길이", "length"),
@@ -158,7 +156,7 @@ def _clips(opened: Opened) -> Table:
         say("공백", "gaps"),
         say("손상", "damage"),
     )
-    return table(heads, rows, right=(3, 4, 5))
+    return table(heads, rows, right=(2, 3, 4), folding=(5,))
 
 
 def _statement(opened: Opened) -> str:

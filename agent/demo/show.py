@@ -247,7 +247,6 @@ def live_table(boxes: dict[str, dict[str, dict[str, Any]]]) -> Table:
                     str(state.get("segments", 0)),
                     size(state.get("sealed_bytes", 0)),
                     str(state.get("gaps", 0)),
-                    ", ".join(state.get("audio_offered", [])),
                 )
             )
     heads = (
@@ -260,6 +259,5 @@ def live_table(boxes: dict[str, dict[str, dict[str, Any]]]) -> Table:
         say("조각", "segments"),
         say("봉인", "sealed"),
         say("공백", "gaps"),
-        say("제안된 음성", "sound offered"),
     )
     return table(heads, rows, right=(4, 5, 6, 7, 8))

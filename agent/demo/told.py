@@ -37,7 +37,7 @@ def enrolled(sites: Sequence[Site]) -> str:
 
 def line(rows: Sequence[Row], hold: Ordered | None) -> str:
     """Say in a line what the centre knows now."""
-    told = say("관제센터: ", "Centre: ") + board.summary(rows)
+    told = board.summary(rows)
     return f"{told}\n{_hold(hold)}" if hold is not None else told
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from agent.demo.broker import Broker
 from tests.peer import need
+from tests.town import Town
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +115,16 @@ def test_interrupted_it_leaves_nothing_running(scratch: Path, number: signal.Sig
     nothing_is_left(scratch)
     if number != signal.SIGKILL:
         assert list((scratch / "tmp").iterdir()) == []
+
+
+def test_a_broker_whose_port_is_taken_is_noticed(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    with socket.create_server(("127.0.0.1", town.inside)):
+        broker = Broker(town.city, need("mosquitto"), tmp_path / "broker.log")
+        assert not broker.start()
+    assert "in use" in broker.last_words
+    assert broker.start()
+    broker.stop()
 
 
 def test_two_at_once(scratch: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
