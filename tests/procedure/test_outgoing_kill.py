@@ -112,6 +112,26 @@ def test_killed_after_each_step_of_clearing_it_is_shredded_once_and_a_hold_keeps
         shutil.rmtree(tmp_path / str(at))
 
 
+def test_killed_while_it_links_and_erased_then_each_tombstone_is_closed_once(tmp_path) -> None:
+    """A2: links that no row tells of yet keep what is erased open, too; the ledger says when their headers went."""
+    making = steps_of(lambda step: ask_and_hand(filled(tmp_path / "whole"), step))
+    for at in range(making.index("O1"), making.index("O6") + 1):
+        for clearing in range(6):
+            box = filled(tmp_path / f"{at}-{clearing}")
+            assert die_at(lambda step, box=box: ask_and_hand(box, step), at)
+            box.condemn([1, 2, 3])
+            waiting = box.finish().outgoing
+            box.hand(settled=False)  # goes on linking, and finds nothing there any more
+            box.cancel()
+            die_at(lambda step, box=box: box.hand(step=step), clearing)
+            box.hand()
+            assert box.outgoing() == []
+            left_open = [body["path"] for body in box.erased() if not body["shredded"]]
+            assert len(left_open) == waiting == min(making[: at + 1].count("O3"), 3)
+            assert sorted(body["path"] for body in box.told("segment.shredded")) == left_open
+            shutil.rmtree(tmp_path / f"{at}-{clearing}")
+
+
 def test_killed_again_and_again_it_comes_to_the_same_end(tmp_path) -> None:
     """A5: each run is killed after its first steps, until one is not."""
     for at in range(1, 4):

@@ -160,11 +160,8 @@ class Days(RuleBasedStateMachine):
         with self.box.catalogue() as catalogue:
             for table in ("export_segment", "export"):
                 catalogue.write(lambda db, table=table: db.execute(f"DELETE FROM {table}"))
-        self.lost = True
 
     # --- what must be so -----------------------------------------------------------------------------------------
-
-    lost = False
 
     def rows(self) -> dict[int, tuple[str, str, int, int]]:
         with self.box.catalogue() as catalogue:
@@ -221,8 +218,7 @@ class Days(RuleBasedStateMachine):
         unshredded = {body["path"] for body in self.box.erased() if not body["shredded"]}
         told = Counter(body["path"] for body in self.box.told("segment.shredded"))
         assert set(told) == unshredded, "a tombstone that was left open, or closed twice"
-        if not self.lost:
-            assert set(told.values()) <= {1}
+        assert set(told.values()) <= {1}
         with self.box.catalogue() as catalogue:
             states = catalogue.read("SELECT state, cleared FROM export")
         assert all(

@@ -318,7 +318,7 @@ class Exports:
             except StorageFault as fault:
                 raised.append(Raised("export.stuck", vault.uuid, fault.code))
         for export in sorted(over.keys() | (names - known)):
-            done = clearer.clear(export, enough, has_row=export in over)
+            done = clearer.clear(export, enough)
             if done.stuck or done.faults:
                 detail = done.faults[0].code if done.faults else f"{len(done.stuck)}: {done.stuck[0]}"
                 raised.append(Raised("export.stuck", export, detail))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ class Clearer:
         self._at = at
         self._step = step
 
-    def clear(self, export: str, enough: Callable[[], bool], *, has_row: bool) -> Cleared:
+    def clear(self, export: str, enough: Callable[[], bool]) -> Cleared:
         """Do D2 to D7 for an export that is over, or of which there is no row.
 
         Raises  StorageFault when the catalogue cannot be used; what disks say is in the report
@@ -111,7 +112,7 @@ class Clearer:
         report = Cleared()
         for vault in self._vaults.values():
             try:
-                self._clear(vault, export, report, enough, has_row=has_row)
+                self._clear(vault, export, report, enough)
             except StorageFault as fault:
                 if fault.code.startswith("CATALOGUE"):
                     raise
@@ -119,9 +120,7 @@ class Clearer:
         report.done = report.done and not report.stuck and not report.faults
         return report
 
-    def _clear(
-        self, vault: Vault, export: str, report: Cleared, enough: Callable[[], bool], *, has_row: bool
-    ) -> None:
+    def _clear(self, vault: Vault, export: str, report: Cleared, enough: Callable[[], bool]) -> None:
         linked = outgoing_rows.segments(self._catalogue, export)
         known = {one.file: one for one in linked if one.vault == vault.uuid}
         before = len(report.stuck)
@@ -130,7 +129,7 @@ class Clearer:
                 rest = iter(day.names)
                 while names := list(itertools.islice(rest, BATCH)):
                     batch = [_One(known.get(day.file(name)), name, day.original(name)) for name in names]
-                    self._batch(vault, export, day.inside, batch, report, has_row=has_row)
+                    self._batch(vault, export, day.inside, batch, report)
                     if enough():
                         report.done = False
                         return
@@ -146,9 +145,7 @@ class Clearer:
             self._catalogue.write(lambda db: outgoing_rows.drop_unlinked(db, export, [vault.uuid]))
         self._step("D7")
 
-    def _batch(
-        self, vault: Vault, export: str, inside: str, batch: Sequence[_One], report: Cleared, *, has_row: bool
-    ) -> None:
+    def _batch(self, vault: Vault, export: str, inside: str, batch: Sequence[_One], report: Cleared) -> None:
         """Do D2 to D5."""
         source = f"{outgoing_files.home(export)}/{inside}"
         with fate(self._state), anchor(vault) as root:
@@ -162,8 +159,7 @@ class Clearer:
                 here = _Here(vault, source, fd)
                 found = [one for one in batch if self._judge(here, one, report)]
             shredded = [one for one in found if one.shredded]
-            # What is overwritten and has no row any more was told before a crash.
-            self._tell(export, [one for one in shredded if one.known or not has_row])
+            self._tell(export, shredded)
             self._step("D3")
             outgoing_files.unlink(vault, export, inside, [each for one in found for each in one.wanted])
             self._step("D4")
@@ -263,8 +259,17 @@ class Clearer:
         return vault.created_ms <= start_ms <= oldest_ms
 
     def _tell(self, export: str, shredded: Sequence[_One]) -> None:
-        """Write what was overwritten, before its name goes: a tombstone said that this link was waited for."""
-        lines = [ledger.line(Fact("segment.shredded", self._at, self._body(export, one))) for one in shredded]
+        """Write what was overwritten, before its name goes: a tombstone said that this link was waited for.
+
+        A row goes with its fact. Without one, the link was made in a turn that was cut off before O5, or its fact was
+        written in one that was cut off before D4: the ledger knows which.
+        """
+        told = set() if all(one.known for one in shredded) else self._told(export)
+        lines = [
+            ledger.line(Fact("segment.shredded", self._at, self._body(export, one)))
+            for one in shredded
+            if one.known or one.path not in told
+        ]
         gone = [one.known.segment for one in shredded if one.known]
 
         def tell(db: sqlite3.Connection) -> None:
@@ -274,6 +279,15 @@ class Clearer:
 
         if lines:
             self._catalogue.write(tell)
+
+    def _told(self, export: str) -> set[str]:
+        """Return the paths of which the ledger says that this export's links were overwritten."""
+        query = "SELECT CAST(body AS BLOB) FROM ledger WHERE kind = 'segment.shredded' AND instr(body, ?) ORDER BY seq"
+        told = set()
+        for (body,) in self._catalogue.read(query, (f'"export":{json.dumps(export)}',)):
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # damaged: it says nothing
+                told.add(str(json.loads(body)["path"]))
+        return told
 
     def _body(self, export: str, one: _One) -> dict[str, Any]:
         body: dict[str, Any] = {"export": export, "path": one.path, "responsible": self._rules.responsible}
