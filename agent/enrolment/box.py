@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 UPLINK = "uplink"
 CA, CERTIFICATE, KEY, NEXT = "ca.pem", "box.pem", "box.key", "box.key.next"
-LOCK = "lock"
+LOCK = "enrol.lock"  # not the one that the uplink holds for as long as it runs
 _FORMING = "centre.forming"
 
 

@@ -47,7 +47,7 @@ def files_of(state) -> dict[str, bytes]:
         str(path.relative_to(state)): path.read_bytes()
         for folder in ("centre", "uplink")
         for path in (state / folder).iterdir()
-        if path.name != "lock"
+        if not path.name.endswith("lock")
     }
 
 
