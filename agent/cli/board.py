@@ -23,6 +23,7 @@ _COLOURS = {
     Severity.INFO: "dim",
 }
 _SHOWN = 3
+YEAR_DAYS = 365
 _BACKLOG = 100  # fewer wait a minute at most, as they should
 COLUMNS: tuple[tuple[str, str, Literal["left", "right"]], ...] = (
     ("박스", "box", "left"),
@@ -145,7 +146,9 @@ def _free(row: Row) -> str:
     lines = [f"{min(free) / 10:.0f}%"] if free else ["-"]
     if tenths:
         days = min(tenths) // 10
-        lines.append(say(f"[dim]{days}일[/]", f"[dim]{days} d[/]"))
+        # What is written in a minute tells nothing of years.
+        lasts = say(f"{days}일", f"{days} d") if days <= YEAR_DAYS else say("1년 넘음", "> 1 year")
+        lines.append(f"[dim]{lasts}[/]")
     return "\n".join(lines)
 
 
