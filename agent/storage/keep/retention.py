@@ -1,7 +1,7 @@
 """What to erase, and why: the whole policy of retention, and nothing that acts.
 
 A segment goes for one of two causes. EXPIRED: its oldest frame is as old as is allowed. EVICTED: its disk is short,
-and it is the oldest there that nobody holds. What has no time that can be relied on goes for neither.
+and it is the oldest there that nobody holds and no export links. What has no time to be relied on goes for neither.
 Pure. Source: Gangneung regulation art. 31(1), Standard Guideline 42(2); docs/adr/0006-retention.md.
 """
 
@@ -35,6 +35,7 @@ class Candidate:
     """A live segment, as its row says; what cannot be may stand there, and stops nothing else (B19).
 
     kept_from_ms  its retention begins here, UTC ms; None while its label is not to be relied on
+    outgoing      an export has its link: erasing it gives no room before that goes
     """
 
     id: int
@@ -43,6 +44,7 @@ class Candidate:
     end_ms: int
     sealed_bytes: int
     held: bool = False
+    outgoing: bool = False
 
     @property
     def odd(self) -> bool:
@@ -57,7 +59,7 @@ class Candidate:
 class Shelf:
     """One camera's segments on one vault: the oldest of them, oldest first.
 
-    more  there are further ones, younger than these
+    more  there are further ones that no export has, younger than these
     """
 
     camera: str
@@ -200,10 +202,10 @@ def _plannable(shelf: Shelf) -> Iterator[tuple[int, Candidate]]:
 
 
 def _oldest_first(shelves: Sequence[Shelf]) -> Iterator[Candidate | None]:
-    """Yield the candidates of all shelves by age; None where a shelf ends that has more, since what is older than
+    """Yield what gives room, of all shelves, by age; None where a shelf ends that has more, since what is older than
     the rest is not known from there on.
     """
-    columns = [[*_plannable(shelf)] for shelf in shelves]
+    columns = [[item for item in _plannable(shelf) if not item[1].outgoing] for shelf in shelves]
     heap = [(column[0][0], column[0][1].id, number, 0) for number, column in enumerate(columns) if column]
     heapq.heapify(heap)
     while heap:

@@ -15,7 +15,7 @@ from agent.storage.keep.retention import Candidate, Room, Shelf
 from agent.storage.keep.stored import HELD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from agent.storage.catalogue import Catalogue
@@ -25,14 +25,20 @@ BEGIN, END = -(1 << 62), 1 << 62
 _LIVE = "vault = :vault AND camera = :camera AND state IN ('COMMITTED', 'SALVAGED')"
 _BETWEEN = "kept_from_ms >= :from_ms AND kept_from_ms < :until_ms"
 _TRUE = "typeof(start_ms) = 'integer' AND typeof(end_ms) = 'integer' AND typeof(sealed_bytes) = 'integer'"
+_OUTGOING = "EXISTS (SELECT 1 FROM export_segment WHERE export_segment.segment = segment.id)"
 _OLDEST = (
-    "SELECT id, kept_from_ms, start_ms, end_ms, sealed_bytes FROM segment INDEXED BY {index}"  # noqa: S608 - constants
+    f"SELECT id, kept_from_ms, start_ms, end_ms, sealed_bytes, {_OUTGOING} FROM segment INDEXED BY {{index}}"  # noqa: S608 - constants
     f" WHERE {_LIVE} AND {_BETWEEN} {{more}} AND {_TRUE} AND end_ms >= start_ms AND NOT {HELD}"
     " ORDER BY kept_from_ms LIMIT :limit"
 )
 KEPT = _OLDEST.format(index="idx_segment_kept", more="")
 LATE = _OLDEST.format(index="idx_segment_kept_late", more="AND kept_from_ms != start_ms")
 """The few whose retention does not begin with their start; a leap over a held span would miss these."""
+KEPT_HERE = _OLDEST.format(index="idx_segment_kept", more=f"AND NOT {_OUTGOING}")
+LATE_HERE = _OLDEST.format(
+    index="idx_segment_kept_late", more=f"AND kept_from_ms != start_ms AND NOT {_OUTGOING}"
+)
+"""Those that no export has: what gives room."""
 ODD = (
     f"SELECT id FROM segment INDEXED BY idx_segment_kept WHERE {_LIVE}"  # noqa: S608 - constants
     f" AND (kept_from_ms >= '' OR ({_BETWEEN} AND NOT ({_TRUE} AND end_ms >= start_ms))) LIMIT 1"
@@ -88,23 +94,50 @@ def oldest(
     limit: int,
     until_ms: int = END,
 ) -> Shelf:
-    """Return a camera's oldest segments on a vault that nobody holds.
+    """Return a camera's oldest segments on a vault that nobody holds, and its oldest ones that no export has.
 
     held      as `held_spans` returns
+    limit     of either
     until_ms  only those whose retention began before
     """
     spans = held.get(camera, []) + held.get(EVERY, [])
-    values = {"vault": vault, "camera": camera, "limit": limit + 1}
+    values = {"vault": vault, "camera": camera, "until_ms": until_ms, "limit": limit + 1}
+    rows = _rows(catalogue, (KEPT, LATE), spans, values)
+    found, more = {*rows[:limit]}, len(rows) > limit
+    if any(row[5] for row in found):
+        rows = _rows(catalogue, (KEPT_HERE, LATE_HERE), spans, values)
+        found, more = found | {*rows[:limit]}, len(rows) > limit
+    return Shelf(camera, [_candidate(*row) for row in sorted(found, key=_age)], more)
+
+
+def _rows(
+    catalogue: Catalogue,
+    queries: tuple[str, str],
+    spans: Sequence[tuple[int, int]],
+    values: Mapping[str, Any],
+) -> list[tuple[Any, ...]]:
+    """Return the oldest by a pair of queries, at most `limit` of each, and apart from some spans of starts."""
+    kept, late = queries
     rows: list[tuple[Any, ...]] = []
-    for from_ms, end_ms in between(spans, until_ms):
-        values |= {"from_ms": from_ms, "until_ms": end_ms, "limit": limit + 1 - len(rows)}
-        rows += catalogue.read(KEPT, values)
-        if len(rows) > limit:
+    for from_ms, end_ms in between(spans, values["until_ms"]):
+        left = values["limit"] - len(rows)
+        rows += catalogue.read(kept, {**values, "from_ms": from_ms, "until_ms": end_ms, "limit": left})
+        if len(rows) >= values["limit"]:
             break
     if spans:
-        values |= {"from_ms": BEGIN, "until_ms": until_ms, "limit": limit + 1}
-        rows = sorted({*rows, *catalogue.read(LATE, values)}, key=lambda row: (row[1], row[0]))
-    return Shelf(camera, [Candidate(*row) for row in rows[:limit]], more=len(rows) > limit)
+        values = {**values, "from_ms": BEGIN}
+        rows = sorted({*rows, *catalogue.read(late, values)}, key=_age)
+    return rows
+
+
+def _candidate(  # noqa: PLR0917 - the columns of a query
+    number: int, kept_from_ms: int, start_ms: int, end_ms: int, sealed_bytes: int, outgoing: int
+) -> Candidate:
+    return Candidate(number, kept_from_ms, start_ms, end_ms, sealed_bytes, outgoing=bool(outgoing))
+
+
+def _age(row: tuple[Any, ...]) -> tuple[int, int]:
+    return row[1], row[0]
 
 
 def odd_row(catalogue: Catalogue, vault: str, camera: str, until_ms: int) -> int | None:

@@ -13,10 +13,11 @@ import pytest
 from agent.health import CONDITIONS, read_health
 from agent.model import Instant, Span, Trust
 from agent.storage import locks
-from agent.storage.keep import daily, erase, holds, retention, rollover, survey
+from agent.storage.keep import daily, erase, holds, outgoing, retention, rollover, survey
 from agent.storage.keep.time import confirm
 from agent.storage.proof import prune
 from agent.storage.vault import IDENTITY
+from tests.unit.keep.handing import wanted
 from tests.unit.keep.keeping import MONTH_MS, Kept30
 from tests.unit.keep.kept import DAY_MS, RESPONSIBLE, order
 from tests.unit.storage.box import T0, FailingDisk
@@ -349,6 +350,34 @@ def test_b3_a_disk_full_of_holds_loses_none_of_them_and_the_rest_rotates(box, mo
     assert set(box.states().values()) == {"GONE"}
     box.turn()
     assert "vault.full uuid-1" in box.conditions
+
+
+def test_b3_a_short_disk_evicts_nothing_that_an_export_links(box, monkeypatch):
+    """B3: of what is linked no room comes, however much of it is erased; what is not goes, and only what is needed."""
+    box.record(count=8)
+    box.pass_time(60_000)
+    with box.catalogue() as catalogue:
+        outgoing.request(catalogue, box.vaults, wanted(span=Span(T0, T0 + 5000)), box.at())
+    box.turn(2)
+    links = [*box.vault_path.glob("outgoing/*/segments/**/*.age")]
+    assert len(links) == 5
+    size = box.rows()[0].sealed_bytes
+    marks = retention.byte_marks(1 << 30, 0)
+    monkeypatch.setattr(retention, "byte_marks", lambda *_: replace(marks, low=marks.high))
+    wants = [2]  # segments, of what the file system has; what is linked twice gives none back
+
+    def room(_, *more):
+        gone = 8 - len({path.stat().st_ino for path in box.vault_path.rglob("*.mp4.age")})
+        return retention.Room(1 << 30, marks.high - (wants[0] - gone) * size, 1_000_000, 900_000, *more)
+
+    monkeypatch.setattr(survey, "room", room)
+    box.turn(10)
+    assert [*box.states().values()] == ["COMMITTED"] * 5 + ["GONE"] * 2 + ["COMMITTED"]
+    wants[0] = 20
+    box.turn(10)
+    assert [*box.states().values()] == ["COMMITTED"] * 5 + ["GONE"] * 3
+    assert "vault.full uuid-1" in box.conditions
+    assert all(path.exists() for path in links)
 
 
 def test_room_that_cannot_be_told_erases_nothing_and_is_told(box, monkeypatch):

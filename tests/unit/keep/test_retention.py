@@ -146,6 +146,13 @@ def test_b3_a_disk_full_of_holds_stays_short_and_says_so():
     assert plan(view(shelf, room=Room(5000, 0, None, None))) == Plan(short=("v1",))
 
 
+def test_b3_what_an_export_links_gives_no_room_and_is_not_evicted_for_it():
+    """B3: it goes by its age all the same."""
+    shelf = Shelf("cam1", [segment(1, MONTH, outgoing=True), segment(2, 900, outgoing=True), segment(3, 800)])
+    made = plan(view(shelf, room=Room(5000, 0, None, None)))
+    assert made == Plan(((1, Cause.EXPIRED), (3, Cause.EVICTED)), ("v1",))
+
+
 def test_eviction_stops_where_the_order_is_no_longer_known():
     one = Shelf("cam1", [segment(1, 900)], more=True)
     two = Shelf("cam2", [segment(4, 800), segment(5, 700)])

@@ -132,7 +132,7 @@ def test_between_leaves_out_only_what_is_certainly_held():
     assert [*between([(10, 20)], 20)] == [(survey.BEGIN, 11)]
 
 
-@pytest.mark.parametrize("query", [survey.KEPT, survey.LATE, survey.ODD])
+@pytest.mark.parametrize("query", [survey.KEPT, survey.LATE, survey.KEPT_HERE, survey.LATE_HERE, survey.ODD])
 def test_no_query_walks_the_whole_table(made, query):
     values = {"vault": VAULT, "camera": "cam1", "from_ms": 0, "until_ms": 1, "limit": 1}
     plan = [row[3] for row in made.read("EXPLAIN QUERY PLAN " + query, values)]
