@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HOUR_MS = 3_600_000
+MOST = 1000
+"""At a time: more than a schedule records, since what is left for a next turn would be told as not erased."""
 TOTALS: Counter[str] = Counter()
 
 
@@ -149,8 +151,8 @@ class Days(RuleBasedStateMachine):
             due = [row[0] for row in catalogue.read("SELECT id FROM segment WHERE start_ms <= ?", (oldest,))]
         self.box.condemn(due)
         if kill is not None:
-            TOTALS["kills"] += die_at(lambda step: self.box.finish(step=step), kill)
-        report = self.box.finish()
+            TOTALS["kills"] += die_at(lambda step: self.box.finish(limit=MOST, step=step), kill)
+        report = self.box.finish(limit=MOST)
         assert (report.unshredded, report.missing, report.refused, report.faults) == (0, 0, [], [])
         TOTALS["erased while exported"] += report.outgoing
 
@@ -245,6 +247,16 @@ def test_i9_a_sample_of_exports() -> None:
     TOTALS.clear()
     play(200, 20261122)
     assert min(TOTALS["shredded"], TOTALS["kills"], TOTALS["held"]) > 30, TOTALS
+
+
+def test_i9_a_schedule_that_records_all_the_time_is_erased_too() -> None:
+    """I9: more than a keeper erases in one turn."""
+    days = Days()
+    days.begin()
+    for _ in range(24):
+        days.record(count=5)
+    assert len(days.files) > 100
+    days.teardown()
 
 
 @pytest.mark.campaign
