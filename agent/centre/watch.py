@@ -6,13 +6,16 @@ is lost: what was not committed comes again, and what comes twice is known by it
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.centre import registry, sender
 from agent.centre.following import GRAVE, What
 from agent.centre.standing import Standing, clean, number
+from agent.centre.watched import Watched
+from agent.errors import PasuError
 from agent.storage.proof import note
 from agent.uplink import payloads
 
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from agent.centre.wire import Message, Wire
     from agent.centre.witness import Kept, Witness
     from agent.clock import Clock
-    from agent.storage.proof.note import Verifier
 
 PARTS = ("birth", "state", "health", "facts", "checkpoint", "reply", "export/#")
 COMMIT_S = 0.5
@@ -41,6 +43,8 @@ ORDERS_A_TICK = 50
 ALARM_S = 10.0
 """Between two alarms of one kind about one box."""
 CLIENT = "centre-watch"
+
+_log = logging.getLogger(__name__)
 
 # Alarms beside what `What` names.
 SILENT, BACK, NEW_LEDGER, OTHER_KEY, UNKNOWN_BOX = "silent", "back", "new_ledger", "other_key", "unknown_box"
@@ -68,21 +72,6 @@ class Row:
     alarms: int
 
 
-@dataclass(slots=True)
-class _Watched:
-    box: Box
-    verifier: Verifier
-    standing: Standing
-    kept: dict[str, Kept]
-    newest: str = ""
-    alarms: int = 0
-    alarmed_s: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def current(self) -> Kept | None:
-        return self.kept.get(self.newest)
-
-
 class Watch:
     """The loop's state; `turn` is called again and again."""
 
@@ -107,7 +96,7 @@ class Watch:
         self._city, self._wire, self._witness, self._clock = city, wire, witness, clock
         self._signer, self._counters = signer, counters
         self._confirm_time, self._chunk = confirm_time, chunk
-        self._boxes: dict[str, _Watched] = {}
+        self._boxes: dict[str, Watched] = {}
         self._strangers: set[str] = set()
         self._unacknowledged: list[Message] = []
         self._asked: dict[str, tuple[str, str, int]] = {}
@@ -202,6 +191,17 @@ class Watch:
         except ValueError:
             self._alarm(watched, What.INVALID, {"part": clean(message.part)})
             return
+        try:
+            self._believe(watched, message, body)
+        except PasuError:
+            raise
+        except Exception:  # noqa: BLE001 - what nobody thought of
+            # The broker hands out again what is not acknowledged: one message must not end the watch for a city.
+            _log.exception("a message of %s (%s) was passed over", watched.box.id, clean(message.part))
+            self._alarm(watched, What.INVALID, {"part": clean(message.part)})
+            watched.kept = self._witness.kept(watched.box.id, watched.verifier)
+
+    def _believe(self, watched: Watched, message: Message, body: dict[str, Any]) -> None:
         now_s = self._clock.monotonic()
         if watched.standing.hear(message.part, body, now_s, retained=message.retained):
             self._alarm(watched, BACK, {})
@@ -221,19 +221,19 @@ class Watch:
             self._strangers.add(name)
             self._note(Alarm(self._now_ms(), name, UNKNOWN_BOX, {}))
 
-    def _facts(self, watched: _Watched, body: dict[str, Any]) -> None:
+    def _facts(self, watched: Watched, body: dict[str, Any]) -> None:
         kept = self._ledger(watched, body.get("ledger"))
         if kept is None:
             return
         taken = kept.following.entries(body.get("entries"), body.get("let_go"))
         self._keep(watched, kept, taken)
 
-    def _checkpoint(self, watched: _Watched, body: dict[str, Any]) -> None:
+    def _checkpoint(self, watched: Watched, body: dict[str, Any]) -> None:
         kept = self._ledger(watched, body.get("ledger"))
         if kept is not None:
             self._keep(watched, kept, kept.following.head(body.get("note"), number(body.get("at_ms"))))
 
-    def _keep(self, watched: _Watched, kept: Kept, taken: Taken) -> None:
+    def _keep(self, watched: Watched, kept: Kept, taken: Taken) -> None:
         self._witness.store(kept, taken, self._now_ms())
         for entry in taken.entries:
             if entry.kind == "ledger.began":
@@ -245,7 +245,7 @@ class Watch:
                 detail = {"ledger": kept.ledger, "size": finding.size, "detail": clean(finding.detail)}
                 self._alarm(watched, finding.what, detail | ({"note": finding.note} if finding.note else {}))
 
-    def _ledger(self, watched: _Watched, name: object) -> Kept | None:
+    def _ledger(self, watched: Watched, name: object) -> Kept | None:
         """Return what is kept of a ledger; one that is new to us is told."""
         if not isinstance(name, str) or len(name) != 16 or set(name) - set("0123456789abcdef"):
             self._alarm(watched, What.INVALID, {"ledger": clean(name)})
@@ -260,12 +260,12 @@ class Watch:
             watched.newest = name
         return kept
 
-    def _birth(self, watched: _Watched, body: dict[str, Any]) -> None:
+    def _birth(self, watched: Watched, body: dict[str, Any]) -> None:
         vkey = body.get("vkey")
         if vkey and vkey != watched.box.vkey:
             self._alarm(watched, OTHER_KEY, {"vkey": clean(vkey)})
 
-    def _reply(self, watched: _Watched, body: dict[str, Any]) -> None:
+    def _reply(self, watched: Watched, body: dict[str, Any]) -> None:
         self._inspected(watched, body)
         own = body.get("id")
         asked = self._asked.get(own) if isinstance(own, str) else None
@@ -281,7 +281,7 @@ class Watch:
         if body.get("status") in sender.FINAL:
             del self._asked[str(own)]
 
-    def _inspected(self, watched: _Watched, body: dict[str, Any]) -> None:
+    def _inspected(self, watched: Watched, body: dict[str, Any]) -> None:
         """Take the head that a box signs when it is inspected, whoever asked for that."""
         inspection = _within(body, "detail", "inspection")
         ledger = _within(inspection, "7_measures", "ledger")
@@ -299,7 +299,7 @@ class Watch:
     # What is due
 
     def _tick(self, now_s: float) -> None:
-        wishes: list[tuple[_Watched, Wish]] = []
+        wishes: list[tuple[Watched, Wish]] = []
         time_ms = self._now_ms() if self._confirm_time() else None
         for watched in self._boxes.values():
             if watched.standing.fell_silent(now_s):
@@ -318,7 +318,7 @@ class Watch:
                 wishes.append((watched, wish))
         self._send(wishes)
 
-    def _send(self, wishes: list[tuple[_Watched, Wish]]) -> None:
+    def _send(self, wishes: list[tuple[Watched, Wish]]) -> None:
         if not wishes or self._signer is None or self._counters is None:
             return
         # What is acknowledged must be on the disk.
@@ -364,12 +364,12 @@ class Watch:
             else:
                 watched.box = box
 
-    def _begin(self, box: Box, now_s: float) -> _Watched:
+    def _begin(self, box: Box, now_s: float) -> Watched:
         verifier = note.Verifier.parse(box.vkey)
         kept = self._witness.kept(box.id, verifier)
-        return _Watched(box, verifier, Standing(box.id, box.site, now_s), kept, next(reversed(kept), ""))
+        return Watched(box, verifier, Standing(box.id, box.site, now_s), kept, next(reversed(kept), ""))
 
-    def _alarm(self, watched: _Watched, what: str, detail: dict[str, Any]) -> None:
+    def _alarm(self, watched: Watched, what: str, detail: dict[str, Any]) -> None:
         now_s = self._clock.monotonic()
         if now_s - watched.alarmed_s.get(what, -ALARM_S) < ALARM_S:
             return  # whoever floods us shall not fill the disk

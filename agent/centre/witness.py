@@ -124,7 +124,23 @@ class Witness:
         return Kept(key, box, ledger, self._following(key, box, ledger, verifier, 0), 0)
 
     def store(self, kept: Kept, taken: Taken, now_ms: int) -> None:
-        """Write what a message brought. It is on the disk when `commit` returns."""
+        """Write what a message brought, all of it or nothing. It is on the disk when `commit` returns."""
+        try:
+            self._begin()
+            self._db.execute("SAVEPOINT message")
+            try:
+                self._store(kept, taken, now_ms)
+            except StorageFault:
+                raise  # it ends the program, and the transaction with it
+            except BaseException:
+                self._db.execute("ROLLBACK TO message")
+                raise
+            self._db.execute("RELEASE message")
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
+        kept.following.saved()
+
+    def _store(self, kept: Kept, taken: Taken, now_ms: int) -> None:
         if taken.entries:
             self._many(
                 "INSERT INTO fact VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -158,7 +174,6 @@ class Witness:
                     kept.key,
                 ),
             )
-        kept.following.saved()
 
     def acknowledged(self, kept: Kept, size: int) -> None:
         """Take note that the box knows that so much is here."""
@@ -258,12 +273,15 @@ class Witness:
         if not rows:
             return
         try:
-            if not self._busy:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._busy = True
+            self._begin()
             self._db.executemany(query, rows)
         except sqlite3.Error as error:
             raise self._fault(error) from error
+
+    def _begin(self) -> None:
+        if not self._busy:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._busy = True
 
     def _fault(self, error: sqlite3.Error) -> StorageFault:
         return StorageFault(

@@ -28,7 +28,7 @@ def read(data: bytes) -> dict[str, Any]:
             object_pairs_hook=_once,
             parse_float=_no_number,
             parse_constant=_no_number,
-            parse_int=_integer,
+            parse_int=integer,
         )
     except RecursionError:
         raise ValueError("too deep") from None
@@ -77,7 +77,8 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"not a whole number: {text[:20]}")
 
 
-def _integer(text: str) -> int:
+def integer(text: str) -> int:
+    """Read a whole number as JSON writes it. Raises ValueError for one beyond MOST_INTEGER."""
     if len(text) > 17:  # before it is computed: that takes the square of its length
         raise ValueError("a number that is too large")
     value = int(text)

@@ -12,6 +12,8 @@ import zlib
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Literal
 
+from agent.command.strict import integer
+
 VERSION = 1
 TOPICS = "pasu/v1"
 MOST_PLAIN_BYTES = 4 << 20
@@ -243,7 +245,8 @@ def dump(value: object) -> str:
 def read(data: bytes) -> dict[str, Any]:
     """Return what a message says. For who receives: the centre, and tests.
 
-    Raises  ValueError for anything but one JSON object, or for one that unpacks to more than MOST_PLAIN_BYTES
+    Raises  ValueError for anything but one JSON object, for one that unpacks to more than MOST_PLAIN_BYTES, and for
+            a number beyond what every JSON reader takes exactly (RFC 8259, section 6): no store takes it
     """
     if data[:2] == _GZIP:
         unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -256,7 +259,7 @@ def read(data: bytes) -> dict[str, Any]:
     else:
         plain = data
     try:
-        value = json.loads(plain)
+        value = json.loads(plain, parse_int=integer)
     except RecursionError:
         raise ValueError("not a message: too deep") from None
     if not isinstance(value, dict):

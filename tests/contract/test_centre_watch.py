@@ -11,6 +11,7 @@ import pytest
 from agent.centre import rings
 from agent.centre.counters import FILE as COUNTERS
 from agent.centre.counters import Counters
+from agent.centre.following import Following
 from agent.centre.watch import CLIENT, PARTS, Watch
 from agent.centre.wire import Wire
 from agent.centre.witness import FILE, Witness
@@ -420,7 +421,15 @@ def test_a_box_in_doubt_gets_the_time_from_a_centre_that_knows_it(town, box, con
 
 def test_hostile_messages_are_told_and_nothing_breaks(town, box, centre):
     topic = f"pasu/v1/{BOX}"
-    for payload in (b"", b"{", b"[]", b"\x1f\x8b\xff", b"\xff" * 1000, b'{"ledger":"../../etc"}', b"[" * 100_000):
+    for payload in (
+        b"",
+        b"{",
+        b"[]",
+        b"\x1f\x8b\xff",
+        b"\xff" * 1000,
+        b'{"ledger":"../../etc"}',
+        b"[" * 100_000,
+    ):
         for part in ("facts", "checkpoint", "health", "birth", "reply", "state"):
             box.client.publish(f"{topic}/{part}", payload)
     box.say("facts", ledger=box.ledger, entries=[{"seq": 1}], let_go="x")
@@ -437,6 +446,41 @@ def test_hostile_messages_are_told_and_nothing_breaks(town, box, centre):
     centre.verified(5)
     assert (BOX, "invalid") in centre.found
     assert all(len(one.code) < 300 and one.code.isprintable() for one in centre.row().standing.conditions)
+
+
+def test_e9_a_message_that_cannot_be_kept_is_passed_over_and_not_handed_out_again(town, box, monkeypatch):
+    """E9: whatever one message breaks, all that came before and after it is kept."""
+    first = Centre(town)
+    real = Following.head
+    box.write(30)
+    try:
+        box.say("checkpoint", ledger=box.ledger, note=box.note(), at_ms=10**30)
+        first.alarmed("invalid")
+        with monkeypatch.context() as broken:
+            # What nobody has thought of yet: the entries are taken, and then the store cannot hold them.
+            tried = []
+            broken.setattr(
+                Following, "head", lambda self, text, at_ms: tried.append(1) or real(self, text, 10**30)
+            )
+            box.send_facts(1, 20)
+            box.send_checkpoint(20)
+            first.until(lambda: tried, "the head")
+        assert first.row().size == 20
+        box.send_facts(21, 30)
+        box.send_checkpoint(30)
+        first.verified(30)
+        assert stored(first) == list(range(1, 31))
+    finally:
+        first.close()
+    again = Centre(town)
+    try:
+        box.write(1)
+        box.send_facts(31)
+        box.send_checkpoint()
+        again.verified(31)
+        assert again.found == []
+    finally:
+        again.close()
 
 
 def test_a_command_is_sent_and_its_answer_shown(town, box, capsys):

@@ -26,7 +26,10 @@ def test_a_message_is_json_and_a_batch_the_same_packed():
     assert read(pack(text)) == json.loads(text)
 
 
-@given(st.dictionaries(st.text(max_size=8), st.text(max_size=20) | st.integers() | st.booleans(), max_size=8))
+WHOLE = st.integers(-(2**53) + 1, 2**53 - 1)
+
+
+@given(st.dictionaries(st.text(max_size=8), st.text(max_size=20) | WHOLE | st.booleans(), max_size=8))
 def test_what_is_packed_is_read_again(value):
     assert read(pack(payloads.dump(value))) == value
 
@@ -43,6 +46,13 @@ def test_e9_anything_else_is_a_value_error(data):
 def test_what_is_no_object_is_refused(data):
     with pytest.raises(ValueError):
         read(data)
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 10**30, 10**5000], ids=range(4))
+def test_e9_a_number_that_no_store_takes_is_refused(number):
+    """E9: one such number in a checkpoint ended the watch for a whole city."""
+    with pytest.raises(ValueError, match="too large"):
+        read(b'{"a":[{"at_ms":%s}]}' % (b"9" * 5000 if number == 10**5000 else str(number).encode()))
 
 
 def test_e9_a_bomb_is_not_unpacked():
