@@ -42,6 +42,8 @@ MISPLACED = "misplaced"
 NO_ROOM = "no_room"
 TOO_LARGE = "too_large"
 NOT_WANTED = "not_wanted"
+NOT_PROVEN = "not_proven"
+"""Code of a receipt for a recall of what is whole, while the box's signed ledger does not say so too."""
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _MOST_NAME = 200
 _MOST_HEAD = 1024
@@ -315,6 +317,13 @@ def parse_receipt(data: bytes) -> Receipt:
 def encode_recall(box: str, export: str) -> bytes:
     """Write that an export is taken back."""
     return _line({"v": VERSION, "box": box, "export": export})
+
+
+def parse_recall(payload: bytes) -> tuple[str, str]:
+    """Read which box takes back which export. Raises Unreadable."""
+    with _reading():
+        body = _body(payload)
+        return _text(body["box"]), _export(body["export"])
 
 
 def encode_chunk(box: str, export: str, have: int, data: bytes) -> bytes:

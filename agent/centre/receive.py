@@ -25,6 +25,7 @@ from agent.consignment import (
     EXPORT_NAME,
     MISPLACED,
     NO_ROOM,
+    NOT_PROVEN,
     NOT_WANTED,
     SUMS,
     TOO_LARGE,
@@ -85,6 +86,7 @@ class Store:
         self,
         root: Path,
         verifier_of: Callable[[str], Verifier | None],
+        is_taken_back: Callable[[str, str], bool],
         *,
         most_bytes: int = MOST_BYTES,
         spare_bytes: int = SPARE_BYTES,
@@ -92,10 +94,12 @@ class Store:
     ) -> None:
         """Touch nothing yet.
 
-        verifier_of  a box's key, None for one that is not enrolled: it is not received from
+        verifier_of    a box's key, None for one that is not enrolled: it is not received from
+        is_taken_back  tells whether the signed ledger of a box says so of an export
         """
         self._root = root
         self._verifier_of = verifier_of
+        self._is_taken_back = is_taken_back
         self._most_bytes = most_bytes
         self._spare_bytes = spare_bytes
         self._disk = disk or Disk()
@@ -185,15 +189,23 @@ class Store:
             return self._settle(box, coming, wrong)
 
     def recall(self, box: str, export: str) -> Receipt:
-        """Throw away what came of an export, and take no more of it. Raises Refused, StorageFault."""
+        """Throw away what came of an export, and take no more of it.
+
+        What is whole is evidence, of which this may be the only copy: it stays until the box's ledger says so too.
+        Raises  Refused, StorageFault
+        """
         if not BOX_NAME.match(box) or not EXPORT_NAME.match(export) or self._verifier_of(box) is None:
             raise Refused(Receipt("0" * 32, Where.REFUSED, code=NOT_WANTED))
         receipt = Receipt(export, Where.RECALLED)
         with self._lock:
-            coming = self._coming.pop((box, export), None)
-            self._make_home(box)
-            self._note(box, export, ".receipt", consignment.encode_receipt(box, receipt))
+            coming = self._look(box, export)
         with coming.lock if coming else threading.Lock():
+            if files.exists(self.path(box, export)) and not self._is_taken_back(box, export):
+                raise Refused(Receipt(export, Where.WAITING, code=NOT_PROVEN))
+            with self._lock:
+                self._coming.pop((box, export), None)
+                self._make_home(box)
+                self._note(box, export, ".receipt", consignment.encode_receipt(box, receipt))
             for place in (self._part(box, export), self.path(box, export)):
                 if files.is_directory(place):
                     shutil.rmtree(place)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent import consignment
 from agent.centre.receive import Refused
-from agent.consignment import LIMIT_BYTES, MISPLACED, NO_ROOM, TOO_LARGE, Receipt, Where
+from agent.consignment import LIMIT_BYTES, MISPLACED, NO_ROOM, NOT_PROVEN, TOO_LARGE, Receipt, Where
 from agent.errors import StorageFault
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class Handler(BaseHTTPRequestHandler):
         if path is None:
             return
         receipt = self._answer(lambda: self.server.store.recall(self.box, path[0]))
-        if receipt is not None:
+        if receipt is not None and receipt.where is Where.RECALLED:
             self.server.told(self.box, receipt)
 
     def _bytes(self, export: str, body: bytes) -> None:
@@ -250,6 +250,7 @@ def _status(receipt: Receipt) -> HTTPStatus:
         return HTTPStatus.OK
     return {
         MISPLACED: HTTPStatus.CONFLICT,
+        NOT_PROVEN: HTTPStatus.CONFLICT,
         NO_ROOM: HTTPStatus.INSUFFICIENT_STORAGE,
         TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     }.get(receipt.code, HTTPStatus.FORBIDDEN if receipt.where is Where.REFUSED else HTTPStatus.OK)

@@ -53,7 +53,8 @@ class Receiver:
         export, number = found[1], found[2]
         try:
             if number == "recall":
-                self._say(box, self._store.recall(box, export), end=True)
+                if consignment.parse_recall(payload) == (box, export):
+                    self._say(box, self._store.recall(box, export), end=True)
             elif number == "0":
                 receipt = self._store.manifest(box, payload)
                 if receipt.where is Where.SENDING and self._store.is_whole(receipt, box):
@@ -62,6 +63,8 @@ class Receiver:
                     self._say(box, receipt)
             else:
                 self._chunk(box, export, payload)
+        except Unreadable:
+            log.warning("what recalls export %s of %s cannot be read", export, box)
         except Refused as refused:
             receipt = refused.receipt
             self._say(box, Receipt(export, receipt.where, receipt.have, receipt.code, receipt.problems))

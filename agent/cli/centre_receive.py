@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.city import add_city, open_city
@@ -91,8 +92,9 @@ def run(args: argparse.Namespace) -> int:
 
 def store(city: City) -> Store:
     """Return where a city keeps what it received; of boxes that are enrolled only."""
-    from agent.centre import registry, verify
+    from agent.centre import registry, verify, witness
     from agent.centre.receive import Store
+    from agent.centre.taken_back import is_taken_back
     from agent.errors import ConfigError
 
     def verifier_of(box: str) -> Any:
@@ -102,7 +104,7 @@ def store(city: City) -> Store:
         except ConfigError:
             return None
 
-    return Store(city.at(FOLDER), verifier_of)
+    return Store(city.at(FOLDER), verifier_of, partial(is_taken_back, city.at(witness.FILE)))
 
 
 def over_mqtt(city: City, answer: Callable[[str, bytes], None]) -> Callable[[str, str, bytes], None]:

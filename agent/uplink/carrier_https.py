@@ -164,6 +164,8 @@ class Sender:
 
     def _recall(self, connection: http.client.HTTPSConnection, order: Order) -> None:
         receipt = self._ask(connection, "DELETE", order, "")
+        if receipt.where is Where.WAITING:
+            raise Unreachable(receipt.code)
         self._say(order.export, where=receipt.where, code=receipt.code)
 
     def _send(self, connection: http.client.HTTPSConnection, order: Order) -> None:

@@ -17,7 +17,7 @@ import pytest
 from agent.centre import verify
 from agent.centre.receive import Store
 from agent.centre.receive_https import Server, context
-from agent.consignment import NO_ROOM, TOO_LARGE, Where
+from agent.consignment import NO_ROOM, NOT_PROVEN, TOO_LARGE, Where
 from agent.errors import IntegrityFault
 from agent.storage.consigned import Consigned
 from agent.storage.keep.outgoing_order import State
@@ -111,7 +111,14 @@ class Wire:
     def new_store(self, **more) -> Store:
         vkey = verify.read_key(self.box.vkey())
         more = {"spare_bytes": 0, **more}
-        return Store(self.root / "received", lambda box: vkey if box == BOX else None, disk=self.disk, **more)
+        self.proven: list[tuple[str, str]] = []
+        return Store(
+            self.root / "received",
+            lambda box: vkey if box == BOX else None,
+            lambda *export: export in self.proven,
+            disk=self.disk,
+            **more,
+        )
 
     def listen(self, port: int = 0) -> None:
         tls = context(*self.pairs["server"], self.city.file, None)
@@ -388,11 +395,20 @@ def test_i8_taken_back_it_stops_within_two_seconds_and_says_what_had_left(wire) 
 
 
 def test_i8_taken_back_after_it_arrived_the_centre_throws_it_away(wire) -> None:
-    """I8: approval is denied afterwards."""
+    """I8: approval is denied afterwards. It goes when the ledger says so, and a recall by itself destroys nothing."""
     wire.order()
     wire.until(Where.RECEIVED)
     wire.box.hand()
     wire.box.cancel()
+
+    def refused() -> bool:
+        wire.look()
+        word = wire.word()
+        return word is not None and word.code == NOT_PROVEN
+
+    wait_for("the centre's doubt", refused)
+    assert verify.verify(wire.place, verify.read_key(wire.box.vkey()), None, lambda *_: None).proven
+    wire.proven.append((BOX, ID))
     wire.until(Where.RECALLED)
     wire.box.hand()
     assert not wire.place.exists()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent import consignment
 from agent.centre import verify
 from agent.centre.receive import Store
 from agent.centre.receive_mqtt import Receiver
-from agent.consignment import CHUNK_BYTES, NO_ROOM, Where
+from agent.consignment import CHUNK_BYTES, NO_ROOM, NOT_PROVEN, Where
 from agent.model import Instant, Span, Trust
 from agent.storage.consigned import Consigned
 from agent.storage.keep.outgoing_order import State
@@ -77,7 +78,13 @@ class Way(Wire):
 
     def new_store(self, **more) -> Store:
         vkey = verify.read_key(self.box.vkey())
-        return Store(self.root / "received", lambda _: vkey, **{"spare_bytes": 0, **more})
+        self.proven: list[tuple[str, str]] = []
+        return Store(
+            self.root / "received",
+            lambda _: vkey,
+            lambda *export: export in self.proven,
+            **{"spare_bytes": 0, **more},
+        )
 
     def new_post(self) -> Post:
         self.endpoint = Endpoint("127.0.0.1", self.broker.port, self.broker.authority.file, *self.pair)
@@ -193,6 +200,28 @@ def test_i8_taken_back_over_mqtt(way) -> None:
     assert 0 < body["gone_bytes"] < way.box.export().bytes
     assert body["confirmed"]
     assert os.listdir(way.root / "received" / BOX) == [f"{ID}.receipt"]
+
+
+def test_i8_a_recall_on_the_wire_destroys_nothing_that_the_ledger_does_not_give_up(way) -> None:
+    """I8, I7: whoever can publish as the box reaches no evidence; nor does garbage."""
+    way.order()
+    way.arrive(Where.RECEIVED)
+    heard: list[bytes] = []
+    receiver = Receiver(way.centre.store, lambda _, receipt: heard.append(receipt))
+    for payload in (
+        b"no recall",
+        consignment.encode_recall("box-2", ID),
+        consignment.encode_recall(BOX, "0" * 32),
+    ):
+        receiver(BOX, f"export/{ID}/recall", payload)
+    assert not heard
+    receiver(BOX, f"export/{ID}/recall", consignment.encode_recall(BOX, ID))
+    assert consignment.parse_receipt(heard.pop()).code == NOT_PROVEN
+    way.check_whole()
+    way.box.cancel()
+    way.proven.append((BOX, ID))
+    way.arrive(Where.RECALLED)
+    assert not way.place.exists()
 
 
 def test_exports_wait_for_facts_over_mqtt(way) -> None:

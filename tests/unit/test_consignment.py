@@ -129,7 +129,12 @@ def test_a_chunk_that_was_changed_on_the_way_is_unreadable():
 
 
 def test_a_recall_names_box_and_export():
-    assert json.loads(consignment.encode_recall("b", ID)) == {"v": 1, "box": "b", "export": ID}
+    written = consignment.encode_recall("b", ID)
+    assert json.loads(written) == {"v": 1, "box": "b", "export": ID}
+    assert consignment.parse_recall(written) == ("b", ID)
+    for wrong in (b"", b"no recall", written.replace(ID.encode(), b"x"), b'{"v":1,"box":"b"}'):
+        with pytest.raises(Unreadable):
+            consignment.parse_recall(wrong)
 
 
 def test_sums_are_read_back_and_nothing_else_is():
