@@ -3,13 +3,16 @@
 The centre believes no head that it cannot make itself from the entries it has. So a box that changes, cuts off or
 forks its history contradicts what lies here, and a head that fits stands for everything before it.
 
+What no head stands for yet may be anybody's: it is kept for the time being. Where it contradicts what comes later, all
+of it is dropped and asked for again, and nobody is accused before.
+
 Source  RFC 6962 section 2; C2SP tlog-checkpoint, "Witness"; faults H6, E11
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -33,15 +36,18 @@ class What(StrEnum):
     """What was found."""
 
     VERIFIED = "verified"  # a head that the entries here lead to
-    EDITED = "edited"  # an entry that came before, and says something else now
-    FORKED = "forked"  # a head over other entries than those that came
+    EDITED = "edited"  # an entry that a head stands for, and that says something else now
+    FORKED = "forked"  # a head over other entries than those that came, also when they came again
+    DOUBTED = (
+        "doubted"  # entries that no head stands for contradict others, or a head; all of them were dropped
+    )
     ROLLED_BACK = "rolled_back"  # a head, signed later, over fewer entries than one before
     UNSIGNED = "unsigned"  # a head that the box's key did not sign, or of another ledger
     INVALID = "invalid"  # not an entry, or not one that follows
     LET_GO = "let_go"  # entries that the box has no more, and that never came here
 
 
-GRAVE = frozenset({What.EDITED, What.FORKED, What.ROLLED_BACK, What.UNSIGNED, What.INVALID})
+GRAVE = frozenset({What.EDITED, What.FORKED, What.DOUBTED, What.ROLLED_BACK, What.UNSIGNED, What.INVALID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +85,15 @@ class Block:
 
 @dataclass(slots=True)
 class Taken:
-    """What a message brought: entries to store, blocks to store, and findings."""
+    """What a message brought: entries to store, blocks to store, and findings.
+
+    dropped  what the store holds beyond so many entries goes first; None: nothing does
+    """
 
     entries: list[Entry] = field(default_factory=list)
     blocks: dict[int, Block] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    dropped: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,7 @@ class _Head:
     root: bytes
     at_ms: int
     text: str
+    doubted: bool = False
 
 
 class Following:
@@ -164,11 +175,16 @@ class Following:
             elif entry.seq > self.size + 1:
                 self.skipped = max(self.skipped, entry.seq)
                 break  # all of it comes again from the hole on
-            elif entry.seq <= self.size:
-                if self._leaf(entry.seq) != entry.leaf:
+            elif entry.seq > self.size:
+                self._push(entry, taken)
+            elif self._leaf(entry.seq) != entry.leaf:
+                if entry.seq <= self._sure:
                     taken.findings.append(Finding(What.EDITED, entry.seq, detail=entry.kind))
                     break
-            else:
+                taken.findings.append(Finding(What.DOUBTED, entry.seq, detail=entry.kind))
+                self._drop(taken)
+                if entry.seq > self.size + 1:
+                    break
                 self._push(entry, taken)
         self._show_open(taken)
         return taken
@@ -194,10 +210,7 @@ class Following:
         head = _Head(found.size, found.root, at_ms, text)
         self.wanted = max(self.wanted, head.size)
         if self.lost or head.size > self.size:
-            if not any(head.size == other.size and head.root == other.root for other in self._pending):
-                self._pending.append(head)
-            while len(self._pending) > MOST_PENDING:
-                self._pending.popleft()
+            self._wait(head)
         else:
             self._judge(head, taken)
         return taken
@@ -232,8 +245,41 @@ class Following:
                 self._fresh[LEVEL + height, ((number + 1) >> height) - 1] = node
             self._open.clear()
         for head in [head for head in self._pending if head.size == self.size]:
+            if head.size > self.size:
+                break  # one before it had everything dropped
             self._pending.remove(head)
             self._judge(head, taken)
+
+    def _wait(self, head: _Head) -> None:
+        if not any(head.size == other.size and head.root == other.root for other in self._pending):
+            self._pending.append(head)
+        while len(self._pending) > MOST_PENDING:
+            self._pending.popleft()
+
+    @property
+    def _sure(self) -> int:
+        """How many entries a head stands for."""
+        return min(self.verified.size, self.size) if self.verified is not None else 0
+
+    def _drop(self, taken: Taken) -> None:
+        """Go back to what a head stands for; the rest is asked for again."""
+        self.skipped = max(self.skipped, self.size)
+        size = self._sure
+        whole, inside = divmod(size, BLOCK)
+        leaves = list(self._block(whole) if whole < self._blocks.size else self._open)[:inside]
+        self._blocks = merkle.Peaks.at(whole, lambda level, index: self._subtree(LEVEL + level, index))
+        self._open = leaves
+        self._fresh = {
+            place: node
+            for place, node in self._fresh.items()
+            if (place[1] + 1) << (place[0] - LEVEL) <= whole
+        }
+        self._fresh_blocks = {number: held for number, held in self._fresh_blocks.items() if number < whole}
+        taken.entries = [entry for entry in taken.entries if entry.seq <= size]
+        taken.blocks = {number: block for number, block in taken.blocks.items() if number < whole}
+        if leaves:
+            taken.blocks[whole] = Block(whole, tuple(leaves))
+        taken.dropped = size if taken.dropped is None else min(size, taken.dropped)
 
     def _show_open(self, taken: Taken) -> None:
         if taken.entries and self._open and not self.lost:
@@ -242,6 +288,13 @@ class Following:
     def _judge(self, head: _Head, taken: Taken) -> None:
         """Compare a head with the tree here, which has its entries."""
         if self.root(head.size) != head.root:
+            if head.size > self._sure:
+                # Entries are not signed one by one: these may be a forgery of the wire. The head is the box's.
+                self._drop(taken)
+                if not head.doubted:
+                    self._wait(replace(head, doubted=True))
+                    taken.findings.append(Finding(What.DOUBTED, head.size))
+                    return
             finding = Finding(What.FORKED, head.size, head.root, head.at_ms, head.text)
         elif self.verified is not None and head.size < self.verified.size:
             if head.at_ms <= self.verified.at_ms:

@@ -141,6 +141,11 @@ class Witness:
         kept.following.saved()
 
     def _store(self, kept: Kept, taken: Taken, now_ms: int) -> None:
+        if taken.dropped is not None:
+            self._write("DELETE FROM fact WHERE ledger = ? AND seq > ?", (kept.key, taken.dropped))
+            self._write(
+                "DELETE FROM block WHERE ledger = ? AND number >= ?", (kept.key, taken.dropped // BLOCK)
+            )
         if taken.entries:
             self._many(
                 "INSERT INTO fact VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",

@@ -32,6 +32,10 @@ ALARMS = {
     "unknown_box": ("등록되지 않은 박스입니다", "is not enrolled"),
     "edited": ("원장의 기록이 이전과 다릅니다", "sends an entry of its ledger changed"),
     "forked": ("원장이 갈라졌습니다", "its ledger has forked"),
+    "doubted": (
+        "서로 맞지 않는 기록이 와서 버리고 다시 요청합니다",
+        "entries came that do not fit together: dropped, and asked for again",
+    ),
     "rolled_back": ("원장이 되돌려졌습니다", "its ledger was set back"),
     "unsigned": ("박스의 키로 서명되지 않은 검증점입니다", "a checkpoint that its key did not sign"),
     "invalid": ("올바르지 않은 내용을 보냈습니다", "sends what is no message"),

@@ -247,7 +247,8 @@ def test_h6_an_edited_entry_is_told(town, box, centre):
     """H6, edited: what came once cannot come otherwise."""
     box.write(300)
     box.send_facts()
-    centre.until(lambda: centre.row().size == 300)
+    box.send_checkpoint()
+    centre.verified(300)
     box.entries[9] = edited(box.entries[9], kind="gap")
     box.send_facts(1, 100)
     centre.alarmed("edited")
@@ -273,7 +274,37 @@ def test_h6_a_fork_ahead_of_its_entries_is_told(town, box, centre):
     centre.until(lambda: centre.watch._boxes[BOX].current is not None)
     box.entries = real
     box.send_facts()
+    centre.alarmed("doubted")  # so far the wire may have done it
+    box.send_facts()
     centre.alarmed("forked")
+
+
+def test_h6_a_forged_entry_of_the_wire_does_not_blind_the_witness(town, box, centre):
+    """H6: the real ones are had again, also from the file."""
+    box.write(300)
+    box.send_facts(1, 100)
+    box.send_checkpoint(100)
+    centre.verified(100)
+    real = list(box.entries)
+    box.entries[100:] = [edited(entry, kind="forged") for entry in box.entries[100:]]
+    box.send_facts(101)
+    centre.until(lambda: centre.row().size == 300)
+    box.entries = real
+    box.send_facts(101)
+    box.send_checkpoint(at_ms=2)
+    centre.verified(300)
+    assert centre.found == [(BOX, "doubted")]
+    assert {fact.kind for fact in centre.witness.facts(BOX, "", 0, 1 << 60, 0)} == {"segment.committed"}
+    assert stored(centre) == list(range(1, 301))
+    centre.close()
+    again = Centre(town)
+    try:
+        assert again.row().verified == 300
+        assert again.watch._boxes[BOX].current.following.root(300) == merkle.root_of(
+            [bytes.fromhex(one) for one in leaves(box)]
+        )
+    finally:
+        again.close()
 
 
 def test_h6_a_cut_off_or_rolled_back_ledger_is_told(town, box, centre):

@@ -47,6 +47,9 @@ class Store:
         return self.blocks[((index + 1) << height) - 1].nodes[height]
 
     def keep(self, taken, *, saved: bool = True):
+        if taken.dropped is not None:
+            self.entries = [entry for entry in self.entries if entry.seq <= taken.dropped]
+            self.blocks = {n: block for n, block in self.blocks.items() if n < taken.dropped // BLOCK}
         self.entries += taken.entries
         self.blocks |= taken.blocks
         if saved:
@@ -82,7 +85,8 @@ def test_heads_of_any_size_are_verified_in_any_order(sizes, data):
         taken = following.head(head(said[:wanted]), 1)
         assert [finding.what for finding in taken.findings] == [What.VERIFIED]
         forged = said[: wanted - 1] + entries(wanted, wanted, "other")
-        assert [one.what for one in store.open().head(head(forged), 1).findings] == [What.FORKED]
+        assert [one.what for one in following.head(head(forged), 1).findings] == [What.FORKED]
+        assert [one.what for one in store.open().head(head(forged), 1).findings] == [What.DOUBTED]
     assert [entry.seq for entry in store.entries] == list(range(1, total + 1))
     assert store.following.root(total) == merkle.root_of([leaf.object_hash(one) for one in said])
 
@@ -123,8 +127,62 @@ def test_what_comes_twice_in_one_message_is_taken_once(store):
 @pytest.mark.parametrize("seq", [1, BLOCK, BLOCK + 1, BLOCK + 20])
 def test_an_entry_that_changed_is_found(store, seq):
     store.take(entries(1, BLOCK + 20))
+    store.head(head(entries(1, BLOCK + 20)))
     assert store.take(entries(seq, seq, "other")) == [What.EDITED]
     assert store.entries[seq - 1].kind == "gap"
+
+
+@pytest.mark.parametrize("sure", [0, 5, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 7])
+@pytest.mark.parametrize("forged", [1, 2, BLOCK, 2 * BLOCK + 9])
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("saved", [False, True])
+def test_h6_a_forged_entry_ahead_of_the_real_one_costs_nothing_but_a_resend(
+    store, sure, forged, restarts, saved
+):
+    """H6: what nobody signed for is dropped where it contradicts what comes; the real history is what stays."""
+    said = entries(1, 6 * BLOCK + 3)
+    store.take(said[:sure], saved=saved)
+    if sure:
+        assert store.head(head(said[:sure]), saved=saved) == [What.VERIFIED]
+    store.take(entries(sure + 1, sure + forged, "forged"), saved=saved)
+    if restarts:
+        verified, store.following = store.following.verified, store.open()
+        if verified:
+            store.following.restore(verified.size, verified.root, 1)
+    assert store.take(said[sure:], saved=saved) == [What.DOUBTED]
+    assert store.head(head(said), 2) == [What.VERIFIED]
+    assert [entry.kind for entry in store.entries] == ["gap"] * len(said)
+    assert store.open().root(len(said)) == merkle.root_of([leaf.object_hash(one) for one in said])
+
+
+def test_h6_a_head_that_forged_entries_do_not_lead_to_waits_for_the_real_ones(store):
+    """H6: the head is the box's, the entries are not yet: no fork before they came again."""
+    said = entries(1, BLOCK + 10)
+    store.take(said[:5])
+    store.head(head(said[:5]))
+    store.take(entries(6, BLOCK + 10, "forged"))
+    assert store.head(head(said), 2) == [What.DOUBTED]
+    assert (store.following.size, store.following.hole, len(store.entries)) == (5, True, 5)
+    store.take(entries(6, 9, "forged"))
+    assert store.take(said[5:]) == [What.DOUBTED, What.VERIFIED]
+    assert [entry.kind for entry in store.entries] == ["gap"] * len(said)
+
+
+def test_h6_a_head_that_does_not_fit_what_came_twice_is_a_fork(store):
+    """H6: it is told with the note as evidence, and the next head is judged for itself."""
+    said = entries(1, 20)
+    other = head([*said[:9], *entries(10, 20, "other")])
+    store.head(other)
+    store.head(head([*said[:8], *entries(9, 20, "other")]))
+    assert store.take(said) == [What.DOUBTED]
+    assert store.following.size == 0
+    assert store.take(said) == [What.DOUBTED]  # two heads, one after the other
+    taken = store.following.entries(said)
+    assert taken.findings[0].note == other
+    assert store.keep(taken) == [What.FORKED]
+    assert store.take(said) == [What.FORKED]
+    assert store.take(said) == []
+    assert store.head(head(said), 2) == [What.VERIFIED]
 
 
 def test_what_does_not_follow_is_left_for_later(store):
