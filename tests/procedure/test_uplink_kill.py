@@ -7,6 +7,7 @@ for it again. In the end the witness has every entry once, as the box has it, an
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
@@ -120,6 +121,17 @@ class Chaos:
                 each.kill()
         self.killed[" + ".join(names)] += 1
 
+    def lose(self) -> None:
+        """Have the broker take what it then forgets, while nobody at the centre listens: that must be asked for."""
+        self.centre.watch.kill()
+        self.box.write(500)
+        size, cursor = len(self.box.ledger_rows()), self.box.state / "uplink" / "cursor.json"
+        wait_for("the broker's word", lambda: json.loads(cursor.read_bytes())["seq"] >= size - 1, 120)
+        self.town.kill(forget=True)
+        self.broker_lives = False
+        self.killed["broker + watch"] += 1
+        self.forgotten += 1
+
     def converge(self) -> None:
         """Wait until the witness has everything, without anybody's help but what happens on a box anyway."""
         self.restart(all_of_it=True)
@@ -175,7 +187,9 @@ def kill_the_wire(folder: Path, kills: int, seed: int) -> Outcome:
         box.write(10)
         wait_for("the first at the witness", lambda: centre.size() >= 10, 120)
         begun = time.monotonic()
-        for number in range(kills):
+        chaos.lose()
+        chaos.converge()
+        for number in range(1, kills):
             if number % REST == REST - 1:
                 chaos.converge()
             chaos.restart()
