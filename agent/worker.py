@@ -139,9 +139,8 @@ def _record_libav(
     covered_ms = recorder.covered_until(camera)
     _, camera_recorder = _camera(settings, camera, plan, recorder, covered_ms, order["cause"])
     login = (plan["username"], plan["password"] or "") if plan["username"] else None
-    source = plan_source(
-        plan["url"], width=plan["width"] or 0, height=plan["height"] or 0, fps=plan["fps"] or 0, login=login
-    )
+    size = {name: plan[name] or 0 for name in ("width", "height", "fps")}
+    source = plan_source(plan["url"], **size, login=login, allow_basic=plan["allow_basic"])
     libav = LibavWorker(
         camera,
         source,

@@ -65,12 +65,19 @@ class SourcePlan:
 
 
 def plan_source(
-    url: str, *, width: int = 0, height: int = 0, fps: int = 0, login: tuple[str, str] | None = None
+    url: str,
+    *,
+    width: int = 0,
+    height: int = 0,
+    fps: int = 0,
+    login: tuple[str, str] | None = None,
+    allow_basic: bool,
 ) -> SourcePlan:
     """Turn a configured URL (file:, v4l2:, http(s)://, udp://) into what libav is told.
 
     width,height,fps  to ask of a capture board; 0 leaves it to the board
     login             user and password for HTTP; they travel as a header, never in the URL
+    allow_basic       whether they may go out unhashed: libav knows no other way, so else they do not
     """
     scheme, _, rest = url.partition(":")
     if scheme == "v4l2":
@@ -85,7 +92,7 @@ def plan_source(
         if scheme.startswith("http")
         else {"fifo_size": "4096"}
     )
-    if login is not None and scheme.startswith("http"):
+    if login is not None and allow_basic and scheme.startswith("http"):
         token = base64.b64encode(":".join(login).encode()).decode()
         options["headers"] = f"Authorization: Basic {token}\r\n"
     return SourcePlan(url, "mpegts" if scheme == "udp" else None, options, paced=False)

@@ -209,8 +209,9 @@ _TABLE = (
     ),
     Command(
         "config.propose",
-        "설정을 바꿉니다. 녹화하던 카메라가 녹화하지 않으면 되돌립니다. 유지보수자는 주소 같은 것만",
-        "replace agent.toml; taken back when cameras that recorded do not. A technician changes addresses and the like",
+        "설정을 바꿉니다. 녹화하던 카메라가 녹화하지 않으면 되돌립니다. 유지보수자는 같은 호스트의 경로 같은 것만",
+        "replace agent.toml; taken back when cameras that recorded do not. A technician changes paths and the like, "
+        "on the same hosts",
         frozenset({Role.OFFICER, Role.TECHNICIAN}),
         (Argument("toml", TOML, shown=False), Argument("consultation", TEXT)),
         seconds=_DECIDE,

@@ -69,6 +69,7 @@ TABLES = (
 
 RTSP_ONLY = ("rtsp",)
 V4L2_ONLY = ("v4l2",)
+WITH_LOGIN = ("rtsp", "http")
 # No real keys: whoever copied them would seal recordings that nobody can open. These fail their checksum.
 EXAMPLE_RECIPIENTS = '["age1...", "age1..."]'
 
@@ -159,10 +160,10 @@ KEYS = (
     ),
     Key(
         "camera", "allow_basic_auth", rules.boolean(), True, "false",
-        "카메라가 Basic 인증만 할 때 비밀번호를 그대로 보내도 되는지. rtsps가 아니면 망에 드러납니다",
-        "whether the password may go out unhashed when the camera asks for Basic; without rtsps the "
+        "카메라가 Basic 인증만 할 때 비밀번호를 그대로 보내도 되는지. rtsps나 https가 아니면 망에 드러납니다",
+        "whether the password may go out unhashed when the camera asks for Basic; without rtsps or https the "
         "line sees it",
-        RTSP_ONLY,
+        WITH_LOGIN,
     ),
     Key(
         "camera", "width", rules.integer(16, 16384), None, "1280",

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from agent.command.errors import CommandRefused
 from agent.command.keyring import Role
@@ -42,8 +43,9 @@ STAGED = "proposed.toml"
 BEFORE = ".before"
 _LIMIT = 1 << 20
 _RECORDER_S = 15.0
-_TECHNICAL = ("name", "url", "sub_url", "transport", "allow_basic_auth", "width", "height", "fps")
-"""Of a camera, what a technician may change when it is replaced. Purpose, legal basis and retention are not his."""
+_TECHNICAL = ("name", "url", "sub_url", "transport", "width", "height", "fps")
+"""Of a camera, what a technician may change, as long as it is the same host by the same scheme: to another one the
+camera's log-in would go, and pictures would come from there. Purpose, legal basis and retention are not his either."""
 
 
 def weigh(context: Context, order: Order) -> Weight:
@@ -78,11 +80,14 @@ def is_shorter(context: Context, new: Config) -> bool:
 
 
 def is_technical(old: Config, new: Config) -> bool:
-    """Tell whether only how cameras are reached differs."""
+    """Tell whether only how cameras are reached on their hosts differs."""
     before = {camera.id: _essence(camera) for camera in old.cameras}
     after = {camera.id: _essence(camera) for camera in new.cameras}
     same = (old.box, old.storage, old.uplink, old.tunnel) == (new.box, new.storage, new.uplink, new.tunnel)
-    return same and before == after and [*before] == [*after]
+    if not same or before != after or [*before] != [*after]:
+        return False
+    pairs = zip(old.cameras, new.cameras, strict=True)
+    return all(_host(was.url) == _host(now.url) and _hosts(now) <= _hosts(was) for was, now in pairs)
 
 
 def propose(context: Context, order: Order) -> Outcome:
@@ -185,6 +190,16 @@ def _proposed(context: Context, order: Order) -> Config:
 def _wanted(order: Order) -> set[str]:
     tables = tomllib.loads(order.arguments["toml"]).get("camera", [])
     return {table["id"] for table in tables}
+
+
+def _host(url: str) -> tuple[str, str]:
+    """Return where an address leads; a file is a place of its own."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.path if parts.scheme == "file" else parts.hostname or ""
+
+
+def _hosts(camera: Camera) -> set[tuple[str, str]]:
+    return {_host(url) for url in (camera.url, camera.sub_url) if url is not None}
 
 
 def _essence(camera: Camera) -> dict[str, Any]:

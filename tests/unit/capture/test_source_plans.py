@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 
-from agent.capture.libav import plan_source, units_of_config
+from agent.capture import libav
+from agent.capture.libav import units_of_config
+
+plan_source = partial(libav.plan_source, allow_basic=True)
 
 
 def test_a_board_is_asked_for_size_and_rate() -> None:
@@ -28,6 +32,8 @@ def test_a_log_in_travels_as_a_header() -> None:
     assert base64.b64decode(token) == b"viewer:pass:word"
     assert "headers" not in plan_source("http://10.0.0.5/live.ts").options
     assert "headers" not in plan_source("udp://127.0.0.1:5000", login=("a", "b")).options
+    closed = libav.plan_source("http://10.0.0.5/live.ts", login=("viewer", "pass:word"), allow_basic=False)
+    assert "headers" not in closed.options
 
 
 def test_transport_streams_by_datagram_are_named_as_such() -> None:

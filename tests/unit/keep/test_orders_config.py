@@ -151,6 +151,16 @@ def test_what_a_technician_may_change(box: Ordered) -> None:
         (toml(box, cameras=("cam1", "cam2", "cam3")), "COMMAND_ROLE"),
         (toml(box, retention=20), "COMMAND_ROLE"),
         (toml(box).replace("경포해변", "주문진"), "COMMAND_ROLE"),
+        (toml(box, url="rtsp://203.0.113.66/main"), "COMMAND_ROLE"),
+        (toml(box, url="http://10.0.0.11/main"), "COMMAND_ROLE"),
+        (toml(box, url="file:/srv/loop.mp4"), "COMMAND_ROLE"),
+        (
+            toml(
+                box, url='rtsp://10.0.0.11/main"\nallow_basic_auth = false\nsub_url = "rtsp://10.0.0.11/sub'
+            ),
+            "COMMAND_ROLE",
+        ),
+        (toml(box, url='rtsp://10.0.0.11/main"\nsub_url = "rtsp://203.0.113.66/sub'), "COMMAND_ROLE"),
         (
             toml(box).replace(RECIPIENT, "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg"),
             "COMMAND_ROLE",
@@ -159,8 +169,15 @@ def test_what_a_technician_may_change(box: Ordered) -> None:
         reply = box.ask("technician 1", "config.propose", proposal(text))
         assert (reply["status"], reply["code"]) == ("refused", code)
     assert box.config_file.read_text() == toml(box)
-    reply = box.ask("technician 1", "config.propose", proposal(toml(box, url="rtsp://10.0.0.12/main")))
+    more = 'rtsp://10.0.0.11:8554/second"\ntransport = "udp"\nsub_url = "rtsp://10.0.0.11/sub'
+    reply = box.ask("technician 1", "config.propose", proposal(toml(box, url=more)))
     assert reply["status"] == "accepted"
+
+
+def test_a_file_of_a_technician_is_the_same_file(box: Ordered) -> None:
+    box.config_file.write_text(toml(box, url="file:/srv/clip.mp4"))
+    reply = box.ask("technician 1", "config.propose", proposal(toml(box, url="file:/srv/loop.mp4")))
+    assert (reply["status"], reply["code"]) == ("refused", "COMMAND_ROLE")
 
 
 def test_what_nobody_may_change_from_afar(box: Ordered) -> None:
