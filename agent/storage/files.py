@@ -320,8 +320,9 @@ class Disk:
         Raises  StorageFault, the old content is then in place
         """
         temporary = path.with_name(path.name + TEMPORARY)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = self._do("create", temporary, os.open, temporary, flags, FILE_MODE)
+        # Never opened where something lies: a pipe, put there by another process, would be waited for for ever.
+        self.unlink(temporary)
+        fd = self.create_excl(temporary)
         try:
             try:
                 self.write_all(fd, temporary, data)

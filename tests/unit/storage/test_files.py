@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -147,6 +148,27 @@ def test_only_a_regular_file_is_opened(tmp_path) -> None:
         with pytest.raises(StorageFault):
             disk.open_existing(tmp_path / name)
     disk.close(-1)
+
+
+@pytest.mark.parametrize("what", ["pipe", "link", "left over"])
+def test_atomic_replace_opens_nothing_that_lies_in_its_way(tmp_path, what) -> None:
+    way, victim = tmp_path / "a.tmp", tmp_path / "victim"
+    victim.write_bytes(b"untouched")
+    if what == "pipe":
+        os.mkfifo(way)
+    elif what == "link":
+        way.symlink_to(victim)
+    else:
+        way.write_bytes(b"longer than the new content")
+    writing = threading.Thread(
+        target=lambda: Disk().atomic_replace(tmp_path / "a", b"new", sync=True), daemon=True
+    )
+    writing.start()
+    writing.join(20)
+    assert not writing.is_alive()
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert victim.read_bytes() == b"untouched"
+    assert not way.exists()
 
 
 def test_what_a_name_is_is_told_without_following_it(tmp_path) -> None:
