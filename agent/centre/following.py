@@ -44,7 +44,7 @@ class What(StrEnum):
     ROLLED_BACK = "rolled_back"  # a head, signed later, over fewer entries than one before
     UNSIGNED = "unsigned"  # a head that the box's key did not sign, or of another ledger
     INVALID = "invalid"  # not an entry, or not one that follows
-    LET_GO = "let_go"  # entries that the box has no more, and that never came here
+    LET_GO = "let_go"  # entries that the box is said to have no more, and that never came here
 
 
 GRAVE = frozenset({What.EDITED, What.FORKED, What.DOUBTED, What.ROLLED_BACK, What.UNSIGNED, What.INVALID})
@@ -169,13 +169,16 @@ class Following:
             if entry is None:
                 taken.findings.append(Finding(What.INVALID, self.size))
                 break
-            if self.lost:
-                # No tree can be made over a hole; what happened is kept all the same.
-                taken.entries.append(entry)
-            elif entry.seq > self.size + 1:
+            if entry.seq > self.size + 1:
+                if self.lost:
+                    # No tree can be made over a hole; what happened is kept all the same.
+                    taken.entries.append(entry)
+                    continue
                 self.skipped = max(self.skipped, entry.seq)
                 break  # all of it comes again from the hole on
-            elif entry.seq > self.size:
+            if entry.seq > self.size:
+                if self.lost:
+                    self._heal(taken)
                 self._push(entry, taken)
             elif self._leaf(entry.seq) != entry.leaf:
                 if entry.seq <= self._sure:
@@ -209,7 +212,7 @@ class Following:
         assert isinstance(text, str)
         head = _Head(found.size, found.root, at_ms, text)
         self.wanted = max(self.wanted, head.size)
-        if self.lost or head.size > self.size:
+        if head.size > self.size:
             self._wait(head)
         else:
             self._judge(head, taken)
@@ -226,12 +229,23 @@ class Following:
         self._fresh_blocks.clear()
 
     def _gone(self, gone: Any, taken: Taken) -> None:
-        """Take note of entries that the box let go."""
+        """Take note of entries that the box is said to have let go.
+
+        It lets go only what a signed command acknowledged, and that is never more than was verified here. So this
+        file is younger than that command, or nobody honest says so: it is told, and they are asked for all the same.
+        """
         if not (isinstance(gone, (list, tuple)) and len(gone) == 2 and all(type(one) is int for one in gone)):
             taken.findings.append(Finding(What.INVALID, self.size))
         elif gone[1] > self.size and gone[0] <= self.size + 1 and not self.lost:
             self.lost = self.size + 1
             taken.findings.append(Finding(What.LET_GO, self.lost, detail=f"{self.lost}-{gone[1]}"))
+
+    def _heal(self, taken: Taken) -> None:
+        """Go on where entries were missing: they came. What was kept beyond them comes again, and is judged then."""
+        self.lost = 0
+        taken.entries = [entry for entry in taken.entries if entry.seq <= self.size]
+        taken.dropped = self.size if taken.dropped is None else min(self.size, taken.dropped)
+        self._keep_open(taken)
 
     def _push(self, entry: Entry, taken: Taken) -> None:
         self._open.append(entry.leaf)
@@ -277,12 +291,15 @@ class Following:
         self._fresh_blocks = {number: held for number, held in self._fresh_blocks.items() if number < whole}
         taken.entries = [entry for entry in taken.entries if entry.seq <= size]
         taken.blocks = {number: block for number, block in taken.blocks.items() if number < whole}
-        if leaves:
-            taken.blocks[whole] = Block(whole, tuple(leaves))
+        self._keep_open(taken)
         taken.dropped = size if taken.dropped is None else min(size, taken.dropped)
 
     def _show_open(self, taken: Taken) -> None:
-        if taken.entries and self._open and not self.lost:
+        if taken.entries and not self.lost:
+            self._keep_open(taken)
+
+    def _keep_open(self, taken: Taken) -> None:
+        if self._open:
             taken.blocks[self._blocks.size] = Block(self._blocks.size, tuple(self._open))
 
     def _judge(self, head: _Head, taken: Taken) -> None:
@@ -304,6 +321,9 @@ class Following:
         else:
             finding = Finding(What.VERIFIED, head.size, head.root, head.at_ms, head.text)
             self.verified = finding
+            self.skipped = (
+                0  # whoever has more will say so again, and whoever made it up will not be waited for
+            )
         taken.findings.append(finding)
 
     def root(self, size: int) -> bytes:

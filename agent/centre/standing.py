@@ -20,6 +20,8 @@ BEHIND_S = 90.0
 """A head over entries that did not come: ordinary ones are sent within a minute. Where none ever came, HOLE_S."""
 RESEND_S = (30.0, 600.0)
 """Between two requests for the same entries: at first, and at most."""
+LOST_S = (600.0, 86_400.0)
+"""The same, of entries that the box is said to have no more: most likely it is so."""
 ACKNOWLEDGE_ENTRIES = 1000
 ACKNOWLEDGE_S = 600.0
 TIME_S = 60.0
@@ -179,17 +181,20 @@ class Standing:
     def _missing(self, following: Following, now_s: float) -> bool:
         """Tell whether it is time to ask for entries that did not come."""
         size, since_s = self._stuck
-        if not following.behind or size != following.size:
+        missing = following.behind or following.lost
+        if not missing or size != following.size:
             self._stuck = (following.size, now_s)
-            if not following.behind:
+            if not missing:
                 self._resend_wait_s = RESEND_S[0]
             return False
         soon = following.hole or following.size == 0
         if now_s - since_s < (HOLE_S if soon else BEHIND_S):
             return False
-        if not self._due("resend", self._resend_wait_s, now_s):
+        least_s, most_s = LOST_S if following.lost else RESEND_S
+        wait_s = max(self._resend_wait_s, least_s)
+        if not self._due("resend", wait_s, now_s):
             return False
-        self._resend_wait_s = min(2 * self._resend_wait_s, RESEND_S[1])
+        self._resend_wait_s = min(2 * wait_s, most_s)
         return True
 
     def _due(self, what: str, every_s: float, now_s: float, *, spread: bool = False) -> bool:

@@ -307,6 +307,31 @@ def test_h6_a_forged_entry_of_the_wire_does_not_blind_the_witness(town, box, cen
         again.close()
 
 
+def test_h6_a_word_of_what_was_let_go_is_not_taken(town, box, centre):
+    """H6: the box lets go only what was acknowledged; the entries are asked for, and all is verified again."""
+    box.write(300)
+    box.send_facts(1, 100)
+    box.send_checkpoint(100)
+    centre.verified(100)
+    box.say("facts", ledger=box.ledger, first=101, entries=[], let_go=[[101, 10**9]])
+    centre.alarmed("let_go")
+    real = list(box.entries)
+    box.entries[149:] = [edited(entry, kind="forged") for entry in box.entries[149:]]
+    box.send_facts(150)
+    box.entries = real
+    box.send_health()
+    centre.until(lambda: len(stored(centre)) == 251)
+    centre.until(lambda: centre.row().standing._stuck[0] == 100, "a tick")
+    centre.clock.ahead_s += 91
+    box.send_health()
+    box.resends = True
+    centre.until(lambda: box.ordered("facts.resend"), "asked")
+    box.send_checkpoint(at_ms=2)
+    centre.verified(300)
+    assert stored(centre) == list(range(1, 301))
+    assert {fact.kind for fact in centre.witness.facts(BOX, "", 0, 1 << 60, 0)} == {"segment.committed"}
+
+
 def test_h6_a_cut_off_or_rolled_back_ledger_is_told(town, box, centre):
     """H6, truncated and rolled back: a newer head over fewer entries."""
     box.write(300)

@@ -254,9 +254,39 @@ def test_what_the_box_let_go_before_it_came_ends_the_proof_and_not_the_keeping(s
     assert store.following.lost == 6
     assert not store.following.behind
     assert [entry.seq for entry in store.entries] == [1, 2, 3, 4, 5, 9, 10]
-    assert store.head(head(entries(1, 5))) == []
     assert store.take(entries(11, 11), [[6, 8]]) == []
     assert set(store.blocks) == {0}
+
+
+def test_h6_a_word_of_what_was_let_go_does_not_blind_the_witness(store):
+    """H6: what lies before it is judged as ever, and where the entries come after all, everything is."""
+    said = entries(1, BLOCK + 10)
+    store.take(said[:5])
+    assert store.take([], [[6, 10**9]]) == [What.LET_GO]
+    assert store.head(head(said[:5])) == [What.VERIFIED]
+    assert store.take(entries(3, 3, "other")) == [What.EDITED]
+    assert store.head(head(entries(1, 4, "other"))) == [What.FORKED]
+    assert store.head(head(said)) == []
+    store.take(entries(9, 12, "forged"))
+    assert len(store.entries) == 9
+    lost = store.following.lost
+    store.following = store.open()
+    store.following.restore(5, merkle.root_of([leaf.object_hash(one) for one in said[:5]]), 1)
+    store.following.lost = lost
+    assert store.take(said[7:] + said) == []
+    assert not store.following.lost
+    assert [entry.kind for entry in store.entries] == ["gap"] * len(said)
+    assert store.head(head(said), 2) == [What.VERIFIED]
+    assert store.open().root(len(said)) == merkle.root_of([leaf.object_hash(one) for one in said])
+
+
+def test_a_made_up_entry_far_ahead_is_not_waited_for_once_a_head_is_verified(store):
+    said = entries(1, 10)
+    store.take(said)
+    store.take(entries(1 << 50, 1 << 50))
+    assert store.following.hole
+    assert store.head(head(said)) == [What.VERIFIED]
+    assert not store.following.behind
 
 
 def test_what_was_let_go_and_is_here_is_no_loss(store):

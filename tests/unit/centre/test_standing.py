@@ -22,7 +22,8 @@ LEDGER = "00112233445566aa"
 class Ledger:
     """As much of a Following as is looked at."""
 
-    def __init__(self, size=0, verified=0, *, behind=False, hole=False):
+    def __init__(self, size=0, verified=0, *, behind=False, hole=False, lost=0):
+        self.lost = lost
         self.size, self.behind, self.hole = size, behind, hole
         self.verified = Finding(What.VERIFIED, verified, b"r" * 32) if verified else None
 
@@ -113,6 +114,14 @@ def test_what_is_missing_is_asked_for_after_a_while(box, hole, size, after_s):
     assert wish(box, after_s + 30.9, ledger) is None
     assert wish(box, after_s + 61.0, ledger) == asked  # and then ever more rarely
     assert wish(box, after_s + 62.0, ledger) is None
+
+
+def test_what_is_said_to_be_gone_is_asked_for_too_but_rarely(box):
+    lost = Ledger(5, lost=6)
+    asked = [at_s for at_s in range(0, 400_000, 10) if wish(box, float(at_s), lost)]
+    assert asked == [90, 1290, 3690, 8490, 18090, 37290, 75690, 152490, 238890, 325290]
+    assert wish(box, 400_001.0, Ledger(6)) is None
+    assert box._resend_wait_s == module.RESEND_S[0]
 
 
 def test_what_comes_in_is_waited_for(box):
