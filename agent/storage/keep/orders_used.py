@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from agent.command import counters
 from agent.storage import ledger
+from agent.storage.aside import PREDECESSORS
+from agent.storage.catalogue import set_meta
 from agent.storage.keep import orders_files, orders_rows
 
 if TYPE_CHECKING:
@@ -18,33 +20,47 @@ if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue
     from agent.storage.files import Disk
 
+HOLDS_ALL = "counters_whole"
+"""In `meta`: the catalogue holds the used numbers of all keys, though it may have followed a lost one."""
+
 
 class Used:
-    """What was used, of all keys. `forgotten`: that of some keys was lost."""
+    """What was used, of all keys. `forgotten`: that of some keys was lost. `is_written`: J3 is done."""
 
     def __init__(self, state: Path, disk: Disk) -> None:
         self._state = state
         self._disk = disk
         self.counters: dict[str, Counter] = {}
         self.forgotten = False
-        self._is_written = False
+        self.is_written = False
 
     def load(self, catalogue: Catalogue) -> None:
-        """Read both, for a catalogue that was opened. Raises StorageFault."""
+        """Read both, for a catalogue that was opened, and have it hold all that either knows. Raises StorageFault.
+
+        Some are lost where no whole file tells, and the catalogue follows a lost one and was never given all: it then
+        knows only the keys that have spoken since. Whoever damages the file while the catalogue holds all has won
+        nothing.
+        """
         found = orders_files.read_counters(self._state)
         rows = orders_rows.counters(catalogue)
-        # No file, and a catalogue that follows a lost one: both memories may be gone.
-        known, lost = found or ({}, catalogue.last_fact("ledger.began") is not None)
+        is_marked = catalogue.meta(HOLDS_ALL) is not None
+        known, lost = found or ({}, True)
         self.counters = counters.joined(counters.joined(known, rows), self.counters)
-        # Whoever damages the file while the catalogue is whole has won nothing.
-        self.forgotten |= lost and not rows
-        self._is_written = found == (self.counters, self.forgotten)
+        self.forgotten |= lost and not is_marked and catalogue.meta(PREDECESSORS) is not None
+        if rows != self.counters or (not is_marked and not self.forgotten):
+            catalogue.write(self._write_all)
+        self.is_written = found == (self.counters, self.forgotten)
+
+    def _write_all(self, db: sqlite3.Connection) -> None:
+        orders_rows.use(db, self.counters, self.counters)
+        if not self.forgotten:
+            set_meta(db, HOLDS_ALL, "1")
 
     def sync(self) -> None:
         """Do J3 where it is still to be done: a kill or a disk came between. Raises StorageFault: nothing runs then."""
-        if not self._is_written:
+        if not self.is_written:
             orders_files.write_counters(self._state, self.counters, self._disk, forgotten=self.forgotten)
-            self._is_written = True
+            self.is_written = True
 
     def take(
         self,
@@ -69,6 +85,6 @@ class Used:
         self.counters = after
         step("J2")
         if takes:
-            self._is_written = False
+            self.is_written = False
             self.sync()
             step("J3")
