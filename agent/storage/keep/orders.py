@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from agent.command import judge, ring
 from agent.command.errors import CommandRefused
 from agent.command.judge import Accept, Refuse, Wait, Weight, World
-from agent.errors import IntegrityFault, PasuError
+from agent.errors import IntegrityFault, PasuError, StorageFault
 from agent.health import Raised
 from agent.model import Fact, Trust
 from agent.storage.keep import orders_files, orders_rows
@@ -77,6 +77,7 @@ class Desk:
         self._challenge_due = 0.0
         self._since: dict[str, float] = {}  # of letters that wait for others
         self._asked: set[str] = set()
+        self._left: set[str] = set()  # have their verdict, and could not be removed
         self._catalogue: Catalogue | None = None
         self._trial_until = 0.0
 
@@ -111,7 +112,7 @@ class Desk:
         if turn.catalogue is not self._catalogue:
             self._used.load(turn.catalogue)
             self._catalogue = turn.catalogue
-        names = self._orders.names()
+        names, trouble = self._names()
         try:
             self._look_at_ring(mono_s, now=bool(names))
             if self._ring is None:
@@ -120,7 +121,13 @@ class Desk:
                 self._challenge_due = mono_s + CHALLENGE_S
                 self._challenges = [*self._challenges, os.urandom(16).hex()][-CHALLENGES:]
             self._used.sync()
-            self._receive(turn, names, mono_s)
+            try:
+                self._receive(turn, names, mono_s)
+            except StorageFault as fault:
+                if is_catalogue(fault) or not self._used.is_written:
+                    raise
+                trouble = fault
+            # Whatever is wrong with what comes in: what was begun must come to its end (a trial stops all erasing).
             self._carry(turn, mono_s)
         except IntegrityFault as fault:
             self._ring = None
@@ -129,7 +136,18 @@ class Desk:
             turn.catalogue.add_fact(fact)
         if turn.now.trust is not Trust.UNTRUSTED:
             orders_rows.forget(turn.catalogue, turn.now.utc_ms - orders_rows.KEPT_MS)
+        if trouble is not None:
+            raise trouble
         return self._raised(turn.now, mono_s)
+
+    def _names(self) -> tuple[list[str], StorageFault | None]:
+        """Return what waits, but what was judged and could not be removed; or why that cannot be told."""
+        try:
+            names = self._orders.names()
+        except StorageFault as fault:
+            return [], fault
+        self._left = {name for name in self._left if name in names and not self._orders.drop(name)}
+        return [name for name in names if name not in self._left], None
 
     def _carry(self, turn: Turn, mono_s: float) -> None:
         """Carry on what was accepted; by new rights from then on."""
@@ -160,7 +178,7 @@ class Desk:
         letter = self._orders.read(name)
         if letter is None:
             self._refusals.add(Refuse("COMMAND_UNREADABLE"), turn.now, mono_s)
-            self._orders.drop(name)
+            self._drop(name)
             return True
         text, retained = letter
         context = Context.of(self._place, turn, self._held())
@@ -176,17 +194,25 @@ class Desk:
         if isinstance(verdict, Wait):
             self._wait(name, verdict, turn.now)
             return False
+        if isinstance(verdict, Refuse) and not verdict.takes:
+            # It uses no number up. Dropped after the reply, it would stay where no reply can be written, and anybody
+            # can put such a one there.
+            self._drop(name)
         if isinstance(verdict, Accept):
             self._accept(turn, verdict)
         elif not self._is_known(turn.catalogue, verdict, text):
             self._refuse(turn, verdict, mono_s)
-        self._orders.drop(name)
-        self._since.pop(name, None)
+        self._drop(name)
         self._place.step("J4")
         if isinstance(verdict, Accept):
             # Before the next is judged: it may be that this one locks down, or revokes its key.
             self._carry(turn, mono_s)
         return True
+
+    def _drop(self, name: str) -> None:
+        self._since.pop(name, None)
+        if not self._orders.drop(name):
+            self._left.add(name)
 
     def _world(self, now: Instant, mono_s: float) -> World:
         place, held = self._place, self._held()

@@ -10,13 +10,15 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
 from agent.command import counters, strict
 from agent.command.jws import is_kid
 from agent.command.ring import DIRECTORY
-from agent.errors import IntegrityFault
+from agent.errors import IntegrityFault, StorageFault
 from agent.language import say
 from agent.model import canonical_json
 from agent.storage import files
@@ -40,6 +42,8 @@ _REVOKED = "revoked.json"
 _LOCKDOWN = "lockdown.json"
 _LIMIT = 1 << 20
 
+log = logging.getLogger("pasu.keep")
+
 
 class Orders:
     """The orders that came, oldest first."""
@@ -62,9 +66,14 @@ class Orders:
             return None
         return (text, retained) if isinstance(text, str) and isinstance(retained, bool) else None
 
-    def drop(self, name: str) -> None:
-        """Remove one. Raises StorageFault."""
-        self._disk.unlink(self._folder / name)
+    def drop(self, name: str) -> bool:
+        """Remove one; tell whether it is gone. One that stays has its verdict, and must stop no other."""
+        try:
+            self._disk.unlink(self._folder / name)
+        except StorageFault as fault:
+            log.warning("%s", fault)
+            return False
+        return True
 
 
 class Replies:
@@ -209,8 +218,10 @@ def _damaged(path: Path) -> IntegrityFault:
 
 
 def _listed(folder: Path) -> list[str]:
+    """Return what lies there but directories, which no unlink removes and nobody has made for us."""
     try:
-        return [entry.name for entry in folder.iterdir()]
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -87,7 +87,8 @@ def drop(state: Path, export: str, disk: Disk | None = None) -> None:
     """Remove the order and the word of an export: nothing more is to be said. Raises StorageFault."""
     disk = disk or Disk()
     for kind in (ORDERS, WORDS):
-        disk.unlink(_place(state, kind, export))
+        if not files.is_directory(place := _place(state, kind, export)):
+            disk.unlink(place)
 
 
 def forget(state: Path, known: set[str], at: Instant, disk: Disk | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from agent.storage.proof.signing import load_verifier
 from tests.city import OTHER_RECIPIENT, RECIPIENT, City
 from tests.unit.keep.kept import DAY_MS
 from tests.unit.keep.ordered import BOX, Ordered
-from tests.unit.storage.box import T0
+from tests.unit.storage.box import T0, FailingDisk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -423,6 +424,42 @@ def test_e9_garbage_in_the_folder_costs_nothing(box: Ordered) -> None:
     assert codes <= {"COMMAND_UNREADABLE", "JWS_MALFORMED", "JWS_LARGE"}
 
 
+def test_e9_what_no_key_of_the_ring_signed_does_not_stay_where_no_reply_can_be_written(box: Ordered) -> None:
+    stranger = City(now_ms=box.clock.utc_ms)
+    stranger.add("nobody", ring.Role.OFFICER)
+    replies = box.state / "exchange/replies"
+    replies.write_text("in the way")
+    box.put(stranger.order("nobody", "inspect", {}, box=BOX, issued_ms=box.clock.utc_ms))
+    box.tick()
+    assert box.waiting == []
+    replies.unlink()
+    assert box.ask("officer 1", "inspect")["status"] == "done"
+
+
+def test_e9_a_directory_with_the_name_of_an_order_stops_nothing(box: Ordered) -> None:
+    name = f"{0:016x}-{0:08x}.json"
+    (box.state / "exchange/orders" / name).mkdir()
+    assert box.ask("officer 1", "inspect")["status"] == "done"
+    assert box.waiting == [name]
+    assert "keeper.trouble orders" not in box.conditions
+
+
+def test_e9_what_cannot_be_removed_is_judged_once_and_stops_nothing(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    box = Ordered(tmp_path, disk=disk)
+    text = box.sign("officer 1", "inspect")
+    stays = box.put(text)
+    disk.plan = lambda _, op, path: errno.EPERM if op == "unlink" and path == stays else None
+    box.tick(3)
+    assert [reply["status"] for reply in box.replies()] == ["done"]
+    assert box.ask("officer 2", "inspect")["status"] == "done"
+    assert box.bodies("command.refused") == []
+    assert box.waiting == [stays.name]
+    disk.plan = lambda *_: None
+    box.tick()
+    assert box.waiting == []
+
+
 def test_e14_a_flood_of_refusals_is_counted_and_bounded(box: Ordered) -> None:
     for _ in range(100):
         box.put("garbage")
@@ -553,6 +590,55 @@ def test_e1_a_damaged_file_of_numbers_is_made_up_for_by_the_catalogue(box: Order
     assert [reply["code"] for reply in box.replies()] == ["COMMAND_REPLAYED"]
     assert json.loads((box.state / "centre/counters.json").read_text())["forgotten"] is False
     assert box.ask("officer 2", "inspect")["status"] == "done"
+
+
+@pytest.mark.parametrize("damage", ["unlink", "edit"])
+def test_e1_a_catalogue_that_was_lost_learns_all_numbers_before_the_file_is_lost_too(
+    box: Ordered, damage: str
+) -> None:
+    old = box.sign("department 1", "inspect")
+    box.put(old)
+    box.tick()
+    box.keeper.close()
+    for path in box.state.glob("catalogue.db*"):
+        path.unlink()
+    box.prepare()
+    box.start()
+    box.tick()
+    assert box.ask("officer 1", "inspect")["status"] == "done"  # so it has a row of one key
+    box.keeper.close()
+    numbers = box.state / "centre/counters.json"
+    numbers.unlink() if damage == "unlink" else numbers.write_text("x")
+    box.start()
+    box.put(old)
+    box.tick()
+    assert [reply["code"] for reply in box.replies()] == ["COMMAND_REPLAYED"]
+    assert box.ask("officer 2", "inspect")["status"] == "done"  # nothing was lost
+
+
+def test_e1_that_numbers_were_lost_is_not_forgotten_when_a_key_has_spoken(box: Ordered) -> None:
+    old = box.sign("department 1", "inspect")
+    box.put(old)
+    box.tick()
+    box.replies()
+    box.keeper.close()
+    numbers = box.state / "centre/counters.json"
+    for path in [*box.state.glob("catalogue.db*"), numbers]:
+        path.unlink()
+    box.prepare()
+    box.start()
+    box.tick()
+    box.send("officer 1", "inspect", challenge=box.health["challenge"], counter=1)
+    box.tick()
+    assert [reply["status"] for reply in box.replies()] == ["done"]
+    for lost in (False, True):
+        box.keeper.close()
+        if lost:
+            numbers.unlink()
+        box.start()
+        box.put(old)
+        box.tick()
+        assert [reply["code"] for reply in box.replies()] == ["COMMAND_CHALLENGE"]
 
 
 def test_b19_a_row_that_is_not_what_was_written_down_stops_no_other(box: Ordered) -> None:

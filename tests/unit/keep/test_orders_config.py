@@ -305,3 +305,24 @@ def test_e15_nothing_is_erased_by_a_retention_that_is_on_trial(tmp_path: Path) -
     assert box.replies()[-1]["status"] == "done"
     box.turn(10)
     assert len(box.erased()) == 1
+
+
+def test_e15_a_trial_ends_whatever_is_wrong_with_what_comes_in(box: Ordered) -> None:
+    """While a shorter retention is on trial nothing is erased: it must not last because the uplink's folder is odd."""
+    new = toml(box, retention=20)
+    box.send_two("officer 1", "department 1", "config.propose", proposal(new))
+    box.tick(2)
+    assert box.replies()[-1]["status"] == "accepted"
+    orders = box.state / "exchange/orders"
+    orders.rmdir()
+    orders.write_text("in the way")
+    blocked = set()
+    for _ in range(25):
+        say(box, new)
+        box.tick()
+        blocked.add(box.health["retention"]["blocked"])
+    assert "config.on_trial" in blocked
+    assert box.replies()[-1]["status"] == "done"
+    assert "keeper.trouble orders" in box.conditions
+    box.turn(8)
+    assert box.health["retention"]["blocked"] == ""

@@ -416,3 +416,14 @@ def test_what_is_erased_between_order_and_link_is_not_claimed(box) -> None:
     assert len(report.proven) == 2
     assert [told.kind for told in report.told] == ["segment.erased"]
     assert report.problems == []
+
+
+@pytest.mark.parametrize("kind", ["outgoing", "carried"])
+def test_a_directory_where_the_uplink_and_the_keeper_meet_stops_nothing(box, kind) -> None:
+    (box.state / "exchange" / kind / f"{OTHER}.json").mkdir(parents=True)
+    (box.state / "exchange" / "outgoing").mkdir(exist_ok=True)
+    if kind == "carried":
+        (box.state / "exchange" / "outgoing" / f"{OTHER}.json").touch()
+    box.request()
+    assert box.hand() == []
+    assert box.export().state is State.BUNDLED
