@@ -63,7 +63,7 @@ class Counters:
         return found
 
     def catch_up(self, kid: str, box: str, used: int) -> None:
-        """Go on behind a number that the box says it has seen: the file here was an older one."""
+        """Go on behind a number: the box says that those before were used, so the file here was an older one."""
         try:
             self._db.execute(
                 "INSERT INTO counter VALUES (?, ?, ?)"

@@ -230,5 +230,13 @@ def listed(value: object) -> list[Any]:
     return value[:_MOST_LISTED] if isinstance(value, list) else []
 
 
+def within(body: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return an object inside an object, an empty one where there is none."""
+    for name in names:
+        found = body.get(name)
+        body = found if isinstance(found, dict) else {}
+    return body
+
+
 def _maybe(value: object) -> int | None:
     return value if type(value) is int else None

@@ -243,6 +243,27 @@ def test_the_store_goes_on_after_a_restart(town, box):
         again.close()
 
 
+@pytest.mark.parametrize(
+    ("code", "following"), [("COMMAND_REPLAYED", 1002), ("COMMAND_GAP", 2), ("COMMAND_ROLE", 2)]
+)
+def test_e1_no_reply_moves_the_centres_numbers_out_of_reach(town, box, code, following):
+    """E1: a broker that answers for the box may cost some numbers, and never the key."""
+    centre = Centre(town)
+    try:
+        box.answer = False
+        box.send_health(trust="UNTRUSTED", challenge="cd" * 16)
+        centre.watch._confirm_time = lambda: True
+        centre.until(lambda: box.ordered("time.confirm"), "asked")
+        (order,) = box.orders
+        detail = {"expects": 2**53 - 1}
+        box.say("reply", id=order["id"], command="time.confirm", status="refused", code=code, detail=detail)
+        centre.until(lambda: not centre.watch._asked, "answered")
+        assert order["counter"] == 1
+        assert centre.counters.take(town.service().key.kid, BOX) == following
+    finally:
+        centre.close()
+
+
 def test_h6_an_edited_entry_is_told(town, box, centre):
     """H6, edited: what came once cannot come otherwise."""
     box.write(300)
