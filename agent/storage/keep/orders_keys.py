@@ -34,7 +34,10 @@ def weigh_replace(context: Context, order: Order) -> Weight:
 
 
 def replace(context: Context, order: Order) -> Outcome:
-    """Take a new ring. From here on its keys are obeyed, and what is recorded is sealed to its recipients."""
+    """Take a new ring. From here on its keys are obeyed, and what is recorded is sealed to its recipients.
+
+    A newer one that was put in place since this was accepted stays: the box goes back to no ring.
+    """
     path = context.state / rings.DIRECTORY / rings.FILE
     if context.note is None:
         context.remember(order, {"before": path.read_text(encoding="ascii")})
@@ -42,7 +45,11 @@ def replace(context: Context, order: Order) -> Outcome:
     root = rings.load_root(context.state)
     assert root is not None, "a box with a ring has a root"
     before, after = rings.parse(context.note["before"].strip(), root), _offered(context, order)
-    context.disk.atomic_replace(path, order.arguments["ring"].encode() + b"\n", sync=True)
+    there = rings.load(context.state)
+    if there is None or there.epoch < after.epoch:
+        context.disk.atomic_replace(path, order.arguments["ring"].encode() + b"\n", sync=True)
+    else:
+        after = there
     revoked = orders_files.read_revoked(context.state)
     # What was revoked here stays so for as long as the city's ring lists it.
     orders_files.write_revoked(context.state, revoked & {key.kid for key in after.keys}, context.disk)

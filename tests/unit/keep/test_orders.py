@@ -32,6 +32,10 @@ def box(tmp_path: Path) -> Ordered:
     return Ordered(tmp_path)
 
 
+class Died(BaseException):
+    """The keeper was killed."""
+
+
 def place(**more: Any) -> dict[str, Any]:
     return {
         "cameras": ["cam1"],
@@ -161,6 +165,33 @@ def test_a_new_ring_changes_who_is_obeyed_and_every_change_is_told(box: Ordered)
     assert box.ask("technician 2", "inspect")["status"] == "done"
     city.signers["technician 1"] = old
     assert box.ask("technician 1", "inspect")["code"] == "COMMAND_KEY"
+    assert box.ask("officer 2", "inspect")["code"] == "COMMAND_REVOKED"
+
+
+def test_g3_a_ring_that_was_cut_off_does_not_replace_a_newer_one(box: Ordered) -> None:
+    """Killed at J5; a bundle of the city puts ring 3 in place before the keeper is started again."""
+    box.city.epoch = 2
+    second = box.city.ring()
+
+    def die(step: str) -> None:
+        if step == "J5":
+            raise Died
+
+    box.restart(step=die)
+    name = box.send("officer 1", "ring.replace", {"ring": second})
+    with pytest.raises(Died):
+        box.tick()
+    box.city.epoch, box.city.revoked = 3, [box.city.signers["officer 2"].kid]
+    (box.state / "centre/ring.jws").write_text(box.city.ring())
+    box.restart()
+    reply = box.answer(name)
+    assert (reply["status"], reply["detail"]["epoch"]) == ("done", 3)
+    found = ring.load(box.state)
+    assert found is not None
+    assert found.epoch == 3
+    assert [(each["change"], each["holder"]) for each in box.bodies("rights.changed")] == [
+        ("revoked", "officer 2")
+    ]
     assert box.ask("officer 2", "inspect")["code"] == "COMMAND_REVOKED"
 
 
