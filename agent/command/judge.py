@@ -204,7 +204,7 @@ def _countersigned(text: str, outer: Letter, second: Key, case: _Case) -> Verdic
     _obeyed(letter, first, world)
     if not world.counters.get(first.kid, Counter()).is_unused(letter.counter):
         raise CommandRefused("COMMAND_REPLAYED", "the number of the order was used before", reason="order")
-    _timely(letter, first, world, fresh=outer.challenge is not None)
+    _timely(letter, first, world, outer)
     wanted = Order(outer.id, letter, (first, second), text)
     weight = _allowed(wanted, case)
     # Only now: whoever signs second without the right to do so shall not use the order up.
@@ -259,29 +259,29 @@ def _obeyed(letter: Letter, key: Key, world: World) -> None:
         raise CommandRefused("COMMAND_ROLE", "the key has another role", reason=str(key.role))
 
 
-def _timely(letter: Letter, key: Key, world: World, *, fresh: bool = False) -> None:
+def _timely(letter: Letter, key: Key, world: World, outer: Letter | None = None) -> None:
     """Ask whether it is for now, and the key too.
 
     While the time cannot be relied on, the challenge shows that it was signed a moment ago. The key is then judged by
     the time that the signer names, which must not be before the last time that was known to be right: so a key that
     had ended by then ends for good.
 
-    fresh  the second signature around it bears the challenge
+    outer  the second signature around it: its challenge shows that it, and not what is in it, was signed a moment ago
     """
     if not 0 < letter.expires_ms - letter.issued_ms <= MOST_LIFE_MS:
         raise CommandRefused("COMMAND_LIFETIME", "it must end within a day")
     if letter.challenge is not None and letter.challenge not in world.challenges:
         raise CommandRefused("COMMAND_CHALLENGE", "not a challenge that is taken now")
-    fresh = fresh or letter.challenge is not None
+    newest = outer or letter
     now_ms = world.now.utc_ms
     if world.now.trust is Trust.UNTRUSTED:
-        if not fresh:
+        if newest.challenge is None:
             raise CommandRefused(
                 "COMMAND_CHALLENGE", "the box's time cannot be relied on: it needs the challenge"
             )
         if letter.issued_ms < world.floor_ms - AHEAD_MS:
             raise CommandRefused("COMMAND_EXPIRED", "signed before the last time that was known to be right")
-        now_ms = letter.issued_ms
+        now_ms = newest.issued_ms
     if letter.issued_ms > now_ms + AHEAD_MS:
         raise CommandRefused("COMMAND_FUTURE", "signed in the future")
     if now_ms >= letter.expires_ms:

@@ -410,6 +410,23 @@ def test_e6_with_an_untrusted_clock_the_second_signature_bears_the_challenge(cit
     accepted(second(city, "officer 2", inner, counter=1, challenge=CHALLENGE), lost)
 
 
+def test_e6_with_an_untrusted_clock_what_is_seconded_is_judged_by_the_time_of_the_second_signature(
+    city: City,
+) -> None:
+    lost = world(city, now=Instant(0, Trust.UNTRUSTED), floor_ms=NOW_MS - 40 * UTC_DAY_MS)
+    old = city.order("officer 1", "hold.release", RELEASE, issued_ms=NOW_MS - 20 * UTC_DAY_MS)
+    around = second(city, "officer 2", old, counter=1, challenge=CHALLENGE)
+    assert refused(around, lost).code == "COMMAND_EXPIRED"
+    end_ms = NOW_MS + 30 * UTC_DAY_MS  # of the technician's key
+    inner = city.order("technician 1", "hold.release", RELEASE, issued_ms=end_ms - 60_000)
+    around = second(city, "officer 2", inner, counter=1, challenge=CHALLENGE, issued_ms=end_ms)
+    assert refused(around, lost).code == "COMMAND_LAPSED"
+    ahead = city.order("officer 1", "hold.release", RELEASE, issued_ms=NOW_MS + 3_600_000)
+    assert refused(second(city, "officer 2", ahead, counter=1, challenge=CHALLENGE), lost).code == (
+        "COMMAND_FUTURE"
+    )
+
+
 def test_art_26_3_an_export_is_seconded_by_a_department(city: City) -> None:
     wanted = {
         "camera": "cam01",
