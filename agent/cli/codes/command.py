@@ -289,8 +289,14 @@ COMMAND = {
     ),
     "CONFIG_BUSY": code(
         "signs",
-        ("다른 설정 제안을 시험하고 있습니다", "another proposal is being tried"),
-        ("그 결과가 나온 뒤 다시 제안하십시오", "propose it again when that one is over"),
+        (
+            "다른 설정 제안을 시험하고 있거나, 녹화 프로세스가 말이 없습니다",
+            "another proposal is being tried, or the recorder says nothing",
+        ),
+        (
+            "그 결과가 나온 뒤, 녹화가 돌고 있을 때 다시 제안하십시오",
+            "propose it again when that one is over and the recorder runs",
+        ),
     ),
     "CONFIG_NOT_TAKEN": code(
         "signs",
@@ -309,6 +315,17 @@ COMMAND = {
         (
             "보인 카메라의 주소와 계정을 확인하십시오",
             "check address and log-in of the cameras that are shown",
+        ),
+    ),
+    "CONFIG_CUT_OFF": code(
+        "signs",
+        (
+            "새 설정으로 브로커에 다시 닿지 못해 되돌렸습니다",
+            "the box did not reach its broker again: it was taken back",
+        ),
+        (
+            "[uplink]와 [tunnel], 그리고 새 브로커를 확인하십시오",
+            "check [uplink], [tunnel], and the new broker",
         ),
     ),
     "CONFIG_CHANGED": code(

@@ -4,8 +4,9 @@
     C2  it is noted which cameras record now, and the fact `config.proposed` says who wants what
     C3  the new text replaces the file
     C4  the recorder's health file is watched for WATCH_S: it must have applied this very file, and every camera that
-        recorded before and is still configured must record. If anything is to be kept for less time, nothing is erased
-        meanwhile (Desk.on_trial)
+        recorded before and is still configured must record, one at least if any did. Where [uplink] or [tunnel] is
+        another, the uplink must have its broker again if it had. If anything is to be kept for less time, nothing is
+        erased meanwhile (Desk.on_trial)
     C5  the fact `config.applied`; or the old file is put back, and the fact is `config.rolled_back`
 
 Killed at any step and called again it goes on; the watch begins anew. No secrets travel: agent.toml holds none.
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from agent.command.errors import CommandRefused
+from agent.command.judge import Weight
 from agent.command.keyring import Role
 from agent.config import ConfigProblems, load
 from agent.health import read_health, silent_s
@@ -31,9 +33,9 @@ from agent.storage.keep.orders_run import FAILED, PROGRESS, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent.command.judge import Weight
     from agent.command.order import Order
     from agent.config import Camera, Config
+    from agent.config.values import Tunnel, Uplink
     from agent.storage.keep.orders_run import Context
 
 WATCH_S = 120.0
@@ -42,15 +44,16 @@ SETTLED_S = 20.0
 STAGED = "proposed.toml"
 BEFORE = ".before"
 _LIMIT = 1 << 20
-_RECORDER_S = 15.0
+_LATELY_S = 15.0
 _TECHNICAL = ("name", "url", "sub_url", "transport", "width", "height", "fps")
 """Of a camera, what a technician may change, as long as it is the same host by the same scheme: to another one the
 camera's log-in would go, and pictures would come from there. Purpose, legal basis and retention are not his either."""
 
 
 def weigh(context: Context, order: Order) -> Weight:
-    """Refuse a text that is no configuration, or that this signer may not propose; weigh a shorter retention.
+    """Refuse a text that is no configuration, or that this signer may not propose; weigh what it would take away.
 
+    A shorter retention, a camera that is left out, and another way to the centre need a second signature.
     Raises  CommandRefused CONFIG_REFUSED, CONFIG_BUSY, CONFIG_FIXED, COMMAND_ROLE
     """
     old, new = _now(context), _proposed(context, order)
@@ -68,7 +71,8 @@ def weigh(context: Context, order: Order) -> Weight:
         raise CommandRefused("COMMAND_ROLE", "a technician changes how cameras are reached, and no more")
     after = _retention(new)
     if not is_shorter(context, new):
-        return orders_weight.LIGHT
+        dropped = {camera.id for camera in old.cameras} - {camera.id for camera in new.cameras}
+        return Weight(2) if dropped or _way(old) != _way(new) else orders_weight.LIGHT
     return orders_weight.of(context, orders_weight.shortened_ms(context, after), signatures=2)
 
 
@@ -98,6 +102,7 @@ def propose(context: Context, order: Order) -> Outcome:
     note = context.note
     if note is None:
         weigh(context, order)  # again: a delayed one was weighed a day ago
+        recorded = sorted(_recording(_heard_recorder(context)))
         old = files.read_small(file, _LIMIT)
         context.disk.atomic_replace(context.state / STAGED, text, sync=True)
         context.disk.atomic_replace(before, old, sync=True)
@@ -105,11 +110,13 @@ def propose(context: Context, order: Order) -> Outcome:
         note = {
             "before_sha256": _sha256(old),
             "after_sha256": _sha256(text),
-            "recorded": sorted(_recording(_recorder(context))),
+            "recorded": recorded,
+            "uplink_pid": _pid_to_replace(context, _now(context), _proposed(context, order)),
             # Until the verdict nothing is erased then: what would be taken back with the file could not be.
             "shorter": is_shorter(context, _proposed(context, order)),
         }
         told = note | {"consultation": order.arguments["consultation"], "by": order.id}
+        del told["uplink_pid"]
         context.remember(order, note, Fact("config.proposed", context.now, told))
         context.step("C2")
     sha256 = note["after_sha256"]
@@ -122,7 +129,10 @@ def propose(context: Context, order: Order) -> Outcome:
         note = note | {"since_ms": int(context.mono_s * 1000), "boot_id": context.clock.boot_id}
         context.remember(order, note)
     passed_s = WATCH_S if context.last else context.mono_s - note["since_ms"] / 1000
-    verdict, missing = judge(_recorder(context), sha256, set(note["recorded"]), _wanted(order), passed_s)
+    cut_off = _is_cut_off(context, note["uplink_pid"])
+    verdict, missing = judge(
+        _recorder(context), sha256, set(note["recorded"]), _wanted(order), passed_s, cut_off=cut_off
+    )
     context.step("C4")
     detail: dict[str, Any] = {"sha256": sha256}
     if not verdict:
@@ -144,24 +154,34 @@ def propose(context: Context, order: Order) -> Outcome:
 
 
 def judge(
-    recorder: Mapping[str, Any], sha256: str, recorded: set[str], wanted: set[str], passed_s: float
+    recorder: Mapping[str, Any],
+    sha256: str,
+    recorded: set[str],
+    wanted: set[str],
+    passed_s: float,
+    *,
+    cut_off: bool = False,
 ) -> tuple[str, list[str]]:
     """Say what becomes of a new configuration.
 
     recorder  its health file, empty when it says nothing
     recorded  cameras that recorded before; wanted: those that are configured now
+    cut_off   the uplink had its broker before, and has it no more
     Returns   "" (look again), "applied", or the code of why it is taken back; and which cameras do not record
     """
     said = recorder.get("config")
     state = said.get("state") if isinstance(said, dict) and said.get("sha256") == sha256 else ""
-    missing = sorted((recorded & wanted) - _recording(recorder))
+    recording = _recording(recorder)
+    missing = sorted((recorded & wanted) - recording if recording else recorded)
     if state in ("invalid", "needs_restart"):
         return "CONFIG_NOT_TAKEN", missing
-    if state == "applied" and not missing and passed_s >= SETTLED_S:
+    if state == "applied" and not missing and not cut_off and passed_s >= SETTLED_S:
         return "applied", []
     if passed_s < WATCH_S:
         return "", missing
-    return ("CONFIG_CAMERAS_LOST" if state == "applied" else "CONFIG_NOT_TAKEN"), missing
+    if state != "applied":
+        return "CONFIG_NOT_TAKEN", missing
+    return ("CONFIG_CAMERAS_LOST" if missing else "CONFIG_CUT_OFF"), missing
 
 
 def _retention(config: Config) -> Callable[[str], int]:
@@ -207,12 +227,50 @@ def _essence(camera: Camera) -> dict[str, Any]:
 
 
 def _recorder(context: Context) -> Mapping[str, Any]:
-    """Return what the recorder says of itself; nothing when it has not spoken lately."""
+    return _said(context, "record")
+
+
+def _said(context: Context, process: str) -> Mapping[str, Any]:
+    """Return what a process says of itself; nothing when it has not spoken lately."""
     if context.run is None:
         return {}
-    said = read_health(context.run, "record")
+    said = read_health(context.run, process)
     silent = silent_s(said, context.mono_s)
-    return said if said is not None and silent is not None and silent <= _RECORDER_S else {}
+    return said if said is not None and silent is not None and silent <= _LATELY_S else {}
+
+
+def _heard_recorder(context: Context) -> Mapping[str, Any]:
+    """Return the same of one that speaks: while it is silent nobody can say what a proposal loses.
+
+    Raises  CommandRefused CONFIG_BUSY
+    """
+    recorder = _recorder(context)
+    if not recorder:
+        raise CommandRefused("CONFIG_BUSY", "the recorder says nothing")
+    return recorder
+
+
+def _way(config: Config) -> tuple[Uplink | None, Tunnel | None]:
+    return config.uplink, config.tunnel
+
+
+def _pid_to_replace(context: Context, old: Config, new: Config) -> int | None:
+    """Return the uplink that must be followed by another one; 0: the same will do; None: none is asked for.
+
+    An uplink whose broker is another ends, and a new one begins: the old one's word is worth nothing then.
+    """
+    said = _said(context, "uplink")
+    if _way(old) == _way(new) or new.uplink is None or said.get("connected") is not True:
+        return None
+    pid = said.get("pid")
+    return pid if old.uplink != new.uplink and isinstance(pid, int) else 0
+
+
+def _is_cut_off(context: Context, pid: int | None) -> bool:
+    if pid is None:
+        return False
+    said = _said(context, "uplink")
+    return said.get("connected") is not True or said.get("pid") == pid
 
 
 def _recording(recorder: Mapping[str, Any]) -> set[str]:

@@ -129,7 +129,7 @@ def test_cameras_that_recorded_before_must_record_after(box: Ordered) -> None:
 
 def test_a_camera_that_is_taken_out_need_not_record(box: Ordered) -> None:
     new = toml(box, cameras=("cam1",))
-    name = box.send("officer 1", "config.propose", proposal(new))
+    name = box.send_two("officer 1", "department 1", "config.propose", proposal(new))
     for _ in range(25):
         box.tick()
         say(box, new, recording=("cam1",))
@@ -276,8 +276,8 @@ def test_e15_nothing_is_erased_by_a_retention_that_is_on_trial(tmp_path: Path) -
     box.record(count=1)
     box.pass_time(25 * DAY_MS)
     box.record(at_ms=box.clock.utc_ms - 100_000, count=40)
-    say(box, old)
     box.turn(2)
+    say(box, old)
     new = toml(box, retention=20)
     name = box.send_two("officer 1", "department 1", "config.propose", proposal(new))
     assert box.answer(name)["status"] == "accepted"
@@ -296,6 +296,7 @@ def test_e15_nothing_is_erased_by_a_retention_that_is_on_trial(tmp_path: Path) -
     assert box.erased() == []
     assert box.health["retention"]["blocked"] == ""
     # And what is accepted counts from then on.
+    say(box, old)
     name = box.send_two("officer 1", "department 1", "config.propose", proposal(new))
     box.tick()
     box.restart(retention=short)
