@@ -200,14 +200,9 @@ class Following:
         """
         taken = Taken()
         try:
-            signed = note.parse_note(text.encode() if isinstance(text, str) else b"")
-            signed.verify(self._verifier)
-            found = note.parse_head(signed.text)
-        except (note.NoteError, UnicodeEncodeError) as error:
+            found = read_head(text, self._origin, self._verifier)
+        except note.NoteError as error:
             taken.findings.append(Finding(What.UNSIGNED, self.size, detail=str(error)))
-            return taken
-        if found.origin != self._origin:
-            taken.findings.append(Finding(What.UNSIGNED, self.size, detail=found.origin))
             return taken
         assert isinstance(text, str)
         head = _Head(found.size, found.root, at_ms, text)
@@ -348,6 +343,24 @@ class Following:
     def _leaf(self, seq: int) -> bytes:
         block, place = divmod(seq - 1, BLOCK)
         return self._open[place] if block == self._blocks.size else self._block(block)[place]
+
+
+def read_head(text: object, origin: str, verifier: Verifier) -> note.Head:
+    """Read a checkpoint of one ledger that its box signed. Raises NoteError."""
+    try:
+        signed = note.parse_note(text.encode() if isinstance(text, str) else b"")
+    except UnicodeEncodeError:
+        raise note.NoteError("a note is UTF-8") from None
+    signed.verify(verifier)
+    found = note.parse_head(signed.text)
+    if found.origin != origin:
+        raise note.NoteError(found.origin)
+    return found
+
+
+def origin_of(box: str, ledger: str) -> str:
+    """Name a ledger as its checkpoints do."""
+    return f"pasu/v1/{box}/{ledger}"
 
 
 def _entry(said: Any) -> Entry | None:

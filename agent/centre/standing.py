@@ -230,7 +230,17 @@ def listed(value: object) -> list[Any]:
     return value[:_MOST_LISTED] if isinstance(value, list) else []
 
 
-def within(body: dict[str, Any], *names: str) -> dict[str, Any]:
+def inspected_head(reply: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the head that a box signs when it is inspected, whoever asked, as a checkpoint; None where none is."""
+    inspection = _within(reply, "detail", "inspection")
+    ledger = _within(inspection, "7_measures", "ledger")
+    if not ledger.get("checkpoint"):
+        return None
+    # Its time is the inspection's: a box that was killed before it answered may answer much later.
+    return {"ledger": ledger.get("id"), "note": ledger["checkpoint"], "at_ms": inspection.get("at_ms")}
+
+
+def _within(body: dict[str, Any], *names: str) -> dict[str, Any]:
     """Return an object inside an object, an empty one where there is none."""
     for name in names:
         found = body.get(name)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.centre import registry, sender
-from agent.centre.following import GRAVE, What
-from agent.centre.standing import Standing, clean, number, within
+from agent.centre.following import GRAVE, What, origin_of, read_head
+from agent.centre.standing import Standing, clean, inspected_head, number
 from agent.centre.watched import Watched
 from agent.errors import PasuError
 from agent.storage.proof import note
@@ -231,9 +231,14 @@ class Watch:
         self._keep(watched, kept, taken)
 
     def _checkpoint(self, watched: Watched, body: dict[str, Any]) -> None:
-        kept = self._ledger(watched, body.get("ledger"))
-        if kept is not None:
-            self._keep(watched, kept, kept.following.head(body.get("note"), number(body.get("at_ms"))))
+        before = watched.proven
+        kept = self._ledger(watched, body.get("ledger"), body.get("note"))
+        if kept is None:
+            return
+        self._keep(watched, kept, kept.following.head(body.get("note"), number(body.get("at_ms"))))
+        if before and watched.proven != before:
+            # Its catalogue was lost or contradicted, or somebody made the box forget: a person looks.
+            self._alarm(watched, NEW_LEDGER, {"ledger": kept.ledger, "before": before})
 
     def _keep(self, watched: Watched, kept: Kept, taken: Taken) -> None:
         self._witness.store(kept, taken, self._now_ms())
@@ -247,19 +252,30 @@ class Watch:
                 detail = {"ledger": kept.ledger, "size": finding.size, "detail": clean(finding.detail)}
                 self._alarm(watched, finding.what, detail | ({"note": finding.note} if finding.note else {}))
 
-    def _ledger(self, watched: Watched, name: object) -> Kept | None:
-        """Return what is kept of a ledger; one that is new to us is told."""
+    def _ledger(self, watched: Watched, name: object, head: object = None) -> Kept | None:
+        """Return what is kept of a ledger; None for one that is new to us and that nothing speaks for.
+
+        head  its checkpoint, where one came
+        """
         if not isinstance(name, str) or len(name) != 16 or set(name) - set("0123456789abcdef"):
             self._alarm(watched, What.INVALID, {"ledger": clean(name)})
             return None
         kept = watched.kept.get(name)
-        if kept is None:
-            kept = self._witness.begin(watched.box.id, name, watched.verifier, self._now_ms())
-            if watched.kept:
-                # Its catalogue was lost or contradicted, or somebody made the box forget: a person looks.
-                self._alarm(watched, NEW_LEDGER, {"ledger": name, "before": watched.newest})
-            watched.kept[name] = kept
-            watched.newest = name
+        if kept is not None:
+            return kept
+        if head is not None:
+            try:
+                read_head(head, origin_of(watched.box.id, name), watched.verifier)
+            except note.NoteError as error:
+                self._alarm(watched, What.UNSIGNED, {"ledger": name, "detail": clean(str(error))})
+                return None
+        elif watched.full:
+            # Where it is a real one, its head will come, and what is passed over is asked for then.
+            self._alarm(watched, What.INVALID, {"ledger": name})
+            return None
+        kept = watched.kept[name] = self._witness.begin(
+            watched.box.id, name, watched.verifier, self._now_ms()
+        )
         return kept
 
     def _birth(self, watched: Watched, body: dict[str, Any]) -> None:
@@ -268,7 +284,9 @@ class Watch:
             self._alarm(watched, OTHER_KEY, {"vkey": clean(vkey)})
 
     def _reply(self, watched: Watched, body: dict[str, Any]) -> None:
-        self._inspected(watched, body)
+        inspected = inspected_head(body)
+        if inspected is not None:
+            self._checkpoint(watched, inspected)
         own = body.get("id")
         asked = self._asked.get(own) if isinstance(own, str) else None
         if asked is None or asked[0] != watched.box.id:
@@ -286,21 +304,6 @@ class Watch:
             self._counters.catch_up(self._signer.key.kid, watched.box.id, counter + LEAP)
         if body.get("status") in sender.FINAL:
             del self._asked[str(own)]
-
-    def _inspected(self, watched: Watched, body: dict[str, Any]) -> None:
-        """Take the head that a box signs when it is inspected, whoever asked for that."""
-        inspection = within(body, "detail", "inspection")
-        ledger = within(inspection, "7_measures", "ledger")
-        if ledger.get("checkpoint"):
-            self._checkpoint(
-                watched,
-                {
-                    "ledger": ledger.get("id"),
-                    "note": ledger["checkpoint"],
-                    # Of the inspection: a box that was killed before it answered may answer much later.
-                    "at_ms": inspection.get("at_ms"),
-                },
-            )
 
     # What is due
 
@@ -374,7 +377,7 @@ class Watch:
     def _begin(self, box: Box, now_s: float) -> Watched:
         verifier = note.Verifier.parse(box.vkey)
         kept = self._witness.kept(box.id, verifier)
-        return Watched(box, verifier, Standing(box.id, box.site, now_s), kept, next(reversed(kept), ""))
+        return Watched(box, verifier, Standing(box.id, box.site, now_s), kept)
 
     def _alarm(self, watched: Watched, what: str, detail: dict[str, Any]) -> None:
         now_s = self._clock.monotonic()

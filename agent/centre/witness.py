@@ -11,7 +11,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.centre.following import BLOCK, LEVEL, Following, What
+from agent.centre.following import BLOCK, LEVEL, Following, What, origin_of
 from agent.errors import StorageFault
 from agent.language import say
 from agent.storage.proof.merkle import HASH_BYTES
@@ -254,7 +254,7 @@ class Witness:
 
         if size % BLOCK and len(block(size // BLOCK)) != size % BLOCK:
             raise self._fault(sqlite3.DatabaseError(f"the last block of ledger {ledger} is not whole"))
-        return Following(f"pasu/v1/{box}/{ledger}", verifier, block, subtree, size=size)
+        return Following(origin_of(box, ledger), verifier, block, subtree, size=size)
 
     def _keep_head(self, kept: Kept, finding: Finding, now_ms: int) -> None:
         self._write(

@@ -378,6 +378,45 @@ def test_h6_a_ledger_that_begins_anew_is_told(town, box, centre):
     assert len(stored(centre)) == 70
 
 
+def test_h6_ledgers_that_are_made_up_turn_nobodys_eyes_away(town, box, centre):
+    """H6: a name is anybody's; a ledger counts when there is a head that the box signed."""
+    box.write(50)
+    box.send_facts()
+    box.send_checkpoint()
+    centre.verified(50)
+    real, before = box.ledger, list(box.entries)
+    for number in range(20):
+        box.ledger = f"{number:016x}"
+        box.send_facts(1, 10)
+        box.say("checkpoint", ledger=box.ledger, note=box.note(ledger=real), at_ms=1)
+    centre.alarmed("unsigned")
+    centre.alarmed("invalid")
+    box.ledger = real
+    box.write(10)
+    box.send_facts(51)
+    box.send_checkpoint(at_ms=2)
+    centre.verified(60)
+    watched = centre.watch._boxes[BOX]
+    assert (watched.newest, len(watched.kept)) == (real, 5)
+    assert (BOX, "new_ledger") not in centre.found
+    box.ledger, box.entries = "ffeeddccbbaa0099", before
+    box.send_facts()  # there is no room for it yet
+    box.send_checkpoint(at_ms=3)
+    centre.alarmed("new_ledger")
+    box.send_facts()
+    centre.verified(50)
+    box.say("checkpoint", ledger=real, note=box.note(ledger=real), at_ms=4)
+    box.send_health()
+    centre.until(lambda: centre.row().standing.told_s is not None)
+    assert watched.newest == box.ledger
+    centre.close()
+    again = Centre(town)
+    try:
+        assert again.watch._boxes[BOX].newest == box.ledger
+    finally:
+        again.close()
+
+
 def test_a_head_of_another_key_is_told(town, box, centre):
     from agent.storage.files import Disk
     from agent.storage.proof import signing
