@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import logging
 import os
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from agent.model import Instant
     from agent.storage.files import Disk
 
+MOST_ORDERS = 200
+"""As many as the uplink lets wait: no more are looked at in a turn."""
 MOST_REPLIES = 1000
 REPLY_BYTES = 64 << 10
 _ORDER_BYTES = (64 << 10) * 2
@@ -53,8 +56,8 @@ class Orders:
         self._disk = disk
 
     def names(self) -> list[str]:
-        """Return the names of those that wait; none when the uplink was never there."""
-        return sorted(name for name in _listed(self._folder) if _ORDER.match(name))
+        """Return the names of the first that wait; none when the uplink was never there."""
+        return heapq.nsmallest(MOST_ORDERS, (name for name in _listed(self._folder) if _ORDER.match(name)))
 
     def read(self, name: str) -> tuple[str, bool] | None:
         """Return the text of a command, and whether the broker had kept it; None for what is no order."""
@@ -116,13 +119,19 @@ class Replies:
         self._put(reply, now.utc_ms)
 
     def _put(self, reply: Mapping[str, Any], now_ms: int) -> None:
-        """Write it under a number that is never used again, also after the uplink removed its file."""
+        """Write it under a number that is never used again, also after the uplink removed its file.
+
+        Names of times to come are none of ours, and do not say what is next: there are only so many numbers.
+        """
         self._disk.make_directory(self._exchange)
         self._disk.make_directory(self._folder)
         names = sorted(name for name in _listed(self._folder) if _REPLY.match(name))
         self._make_room(names)
-        newest = int(names[-1][:16]) if names else 0
-        self._last = max(self._last + 1, newest + 1, max(0, now_ms) * 1000)
+        now = max(0, now_ms) * 1000
+        newest = max((number for name in names if (number := int(name[:16])) <= now), default=0)
+        self._last = max(self._last + 1, newest + 1, now)
+        while files.exists(self._folder / f"{self._last:016d}.json"):
+            self._last += 1
         data = canonical_json(reply).encode()
         self._disk.atomic_replace(self._folder / f"{self._last:016d}.json", data, sync=True)
 
