@@ -41,7 +41,8 @@ class World:
     now         the box's time
     floor_ms    the true time cannot be before this: the last known right time, UTC ms
     challenges  those that are still taken
-    shut        keys that are not heard for a while: too many bad signatures
+    shut        keys under which there were too many bad signatures: more of them are not answered for a while. What
+                is really signed is heard: else anybody who reaches the broker could shut out whoever he likes
     forgotten   the used numbers were lost: a key without a counter needs the challenge
     """
 
@@ -91,6 +92,7 @@ class Wait:
     id: str
     command: str
     kid: str
+    number: int
     expects: int
     ask: bool
 
@@ -135,8 +137,9 @@ class _Case:
 class _Early(Exception):
     """It came before one that must be carried out first."""
 
-    def __init__(self, expects: int) -> None:
+    def __init__(self, number: int, expects: int) -> None:
         super().__init__()
+        self.number = number
         self.expects = expects
 
 
@@ -161,7 +164,7 @@ def judge(
     try:
         return _judge(text, case, waited_s)
     except _Early as early:
-        return Wait(case.id, case.command, case.kid, early.expects, waited_s >= ASK_S)
+        return Wait(case.id, case.command, case.kid, early.number, early.expects, waited_s >= ASK_S)
     except CommandRefused as refused:
         reason = str(refused.context.get("reason", ""))
         takes = tuple(case.takes)
@@ -178,9 +181,7 @@ def _judge(text: str, case: _Case, waited_s: float) -> Verdict:
     case.takes.append(Take(key.kid, letter.counter))
     _obeyed(letter, key, world)
     if letter.counter > counter.mark + 1 and waited_s < PATIENCE_S:
-        raise _Early(counter.mark + 1)
-    if key.kid in world.shut:
-        raise CommandRefused("COMMAND_SHUT", "too many bad signatures under this key")
+        raise _Early(letter.counter, counter.mark + 1)
     _timely(letter, key, world)
     if order.is_countersign(letter):
         return _countersigned(text, letter, key, case)
@@ -234,6 +235,9 @@ def _open(text: str, case: _Case) -> tuple[Letter, Key]:
         jws.verify(text, key.public_key, order.TYP)
     except CommandRefused:
         case.forged = True
+        if key.kid in world.shut:
+            case.id = ""
+            raise CommandRefused("COMMAND_SHUT", "too many bad signatures under this key") from None
         raise
     return order.read(header, body), key
 

@@ -1,4 +1,4 @@
-"""Bad signatures under somebody's key: after five within ten minutes the key is not heard for ten. Pure.
+"""Bad signatures under somebody's key: after five within ten minutes more are not answered for ten. Pure.
 
 Source  safety standard art. 5(6): access is limited after a number of failures
 """
@@ -30,9 +30,9 @@ class Offences:
         return True
 
     def is_shut(self, kid: str, now_s: float) -> bool:
-        """Tell whether a key is not heard now."""
+        """Tell whether bad signatures under a key are not answered now."""
         return now_s < self._until.get(kid, 0.0)
 
     def shut(self, now_s: float) -> frozenset[str]:
-        """Return the keys that are not heard now."""
+        """Return the keys under which bad signatures are not answered now."""
         return frozenset(kid for kid, until in self._until.items() if now_s < until)

@@ -106,12 +106,12 @@ COMMAND = {
     "COMMAND_SHUT": code(
         "signs",
         (
-            "틀린 서명이 다섯 번 와서 이 키를 10분 동안 듣지 않습니다",
-            "five bad signatures: the key is not heard for ten minutes",
+            "이 키로 틀린 서명이 다섯 번 와서, 더 오는 것에는 10분 동안 답하지 않습니다",
+            "five bad signatures under this key: more of them are not answered for ten minutes",
         ),
         (
-            "누가 보냈는지 알아보고, 10분 뒤에 새로 서명하여 보내십시오",
-            "find out who sent them; sign it anew in ten minutes",
+            "누가 보냈는지 알아보십시오. 바르게 서명한 명령은 그대로 따릅니다",
+            "find out who sent them; what is really signed is obeyed all the while",
         ),
     ),
     "COMMAND_REPLAYED": code(

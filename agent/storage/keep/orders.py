@@ -77,6 +77,7 @@ class Desk:
         self._challenge_due = 0.0
         self._since: dict[str, float] = {}  # of letters that wait for others
         self._asked: set[str] = set()
+        self._early: set[tuple[str, int]] = set()  # keys and numbers of those that wait
         self._left: set[str] = set()  # have their verdict, and could not be removed
         self._catalogue: Catalogue | None = None
         self._trial_until = 0.0
@@ -166,6 +167,7 @@ class Desk:
     def _receive(self, turn: Turn, names: Sequence[str], mono_s: float) -> None:
         """Do J1 to J4 for what came, in the order in which it came."""
         self._since = {name: at for name, at in self._since.items() if name in names}
+        self._early.clear()
         self._asked &= set(names)
         judged = 0
         for name in names:
@@ -193,7 +195,7 @@ class Desk:
         self._place.step("J1")
         if isinstance(verdict, Wait):
             self._wait(name, verdict, turn.now)
-            return False
+            return False  # nor does a copy count: all go at once, else they would take the places of others
         if isinstance(verdict, Refuse) and not verdict.takes:
             # It uses no number up. Dropped after the reply, it would stay where no reply can be written, and anybody
             # can put such a one there.
@@ -257,6 +259,11 @@ class Desk:
         return known is not None and known[0] == text and known[1] is not State.ANSWERED
 
     def _wait(self, name: str, verdict: Wait, now: Instant) -> None:
+        """Let it stay, one for each number of a key; ask for those before it when it is time."""
+        if (verdict.kid, verdict.number) in self._early:
+            self._drop(name)
+            return
+        self._early.add((verdict.kid, verdict.number))
         if verdict.ask and name not in self._asked:
             detail = {"kid": verdict.kid, "expects": verdict.expects}
             self._replies.say(verdict.id, verdict.command, "waiting", now, code="COMMAND_GAP", detail=detail)

@@ -61,7 +61,7 @@ class Refusals:
         ]
 
     def shut(self, mono_s: float) -> frozenset[str]:
-        """Return the keys that are not heard now."""
+        """Return the keys under which bad signatures are not answered now."""
         return self._offences.shut(mono_s)
 
     def often(self, mono_s: float) -> str:

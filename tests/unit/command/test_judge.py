@@ -223,7 +223,7 @@ def test_e3_what_comes_too_early_waits_then_asks_then_goes_on(city: City) -> Non
     text = city.order("officer 1", "inspect", {})
     for waited_s, ask in ((0.0, False), (9.9, False), (10.0, True), (59.9, True)):
         verdict = judge(text, world(city), light, waited_s=waited_s)
-        assert verdict == Wait(f"{1:032x}", "inspect", kid, 1, ask)
+        assert verdict == Wait(f"{1:032x}", "inspect", kid, 2, 1, ask)
     verdict = accepted(text, world(city), waited_s=60.0)
     used = after({}, verdict.takes)
     assert used == {kid: Counter(2, (1,))}
@@ -231,10 +231,17 @@ def test_e3_what_comes_too_early_waits_then_asks_then_goes_on(city: City) -> Non
     assert refused(late, world(city, counters=used)).code == "COMMAND_REPLAYED"
 
 
-def test_a_key_that_is_shut_uses_its_numbers_up(city: City) -> None:
+def test_safety_standard_5_6_what_is_forged_under_a_shut_key_is_not_answered_and_what_is_signed_is_heard(
+    city: City,
+) -> None:
     kid = city.signers["officer 1"].kid
-    verdict = refused(city.order("officer 1", "inspect", {}), world(city, shut=frozenset({kid})))
-    assert (verdict.code, verdict.takes) == ("COMMAND_SHUT", (Take(kid, 1),))
+    shut = world(city, shut=frozenset({kid}))
+    text = city.order("officer 1", "inspect", {}, counter=1)
+    forged = f"{text.rpartition('.')[0]}.{'A' * 86}"
+    verdict = refused(forged, shut)
+    assert (verdict.code, verdict.id, verdict.takes, verdict.forged) == ("COMMAND_SHUT", "", (), True)
+    assert refused(forged, world(city)).code == "JWS_SIGNATURE"
+    accepted(text, shut)
 
 
 @pytest.mark.parametrize(
