@@ -196,7 +196,8 @@ class Following:
         """Take a checkpoint.
 
         text   the signed note
-        at_ms  when the box says it signed it
+        at_ms  when it is said to have been signed, and no later than now; the signature does not cover it, so a head
+               that is set back may also be an old one that somebody on the way shows again
         """
         taken = Taken()
         try:

@@ -235,7 +235,9 @@ class Watch:
         kept = self._ledger(watched, body.get("ledger"), body.get("note"))
         if kept is None:
             return
-        self._keep(watched, kept, kept.following.head(body.get("note"), number(body.get("at_ms"))))
+        # Nobody signs this time: one of the future would make every later head an old one.
+        at_ms = min(number(body.get("at_ms")), self._now_ms())
+        self._keep(watched, kept, kept.following.head(body.get("note"), at_ms))
         if before and watched.proven != before:
             # Its catalogue was lost or contradicted, or somebody made the box forget: a person looks.
             self._alarm(watched, NEW_LEDGER, {"ledger": kept.ledger, "before": before})
@@ -294,12 +296,7 @@ class Watch:
         _, ledger, size, counter = asked
         if body.get("status") == "done" and size and ledger in watched.kept:
             self._witness.acknowledged(watched.kept[ledger], size)
-        elif (
-            body.get("status") == "refused"
-            and body.get("code") == "COMMAND_REPLAYED"
-            and self._signer
-            and self._counters
-        ):
+        elif body.get("code") == "COMMAND_REPLAYED" and self._signer and self._counters:
             # The file with our numbers is an older one. How far behind it is nobody believes who only says so.
             self._counters.catch_up(self._signer.key.kid, watched.box.id, counter + LEAP)
         if body.get("status") in sender.FINAL:

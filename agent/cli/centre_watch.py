@@ -36,7 +36,10 @@ ALARMS = {
         "서로 맞지 않는 기록이 와서 버리고 다시 요청합니다",
         "entries came that do not fit together: dropped, and asked for again",
     ),
-    "rolled_back": ("원장이 되돌려졌습니다", "its ledger was set back"),
+    "rolled_back": (
+        "원장이 되돌려졌거나, 중간에서 옛 검증점을 다시 보냈습니다",
+        "its ledger was set back, or somebody on the way shows an old checkpoint again",
+    ),
     "unsigned": ("박스의 키로 서명되지 않은 검증점입니다", "a checkpoint that its key did not sign"),
     "invalid": ("올바르지 않은 내용을 보냈습니다", "sends what is no message"),
     "let_go": ("원장의 일부가 오기 전에 없어졌습니다", "let entries go that never came here"),

@@ -328,6 +328,19 @@ def test_h6_a_forged_entry_of_the_wire_does_not_blind_the_witness(town, box, cen
         again.close()
 
 
+def test_h6_a_head_of_the_future_hides_no_roll_back(town, box, centre):
+    """H6: the time beside a checkpoint is not signed, and is believed no further than now."""
+    box.write(300)
+    box.send_facts()
+    box.send_checkpoint(300, at_ms=2**53 - 1)
+    centre.verified(300)
+    centre.until(
+        lambda: time.time_ns() // 1_000_000 > centre.watch._boxes[BOX].current.following.verified.at_ms
+    )
+    box.send_checkpoint(250, at_ms=time.time_ns() // 1_000_000 + 60_000)
+    centre.alarmed("rolled_back")
+
+
 def test_h6_a_word_of_what_was_let_go_is_not_taken(town, box, centre):
     """H6: the box lets go only what was acknowledged; the entries are asked for, and all is verified again."""
     box.write(300)
