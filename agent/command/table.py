@@ -228,10 +228,11 @@ _TABLE = (
     ),
     Command(
         "key.revoke",
-        "키 하나를 더는 따르지 않게 합니다",
-        "obey a key no more",
+        "키 하나를 더는 따르지 않게 합니다. 결정하는 이의 키이거나 모르는 키이면 두 서명이 듭니다",
+        "obey a key no more; two signatures for a key of those who decide, or one the box does not know",
         _DECIDE,
         (Argument("kid", KID),),
+        whole_box=True,
         locked=True,
     ),
     Command(
@@ -240,13 +241,16 @@ _TABLE = (
         "take a new key ring, which the city's root key signed",
         _ALL,
         (Argument("ring", JWS, shown=False),),
+        locked=True,
     ),
     Command(
         "lockdown",
-        "잠급니다: 영상이 나가지 않고 권한이 바뀌지 않습니다. 녹화는 계속합니다. 푸는 데는 두 서명이 듭니다",
-        "lock down: no footage leaves, no rights change, recording goes on. Lifting it takes two signatures",
+        "잠급니다: 영상이 나가지 않고, 권한은 루트 키로만 늘어납니다. 녹화는 계속합니다. 푸는 데는 두 서명이 듭니다",
+        "lock down: no footage leaves, only the root key grants rights, recording goes on. Lifting it takes two "
+        "signatures",
         _DECIDE,
         (Argument("on", BOOL),),
+        whole_box=True,
         locked=True,
     ),
     Command(
@@ -278,6 +282,7 @@ _TABLE = (
         "give up a command that waits for its 24 hours",
         _DECIDE,
         (Argument("id", ID),),
+        whole_box=True,
         locked=True,
     ),
 )

@@ -44,9 +44,10 @@ class Attack:
             more["box"] = "gn-0008"
         if chance.random() < 0.05:
             more["issued_ms"] = self.box.clock.utc_ms - chance.choice([-600_000, 90_000_000])
-        text = self.box.sign(chance.choice(SIGNERS), "key.revoke", {"kid": f"{number:016x}"}, **more)
-        if chance.random() < 0.1:
-            text = self.box.sign(chance.choice(SIGNERS), "countersign", {"order": text})
+        first, second = chance.sample(SIGNERS, 2)
+        text = self.box.sign(first, "key.revoke", {"kid": f"{number:016x}"}, **more)
+        if chance.random() < 0.95:  # the box does not know the key: it takes two
+            text = self.box.sign(second, "countersign", {"order": text})
         self.letters.append(text)
 
     def act(self) -> None:

@@ -28,7 +28,7 @@ HANDLERS: Mapping[str, Handler] = {
     "config.propose": Handler(orders_config.propose, orders_config.weigh),
     # A moment later it is another time: after a crash it must be confirmed anew.
     "time.confirm": Handler(orders_ledger.confirm_time, again=False),
-    "key.revoke": Handler(orders_keys.revoke),
+    "key.revoke": Handler(orders_keys.revoke, orders_keys.weigh_revoke),
     "ring.replace": Handler(orders_keys.replace, orders_keys.weigh_replace),
     "lockdown": Handler(orders_keys.lockdown, orders_keys.weigh_lockdown),
     "inspect": Handler(orders_inspect.inspect),

@@ -196,7 +196,7 @@ def test_which_cameras_an_order_concerns() -> None:
         "hold.place": ("cam01",),
         "segments.locate": ("cam01",),
         "export.request": ("cam01",),
-        "config.propose": (keyring.ANY,),
+        **dict.fromkeys(("config.propose", "key.revoke", "lockdown", "command.cancel"), (keyring.ANY,)),
     }
 
 

@@ -226,7 +226,7 @@ def test_g3_an_edited_ring_obeys_nobody(box: Ordered) -> None:
 
 def test_table_2_12_a_revoked_key_is_not_obeyed_from_the_next_command_on(box: Ordered) -> None:
     kid = box.city.signers["officer 2"].kid
-    box.send("department 1", "key.revoke", {"kid": kid})
+    box.send_two("department 1", "officer 1", "key.revoke", {"kid": kid})
     box.send("officer 2", "inspect")
     box.tick()
     assert [(reply["status"], reply["code"]) for reply in box.replies()] == [
@@ -260,7 +260,8 @@ def test_table_2_12_5_1_a_lockdown_is_lifted_by_two(box: Ordered) -> None:
     assert box.ask("officer 1", "lockdown", {"on": True})["status"] == "done"
     assert "lockdown.on" in box.conditions
     assert box.health["orders"]["lockdown"] is True
-    assert box.ask("service 1", "ring.replace", {"ring": "x"})["code"] == "COMMAND_LOCKDOWN"
+    proposal = {"toml": "x", "consultation": "1"}
+    assert box.ask("officer 2", "config.propose", proposal)["code"] == "COMMAND_LOCKDOWN"
     assert box.ask("officer 1", "hold.place", place())["status"] == "done"
     box.restart()
     assert box.ask("officer 1", "lockdown", {"on": False})["code"] == "COMMAND_SECOND"
@@ -271,9 +272,8 @@ def test_table_2_12_5_1_a_lockdown_is_lifted_by_two(box: Ordered) -> None:
 
 
 def test_a_lockdown_holds_from_the_very_next_command_on(box: Ordered) -> None:
-    box.city.epoch = 2
     box.send("officer 1", "lockdown", {"on": True})
-    box.send("officer 2", "ring.replace", {"ring": box.city.ring()})
+    box.send("officer 2", "config.propose", {"toml": "x", "consultation": "1"})
     box.tick()
     assert [reply["code"] for reply in box.replies()] == ["", "COMMAND_LOCKDOWN"]
 
@@ -743,7 +743,8 @@ def test_an_error_of_ours_ends_one_command_and_nothing_else(box: Ordered) -> Non
     for command, arguments, status in (("inspect", {}, "failed"), ("lockdown", {"on": True}, "refused")):
         reply = box.ask("officer 1", command, arguments)
         assert (reply["status"], reply["code"]) == (status, "COMMAND_FAILED")
-    assert box.ask("officer 1", "key.revoke", {"kid": "0" * 16})["status"] == "done"
+    kid = box.city.signers["operator 1"].kid
+    assert box.ask("officer 1", "key.revoke", {"kid": kid})["status"] == "done"
     assert [body["code"] for body in box.bodies("command.failed")] == ["COMMAND_FAILED"]
 
 

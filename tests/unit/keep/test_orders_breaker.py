@@ -128,7 +128,8 @@ def test_a_delayed_command_is_given_up_by_one(box: Ordered) -> None:
 def test_it_lapses_with_a_signer(box: Ordered) -> None:
     waiting = release(box, LARGE)["id"]
     kid = box.city.signers["department 1"].kid
-    assert box.ask("officer 2", "key.revoke", {"kid": kid})["status"] == "done"
+    revoke = box.send_two("officer 2", "department 2", "key.revoke", {"kid": kid})
+    assert box.answer(revoke)["status"] == "done"
     box.pass_time(DAY_MS)
     box.tick(2)
     (reply,) = box.replies()
