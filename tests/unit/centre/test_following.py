@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.centre.following import BLOCK, LEVEL, MOST_PENDING, Following, What
+from agent.centre.following import BLOCK, LEVEL, MOST_PENDING, Following, What, origin_of
 from agent.storage.proof import leaf, merkle, note
 
 ORIGIN = "pasu/v1/gn-0007/0011223344556677"
@@ -155,6 +155,16 @@ def test_h6_a_forged_entry_ahead_of_the_real_one_costs_nothing_but_a_resend(
     assert store.open().root(len(said)) == merkle.root_of([leaf.object_hash(one) for one in said])
 
 
+def test_h6_entries_after_one_that_is_in_doubt_come_again(store):
+    """H6: what would follow what was dropped waits for that."""
+    said = entries(1, 20)
+    store.take(entries(1, 10, "forged"))
+    assert store.take(said[4:]) == [What.DOUBTED]
+    assert (store.following.size, store.following.hole, store.entries) == (0, True, [])
+    assert store.take(said) == []
+    assert store.head(head(said)) == [What.VERIFIED]
+
+
 def test_h6_a_head_that_forged_entries_do_not_lead_to_waits_for_the_real_ones(store):
     """H6: the head is the box's, the entries are not yet: no fork before they came again."""
     said = entries(1, BLOCK + 10)
@@ -297,3 +307,7 @@ def test_what_was_let_go_and_is_here_is_no_loss(store):
     assert store.take([], [7]) == [What.INVALID]
     assert store.take([], "x") == []
     assert not store.following.lost
+
+
+def test_a_ledger_is_named_as_its_checkpoints_do():
+    assert origin_of("gn-0007", "0011223344556677") == ORIGIN

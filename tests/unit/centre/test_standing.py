@@ -6,7 +6,7 @@ import pytest
 
 from agent.centre import standing as module
 from agent.centre.following import Finding, What
-from agent.centre.standing import Seen, Standing, clean
+from agent.centre.standing import Seen, Standing, clean, inspected_head
 
 HEALTH = {
     "trust": "SYNCED",
@@ -72,6 +72,26 @@ def test_what_is_wrong_is_left_out(body):
     box = Standing("gn-0007", "site", 0.0)
     box.hear("health", body, 0.0, retained=False)
     assert (box.cameras, box.conditions, box.vaults, box.backlog) == ([], [], [], 0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        ({}, None),
+        ({"detail": {"inspection": 7}}, None),
+        ({"detail": {"inspection": {"7_measures": {"ledger": {"checkpoint": ""}}}}}, None),
+        (
+            {
+                "detail": {
+                    "inspection": {"at_ms": 5, "7_measures": {"ledger": {"id": "x", "checkpoint": "n"}}}
+                }
+            },
+            {"ledger": "x", "note": "n", "at_ms": 5},
+        ),
+    ],
+)
+def test_the_head_of_an_inspection_is_read(reply, found):
+    assert inspected_head(reply) == found
 
 
 def test_a_terminal_is_safe_from_what_a_box_says():
