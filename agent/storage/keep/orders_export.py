@@ -23,6 +23,7 @@ MOST_SPANS = 600
 def weigh_request(context: Context, order: Order) -> Weight:
     """Refuse an order that cannot stand; another purpose than the camera's needs a second signature.
 
+    So does a camera that is configured no more: what it was there for cannot be looked up.
     Provision is the department's (the study's table 2-8); an officer's only in an emergency that has a case.
     Raises  CommandRefused CAMERA_UNKNOWN, COMMAND_ROLE; ExportRefused
     """
@@ -33,10 +34,11 @@ def weigh_request(context: Context, order: Order) -> Weight:
     departments = any(signer.role is Role.DEPARTMENT for signer in order.signers)
     if not departments and not (export.emergency and export.case):
         raise CommandRefused("COMMAND_ROLE", "an officer hands out only in an emergency, with its case")
-    cameras = context.config().cameras if context.config_file is not None else ()
-    purposes = {camera.id: str(camera.purpose) for camera in cameras}
-    same = purposes.get(export.camera, export.purpose) == export.purpose
-    return orders_weight.LIGHT if same else Weight(2)
+    config = context.config() if context.config_file is not None else None
+    uplink = config.uplink if config is not None else None
+    outgoing_order.check_inside(export, uplink.broker if uplink is not None else None)
+    purposes = {camera.id: str(camera.purpose) for camera in config.cameras} if config is not None else {}
+    return orders_weight.LIGHT if purposes.get(export.camera) == export.purpose else Weight(2)
 
 
 def request(context: Context, order: Order) -> Outcome:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent.consignment import EXPORT_NAME, MQTT
 from agent.errors import PasuError
@@ -22,6 +24,8 @@ FORM = "sealed segments: age v1 over fragmented MP4"
 LIFE_MS = 72 * 3_600_000
 """A bundle that was not sent by then lapses: what it links stays no longer beyond its own time."""
 _HTTPS = re.compile(r"https://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]{2,39}\])(?::[0-9]{1,5})?/?\Z")
+_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+"""RFC 1918, RFC 4193: what a tunnel has. What the box reaches by itself is not among them, nor any other reserved."""
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 
 
@@ -145,14 +149,38 @@ def check(export: Export, at: Instant) -> None:
             hint=say("2027-01-15처럼 오늘이나 그 뒤의 날짜", "today or later, like 2027-01-15"),
         )
     if export.to != MQTT and not _HTTPS.match(export.to):
-        raise ExportRefused(
-            "EXPORT_TO",
-            say("보낼 곳이 올바르지 않습니다", "no place to send it to"),
-            hint=say(
-                '"mqtt", 또는 터널 안의 https://주소:포트',
-                '"mqtt", or https://address:port inside the tunnel',
-            ),
-        )
+        raise _no_place()
+
+
+def check_inside(export: Export, broker: str | None) -> None:
+    """Refuse a destination that is neither the broker's host nor an address of a private network.
+
+    Names are looked up by whoever answers; so the broker's is the only one.
+    broker  the uplink's, mqtts://host:port; None without one
+    Raises  ExportRefused EXPORT_TO
+    """
+    if export.to == MQTT:
+        return
+    try:
+        host = urlsplit(export.to).hostname or ""
+        if broker is not None and host == urlsplit(broker).hostname:
+            return
+        address = ip_address(host)
+    except ValueError:
+        raise _no_place() from None
+    if not any(address in network for network in _PRIVATE):
+        raise _no_place()
+
+
+def _no_place() -> ExportRefused:
+    return ExportRefused(
+        "EXPORT_TO",
+        say("보낼 곳이 올바르지 않습니다", "no place to send it to"),
+        hint=say(
+            '"mqtt", 또는 터널 안의 https://주소:포트',
+            '"mqtt", or https://address:port inside the tunnel',
+        ),
+    )
 
 
 def check_text(name: str, text: str) -> None:

@@ -81,6 +81,24 @@ def test_another_purpose_than_the_cameras_needs_a_second_signature(box) -> None:
     assert box.told("export.requested")[0]["purpose"] == "illegal-parking"
 
 
+def test_of_a_camera_that_was_taken_out_two_hand_out(box) -> None:
+    """Art. 26(3): what it was there for is not known any more."""
+    text = box.config_file.read_text(encoding="utf-8")
+    box.config_file.write_text(text.replace('id = "cam1"', 'id = "cam2"'), encoding="utf-8")
+    assert box.ask("department 1", "export.request", terms())["code"] == "COMMAND_SECOND"
+    name = box.send_two("department 1", "department 2", "export.request", terms())
+    assert box.answer(name)["status"] == "done"
+
+
+def test_nothing_is_handed_out_beyond_the_tunnel(box) -> None:
+    """Art. 28(1): one stolen key sends nothing to a place of its choice."""
+    for to in ("https://evil.example", "https://203.0.113.66:8443"):
+        assert box.ask("department 1", "export.request", terms(to=to))["code"] == "EXPORT_TO"
+    assert box.told("export.requested") == []
+    name = box.send("department 1", "export.request", terms(to="https://10.77.0.9:8443"))
+    assert box.answer(name)["status"] == "done"
+
+
 @pytest.mark.parametrize("who", ["operator", "technician", "service"])
 def test_nobody_else_hands_anything_out(box, who) -> None:
     """Art. 12(1)."""

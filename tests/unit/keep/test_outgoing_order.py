@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from agent.model import Instant, Trust, utc_day
-from agent.storage.keep.outgoing_order import ExportRefused, Fate, check, check_text, fate_of
+from agent.storage.keep.outgoing_order import ExportRefused, Fate, check, check_inside, check_text, fate_of
 from tests.unit.keep.handing import wanted
 from tests.unit.storage.box import T0
 
@@ -25,6 +25,36 @@ def test_a_right_order_stands_also_to_an_address_and_in_an_emergency():
     assert wanted(to="https://10.77.0.1").over == "https"
     assert wanted().over == "mqtt"
     assert "10.77" not in str(wanted(to="https://10.77.0.1").body())
+
+
+@pytest.mark.parametrize("broker", [None, "mqtts://10.77.0.1:8883", "mqtts://broker.city.example"])
+def test_it_goes_to_the_broker_or_to_a_private_address_and_nowhere_else(broker):
+    """Art. 28(1): what leaves the tunnel is not for a key to say."""
+    for to in (
+        "mqtt",
+        "https://10.77.0.9:8443",
+        "https://192.168.1.1",
+        "https://172.31.0.1",
+        "https://[fd00::1]/",
+    ):
+        check_inside(wanted(to=to), broker)
+    for to in (
+        "https://evil.example",
+        "https://10.77.0.1.evil.example",
+        "https://203.0.113.66",
+        "https://172.32.0.1",
+        "https://127.0.0.1",
+        "https://169.254.0.1",
+        "https://[2001:db8::1]",
+        "https://[::1]",
+        "https://[:::]",
+    ):
+        with pytest.raises(ExportRefused, match="EXPORT_TO"):
+            check_inside(wanted(to=to), broker)
+
+
+def test_a_brokers_name_is_as_good_as_its_address():
+    check_inside(wanted(to="https://Broker.city.example:8443"), "mqtts://broker.city.example:8883")
 
 
 def test_by_an_untrusted_clock_dates_are_taken_as_they_are():
