@@ -21,7 +21,7 @@ A bundle of which there is no row (the catalogue was lost) is cleared the same w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.consignment import Where, Word
@@ -207,6 +207,9 @@ class Exports:
     def _hear(self, catalogue: Catalogue, row: Row, at: Instant) -> None:
         """Do what the uplink's word asks for."""
         word = outgoing_desk.word_of(self._state, row.export.id, self._disk)
+        if word.where in (Where.SENT, Where.RECEIVED, Where.DAMAGED):
+            # Whoever says that the centre has it all says that all of it left: its copy is to be destroyed one day.
+            word = replace(word, gone=max(word.gone, row.bytes))
         if row.state is State.BUNDLED and word.where in (Where.SENT, Where.RECEIVED, Where.DAMAGED):
             self._sent(catalogue, row, word, at)
             row = _find(catalogue, row.export.id)

@@ -427,3 +427,17 @@ def test_a_directory_where_the_uplink_and_the_keeper_meet_stops_nothing(box, kin
     box.request()
     assert box.hand() == []
     assert box.export().state is State.BUNDLED
+
+
+@pytest.mark.parametrize("where", [Where.SENT, Where.RECEIVED, Where.DAMAGED])
+def test_what_the_centre_is_said_to_have_has_left_however_little_the_uplink_counted(box, where):
+    """Art. 31(3): a false word hides no copy that must be destroyed."""
+    box.request()
+    box.hand()
+    box.say(where, gone=0)
+    box.hand()
+    row = box.export()
+    assert row.gone_bytes == row.bytes > 0
+    assert row.is_out
+    (body,) = box.told("export.sent")
+    assert body["gone_bytes"] == row.bytes
