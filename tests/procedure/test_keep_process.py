@@ -230,4 +230,5 @@ def test_i5_pasu_run_records_and_keeps_and_ends_both(box):
     process.terminate()
     assert process.wait(60) == 0
     assert not Path(f"/proc/{second}").exists()
-    assert read_health(box.root / "run", "record")["conditions"] == []
+    wrong = {each["code"] for each in read_health(box.root / "run", "record")["conditions"]}
+    assert wrong <= {"camera.plaintext_leg"}

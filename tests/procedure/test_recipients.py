@@ -84,6 +84,8 @@ def test_g5_a_new_ring_seals_the_next_segment(box: Enrolled) -> None:
     box.city.epoch, box.city.recipients = 2, [box.keys[0][1], box.keys[1][1]]
     box.replace_ring(box.city.ring())
     wait_for("the new ring", lambda: site.health()["sealing"]["epoch"] == 2)
+    # Facts come in batches, a little after the health file.
+    wait_for("its fact", lambda: len(facts(site, "key.recipients")) == 2)
     (told_ms,) = site.rows(
         "select at_ms from ledger where kind = 'key.recipients' order by seq desc limit 1"
     )[0]
@@ -93,14 +95,12 @@ def test_g5_a_new_ring_seals_the_next_segment(box: Enrolled) -> None:
     wait_for("the newest ring", lambda: site.health()["sealing"]["epoch"] == 3)
     wait_for("one that only the first opens", lambda: box.openers(box.newest().path) == [0], 60)
     wait_for("all is as agent.toml says", lambda: "recipients.differ" not in codes(site))
+    # One segment length after the word at the latest, and 4 s for word and turn: nothing is sealed to the old ones.
+    late_ms = int(str(told_ms)) + 1000 * (SEGMENT_S + 4)
+    wait_for("a late one", lambda: any(each.start_ms > late_ms for each in site.segments("cam01")), 60)
     assert site.stop() == 0
     assert not site.gaps("cam01"), "recording went on"
-
-    # One segment length after the word at the latest, and 4 s for word and turn: nothing is sealed to the old ones.
-    late = [
-        each for each in site.segments("cam01") if each.start_ms > int(str(told_ms)) + 1000 * (SEGMENT_S + 4)
-    ]
-    assert late
+    late = [each for each in site.segments("cam01") if each.start_ms > late_ms]
     assert all(box.openers(segment.path) != [1] for segment in late)
     said = facts(site, "key.recipients")
     assert [(each["signed"], each["epoch"]) for each in said] == [(True, 1), (True, 2), (True, 3)]

@@ -114,6 +114,16 @@ def test_what_was_missed_before_the_start_is_a_gap_with_its_cause() -> None:
     assert scene.gaps() == [(-5000, 0, "agent_killed")]
 
 
+def test_how_far_a_camera_is_covered_goes_on_with_what_is_recorded() -> None:
+    """What one that takes it over, in another worker, begins behind."""
+    scene = Scene(covered_ms=START_MS - 5000)
+    assert scene.camera.covered_ms == START_MS - 5000
+    scene.pictures(50)
+    scene.end(GapCause.AGENT_STOPPED)
+    assert scene.camera.covered_ms == START_MS + 2000
+    assert Scene().camera.covered_ms is None
+
+
 def test_an_outage_is_one_gap_and_told_once() -> None:
     scene = Scene()
     scene.pictures(50)
