@@ -249,7 +249,9 @@ def test_every_problem_has_words(box):
     from agent.centre import verify as module
     from agent.cli.verify import WORDS
 
-    names = {value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)} - {"SHA256SUMS"}
+    names = {value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)} - {
+        "SHA256SUMS"
+    }
     assert names == set(WORDS)
 
 
