@@ -140,7 +140,7 @@ def day(*, erasing: bool) -> dict[str, int]:
     healths = sum(on_the_wire(len(write(health(n, cameras=busy(chance))))) for n in range(2 * minutes))
     # Every second health has no facts beside it that the broker would acknowledge: it asks (PINGREQ, PINGRESP).
     pings = minutes * (2 + 2 + RECORD + IP_TCP)
-    note = 24 * 12 * (on_the_wire(420) + 4 + RECORD + IP_TCP)
+    note = 24 * 6 * (on_the_wire(420) + 4 + RECORD + IP_TCP)
     return {"facts": facts * 24, "health": healths * 24, "pings": pings * 24, "checkpoints": note}
 
 
