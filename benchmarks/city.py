@@ -416,7 +416,8 @@ def main() -> int:
     about = (
         f"{options.boxes:,} boxes with 16 cameras each, a health every 30 s, a segment a minute and camera"
         f"{'' if options.young else ', and a tombstone for each'}, one gap every {city_boxes.URGENT_S // 60} minutes;"
-        f" mutual TLS, a certificate for each box; {options.processes} processes of boxes, mosquitto and the centre on one machine."
+        f" mutual TLS, a certificate for each box; {options.processes} processes of boxes, mosquitto and the"
+        f" centre on one machine."
         f" {options.seconds} s, then the broker was killed (-9) and away for {options.outage:.0f} s."
         f" Load of the machine meanwhile: {found.load:.1f}; the whole in {time.monotonic() - begin:.0f} s."
     )

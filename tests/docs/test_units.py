@@ -12,7 +12,12 @@ from agent.health.smart import UNWATCHED_S
 from tests.peer import need
 
 UNITS = Path(__file__).parents[2] / "systemd"
-EXPOSURE = {"pasu-disks.service": 1.5, "pasu-keep.service": 0.6, "pasu-record.service": 1.9, "pasu-uplink.service": 1.2}
+EXPOSURE = {
+    "pasu-disks.service": 1.5,
+    "pasu-keep.service": 0.6,
+    "pasu-record.service": 1.9,
+    "pasu-uplink.service": 1.2,
+}
 
 
 def lines(unit: str) -> list[str]:
