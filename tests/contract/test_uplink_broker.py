@@ -288,24 +288,6 @@ def test_a_quiet_line_stays_up(wire):
     assert wire.post.is_up
 
 
-def test_a_quiet_line_is_asked_with_a_health_and_never_apart_from_it(wire):
-    """Report, point 5: a question of its own is three packets more, half a megabyte a day."""
-    wire.up()
-    wire.until("the first health and its answer", lambda: wire.post._health_n and not wire.post._tokens)
-    wire.pass_time(3, 0.5)
-    healths, bursts, received = wire.post._health_n, 0, wire.post.traffic[1]
-    end_s = wire.now_s + 600
-    while wire.now_s < end_s:
-        sent = wire.post.traffic[0]
-        due_s = wire.turn()
-        bursts += wire.post.traffic[0] > sent
-        wire.ahead_s += min(due_s, 1.003)  # a little late each time, as a process is
-        time.sleep(0.005)
-    assert wire.post._health_n - healths >= 19
-    assert bursts == wire.post._health_n - healths
-    assert wire.post.traffic[1] - received == 2 * bursts, "an answer to each, and nothing else"
-
-
 def test_a_broker_that_comes_back_finds_us(wire, broker):
     wire.up()
     broker.kill()
