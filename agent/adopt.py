@@ -33,6 +33,7 @@ FIXED = (
     "storage.run",
     "storage.segment_s",
     "storage.loss_window_s",
+    "uplink.media",
 )
 """What holds until the next start."""
 
@@ -154,6 +155,7 @@ class Numbers:
             plans[camera.id] = {
                 "kind": "rtsp" if camera.kind == "rtsp" else "libav",
                 "url": camera.url,
+                "sub_url": camera.sub_url,
                 "transport": camera.transport,
                 "allow_basic": camera.allow_basic_auth,
                 "username": login.username if login else None,
@@ -337,6 +339,8 @@ def _values(config: Config) -> dict[str, Any]:
         storage.run,
         storage.segment_s,
         storage.loss_window_s,
+        config.uplink is not None
+        and config.uplink.media is not None,  # where it is does not matter to recording
     )
     return dict(zip(FIXED, values, strict=True))
 
@@ -358,4 +362,5 @@ def keep_fixed(old: Config, new: Config) -> Config:
         segment_s=old.storage.segment_s,
         loss_window_s=old.storage.loss_window_s,
     )
-    return replace(new, box=box, storage=storage)
+    live = "uplink.media" in _fixed(old, new)
+    return replace(new, box=box, storage=storage, uplink=old.uplink if live else new.uplink)

@@ -96,6 +96,7 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
             "segment_s": storage.segment_s,
             "loss_window_s": storage.loss_window_s,
             "recipients": list(sealing.recipients),
+            "live": str(storage.run) if config.uplink is not None and config.uplink.media else "",
         },
         WORKER,
         clock,

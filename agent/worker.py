@@ -90,7 +90,9 @@ def _record_rtsp(
     order: dict[str, Any], recorder: DiskRecorder, shared: Shared, ear: _Ear, beat: Callable[[bytes], None]
 ) -> int:
     from agent.capture.connection import Login
+    from agent.capture.live import Live
     from agent.capture.loop import RtspCamera, RtspLoop
+    from agent.capture.sub import SubStream
 
     settings = order["settings"]
     loop = RtspLoop(
@@ -105,9 +107,18 @@ def _record_rtsp(
     def make(
         number: int, camera: str, plan: dict[str, Any], covered_ms: int | None, cause: str
     ) -> RtspCamera:
-        login = Login(plan["url"], plan["username"], plan["password"], plan["transport"], plan["allow_basic"])
+        more = (plan["username"], plan["password"], plan["transport"], plan["allow_basic"])
         camera_plan, camera_recorder = _camera(settings, camera, plan, recorder, covered_ms, cause)
-        return RtspCamera(number, camera_plan, login, camera_recorder, witness)
+        live = sub = None
+        if settings["live"]:
+            live = Live(settings["live"], camera, loop.poller)
+            if plan["sub_url"]:
+                sub = SubStream(
+                    Login(plan["sub_url"], *more), Live(settings["live"], f"{camera}.sub", loop.poller)
+                )
+        return RtspCamera(
+            number, camera_plan, Login(plan["url"], *more), camera_recorder, witness, live=live, sub=sub
+        )
 
     left: dict[str, int | None] = {}
 

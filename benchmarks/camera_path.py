@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from agent.capture.camera import CameraPlan, CameraRecorder
 from agent.capture.loop import TURN_S
+from agent.capture.recent import Picker, Recent
 from agent.capture.vitals import Gauge
 from agent.model import GapCause, Instant, Trust
 from agent.rtsp.bits import sample
@@ -100,26 +101,36 @@ def main() -> None:
     pictures, packets = stream()
     together = max(1, round(TURN_S * FPS))
     turns = [b"".join(pictures[at : at + together]) for at in range(0, len(pictures), together)]
-    ways: tuple[tuple[str, type[Gauge] | None], ...] = (
-        ("session alone", None),
-        ("session, timeline, cutter, fragments", Idle),
-        ("the same, and what it says of the camera", Gauge),
+    ways: tuple[tuple[str, type[Gauge] | None, str], ...] = (
+        ("session alone", None, ""),
+        ("session, timeline, cutter, fragments", Idle, ""),
+        ("the same, and what it says of the camera", Gauge, ""),
+        ("the same, kept for who may come to look on", Gauge, "kept"),
+        ("the same, while somebody looks on", Gauge, "shown"),
     )
-    costs = dict.fromkeys((name for name, _ in ways), 1e9)
+    costs = dict.fromkeys((name for name, _, _ in ways), 1e9)
     for _ in range(5):  # in turns, so that a machine that is busy for a while is so for all of them
-        for name, gauge in ways:
+        for name, gauge, live in ways:
             session = playing()
             plan = CameraPlan("box", "cam01", 60, 0.0)
             camera = CameraRecorder(plan, Void(), None, GapCause.AGENT_STOPPED)
             if gauge is not None:
                 camera.gauge = gauge()
+            recent, picker = Recent(), Picker(0, 96)
             began = time.process_time()
             for number, turn in enumerate(turns):
                 now = number * together / FPS
                 instant = Instant(round(1.79e12 + now * 1000), Trust.SYNCED)
+                if live:
+                    recent.add(turn, session.missing, now)
+                if live == "shown":
+                    picker.feed(turn, 0)
+                    b"".join(picker.taken())
                 for event in session.receive(turn, now):
                     if gauge is not None and type(event) is AccessUnit:
                         camera.picture(event, instant, now)
+                        if live and event.keyframe:
+                            recent.begins(event.timestamp & 0xFFFFFFFF, event.arrival)
                 if gauge is not None and number * together % FPS < together:
                     camera.flush(instant)
             costs[name] = min(costs[name], time.process_time() - began)

@@ -18,6 +18,7 @@ from agent.rtsp.events import ClientConfig, Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.capture.live import Live
     from agent.rtsp.url import RtspUrl
 
 RECEIVE_BYTES = 256 << 10  # one call carries what a 4 Mbit/s camera sends in half a second
@@ -59,14 +60,17 @@ class Connection:
         poller: select.epoll,
         now: float,
         witness: Callable[[bytes], None] | None = None,
+        *,
+        live: Live | None = None,
     ) -> None:
         """Begin with the name look-up.
 
-        witness  is given what has come before anything reads it
+        witness  is given what has come before anything reads it; so is live
         """
         self.sockets: list[socket.socket] = []
         self._login = login
         self._witness = witness
+        self._live = live
         self._url = url
         self._poller = poller
         self._deadline = now + LOOK_UP_S
@@ -180,6 +184,8 @@ class Connection:
                 raise RtspError("closed", "the camera closed the connection")
             if self._witness is not None:
                 self._witness(data)
+            if self._live is not None:
+                self._live.take(data, session, now)
             events += session.receive(data, now)
             left -= len(data)
             # Cameras put each packet into a record of its own: a short one says nothing about what waits.
@@ -199,6 +205,8 @@ class Connection:
             if source[0] == self._peer:
                 if self._witness is not None:
                     self._witness(data)
+                if self._live is not None and not rtcp:
+                    self._live.take_datagram(data, session, now)
                 events += session.receive_udp(rtcp, data, now)
 
     # Phases before the session; each returns true when the session stands.

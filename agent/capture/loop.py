@@ -31,10 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from agent.capture.camera import CameraPlan, CameraRecorder
+    from agent.capture.live import Live
+    from agent.capture.sub import SubStream
     from agent.clock import Clock
     from agent.ports import Recorder
 
 TURN_S = 0.1
+SHOWINGS = 3
+"""Turns in the time of one, for cameras that somebody watches: what is handed out waits 33 ms at most."""
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MOST_S = 2.0  # with the connection and a keyframe to wait for, 5 s in all
 BEAT_S = 1.0
@@ -67,10 +71,14 @@ class RtspCamera:
         login: Login,
         recorder: CameraRecorder,
         witness: Callable[[bytes], None] | None = None,
+        *,
+        live: Live | None = None,
+        sub: SubStream | None = None,
     ) -> None:
         """Start without a connection.
 
         witness  is given what the camera sends before anything reads it; for one that crashed a worker before
+        live     hands out what the camera sends, where that is possible; sub likewise of its second stream
         """
         self.index = index
         self.id = plan.camera
@@ -84,6 +92,8 @@ class RtspCamera:
         self.reconnects = 0
         self._login = login
         self._witness = witness
+        self._live = live
+        self._sub = sub
         self._url: RtspUrl = parse_url(login.url)
         self._connection: Connection | None = None
         self._next_try = 0.0
@@ -97,7 +107,9 @@ class RtspCamera:
                 if now < self._next_try:
                     return
                 self.state = "connecting"
-                self._connection = Connection(self._login, self._url, poller, now, self._witness)
+                self._connection = Connection(
+                    self._login, self._url, poller, now, self._witness, live=self._live
+                )
             connection = self._connection
             for sock in ready:
                 self.last_data = now
@@ -117,6 +129,20 @@ class RtspCamera:
         except Exception:
             log.exception("%s: error inside the session", self.id)
             self._survive(now, instant)
+
+    @property
+    def is_watched(self) -> bool:
+        """Tell whether somebody listens to one of its streams."""
+        return (self._live is not None and self._live.wanted) or (
+            self._sub is not None and self._sub.live.wanted
+        )
+
+    def show(self, now: float, ready: set[int], poller: select.epoll) -> None:
+        """Hand out what has come to those who listen. ready: descriptors at which something waits."""
+        if self._live is not None:
+            self._live.turn(ready)
+        if self._sub is not None:
+            self._sub.turn(now, ready, poller)
 
     def woke(self, now: float, instant: Instant) -> None:
         """Begin a new run: the box slept."""
@@ -152,6 +178,10 @@ class RtspCamera:
         except Exception:
             log.exception("%s: error at the session's end", self.id)
         self.state = "stopped"
+        if self._live is not None:
+            self._live.close()
+        if self._sub is not None:
+            self._sub.close(now)
 
     def sockets(self) -> list[socket.socket]:
         """Return the sockets of the connection."""
@@ -161,6 +191,8 @@ class RtspCamera:
         for event in events:
             if isinstance(event, AccessUnit):
                 self.recorder.picture(event, instant, now)
+                if event.keyframe and self._live is not None:
+                    self._live.picture(event)
                 if event.format is not None:
                     self.likeness.format(event.format)
                 if self.recorder.recording and self.state != "recording":
@@ -171,6 +203,8 @@ class RtspCamera:
                         log.info("%s: recording %s %dx%d", self.id, form.codec, form.width, form.height)
             elif isinstance(event, Described):
                 self.offered = event.audio
+                if self._live is not None:
+                    self._live.described(event)
                 assert self._connection is not None
                 self.likeness.session(event.device, self._connection.certificate)
                 if event.audio:
@@ -210,6 +244,8 @@ class RtspCamera:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close(now)
+            if self._live is not None:
+                self._live.session_over(now)
 
 
 class RtspLoop:
@@ -235,7 +271,7 @@ class RtspLoop:
         self._pace = Pace(loss_window_s)
         self._beat = beat
         self._cameras: list[RtspCamera] = []
-        self._poller = select.epoll()
+        self.poller = select.epoll()
         self._next_beat = 0.0
         self._turned = clock.monotonic()
         self._counted: dict[str, tuple[int, int]] = {}
@@ -255,10 +291,16 @@ class RtspLoop:
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Turn until `stopping` says so; then end every session."""
+        showing = 0
         while not stopping():
             started = self._clock.monotonic()
-            self.turn(started)
-            left = TURN_S - (self._clock.monotonic() - started)
+            if showing:
+                self.show(started)
+            else:
+                self.turn(started)
+            watched = any(camera.is_watched for camera in self._cameras)
+            showing = (showing + 1) % SHOWINGS if watched else 0
+            left = (TURN_S / SHOWINGS if watched else TURN_S) - (self._clock.monotonic() - started)
             if left > 0:
                 time.sleep(left)
         now, instant = self._clock.monotonic(), self._clock.now()
@@ -272,12 +314,13 @@ class RtspLoop:
             for camera in self._cameras:
                 camera.woke(now, instant)
         self._turned = now
-        ready = {number for number, _ in self._poller.poll(0)}
+        ready = {number for number, _ in self.poller.poll(0)}
         for camera in self._cameras:
             self._mark[0] = camera.index + 1
             camera.turn(
-                now, instant, [sock for sock in camera.sockets() if sock.fileno() in ready], self._poller
+                now, instant, [sock for sock in camera.sockets() if sock.fileno() in ready], self.poller
             )
+            camera.show(now, ready, self.poller)
         self._mark[0] = 0
         if self._pace.handover_due(now):
             for camera in self._cameras:
@@ -288,6 +331,18 @@ class RtspLoop:
         if now >= self._next_beat:
             self._next_beat = now + BEAT_S
             self._beat(json.dumps(self.state(now)).encode())
+
+    def show(self, now: float) -> None:
+        """Serve the cameras that somebody watches, between two turns; the others lose nothing by waiting."""
+        instant = self._clock.now()
+        ready = {number for number, _ in self.poller.poll(0)}
+        for camera in self._cameras:
+            if camera.is_watched:
+                self._mark[0] = camera.index + 1
+                waiting = [sock for sock in camera.sockets() if sock.fileno() in ready]
+                camera.turn(now, instant, waiting, self.poller)
+                camera.show(now, ready, self.poller)
+        self._mark[0] = 0
 
     def state(self, now: float) -> dict[str, Any]:
         """Return what the parent and the health file show of this worker: no addresses, no passwords."""

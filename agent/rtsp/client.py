@@ -182,6 +182,16 @@ class ClientSession:
         return self._media.server_ports if self._media else None
 
     @property
+    def missing(self) -> int | None:
+        """Return how many bytes of what comes next end a frame that began before; None where that is not known."""
+        return self._framer.missing
+
+    @property
+    def channel(self) -> int | None:
+        """Return the interleaved channel on which the pictures come; None before SETUP was answered, and over UDP."""
+        return self._media.channel if self._media and self._set_up else None
+
+    @property
     def stats(self) -> SessionStats:
         """Counts since the connection began."""
         return SessionStats(

@@ -93,6 +93,18 @@ class Framer:
         candidate = rb"\$[" + known + rb"][\x00-\xff]{2}[\x80-\xbf]|" if receivers else b""
         self._search = re.compile(candidate + _START, re.IGNORECASE)
 
+    @property
+    def missing(self) -> int | None:
+        """Return how many bytes of the next chunk belong to what began before it; None while that cannot be told.
+
+        To be asked when the chunk before is worked off.
+        """
+        if self._discard:
+            return self._discard
+        if self._parts:
+            return self._need - self._held if self._exact else None
+        return None if self._lost_way else 0
+
     def feed(self, data: bytes) -> None:
         """Take a chunk. The one before must have been worked off by `next_message` returning None.
 

@@ -75,6 +75,11 @@ class MediaPath:
             punch = b"\x80" + bytes(7) + (self._ssrc & 0xFFFFFFFF).to_bytes(4, "big")
             self.datagrams += [(False, punch), (True, self._stream.receiver_report(now))]
 
+    @property
+    def channel(self) -> int | None:
+        """Return the interleaved channel of RTP, None over UDP."""
+        return self._stream.channel if self._config.transport == "tcp" else None
+
     def push_datagram(self, rtcp: bool, data: bytes, now: float) -> None:
         """Take a datagram from the camera's RTP or RTCP port."""
         push = self._stream.push_rtcp if rtcp else self._stream.push

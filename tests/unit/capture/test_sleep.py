@@ -60,6 +60,9 @@ class Camera:
     def turn(self, *_) -> None:
         self.told.append("turn")
 
+    def show(self, *_) -> None:
+        pass
+
     def woke(self, *_) -> None:
         self.told.append("woke")
 

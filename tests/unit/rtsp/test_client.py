@@ -742,3 +742,21 @@ def test_the_realm_of_the_log_in_is_part_of_what_a_camera_calls_itself():
     sdp = SessionDescription((VIDEO,)).serialise()
     (described,) = session.receive(b"RTSP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(sdp) + sdp, 0.0)
     assert described.device == {"server": "", "realm": "Login to 4711", "description": "\n-\n\n"}
+
+
+def test_where_the_pictures_come_and_where_the_next_frame_begins() -> None:
+    wire = Wire()
+    assert wire.client.channel is None
+    wire.start()
+    assert wire.client.channel == 0
+    assert wire.client.missing == 0
+    packet = jpeg_packet(1, 3600)
+    framed = b"$\0" + len(packet).to_bytes(2, "big") + packet
+    wire.say(framed[:10])
+    assert wire.client.missing == len(framed) - 10
+    wire.say(framed[10:] + framed[:2])
+    assert wire.client.missing is None  # its length is not known
+    udp = Wire(
+        transport="udp", client_ports=(5000, 5001), server={"udp_ports": ((6000, 6001), (6002, 6003))}
+    ).start()
+    assert udp.client.channel is None
