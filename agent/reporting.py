@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from agent import __version__, minding
 from agent.errors import ConfigError, StorageFault
-from agent.health import write_health
+from agent.health import Raised, write_health
 from agent.language import english, say
 from agent.model import Trust
 from agent.reporting_parts import Desk, Notebook, Reports, View, boot_s
@@ -114,7 +114,11 @@ class Reporter:
         self._desk = Desk(exchange.UplinkSide(state, disk), clock)
         self._endpoint = _endpoint(config)
         carrying = Carrying(
-            config.box.id, Consigned(state, disk), self._tls, lambda: self._clock.now().utc_ms
+            config.box.id,
+            Consigned(state, disk),
+            self._tls,
+            lambda: self._clock.now().utc_ms,
+            self._endpoint.interface,
         )
         self.post: Post = Post(
             Box(
@@ -182,7 +186,7 @@ class Reporter:
             self._certificate_s = now_s + CERTIFICATE_S
             self._ends_ms = certificate.not_after_ms(self._endpoint.certificate)
         days = certificate.days_left(self._ends_ms, now)
-        raised = [*self.post.raised(now_s), *certificate.raised(days)]
+        raised = [*self.post.raised(now_s), *certificate.raised(days), *self._unguarded(now_s)]
         self._reports.follow(raised, now_s)
         sent, received = self.post.traffic
         body = {
@@ -206,6 +210,13 @@ class Reporter:
         }
         _write(self._reports.config.storage.run, body)
 
+    def _unguarded(self, now_s: float) -> list[Raised]:
+        """Ask whether the kernel keeps this very process inside the tunnel."""
+        from agent.tunnel import guard
+
+        verdict = guard.of_this_process(self._reports.config, now_s)
+        return [] if verdict.holds else [Raised("tunnel.unguarded", "", "; ".join(verdict.lacks))]
+
     def _look_at_config(self) -> None:
         """Take up a configuration that was changed; one that is wrong is for others to tell."""
         from agent.config import load
@@ -219,9 +230,10 @@ class Reporter:
         except ConfigError:
             return
         before = self._reports.config
-        self.is_outdated = (config.box.id, config.uplink, config.storage.state) != (
+        self.is_outdated = (config.box.id, config.uplink, config.tunnel, config.storage.state) != (
             before.box.id,
             before.uplink,
+            before.tunnel,
             before.storage.state,
         )
         self._reports.config = config
@@ -263,6 +275,7 @@ def _endpoint(config: Config) -> Endpoint:
         folder / "ca.pem",
         folder / "box.pem",
         folder / "box.key",
+        config.tunnel.interface if config.tunnel else "",
     )
 
 

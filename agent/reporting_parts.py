@@ -193,7 +193,9 @@ class Reports:
         from agent.uplink import summary
 
         files = self._said()
-        return summary.conditions(files["record"], files["keep"], own=self.tracker.to_json())
+        return summary.conditions(
+            files["record"], files["keep"], files.get("tunnel"), own=self.tracker.to_json()
+        )
 
     def _said(self) -> dict[str, dict[str, Any] | None]:
         """Return the health files, None for a process that is silent."""
@@ -201,7 +203,7 @@ class Reports:
         if now_s - self._read_s >= FILES_S:
             self._read_s = now_s
             run = self.config.storage.run
-            for process in ("record", "keep"):
+            for process in ("record", "keep", *(("tunnel",) if self.config.tunnel else ())):
                 self._files[process] = read_health(run, process)
         return {name: body if _speaks(body, now_s) else None for name, body in self._files.items()}
 

@@ -20,6 +20,11 @@ PACKAGES = {
     "rabbitmq-server": "rabbitmq-server",
     "smartctl": "smartmontools",
     "unshare": "util-linux",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "wg": "wireguard-tools",
+    "wg-quick": "wireguard-tools",
+    "wireguard-go": "wireguard-go",
     "gst-launch-1.0": "gstreamer1.0-tools",
 }
 

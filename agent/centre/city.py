@@ -8,6 +8,7 @@ escrow/escrow.key  second key that opens recordings                    another p
 recordings/operation.key   the key that opens recordings, for `pasu open`
 keys/<kid>.pem     keys that sign commands
 broker/            broker.key, broker.pem, and the brokers' configurations
+tunnel/            hub.json, hub.key: the centre's end of the tunnel; hub/ its configuration
 client/            centre.key, centre.pem: the centre's programs at the broker
 ring.jws, rings/<epoch>.jws   the newest key ring, and all that were
 boxes/<id>.json    the boxes that are enrolled
@@ -52,7 +53,7 @@ FILE = "city.json"
 STATEMENT = "city.jws"
 RING = "ring.jws"
 MAGIC = "pasu-city"
-FOLDERS = ("root", "ca", "escrow", "recordings", "keys", "broker", "client", "rings", "boxes")
+FOLDERS = ("root", "ca", "escrow", "recordings", "keys", "broker", "client", "tunnel", "rings", "boxes")
 CENTRE = "centre"
 """CN of the centre's own certificate; no box may have this id."""
 

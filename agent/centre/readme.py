@@ -22,6 +22,7 @@ def readme(name: str, *, locked: bool) -> str:
 | `recordings/operation.key` | 모든 영상을 엶 | 열람용 컴퓨터에만. 망에 연결하지 않음 |
 | `keys/*.pem` | 그 사람의 이름으로 명령함 | 그 사람에게 주고 여기서는 지움. 서비스 키만 남김 |
 | `broker/`, `client/` | 브로커와 관제 프로그램의 통신 | 그 서버에 둠 (권한 0600) |
+| `tunnel/` | 박스들의 터널이 모이는 곳이 됨 | 터널 서버에 둠 (권한 0600) |
 
 - `operation.key`와 `escrow.key`를 **둘 다 잃으면 영상을 열 길이 없습니다.** 분기마다 봉인된 조각 하나로 열어 보십시오.
 - `root.pem`을 잃으면 키 목록을 더 고칠 수 없고, 박스마다 다시 등록해야 합니다. 사본을 두 곳에 두십시오.
@@ -40,6 +41,7 @@ Whoever has the private keys in this folder opens recordings and commands boxes.
 | `recordings/operation.key` | open every recording | the viewing computer only, off any network |
 | `keys/*.pem` | command in that person's name | handed to that person and removed here; only the service key stays |
 | `broker/`, `client/` | let broker and centre talk | on that server (mode 0600) |
+| `tunnel/` | be the end of every box's tunnel | on the tunnel's server (mode 0600) |
 
 - With `operation.key` **and** `escrow.key` lost nobody can ever open a recording.
   Try both on a sealed segment each quarter.

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
-from agent.centre import authority, city, rings
+from agent.centre import authority, city, rings, tunnels
+from agent.centre.tunnels import Place
 from agent.command import jws
 from agent.command.keyring import Role
 from agent.enrolment import form
 from agent.errors import ConfigError
 from agent.language import say
 from agent.model import canonical_json
+from agent.tunnel.terms import signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from agent.centre.city import City, Unlock
     from agent.centre.rings import Signer
+    from agent.centre.tunnels import Hub
     from agent.enrolment.form import Request
 
 AGAIN_TYP = "pasu-enrol-again+jws"
@@ -39,6 +42,7 @@ class Box:
     serial    of the newest certificate; until_ms when that ends
     out_ms    since when it is turned out; None while it belongs
     earlier   what was before: vkeys, serials, who agreed to enrol it again
+    tunnel    its places in the tunnel, the newest last: while a key is changed it has two
     """
 
     id: str
@@ -51,6 +55,7 @@ class Box:
     enrolled_ms: int
     out_ms: int | None = None
     earlier: tuple[dict[str, Any], ...] = ()
+    tunnel: tuple[Place, ...] = ()
 
 
 def boxes(where: City) -> Iterator[Box]:
@@ -79,6 +84,7 @@ def find(where: City, box_id: str) -> Box | None:
             body["enrolled_ms"],
             body["out_ms"],
             tuple(body["earlier"]),
+            tuple(Place(each["key"], each["address"]) for each in body["tunnel"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise city.damaged(path, str(error)) from None
@@ -103,7 +109,7 @@ def enrol(
     days    the certificate's
     agreed  two people who say that a box with new keys takes the place of the one that is known (G7)
     Raises  ConfigError ENROL_RESERVED, ENROL_AGAIN when somebody must agree first, CITY_KEY_MISSING, CITY_PASSPHRASE,
-            CITY_DAMAGED; StorageFault
+            CITY_DAMAGED, HUB_FULL; StorageFault
     """
     if request.box == city.CENTRE:
         raise ConfigError(
@@ -116,6 +122,7 @@ def enrol(
         )
     ca, key = _authority(where, unlock)
     now_ms = int(now.timestamp() * 1000)
+    hub = tunnels.load(where)
     with where.changing():
         known = find(where, request.box)
         earlier: tuple[dict[str, Any], ...] = ()
@@ -141,13 +148,17 @@ def enrol(
             known.enrolled_ms if known and is_renewal(known, request) else now_ms,
             None,
             earlier,
+            _places(where, hub, known, request),
         )
         if known is not None and not is_renewal(known, request):
             _revoke(where, ca, key, _serials(known), now)
         _write(where, box)
     pem = authority.pem(certificate).decode()
     statement = where.at(city.STATEMENT).read_text(encoding="ascii").strip()
-    return form.bundle_json(box.id, where.root, statement, pem, rings.text(where))
+    terms = None
+    if hub is not None and box.tunnel and request.tunnel:
+        terms = signed(tunnels.terms(hub, box.id, box.tunnel[-1], now_ms), key)
+    return form.bundle_json(box.id, where.root, statement, pem, rings.text(where), tunnel=terms)
 
 
 def turn_out(where: City, box_id: str, now: datetime, unlock: Unlock) -> Box:
@@ -160,9 +171,21 @@ def turn_out(where: City, box_id: str, now: datetime, unlock: Unlock) -> Box:
         known = known_box(where, box_id)
         _revoke(where, ca, key, _serials(known), now)
         now_ms = int(now.timestamp() * 1000)
-        out = replace(known, out_ms=known.out_ms or now_ms)
+        out = replace(known, out_ms=known.out_ms or now_ms, tunnel=())
         _write(where, out)
     return out
+
+
+def retire(where: City, box_id: str) -> Box:
+    """Take away a box's place in the tunnel before its newest: the box is known to use that.
+
+    Raises  ConfigError BOX_UNKNOWN, CITY_DAMAGED; StorageFault
+    """
+    with where.changing():
+        known = known_box(where, box_id)
+        left = replace(known, tunnel=known.tunnel[-1:])
+        _write(where, left)
+    return left
 
 
 def known_box(where: City, box_id: str) -> Box:
@@ -176,6 +199,18 @@ def known_box(where: City, box_id: str) -> Box:
             box=box_id,
         )
     return box
+
+
+def _places(where: City, hub: Hub | None, known: Box | None, request: Request) -> tuple[Place, ...]:
+    """Return a box's places in the tunnel. Another key has another address: both serve for a while."""
+    before = known.tunnel[-1:] if known is not None and is_renewal(known, request) else ()
+    if hub is None or not request.tunnel:
+        return before
+    if before and before[0].key == request.tunnel:
+        assert known is not None
+        return known.tunnel
+    taken = [place.address for box in boxes(where) for place in box.tunnel]
+    return (*before, Place(request.tunnel, tunnels.free(hub, taken)))
 
 
 def _agreement(where: City, known: Box, request: Request, agreed: Sequence[Signer], now_ms: int) -> list[str]:
@@ -251,5 +286,6 @@ def _write(where: City, box: Box) -> None:
         "enrolled_ms": box.enrolled_ms,
         "out_ms": box.out_ms,
         "earlier": list(box.earlier),
+        "tunnel": [{"key": place.key, "address": place.address} for place in box.tunnel],
     }
     city.replace(where.at("boxes", f"{box.id}.json"), canonical_json(body).encode() + b"\n")

@@ -11,6 +11,7 @@ from agent.cli import (
     centre_enrol,
     centre_receive,
     centre_ring,
+    centre_tunnel,
     centre_watch,
     verify,
 )
@@ -55,6 +56,7 @@ def add(commands: Any) -> None:
         centre_city,
         centre_ring,
         centre_enrol,
+        centre_tunnel,
         centre_command,
         centre_watch,
         centre_receive,

@@ -148,7 +148,7 @@ def enrol(args: argparse.Namespace) -> int:
     agreed = [signer(args, city, who) for who in args.holders] if args.again else []
     bundle = registry.enrol(city, request, args.days, datetime.now(UTC), _unlock(args), agreed=agreed)
     create(args.output, bundle.encode())
-    _write_brokers(city)
+    _write_again(city)
     print(
         say(
             f"등록했습니다. 박스로 가져갈 묶음: {args.output}", f"Enrolled. Bundle for the box: {args.output}"
@@ -234,7 +234,7 @@ def turn_out(args: argparse.Namespace) -> int:
 
     city = open_city(args)
     box = registry.turn_out(city, args.box, datetime.now(UTC), _unlock(args))
-    _write_brokers(city)
+    _write_again(city)
     print(
         say(
             f"{box.id}의 인증서를 모두 폐지했습니다. 브로커에 새 {city.at('ca', 'crl.pem')}을 주고 "
@@ -304,12 +304,14 @@ def broker(args: argparse.Namespace) -> int:
     return 0
 
 
-def _write_brokers(city: City) -> None:
-    """Write again the configurations that lie in the city's own folder."""
+def _write_again(city: City) -> None:
+    """Write again the configurations that lie in the city's own folder: of the brokers, and of the tunnel's hub."""
     from agent.centre import broker_files
+    from agent.cli import centre_tunnel
 
     for kind in BROKERS:
         broker_files.refresh(city, kind)
+    centre_tunnel.refresh(city)
 
 
 def _unlock(args: argparse.Namespace) -> Unlock:

@@ -79,7 +79,12 @@ def _read(config: Config) -> dict[str, Any]:
     healths = {}
     enrolled = config.uplink is not None and is_enrolled(config)
     also = [Raised("uplink.not_enrolled")] if config.uplink and not enrolled else []
-    for process in ("record", "keep", *(["uplink"] if enrolled else [])):
+    for process in (
+        "record",
+        "keep",
+        *(["uplink"] if enrolled else []),
+        *(["tunnel"] if config.tunnel else []),
+    ):
         _check(run / f"{process}.json")
         healths[process] = read_health(run, process)
     now = SystemClock(config.storage.state).now()

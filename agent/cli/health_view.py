@@ -49,6 +49,8 @@ def draw(config: Config, found: dict[str, Any]) -> RenderableType:
         parts += [_title("박스", "Box"), _fields(vital_fields(vitals, found["trust"]))]
     if uplink:
         parts += [_title("센터 연결", "Connection to the centre"), _fields(uplink_fields(uplink))]
+    if tunnel := processes.get("tunnel"):
+        parts += [_title("터널", "Tunnel"), _fields(tunnel_fields(tunnel))]
     parts += [_title("프로세스", "Processes"), process_table(processes, found["boot_ms"] / 1000)]
     return Group(*parts)
 
@@ -192,6 +194,21 @@ def uplink_fields(uplink: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield say("보낼 기록", "entries to send"), str(backlog)
     if (days := uplink.get("certificate_days")) is not None:
         yield say("인증서", "certificate"), say(f"{days}일 남음", f"{days} days left")
+
+
+def tunnel_fields(tunnel: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say how the tunnel is."""
+    yield (
+        say("상태", "state"),
+        say("올라와 있음", "up") if tunnel.get("up") else say("올라와 있지 않음", "not up"),
+    )
+    since = tunnel.get("handshake_s")
+    yield (
+        say("마지막 악수", "handshake"),
+        "–" if since is None else say(f"{age(since)} 전", f"{age(since)} ago"),
+    )
+    barred = say("막혀 있음", "barred") if not tunnel.get("lacks") else say("열려 있음", "open")
+    yield say("다른 길", "other ways"), barred
 
 
 def process_table(processes: dict[str, dict[str, Any] | None], boot_s: float) -> Table:

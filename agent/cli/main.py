@@ -32,6 +32,7 @@ from agent.cli import (
     record,
     run,
     segments,
+    tunnel,
     uplink,
 )
 from agent.cli.parser import USAGE_STATUS, Parser
@@ -49,6 +50,7 @@ COMMANDS = (
     record,
     keep,
     uplink,
+    tunnel,
     run,
     health,
     disks,

@@ -192,6 +192,18 @@ KEYS = (
         "tunnel", "interface", rules.interface(), Absent.REQUIRED, '"pasu0"',
         "터널의 네트워크 인터페이스", "network interface of the tunnel",
     ),
+    Key(
+        "tunnel", "line", rules.interface(), None, '"eth1"',
+        "바깥 회선의 인터페이스. 적으면 터널과 DHCP 말고는 아무것도 이 인터페이스로 나가거나 들어오지 못합니다. "
+        "카메라가 같은 인터페이스에 있으면 적지 마십시오",
+        "interface of the line outside. Named here, nothing but the tunnel and DHCP leaves or enters by it. Leave it "
+        "out where cameras are on the same interface",
+    ),
+    Key(
+        "tunnel", "group", rules.group(), "pasu-uplink", '"pasu-uplink"',
+        "pasu uplink의 그룹. 커널은 이것으로 uplink가 보내는 것을 알아봅니다",
+        "group of `pasu uplink`, by which the kernel knows what it sends",
+    ),
 )  # fmt: skip
 
 BY_TABLE: Mapping[str, Mapping[str, Key]] = MappingProxyType(

@@ -7,9 +7,10 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from agent.config.keys import BY_TABLE, TABLES, Absent, Key, Table
-from agent.config.rules import Refused, mask
+from agent.config.rules import Refused, is_address, mask
 from agent.config.values import Box, Camera, Config, ConfigWarning, Storage, Tunnel, Uplink
 from agent.errors import ConfigError
 from agent.language import say
@@ -148,6 +149,8 @@ class _Reading:
         box, storage, uplink, tunnel = (self._single(table, content) for table in TABLES if not table.many)
         self._check_folders(storage)
         cameras = self._cameras(content.get("camera"), storage)
+        if tunnel:
+            self._check_tunnel(tunnel, uplink)
         if self.problems:
             return None
         self._think_twice(storage, cameras)
@@ -267,6 +270,27 @@ class _Reading:
                 str(state),
                 say("vault 밖의, vault를 품지 않는 폴더", "a folder neither in the vault nor around it"),
                 'state = "/var/lib/pasu/state"',
+            )
+
+    def _check_tunnel(self, tunnel: dict[str, Any], uplink: dict[str, Any]) -> None:
+        """Ask for addresses behind a tunnel: a name would have to be asked for outside it, or by it (F3)."""
+        for name in ("broker", "media"):
+            address = uplink.get(name)
+            if address is not None and not is_address(urlsplit(address).hostname or ""):
+                self._problem(
+                    "CONFIG_TUNNEL_NAME",
+                    f"uplink.{name}",
+                    address,
+                    say("[tunnel]이 있으면 이름이 아니라 IP 주소", "with [tunnel] an IP address, not a name"),
+                    f'{name} = "{address.partition("//")[0]}//10.77.0.1:{8883 if name == "broker" else 8554}"',
+                )
+        if tunnel.get("line") is not None and tunnel.get("line") in (tunnel.get("interface"), "lo"):
+            self._problem(
+                "CONFIG_TUNNEL_LINE",
+                "tunnel.line",
+                tunnel["line"],
+                say("터널이 아닌, 바깥 회선의 인터페이스", "the interface of the line, not the tunnel's own"),
+                'line = "eth1"',
             )
 
     def _think_twice(self, storage: dict[str, Any], cameras: list[dict[str, Any]]) -> None:

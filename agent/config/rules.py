@@ -25,6 +25,7 @@ MAX_RETENTION_DAYS = 30  # Gangneung regulation art. 31(1)
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 INTERFACE = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,15}")  # IFNAMSIZ less its final zero
+GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}|[1-9][0-9]{0,8}")
 HOST_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 PASSWORD_WORD = re.compile(r"(?i)(?<![a-z])(?:password|passwd|passwort|pwd|pass)=")
 SECRET_PARTS = (
@@ -115,6 +116,17 @@ def interface() -> Rule:
     return pattern(
         INTERFACE, "네트워크 인터페이스 이름, 15자까지", "an interface name, at most 15 characters"
     )
+
+
+def group() -> Rule:
+    """Allow a group by its name, or by its number; never that of root."""
+
+    def accept(value: Any) -> str:
+        if not isinstance(value, str) or not GROUP.fullmatch(value) or value == "root":
+            raise Refused
+        return value
+
+    return Rule("그룹 이름이나 번호 (root 말고)", "name or number of a group, not root's", accept)
 
 
 def choice(*words: str) -> Rule:
@@ -313,6 +325,15 @@ def url(schemes: tuple[str, ...], korean: str, english: str) -> Rule:
         return value
 
     return Rule(korean, english, accept)
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a host is an IP address, and nothing that would have to be looked up."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def camera_url() -> Rule:

@@ -152,9 +152,16 @@ class Uplink:
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """The network interface of the tunnel."""
+    """The tunnel to the centre.
+
+    interface  its network interface
+    line       the interface that leads outside, where it leads to nothing else: nothing but the tunnel may use it then
+    group      by which the kernel knows what the uplink sends: a name or a number
+    """
 
     interface: str
+    line: str | None
+    group: str
 
 
 @dataclass(frozen=True, slots=True)

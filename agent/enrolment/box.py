@@ -4,6 +4,7 @@
 <state>/uplink/box.key.next   the key that was asked for and is not certified yet
 <state>/uplink/ca.pem, box.pem
 <state>/centre/root.json, ring.jws
+<state>/tunnel/               see agent.tunnel.keys
 
 A bundle is taken in by numbered steps, each durable. Killed after any of them, the same bundle taken in again comes to
 the same end; recording goes on throughout.
@@ -13,6 +14,8 @@ the same end; recording goes on throughout.
     N3  box.key, when the bundle certifies the next one
     N4  box.pem
     N5  box.key.next is gone
+    N6  tunnel.json, where the bundle has a tunnel (agent.tunnel.keys): from here on the tunnel's other key counts
+    N7  the tunnel's key before that is gone
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ from agent.model import canonical_json
 from agent.storage import files
 from agent.storage.locks import held
 from agent.storage.proof import signing
+from agent.tunnel import keys as tunnels
+from agent.tunnel import terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +96,7 @@ def request(config: Config, disk: Disk, now_ms: int, *, new_key: bool = False) -
                 raise _damaged(path, say("개인키가 없어졌습니다", "the private key is gone"))
             disk.atomic_replace(path, _new_key(), sync=True)
         private = _read_key(path)
+        tunnel = tunnels.asking(state, disk).public if config.tunnel is not None else ""
     asked = (
         x509.CertificateSigningRequestBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, config.box.id)]))
@@ -103,6 +109,7 @@ def request(config: Config, disk: Disk, now_ms: int, *, new_key: bool = False) -
         asked.public_bytes(Encoding.DER),
         str(own.verifier),
         now_ms,
+        tunnel=tunnel,
     )
     return form.signed(unsigned, own.sign)
 
@@ -110,7 +117,7 @@ def request(config: Config, disk: Disk, now_ms: int, *, new_key: bool = False) -
 def check(config: Config, bundle: Bundle) -> bool:
     """Tell whether a bundle is for this box, and whether its city is known already: False asks a person.
 
-    Raises  ConfigError ENROL_OTHER_BOX, ENROL_OTHER_CITY, ENROL_OTHER_KEY; IntegrityFault
+    Raises  ConfigError ENROL_OTHER_BOX, ENROL_OTHER_CITY, ENROL_OTHER_KEY, TUNNEL_OVERLAP; IntegrityFault
     """
     if bundle.box != config.box.id:
         raise ConfigError(
@@ -148,7 +155,32 @@ def check(config: Config, bundle: Bundle) -> bool:
             ),
             box=bundle.box,
         )
+    if bundle.tunnel is not None:
+        _check_tunnel(config, bundle)
     return root is not None
+
+
+def _check_tunnel(config: Config, bundle: Bundle) -> None:
+    from agent.tunnel.link import overlap
+    from agent.tunnel.watch import camera_hosts
+
+    assert bundle.tunnel is not None
+    if not tunnels.has(config.storage.state, bundle.tunnel):
+        raise ConfigError(
+            "ENROL_OTHER_KEY",
+            say(
+                "이 박스가 지금 가진 터널 키의 묶음이 아닙니다",
+                "the bundle's tunnel is for a key that this box does not have",
+            ),
+            hint=say(
+                "`pasu enrol request`로 새로 요청하십시오",
+                "make a new request with `pasu enrol request`",
+            ),
+            box=bundle.box,
+        )
+    inside = [*bundle.tunnel.allowed, *bundle.tunnel.addresses]
+    if found := terms.overlaps(inside, camera_hosts(config)):
+        raise overlap(found)
 
 
 def accept(config: Config, bundle: Bundle, disk: Disk, step: Callable[[str], None] = lambda _: None) -> None:
@@ -174,6 +206,8 @@ def accept(config: Config, bundle: Bundle, disk: Disk, step: Callable[[str], Non
             disk.unlink(source)
             disk.fsync_directory(folder)
         step("N5")
+        if bundle.tunnel is not None:
+            tunnels.take(state, bundle.tunnel, bundle.city.ca, disk, step)
 
 
 def show(state: Path) -> Enrolled:

@@ -2,7 +2,8 @@
 
 A request proves that whoever made it has both private keys: the TLS key signed the certificate request in it, the box's
 own key, which signs checkpoints, the whole. A bundle holds public things only: the city's root key, what that signed
-(the city's certificate authority and address, the key ring), and the box's certificate.
+(the city's certificate authority and address, the key ring), the box's certificate, and, of a box with a tunnel, the
+terms of that, which the authority signed.
 Both are one line of JSON. See docs/formats.md, "Enrolment".
 """
 
@@ -30,11 +31,13 @@ from agent.language import say
 from agent.model import canonical_json
 from agent.storage.proof import note
 from agent.storage.proof.note import NoteError, Verifier
+from agent.tunnel import terms as tunnels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.command.keyring import Ring, Root
+    from agent.tunnel.terms import Terms
 
 REQUEST_MAGIC = "pasu-enrol-request"
 BUNDLE_MAGIC = "pasu-enrol-bundle"
@@ -58,6 +61,7 @@ class Request:
     csr      PKCS #10, DER, P-256, its CN is the box's id
     vkey     the box's public key, under which it signs checkpoints
     made_ms  by the box's clock, which may be wrong
+    tunnel   the box's public key of the tunnel, base64; empty of a box that wants none
     """
 
     box: str
@@ -67,6 +71,7 @@ class Request:
     vkey: str
     made_ms: int
     signature: str = ""
+    tunnel: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -111,6 +116,7 @@ class Bundle:
     certificate: str
     ring: Ring
     ring_text: str
+    tunnel: Terms | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -185,7 +191,7 @@ def read_request(data: bytes) -> Request:
 
 def _read_request(data: bytes) -> Request:
     body = strict.read(data)
-    if body.keys() != _REQUEST or body["magic"] != REQUEST_MAGIC or body["v"] != 1:
+    if body.keys() - {"tunnel"} != _REQUEST or body["magic"] != REQUEST_MAGIC or body["v"] != 1:
         raise ValueError("members")
     texts = ("csr", "vkey", "signature", "box")
     if not all(isinstance(body[name], str) for name in texts) or not is_box(body["box"]):
@@ -194,6 +200,8 @@ def _read_request(data: bytes) -> Request:
         raise ValueError("site, operator")
     if not strict.is_number(body["made_ms"]):
         raise ValueError("made_ms")
+    if "tunnel" in body and not tunnels.is_key(body["tunnel"]):
+        raise ValueError("the key of the tunnel")
     csr = base64.b64decode(body["csr"], validate=True)
     asked = x509.load_der_x509_csr(csr)
     key = asked.public_key()
@@ -207,7 +215,14 @@ def _read_request(data: bytes) -> Request:
     text = _signed_text({name: value for name, value in body.items() if name != "signature"})
     note.parse_note(f"{text}\n{body['signature']}\n".encode()).verify(verifier)
     return Request(
-        body["box"], body["site"], body["operator"], csr, str(verifier), body["made_ms"], body["signature"]
+        body["box"],
+        body["site"],
+        body["operator"],
+        csr,
+        str(verifier),
+        body["made_ms"],
+        body["signature"],
+        body.get("tunnel", ""),
     )
 
 
@@ -221,6 +236,7 @@ def _body(request: Request) -> dict[str, Any]:
         "csr": base64.b64encode(request.csr).decode(),
         "vkey": request.vkey,
         "made_ms": request.made_ms,
+        **({"tunnel": request.tunnel} if request.tunnel else {}),
     }
 
 
@@ -260,7 +276,7 @@ def is_broker(value: object) -> bool:
     return isinstance(value, str) and _BROKER.match(value) is not None
 
 
-def bundle_json(box: str, root: Root, city: str, pem: str, ring: str) -> str:
+def bundle_json(box: str, root: Root, city: str, pem: str, ring: str, *, tunnel: Terms | None = None) -> str:
     """Write a bundle. city and ring are JWS of the root key, pem is the box's certificate."""
     return (
         canonical_json(
@@ -272,6 +288,7 @@ def bundle_json(box: str, root: Root, city: str, pem: str, ring: str) -> str:
                 "city": city,
                 "certificate": pem,
                 "ring": ring,
+                **({"tunnel": tunnels.to_json(tunnel)} if tunnel else {}),
             }
         )
         + "\n"
@@ -308,7 +325,7 @@ def _read_bundle(data: bytes) -> Bundle:
     body = json.loads(data)  # longer than strict.read takes; every part of it is verified by what signed it
     if (
         not isinstance(body, dict)
-        or body.keys() != _BUNDLE
+        or body.keys() - {"tunnel"} != _BUNDLE
         or body["magic"] != BUNDLE_MAGIC
         or body["v"] != 1
     ):
@@ -323,7 +340,10 @@ def _read_bundle(data: bytes) -> Bundle:
     usage = own.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     if _common_name(own.subject) != body["box"] or ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
         raise ValueError("the certificate is not for this box")
-    return Bundle(body["box"], root, city, body["certificate"], ring, body["ring"])
+    tunnel = tunnels.read(body["tunnel"], city.ca) if "tunnel" in body else None
+    if tunnel is not None and tunnel.box != body["box"]:
+        raise ValueError("the tunnel of another box")
+    return Bundle(body["box"], root, city, body["certificate"], ring, body["ring"], tunnel)
 
 
 def _common_name(name: x509.Name) -> str:

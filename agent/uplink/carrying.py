@@ -57,8 +57,13 @@ class Carrying:
         consigned: Consigned,
         tls: Callable[[], ssl.SSLContext],
         now_ms: Callable[[], int],
+        interface: str = "",
     ) -> None:
-        """Start nothing yet. tls: makes a context of the certificates that are there now; raises OSError."""
+        """Start nothing yet.
+
+        tls        makes a context of the certificates that are there now; raises OSError
+        interface  by which alone the centre is reached; empty where there is no tunnel
+        """
         self._box = box
         self._consigned = consigned
         self._now_ms = now_ms
@@ -66,7 +71,7 @@ class Carrying:
         self._carriers: dict[str, Carrier] = {}
         self._told: dict[str, tuple[Word, float]] = {}
         self._tokens = itertools.count(1)
-        self._sender = Sender(box, tls, consigned.read, consigned.put)
+        self._sender = Sender(box, tls, consigned.read, consigned.put, interface=interface)
         self._look_s = 0.0
 
     def turn(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from agent.tunnel.bind import bind_to
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -27,6 +29,7 @@ class Endpoint:
 
     authority    the city's CA, which alone is trusted
     certificate, key  the box's
+    interface    by which alone it is reached: the tunnel's; empty where there is none
     """
 
     host: str
@@ -34,6 +37,7 @@ class Endpoint:
     authority: Path
     certificate: Path
     key: Path
+    interface: str = ""
 
     def context(self, *, check_dates: bool) -> ssl.SSLContext:
         """Read the files, which may have been renewed; return what TLS needs.
@@ -117,6 +121,8 @@ class Dial:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
+        if self._endpoint.interface:
+            bind_to(self._socket, self._endpoint.interface)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stage, self.wants_write = Stage.TCP, True
         with contextlib.suppress(BlockingIOError):

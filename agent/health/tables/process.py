@@ -16,12 +16,12 @@ PROCESS = {
     "process.silent": condition(
         Severity.CRITICAL,
         (
-            "파수의 프로세스가 응답하지 않습니다 (record: 녹화, keep: 보관, uplink: 보고)",
-            "a process of Pasu does not answer (record: recording, keep: keeping, uplink: reporting)",
+            "파수의 프로세스가 응답하지 않습니다 (record: 녹화, keep: 보관, uplink: 보고, tunnel: 터널)",
+            "a process of Pasu does not answer (record: recording, keep: keeping, uplink: reporting, tunnel)",
         ),
         (
-            "`systemctl status pasu-record pasu-keep pasu-uplink`로 보고 다시 시작하십시오",
-            "see `systemctl status pasu-record pasu-keep pasu-uplink`, and start it again",
+            "`systemctl status pasu-record pasu-keep pasu-uplink pasu-tunnel`로 보고 다시 시작하십시오",
+            "see `systemctl status pasu-record pasu-keep pasu-uplink pasu-tunnel`, and start it again",
         ),
     ),
     "worker.lost": condition(

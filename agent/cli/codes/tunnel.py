@@ -1,0 +1,143 @@
+"""Codes of the tunnel to the centre, on the box and at the centre."""
+
+from __future__ import annotations
+
+from agent.cli.codes.code import code
+
+TUNNEL = {
+    "CONFIG_TUNNEL_NAME": code(
+        "installer",
+        ("[tunnel]이 있는데 센터의 주소가 이름입니다", "with [tunnel], the centre's address is a name"),
+        (
+            "터널 안의 IP 주소로 적으십시오. 이름을 물어보는 일은 터널 밖으로 새거나 남에게 맡기게 됩니다",
+            "write an IP address inside the tunnel: asking for a name would leak, or trust somebody else",
+        ),
+    ),
+    "CONFIG_TUNNEL_LINE": code(
+        "installer",
+        ("[tunnel] line이 터널 자신입니다", "[tunnel] line is the tunnel itself"),
+        ("바깥 회선의 인터페이스를 적으십시오", "name the interface of the line outside"),
+    ),
+    "TUNNEL_NOT_CONFIGURED": code(
+        "installer",
+        ("설정에 [tunnel]이 없습니다", "the configuration has no [tunnel]"),
+        (
+            'agent.toml에 [tunnel] interface = "pasu0"을 적으십시오',
+            'write [tunnel] interface = "pasu0" into agent.toml',
+        ),
+    ),
+    "TUNNEL_NOT_ENROLLED": code(
+        "installer",
+        ("센터가 이 박스에 터널을 주지 않았습니다", "the centre has given this box no tunnel"),
+        (
+            "agent.toml에 [tunnel]을 적고 `pasu enrol request`로 다시 신청하여, 받은 묶음을 넣으십시오",
+            "with [tunnel] in agent.toml make a request with `pasu enrol request`, and take the answer in",
+        ),
+    ),
+    "TUNNEL_GROUP": code(
+        "installer",
+        ("터널을 쓰는 그룹이 이 박스에 없습니다", "the group of the uplink is not on this box"),
+        (
+            "`systemd-sysusers`를 하거나 `groupadd --system pasu-uplink`로 만드십시오",
+            "run `systemd-sysusers`, or make it with `groupadd --system pasu-uplink`",
+        ),
+    ),
+    "TUNNEL_OVERLAP": code(
+        "installer",
+        (
+            "터널 안의 주소가 카메라 망이나 박스의 다른 망과 겹칩니다",
+            "addresses inside the tunnel are those of a camera or of another network of the box",
+        ),
+        (
+            "센터에서 다른 대역으로 터널을 계획하거나 카메라 망의 대역을 바꾸십시오. 겹친 채로는 카메라를 잃습니다",
+            "have the centre plan its tunnel elsewhere, or move the cameras' network: cameras would be lost",
+        ),
+    ),
+    "TUNNEL_LINE_CAMERA": code(
+        "installer",
+        (
+            "카메라로 가는 길이 바깥 회선과 같은 인터페이스입니다",
+            "a camera is reached by the interface of the line",
+        ),
+        (
+            "카메라를 다른 인터페이스로 옮기거나, agent.toml의 [tunnel] line을 지우십시오",
+            "put the cameras on another interface, or take `line` out of [tunnel] in agent.toml",
+        ),
+    ),
+    "TUNNEL_TOOL_MISSING": code(
+        "installer",
+        ("터널에 필요한 프로그램이 없습니다", "a program that the tunnel needs is missing"),
+        (
+            "`apt-get install iproute2 nftables wireguard-tools wireguard-go`를 하십시오",
+            "run `apt-get install iproute2 nftables wireguard-tools wireguard-go`",
+        ),
+    ),
+    "TUNNEL_COMMAND": code(
+        "site",
+        ("터널을 다루는 명령이 실패했습니다", "a command about the tunnel failed"),
+        (
+            "root로 했는지, 리눅스 커널에 TUN 장치와 nftables가 있는지 보십시오",
+            "see that root calls it, and that the kernel has TUN devices and nftables",
+        ),
+    ),
+    "TUNNEL_INTERFACE": code(
+        "site",
+        ("터널의 인터페이스를 다룰 수 없습니다", "the tunnel's interface does not do as it is told"),
+        ("`ip link`와 `wg show`를 보십시오", "see `ip link` and `wg show`"),
+    ),
+    "TUNNEL_SYSCTL": code(
+        "site",
+        ("커널 설정을 바꿀 수 없습니다", "a setting of the kernel cannot be changed"),
+        ("root로 하십시오", "do it as root"),
+    ),
+    "TUNNEL_UNGUARDED": code(
+        "site",
+        (
+            "터널 밖으로 나가는 길이 막혀 있지 않아 영상을 내보내지 않습니다",
+            "ways past the tunnel are not barred, so no picture is sent",
+        ),
+        (
+            "`pasu tunnel status`를 보고 `systemctl status pasu-egress pasu-tunnel`을 확인하십시오",
+            "see `pasu tunnel status`, and check `systemctl status pasu-egress pasu-tunnel`",
+        ),
+    ),
+    "TUNNEL_KEY_DAMAGED": code(
+        "investigator",
+        ("터널의 개인키가 없거나 손상되었습니다", "a private key of the tunnel is gone or damaged"),
+        (
+            "상태 폴더의 tunnel을 옮기고 `pasu enrol request`로 다시 신청하십시오. 녹화는 계속됩니다",
+            "move `tunnel` out of the state folder and ask anew with `pasu enrol request`; recording goes on",
+        ),
+    ),
+    "TUNNEL_TERMS_DAMAGED": code(
+        "investigator",
+        ("터널의 설정 파일을 쓸 수 없습니다", "the tunnel's terms cannot be used"),
+        (
+            "관제센터의 묶음을 `pasu enrol accept`로 다시 넣으십시오. 녹화는 계속됩니다",
+            "take the centre's bundle in again with `pasu enrol accept`; recording goes on",
+        ),
+    ),
+    "HUB_EXISTS": code(
+        "types",
+        ("이 도시에는 터널이 이미 있습니다", "this city has a tunnel already"),
+        ("`pasu centre tunnel show`로 보십시오", "see it with `pasu centre tunnel show`"),
+    ),
+    "HUB_MISSING": code(
+        "types",
+        ("이 도시에는 터널이 없습니다", "this city has no tunnel"),
+        ("`pasu centre tunnel init`으로 계획하십시오", "plan it with `pasu centre tunnel init`"),
+    ),
+    "HUB_PLAN": code(
+        "types",
+        ("터널의 계획에 쓸 수 없는 값이 있습니다", "the plan of the tunnel cannot be"),
+        (
+            "--endpoint 203.0.113.5:51820 --network 10.77.0.0/16처럼 쓰십시오. 이름은 쓸 수 없습니다",
+            "write it like --endpoint 203.0.113.5:51820 --network 10.77.0.0/16; names cannot be used",
+        ),
+    ),
+    "HUB_FULL": code(
+        "types",
+        ("터널에 빈 주소가 없습니다", "there is no free address in the tunnel"),
+        ("더 큰 대역으로 새로 계획하십시오", "plan it anew in a larger network"),
+    ),
+}

@@ -1,0 +1,251 @@
+"""The life of `pasu tunnel watch`: brings the tunnel up, keeps it as the centre's terms say, and says how it is.
+
+Root, with the right to change the network and to read the box's keys, and no other. It takes no packet itself: what it
+does ends in the kernel, or in wireguard-go, and goes on without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from agent import __version__, minding
+from agent.errors import ConfigError, PasuError
+from agent.health import Tracker, write_health
+from agent.language import english
+from agent.tunnel import dump, guard, keys, link
+from agent.tunnel.dump import Handshakes
+from agent.tunnel.ruleset import Guard
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.clock import Clock
+    from agent.config import Config
+    from agent.tunnel.dump import Device
+    from agent.tunnel.keys import Pair
+    from agent.tunnel.terms import Terms
+
+TURN_S = 1.0
+LOOK_S = 5.0
+"""Between looks at what takes a program to ask for; a look costs some 20 ms of a core."""
+MENDED_S = 60.0
+"""Rules that were changed are put right at once, and told for so long: somebody did that."""
+
+log = logging.getLogger("pasu.tunnel")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be so: by the configuration and by what the centre sent."""
+
+    interface: str
+    terms: Terms
+    pair: Pair
+    rules: Guard
+    cameras: tuple[str, ...]
+
+
+def wanted(config: Config) -> Wanted:
+    """Put together what a box's tunnel is to be. Raises ConfigError, IntegrityFault, StorageFault."""
+    tunnel = require_table(config)
+    terms, pair = keys.require(config.storage.state)
+    rules = Guard.of(terms, tunnel.interface, guard.group_id(tunnel.group), tunnel.line)
+    return Wanted(tunnel.interface, terms, pair, rules, camera_hosts(config))
+
+
+def require_table(config: Config) -> Any:
+    """Return [tunnel]. Raises ConfigError TUNNEL_NOT_CONFIGURED."""
+    from agent.language import say
+
+    if config.tunnel is None:
+        raise ConfigError(
+            "TUNNEL_NOT_CONFIGURED",
+            say("설정에 [tunnel]이 없습니다", "the configuration has no [tunnel]"),
+            hint=say(
+                'agent.toml에 [tunnel] interface = "pasu0"을 적으십시오',
+                'write [tunnel] interface = "pasu0" into agent.toml',
+            ),
+            file=str(config.file),
+        )
+    return config.tunnel
+
+
+def camera_hosts(config: Config) -> tuple[str, ...]:
+    """Return the hosts of the cameras' addresses."""
+    urls = [url for camera in config.cameras for url in (camera.url, camera.sub_url) if url]
+    hosts = {urlsplit(url.replace("udp://@", "udp://", 1)).hostname for url in urls}
+    return tuple(sorted(host for host in hosts if host))
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is known of the tunnel, and seen to."""
+
+    config: Config
+    clock: Clock
+    tracker: Tracker = field(default_factory=Tracker)
+    device: Device | None = None
+    lacks: tuple[str, ...] = ("not looked at yet",)
+    trouble: str = ""
+    kernel: bool | None = None
+    roamed: int = 0
+    _handshakes: Handshakes = field(default_factory=Handshakes)
+    _age_s: float | None = None
+    _began_s: float = field(default_factory=lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
+    _mended_s: float = -MENDED_S
+    _mended: tuple[str, ...] = ()
+    _was_loaded: bool = False
+    _from: str = ""
+    _seen: tuple[Any, ...] = ()
+    _next_s: float = 0.0
+
+    def turn(self, now_s: float) -> None:
+        """Look when it is time, or when something is other than it was: interface, terms, configuration."""
+        seen = self._marks()
+        if now_s < self._next_s and seen == self._seen:
+            return
+        if seen[0] != self._seen[:1]:
+            self._reload()
+        self.look(now_s)
+        self._seen = self._marks()
+        self._next_s = now_s + LOOK_S
+
+    def look(self, now_s: float) -> None:
+        """Put right what is not as it should be, and follow the conditions."""
+        self.trouble = ""
+        try:
+            self._mend(wanted(self.config), now_s)
+        except PasuError as error:
+            if error.code != self.trouble:
+                log.warning("the tunnel is not up: %s", error)
+            self.trouble = error.code
+            self.lacks = self.lacks or (error.code,)
+        recent = self._mended if now_s - self._mended_s < MENDED_S else ()
+        found = dump.raised(
+            self.device,
+            self._age_s,
+            up_s=now_s - self._began_s,
+            lacks=self.lacks or tuple(f"put right again: {each}" for each in recent),
+            trouble=self.trouble,
+        )
+        self.tracker.update(found, self.clock.now(), now_s)
+
+    def to_json(self, now_s: float) -> dict[str, Any]:
+        """Return the health file. It holds no address."""
+        now = self.clock.now()
+        peer = self.device.peers[0] if self.device and self.device.peers else None
+        return {
+            "process": "tunnel",
+            "version": __version__,
+            "box": self.config.box.id,
+            "pid": os.getpid(),
+            "at_ms": now.utc_ms,
+            "trust": now.trust.value,
+            "boot_ms": int(now_s * 1000),
+            "interface": self.config.tunnel.interface if self.config.tunnel else None,
+            "up": self.device is not None,
+            "kernel": self.kernel,
+            "handshake_s": None if self._age_s is None else int(self._age_s),
+            "received_bytes": peer.received_bytes if peer else 0,
+            "sent_bytes": peer.sent_bytes if peer else 0,
+            "roamed": self.roamed,
+            "trouble": self.trouble,
+            "lacks": [*self.lacks],
+            "conditions": self.tracker.to_json(),
+        }
+
+    def _mend(self, want: Wanted, now_s: float) -> None:
+        self._guard(want, now_s)
+        device = link.observe(want.interface)
+        if device is None or not link.fits(device, want.terms, want.interface):
+            if self.device is not None:
+                log.warning("the interface is not what it should be; it is brought up again")
+            self.device = None
+            link.refuse_conflicts(want.terms, want.interface, want.rules.line, want.cameras)
+            link.up(want.terms, want.pair, want.interface, want.rules)
+            self.kernel = link.is_kernels(want.interface)
+            device = link.observe(want.interface)
+        self.device = device
+        peer = device.peers[0] if device and device.peers else None
+        self._age_s = self._handshakes.age_s(peer.handshake_s, time.time(), now_s) if peer else None
+        address = link.own_address(want.terms.endpoint)
+        if address and self._from and address != self._from:
+            self.roamed += 1
+        self._from = address or self._from
+
+    def _guard(self, want: Wanted, now_s: float) -> None:
+        """See to the guard first of all, whatever becomes of the rest."""
+        found = guard.listed(want.rules).lacks
+        if found:
+            if self._was_loaded:
+                log.error("the guard was changed, and is put right: %s", "; ".join(found))
+                self._mended_s, self._mended = now_s, found
+            guard.load(want.rules)
+            found = guard.listed(want.rules).lacks
+        self.lacks = found
+        self._was_loaded = self._was_loaded or not found
+
+    def _marks(self) -> tuple[Any, ...]:
+        """Return what changes when somebody changes something; asking for it costs next to nothing."""
+        tunnel = self.config.tunnel
+        terms = self.config.storage.state / keys.FOLDER / keys.FILE
+        return (
+            _mark(self.config.file),
+            _mark(terms),
+            guard.has_interface(tunnel.interface) if tunnel else False,
+        )
+
+    def _reload(self) -> None:
+        from agent.config import load
+
+        try:
+            self.config = load(self.config.file)
+        except ConfigError:
+            log.warning("agent.toml cannot be used; the one before holds")
+
+
+def watch(config: Config) -> int:
+    """Watch until SIGTERM or SIGINT; return the exit status. The tunnel stays up.
+
+    Raises  ConfigError TUNNEL_NOT_CONFIGURED
+    """
+    from agent.clock import SystemClock
+
+    require_table(config)
+    minding.log_to_stderr()
+    watching = Watch(config, SystemClock(config.storage.state))
+    with english(), minding.woken_by(signal.SIGTERM, signal.SIGINT) as (stopped, wake):
+        while not stopped:
+            watching.turn(boot_s())
+            _write(config.storage.run, watching.to_json(boot_s()))
+            select.select([wake], [], [], TURN_S)
+    log.info("the tunnel is left as it is")
+    return 0
+
+
+def boot_s() -> float:
+    """Return seconds since boot, sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _mark(file: Path) -> tuple[int, int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return (0, 0, 0)
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _write(run: Path, body: dict[str, Any]) -> None:
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        write_health(run, "tunnel", body)
+    except OSError as error:
+        log.debug("no health file: %s", error.strerror)
