@@ -53,6 +53,7 @@ class Pending:
     headers: Headers
     authorised: bool
     due: float
+    body: bytes = b""
 
 
 class Exchange:
@@ -105,7 +106,7 @@ class Exchange:
         if self._out_bytes > _MAX_OUTPUT_BYTES:
             raise RtspError("limit", "the camera does not take our answers", limit_bytes=_MAX_OUTPUT_BYTES)
 
-    def send(self, method: str, url: str, extra: Headers, now: float) -> None:
+    def send(self, method: str, url: str, extra: Headers, now: float, body: bytes = b"") -> None:
         """Queue a request; it becomes the pending one."""
         self._cseq += 1
         headers = [("CSeq", str(self._cseq)), ("User-Agent", self._config.user_agent)]
@@ -114,9 +115,9 @@ class Exchange:
             headers.append(("Authorization", answer))
         if self.session is not None:
             headers.append(("Session", self.session))
-        self.queue(Request((*headers, *extra), method=method, url=url).serialise())
+        self.queue(Request((*headers, *extra), body, method=method, url=url).serialise())
         due = now + self._config.reply_timeout_s
-        self.pending = Pending(self._cseq, method, url, extra, answer is not None, due)
+        self.pending = Pending(self._cseq, method, url, extra, answer is not None, due, body)
 
     def match(self, response: Response) -> tuple[Kind, Pending] | None:
         """Find the request that an answer belongs to; it is no longer pending.
@@ -146,7 +147,7 @@ class Exchange:
         Raises RtspError as `Authenticator.challenged`
         """
         self._auth.challenged(response.all("WWW-Authenticate"), answered=pending.authorised)
-        self.send(pending.method, pending.url, pending.headers, now)
+        self.send(pending.method, pending.url, pending.headers, now, pending.body)
 
 
 def follow(old: RtspUrl, location: str | None, redirects: int) -> RtspUrl:
