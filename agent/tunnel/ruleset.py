@@ -143,7 +143,7 @@ def _outside(endpoint: str, *, leaving: bool) -> list[_Rule]:
     near, far = ("sport", "dport") if leaving else ("dport", "sport")
     rules = [
         [there, _port("udp", far, port), _ACCEPT],
-        [_port("udp", near, 68), _port("udp", far, 67), _ACCEPT],
+        _dialogue(near, 68, far, 67),
     ]
     if host.version == 6:
         kinds = [
@@ -154,8 +154,14 @@ def _outside(endpoint: str, *, leaving: bool) -> list[_Rule]:
         rules += [
             [_is({"payload": {"protocol": "icmpv6", "field": "type"}}, kind), _ACCEPT] for kind in kinds
         ]
-        rules.append([_port("udp", near, 546), _port("udp", far, 547), _ACCEPT])
+        rules.append(_dialogue(near, 546, far, 547))
     return rules
+
+
+def _dialogue(near: str, own: int, far: str, other: int) -> _Rule:
+    """Return a rule for UDP between two ports, the source first: that is how nftables lists it."""
+    ports = sorted([(near, own), (far, other)], reverse=True)
+    return [*(_port("udp", field, number) for field, number in ports), _ACCEPT]
 
 
 # Statements, as nftables' JSON has them

@@ -178,6 +178,8 @@ class Watch:
         address = link.own_address(want.terms.endpoint)
         if address and self._from and address != self._from:
             self.roamed += 1
+            log.info("the line has another address")
+            link.remind(want.interface, want.terms)
         self._from = address or self._from
 
     def _guard(self, want: Wanted, now_s: float) -> None:

@@ -237,7 +237,6 @@ def test_f1_an_endpoint_that_is_dead_is_told_and_nothing_leaves(lab):
 def test_f4_router_advertisements_get_no_answer(lab):
     """F4: no address is made of them, and not one packet of IPv6 leaves, from before the line is plugged in."""
     lab.hub_up()
-    capture = lab.capture()
     advertisement = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
     prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 86400, 14400, 0) + socket.inet_pton(
         socket.AF_INET6, "2001:db8:1::"
@@ -247,18 +246,31 @@ def test_f4_router_advertisements_get_no_answer(lab):
         index = socket.if_nametoindex("lb")
     sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
 
-    def advertise() -> None:
-        sender.sendto(advertisement + prefix, ("ff02::1", 0, 0, index))
+    def advertise() -> bool:
+        try:
+            sender.sendto(advertisement + prefix, ("ff02::1", 0, 0, index))
+        except OSError:  # the other end of the line has no address before the line is there
+            return False
+        return True
 
+    def addresses() -> str:
+        return lab._do("ip", "-n", lab.box, "-6", "address", "show", "dev", "up0", "scope", "global")
+
+    lab.link_up()  # without anything of ours: an address is made at once
+    wait_for("an address from the line", lambda: advertise() and "2001:db8:1:" in addresses())
+    lab._do("ip", "-n", lab.box, "link", "set", "up0", "down")
+    capture = lab.capture()
     lab.start_uplink()
     lab.boot()
     lab.watch()
+    wait_for("advertisements", advertise)
     for _ in range(20):
         advertise()
         time.sleep(0.05)
     lab.wait_traffic()
     lab._do("ip", "-n", lab.box, "link", "set", "up0", "down")
     lab.link_up()
+    wait_for("advertisements", advertise)
     for _ in range(20):
         advertise()
         time.sleep(0.05)
