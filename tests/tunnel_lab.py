@@ -113,6 +113,11 @@ def classify(frame: bytes) -> str:
     if kind == 0x0806:
         return "arp"
     if kind == 0x86DD:
+        if frame[20] in (
+            0,
+            58,
+        ):  # a neighbour, a router, a group: the kernel's own, of an interface with IPv6
+            return "icmpv6"
         return "dns" if frame[20] in (6, 17) and frame[56:58] == b"\0\x35" else "ipv6"
     if kind != 0x0800:
         return f"ethertype {kind:04x}"

@@ -44,7 +44,7 @@ def call(*words: str, given: str = "") -> str:
             text=True,
             timeout=TIMEOUT_S,
             check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            env=dict(os.environ, LC_ALL="C"),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _failed(words, str(error)) from None
@@ -76,7 +76,7 @@ def spawn(*words: str) -> None:
             stderr=subprocess.DEVNULL,
             timeout=TIMEOUT_S,
             check=False,
-            env={**os.environ, "LOG_LEVEL": "error"},
+            env=dict(os.environ, LOG_LEVEL="error"),
         ).returncode
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _failed(words, str(error)) from None

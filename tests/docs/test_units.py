@@ -14,10 +14,10 @@ from tests.peer import need
 UNITS = Path(__file__).parents[2] / "systemd"
 EXPOSURE = {
     "pasu-disks.service": 1.5,
-    "pasu-egress.service": 1.5,
+    "pasu-egress.service": 1.6,
     "pasu-keep.service": 0.6,
     "pasu-record.service": 1.9,
-    "pasu-tunnel.service": 3.0,
+    "pasu-tunnel.service": 2.5,
     "pasu-uplink.service": 1.2,
 }
 

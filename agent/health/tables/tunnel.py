@@ -27,7 +27,6 @@ TUNNEL = {
             "회선과 모뎀, 그다음 센터의 터널 서버를 차례로 확인하십시오",
             "check the line and the modem, then the centre's end of the tunnel",
         ),
-        depends_on=("tunnel.down",),
     ),
     "tunnel.unguarded": condition(
         Severity.ALARM,
