@@ -1,0 +1,231 @@
+"""The two ends of a relay: a camera's live socket, and a session at the media server. Edge: nothing here waits."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from agent.rtsp.errors import RtspError
+from agent.rtsp.events import ClientConfig, Ended
+from agent.rtsp.framing import Framer
+from agent.rtsp.keyframe import marker
+from agent.rtsp.message import Request
+from agent.rtsp.publisher import PublisherSession, PublisherState, Recording
+from agent.rtsp.sdp import parse_sdp
+from agent.uplink.relay_queue import RelayQueue
+
+if TYPE_CHECKING:
+    from agent.rtsp.url import RtspUrl
+
+FOLDER = "live"
+RECEIVE_BYTES = 256 << 10
+CONNECT_S = 5.0
+REPLY_S = 10.0  # an answer waits behind what the line has not carried yet
+SETUP_S = 15.0
+TAKE_BYTES = 32 << 10
+UNSENT_BYTES = 32 << 10
+TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; the socket module does not name it
+SIOCOUTQ = 0x5411  # asm-generic/ioctls.h, as TIOCOUTQ: bytes that the other end has not acknowledged
+QUEUED_LEAST_BYTES = 48 << 10
+QUEUED_FIRST_BYTES = 192 << 10
+QUEUED_MOST_BYTES = 2 << 20
+QUEUED_S = 0.5
+"""How much of the line's time may lie in the kernel: what lies there delays facts, and cannot be left out any more."""
+
+
+class Source:
+    """A connection to a camera's live socket.
+
+    queue        what has come and waits; None until the stream was described
+    description  of the stream
+    """
+
+    def __init__(self, run: str, name: str) -> None:
+        """Connect. Raises OSError: nobody records that camera, or nobody hands it out."""
+        self.queue: RelayQueue | None = None
+        self.description = b""
+        self._framer = Framer()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            # By the directory's descriptor: the path of a socket may be 107 bytes long, that of a run directory more.
+            folder = os.open(os.path.join(run, FOLDER), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH118
+            try:
+                self._socket.connect(f"/proc/self/fd/{folder}/{name}.sock")
+            finally:
+                os.close(folder)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._socket.fileno()
+
+    def receive(self, now: float) -> None:
+        """Take what has come. Raises RtspError "closed" when the camera is gone, and for what cannot be relayed."""
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            raise RtspError("closed", "the camera is not handed out any more")
+        self._framer.feed(data)
+        while (message := self._framer.next_message(now)) is not None:
+            if not isinstance(message, Request) or message.method != "ANNOUNCE" or self.queue is not None:
+                raise RtspError("malformed_message", "not what a live socket says")
+            self._described(message.body)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def _described(self, description: bytes) -> None:
+        medias = parse_sdp(description).medias
+        encodings = medias[0].encodings() if len(medias) == 1 else ()
+        if len(encodings) != 1:
+            raise RtspError("no_video", "a live socket hands out one video stream", streams=len(medias))
+        self.description = description
+        self.queue = RelayQueue(marker(encodings[0]))
+        self._framer.connect({0: self.queue.put})
+
+
+class Sink:
+    """A session at the media server.
+
+    sent       bytes that went into the connection since RECORD
+    is_over    the session ended in good order
+    wants_out  it is to be called when the connection takes bytes
+    """
+
+    def __init__(self, url: RtspUrl, description: bytes, now: float, nonce: str) -> None:
+        """Begin to connect. Raises OSError, and RtspError for a description that cannot be published."""
+        count = iter(range(1, 1 << 30))
+        config = ClientConfig(url=url, reply_timeout_s=REPLY_S, setup_timeout_s=SETUP_S)
+        self._session = PublisherSession(config, description, nonce=lambda: f"{nonce}{next(count):08x}")
+        self.sent = 0
+        self.is_over = False
+        self.wants_out = True
+        self.since: float | None = None
+        """When the server began to take packets."""
+        self._out = b""
+        self._channel = 0
+        self._connected = False
+        self._connect_until = now + CONNECT_S
+        self._limit = QUEUED_FIRST_BYTES
+        family = socket.AF_INET6 if ":" in url.host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            with contextlib.suppress(BlockingIOError):
+                self._socket.connect((url.host, url.port))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._socket.fileno()
+
+    @property
+    def takes_packets(self) -> bool:
+        """Tell whether RECORD was answered, and nothing has ended it."""
+        return self._session.state is PublisherState.RECORDING
+
+    def deadline(self) -> float:
+        """Return when it wants to be called at the latest, monotonic seconds."""
+        due = self._session.deadline() if self._connected else self._connect_until
+        return float("inf") if due is None else due
+
+    def turn(self, now: float, events: int) -> None:
+        """Do what is due, and read what the server says. Raises RtspError, OSError when the session is over."""
+        if not self._connected:
+            self._finish_connecting(now, events)
+            return
+        if events & ~select.EPOLLOUT:
+            data = b""
+            with contextlib.suppress(BlockingIOError):
+                data = self._socket.recv(RECEIVE_BYTES)
+                if not data:
+                    raise RtspError("closed", "the media server closed the connection")
+            self._hear(self._session.receive(data, now), now)
+        due = self._session.deadline()
+        if due is not None and now >= due:
+            self._hear(self._session.tick(now), now)
+
+    def send(self, queue: RelayQueue | None) -> bool:
+        """Send what is queued; tell whether packets wait because enough lies in the kernel already. Raises OSError."""
+        if not self._connected:
+            return False
+        self.wants_out = held = False
+        while True:
+            if not self._out:
+                self._out = self._session.output()
+            if not self._out and queue is not None and queue.bytes and self.takes_packets:
+                held = self.unacknowledged() >= self._limit
+                self._out = b"" if held else queue.take(TAKE_BYTES)
+                self.sent += len(self._out)
+            if not self._out:
+                return held
+            try:
+                count = self._socket.send(self._out)
+            except BlockingIOError:
+                count = 0
+            self._out = self._out[count:]
+            if self._out:
+                self.wants_out = True
+                return False
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the other end has not acknowledged."""
+        answer = fcntl.ioctl(self._socket, SIOCOUTQ, b"\0\0\0\0")
+        return int(struct.unpack("i", answer)[0])
+
+    def set_capacity(self, octets_s: float | None) -> None:
+        """Learn what the line carries, bytes a second; None while that is not known."""
+        wanted = QUEUED_FIRST_BYTES if octets_s is None else int(octets_s * QUEUED_S)
+        self._limit = min(QUEUED_MOST_BYTES, max(QUEUED_LEAST_BYTES, wanted))
+
+    def end(self, now: float) -> None:
+        """Say TEARDOWN after what was begun; packets are taken no more."""
+        if self._connected:
+            self._session.close(now)
+        self.is_over = self._session.state in (PublisherState.NEW, PublisherState.OVER)
+
+    def close(self) -> None:
+        """Hang up; what the line has not carried yet is thrown away."""
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def _finish_connecting(self, now: float, events: int) -> None:
+        if not events:
+            if now >= self._connect_until:
+                raise TimeoutError(errno.ETIMEDOUT, "the media server does not answer")
+            return
+        state = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if state:
+            raise OSError(state, os.strerror(state))
+        self._connected = True
+        self._session.start(now)
+
+    def _hear(self, events: list[Recording | Ended], now: float) -> None:
+        for event in events:
+            if isinstance(event, Recording):
+                self._channel = event.channel
+                self.since = now
+            else:
+                self.is_over = True
+
+    @property
+    def channel(self) -> int:
+        """Return the interleaved channel that the server chose."""
+        return self._channel

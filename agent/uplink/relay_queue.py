@@ -1,0 +1,216 @@
+"""Packets on their way to the media server: bounded, and left out by whole pictures where the line is slow. Pure.
+
+What is left out leaves no hole in the sequence numbers: whoever receives sees a stream with fewer pictures, not a
+damaged one. Two things are left as the loss they are: packets that the camera's own line lost, and the rest of a
+picture of which some was sent already. Payloads are never opened; of a packet's header only the number is written anew.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from agent.rtsp.keyframe import Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent.rtsp.keyframe import Marker
+
+MOST_BYTES = 3 << 20
+"""What a camera keeps since its last keyframe, 2 MiB, and half of that again while the connection is made."""
+HARD_BYTES = 8 << 20
+"""Reached by a picture that does not end."""
+MOST_AGE_S = 1.5
+
+
+class _Picture:
+    """The packets of one timestamp.
+
+    at     monotonic seconds of its first packet
+    key    decoding can start here; None while that is not known
+    shift  how many packets before it were left out
+    begun  some of it is sent
+    """
+
+    __slots__ = ("at", "begun", "dropped", "key", "packets", "shift", "size")
+
+    def __init__(self, at: float, shift: int) -> None:
+        self.at = at
+        self.shift = shift
+        self.key: bool | None = None
+        self.packets: list[bytes] = []
+        self.size = 0
+        self.begun = False
+        self.dropped = False
+
+
+class RelayQueue:
+    """One stream's.
+
+    channel   interleaved, that the packets are sent on
+    bytes     that wait
+    received  bytes of packets that came
+    sheds     how often what waited was too much
+    left_out  packets that were not sent
+    """
+
+    __slots__ = (
+        "_current",
+        "_keyframes_only",
+        "_mark",
+        "_pictures",
+        "_shift",
+        "_stamp",
+        "_waiting",
+        "bytes",
+        "channel",
+        "left_out",
+        "received",
+        "sheds",
+    )
+
+    def __init__(self, mark: Marker) -> None:
+        """Begin empty, at whatever comes: it begins with a keyframe."""
+        self.channel = 0
+        self.bytes = 0
+        self.received = 0
+        self.sheds = 0
+        self.left_out = 0
+        self._mark = mark
+        self._pictures: deque[_Picture] = deque()
+        self._current = _Picture(0.0, 0)
+        self._current.dropped = True  # nothing can belong to it
+        self._stamp = b""
+        self._shift = 0
+        self._waiting = False
+        self._keyframes_only = False
+
+    def put(self, data: bytes, start: int, end: int, now: float) -> None:
+        """Take an RTP packet, data[start:end], behind its interleaved header. now: monotonic seconds."""
+        stamp = data[start + 4 : start + 8]
+        picture = self._current
+        if stamp != self._stamp:
+            self._stamp = stamp
+            picture = self._current = _Picture(now, self._shift)
+            self._pictures.append(picture)
+        self.received += end - start
+        if picture.key is None and not picture.dropped:
+            said = self._mark(data, start, end)
+            if said is not Mark.UNSAID:
+                self._decide(said is Mark.KEY)
+        if picture.dropped:
+            self._shift += 1
+            self.left_out += 1
+            return
+        packet = data[start - 4 : end]
+        picture.packets.append(packet)
+        picture.size += len(packet)
+        self.bytes += len(packet)
+
+    def only_keyframes(self, only: bool) -> None:
+        """Leave out all other pictures from now on, or no longer: then the next keyframe is waited for."""
+        self._waiting = self._waiting or (self._keyframes_only and not only)
+        self._keyframes_only = only
+
+    def shed(self, now: float) -> bool:
+        """Leave out what is too much: up to the last keyframe that waits, or all up to the next that comes.
+
+        A keyframe that is being sent is sent to its end, else a slow line would never show one.
+        Returns whether anything was left out
+        """
+        pictures, before = self._pictures, self.left_out
+        if self.bytes > HARD_BYTES:
+            self._clear(0)
+        elif self.bytes > MOST_BYTES or self.delay(now) > MOST_AGE_S:
+            begun = pictures.popleft() if pictures[0].begun and pictures[0].key else None
+            last = next((place for place in range(len(pictures) - 1, -1, -1) if pictures[place].key), -1)
+            if last > 0:
+                for _ in range(last):
+                    self._leave_out(pictures.popleft(), pictures)
+            else:
+                self._clear(last + 1)
+            if begun is not None:
+                pictures.appendleft(begun)
+        left_out = self.left_out > before
+        self.sheds += left_out
+        return left_out
+
+    def _clear(self, keep: int) -> None:
+        """Leave out all but the first pictures; the next keyframe is waited for."""
+        while len(self._pictures) > keep:
+            self._leave_out(self._pictures.pop(), ())
+            self._waiting = True
+
+    def delay(self, now: float) -> float:
+        """Return for how long the oldest packet has been waiting, in seconds."""
+        return now - self._pictures[0].at if self.bytes else 0.0
+
+    def take(self, most: int) -> bytes:
+        """Return packets to send, in interleaved frames, about `most` bytes; b"" when there are none."""
+        taken: list[bytes] = []
+        size = 0
+        choosy = self._keyframes_only or self._waiting
+        while self._pictures and size < most:
+            picture = self._pictures[0]
+            if picture.key is None and choosy:
+                break
+            packets = picture.packets
+            if size + picture.size <= most or len(packets) == 1:
+                picture.packets = []
+                gone = picture.size
+            else:
+                count = gone = 0
+                while count < len(packets) and size + gone < most:
+                    gone += len(packets[count])
+                    count += 1
+                packets, picture.packets = packets[:count], packets[count:]
+            picture.size -= gone
+            self.bytes -= gone
+            size += gone
+            picture.begun = picture.begun or bool(packets)
+            taken += (
+                packets if not picture.shift and not self.channel else self._written(packets, picture.shift)
+            )
+            if picture.packets or picture is self._current:
+                break
+            self._pictures.popleft()
+        return b"".join(taken)
+
+    def _written(self, packets: list[bytes], shift: int) -> list[bytes]:
+        """Write headers anew: the channel, and sequence numbers without what was left out."""
+        head = bytes((0x24, self.channel))
+        return [
+            head
+            + packet[2:6]
+            + ((packet[6] << 8 | packet[7]) - shift & 0xFFFF).to_bytes(2, "big")
+            + packet[8:]
+            for packet in packets
+        ]
+
+    def _decide(self, key: bool) -> None:
+        """Learn of the newest picture whether it is a keyframe; what came before it without a picture goes with it."""
+        pictures = self._pictures
+        unsaid = [pictures.pop()]
+        while pictures and pictures[-1].key is None and not pictures[-1].begun:
+            unsaid.append(pictures.pop())
+        if key:
+            self._waiting = False
+        keep = key or not (self._keyframes_only or self._waiting)
+        for picture in reversed(unsaid):
+            picture.key = key
+            if keep:
+                pictures.append(picture)
+            else:
+                self._leave_out(picture, ())
+
+    def _leave_out(self, picture: _Picture, later: Iterable[_Picture]) -> None:
+        count = len(picture.packets)
+        self.left_out += count
+        self.bytes -= picture.size
+        # Of a picture that was begun one number stays missing, so that its receiver knows of it.
+        count -= picture.begun and count > 0
+        self._shift += count
+        for each in later:
+            each.shift += count
+        picture.packets, picture.size, picture.dropped = [], 0, True

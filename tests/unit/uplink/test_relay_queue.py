@@ -1,0 +1,256 @@
+"""What is left out on a slow line, and how the rest is numbered."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from agent.rtsp.keyframe import Mark
+from agent.uplink.relay_queue import HARD_BYTES, MOST_AGE_S, MOST_BYTES, RelayQueue
+
+
+def mark(data: bytes, start: int, end: int) -> Mark:
+    return {0x4B: Mark.KEY, 0x50: Mark.OTHER}.get(data[start + 12], Mark.UNSAID)
+
+
+class Camera:
+    """Sends pictures of packets: K... a keyframe, P another, U packets that say nothing, numbered from 65530 on."""
+
+    def __init__(self, queue: RelayQueue) -> None:
+        self.queue = queue
+        self.number = 65_530
+        self.timestamp = 0
+        self.sent: list[tuple[int, int, str]] = []
+
+    def packet(self, kind: str, *, size: int = 100, now: float = 0.0, fresh: bool = False) -> None:
+        self.timestamp += 3000 * fresh
+        head = (
+            b"\x80\x60"
+            + (self.number & 0xFFFF).to_bytes(2, "big")
+            + self.timestamp.to_bytes(4, "big")
+            + bytes(4)
+        )
+        packet = head + kind.encode() + bytes(size)
+        framed = b"x$\0" + len(packet).to_bytes(2, "big") + packet
+        self.sent.append((self.number, self.timestamp, kind))
+        self.number += 1
+        self.queue.put(framed, 5, len(framed), now)
+
+    def picture(self, kinds: str, *, size: int = 100, now: float = 0.0) -> None:
+        for place, kind in enumerate(kinds):
+            self.packet(kind, size=size, now=now, fresh=place == 0)
+
+
+def packets(data: bytes) -> list[tuple[int, int, str]]:
+    """Return (sequence number, timestamp, kind) of interleaved frames."""
+    found, at = [], 0
+    while at < len(data):
+        assert data[at] == 0x24
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        packet = data[at + 4 : at + 4 + length]
+        found.append(
+            (int.from_bytes(packet[2:4], "big"), int.from_bytes(packet[4:8], "big"), chr(packet[12]))
+        )
+        at += 4 + length
+    return found
+
+
+def kinds(data: bytes) -> str:
+    return "".join(kind for _, _, kind in packets(data))
+
+
+@pytest.fixture
+def queue() -> RelayQueue:
+    return RelayQueue(mark)
+
+
+@pytest.fixture
+def camera(queue: RelayQueue) -> Camera:
+    return Camera(queue)
+
+
+def rest(queue: RelayQueue, most: int = 1 << 30) -> list[tuple[int, int, str]]:
+    found = []
+    while data := queue.take(most):
+        found += packets(data)
+    return found
+
+
+def test_what_comes_goes_unchanged(queue: RelayQueue, camera: Camera) -> None:
+    for picture in ("UKK", "PP", "U", "P"):
+        camera.picture(picture)
+    assert rest(queue) == [(number & 0xFFFF, timestamp, kind) for number, timestamp, kind in camera.sent]
+    assert (queue.bytes, queue.left_out, queue.sheds) == (0, 0, 0)
+    assert queue.received == sum(113 for _ in camera.sent)
+
+
+def test_about_as_much_as_is_asked_for(queue: RelayQueue, camera: Camera) -> None:
+    camera.picture("KKKK")
+    assert kinds(queue.take(1)) == "K"
+    assert kinds(queue.take(200)) == "KK"
+    camera.packet("K")
+    assert kinds(queue.take(1 << 20)) == "KK"
+    assert queue.take(100) == b""
+    camera.packet("K")  # the same picture goes on
+    assert kinds(queue.take(100)) == "K"
+
+
+def test_too_old_is_left_out_up_to_the_last_keyframe(queue: RelayQueue, camera: Camera) -> None:
+    camera.picture("KK", now=0.0)
+    camera.picture("P", now=0.1)
+    assert not queue.shed(1.0)
+    camera.picture("KK", now=1.2)
+    camera.picture("P", now=1.3)
+    assert queue.delay(2.0) == 2.0
+    assert queue.shed(2.0)
+    assert (queue.left_out, queue.sheds) == (3, 1)
+    assert rest(queue) == [(65_530, 6000 + 3000, "K"), (65_531, 9000, "K"), (65_532, 12_000, "P")]
+
+
+def test_without_a_keyframe_all_is_left_out_until_the_next(queue: RelayQueue, camera: Camera) -> None:
+    camera.picture("K", now=0.0)
+    assert kinds(queue.take(1 << 20)) == "K"
+    camera.picture("PP", now=0.1)
+    camera.picture("PPP", now=0.2)
+    assert queue.shed(3.0)
+    assert queue.take(1 << 20) == b""
+    camera.packet("P")  # of the picture that was left out
+    camera.picture("UP")
+    assert queue.take(1 << 20) == b""
+    camera.picture("U")
+    camera.picture("UK")
+    camera.picture("P")
+    assert [(number, kind) for number, _, kind in rest(queue)] == [
+        (65_531, "U"), (65_532, "U"), (65_533, "K"), (65_534, "P"),
+    ]  # fmt: skip
+    assert queue.left_out == 8
+
+
+def test_of_a_picture_that_was_begun_a_number_stays_missing(queue: RelayQueue, camera: Camera) -> None:
+    camera.picture("K", now=0.0)
+    camera.picture("PPPP", now=0.1)
+    assert kinds(queue.take(220)) == "KP"
+    assert queue.shed(3.0)
+    camera.picture("K", now=3.0)
+    assert rest(queue) == [(65_533, 9000, "K")]  # 65532 never comes
+
+
+def test_a_keyframe_that_is_being_sent_is_sent_to_its_end(queue: RelayQueue, camera: Camera) -> None:
+    camera.picture("KKKK", now=0.0)
+    assert kinds(queue.take(1)) == "K"
+    assert not queue.shed(5.0)
+    camera.picture("P", now=1.0)
+    assert queue.shed(5.0)
+    camera.picture("KK", now=5.0)
+    camera.picture("P", now=5.1)
+    assert queue.shed(5.2)  # for the age of what is being sent: only keyframes wait
+    assert [(number, kind) for number, _, kind in rest(queue)] == [
+        (65_531, "K"), (65_532, "K"), (65_533, "K"), (65_534, "K"), (65_535, "K"),
+    ]  # fmt: skip
+
+
+def test_a_keyframe_that_waits_is_not_left_out_for_what_comes_behind_it(
+    queue: RelayQueue, camera: Camera
+) -> None:
+    camera.picture("KK", now=0.0)
+    camera.picture("P", now=0.1)
+    assert queue.shed(MOST_AGE_S + 0.2)
+    assert kinds(queue.take(1 << 20)) == "KK"
+    assert not queue.shed(9.0)
+
+
+def test_too_much_is_too_much_however_young(queue: RelayQueue, camera: Camera) -> None:
+    camera.picture("K", size=50_000)
+    while queue.bytes <= MOST_BYTES:
+        camera.picture("P", size=50_000)
+    assert queue.shed(0.0)
+    assert kinds(queue.take(1 << 30)) == "K"
+
+
+def test_a_picture_that_does_not_end(queue: RelayQueue, camera: Camera) -> None:
+    camera.picture("K", size=50_000)
+    queue.take(1)
+    while queue.bytes <= HARD_BYTES:
+        camera.packet("K", size=50_000)
+    assert queue.shed(0.0)
+    assert queue.bytes == 0
+    camera.packet("K", size=50_000)
+    assert queue.bytes == 0
+
+
+def test_keyframes_only_and_back(queue: RelayQueue, camera: Camera) -> None:
+    queue.only_keyframes(True)
+    queue.only_keyframes(True)
+    for picture in ("K", "P", "UP", "U"):
+        camera.picture(picture)
+    assert kinds(queue.take(1 << 20)) == "K"
+    assert queue.take(1 << 20) == b""
+    camera.picture("K")
+    assert kinds(queue.take(1 << 20)) == "UK"
+    queue.only_keyframes(False)
+    camera.picture("P")  # what it follows was left out
+    assert queue.take(1 << 20) == b""
+    camera.picture("K")
+    camera.picture("P")
+    assert kinds(queue.take(1 << 20)) == "KP"
+
+
+def test_another_channel(queue: RelayQueue, camera: Camera) -> None:
+    queue.channel = 4
+    camera.picture("KK")
+    data = queue.take(1 << 20)
+    assert data[:2] == b"$\4"
+    assert packets(data) == [(65_530, 3000, "K"), (65_531, 3000, "K")]
+
+
+def test_what_the_cameras_line_lost_stays_lost(queue: RelayQueue, camera: Camera) -> None:
+    camera.picture("K")
+    camera.number += 3
+    camera.picture("P")
+    assert [number for number, _, _ in rest(queue)] == [65_530, 65_534]
+
+
+def test_nothing_belongs_to_nothing(queue: RelayQueue) -> None:
+    assert not queue.shed(100.0)
+    assert queue.take(100) == b""
+    assert queue.delay(5.0) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_happens_what_goes_out_can_be_decoded(seed: int) -> None:
+    """Numbers without holes but where a begun picture was cut off; every picture follows the one before or is a key."""
+    chooser = random.Random(seed)
+    queue = RelayQueue(mark)
+    camera = Camera(queue)
+    out: list[tuple[int, int, str]] = []
+    whole: dict[int, int] = {}
+    now = 0.0
+    for number in range(300):
+        key = number % 10 == 0
+        picture = "U" * chooser.randrange(2) + ("K" if key else "P") * chooser.randrange(1, 6)
+        camera.picture(picture, now=now, size=chooser.choice([10, 1000]))
+        whole[camera.timestamp] = len(picture)
+        now += chooser.choice([0.04, 0.04, 1.0])
+        if chooser.random() < 0.6:
+            out += packets(queue.take(chooser.choice([1, 500, 5000])))
+        queue.shed(now)
+        if chooser.random() < 0.03:
+            queue.only_keyframes(chooser.random() < 0.5)
+    out += rest(queue)
+    assert queue.bytes == 0
+    pictures: list[tuple[int, bool, int]] = []  # timestamp, key, packets
+    for place, (number, timestamp, kind) in enumerate(out):
+        if place and (out[place - 1][0] + 1) & 0xFFFF != number:
+            assert (out[place - 1][0] + 2) & 0xFFFF == number
+            assert pictures[-1][2] < whole[pictures[-1][0]]
+            assert timestamp != pictures[-1][0]
+        if not pictures or pictures[-1][0] != timestamp:
+            pictures.append((timestamp, False, 0))
+        stamp, key, count = pictures[-1]
+        pictures[-1] = (stamp, key or kind == "K", count + 1)
+    for before, after in itertools.pairwise(pictures):
+        follows = after[0] == before[0] + 3000 and before[2] == whole[before[0]]
+        assert after[1] or follows, (before, after)
+    assert all(count == whole[stamp] for stamp, key, count in pictures if key)
