@@ -116,6 +116,8 @@ def check(hub: Hub) -> None:
         network = ipaddress.ip_network(hub.network)
         address = ipaddress.ip_address(hub.address)
         host, _ = written.split_endpoint(hub.endpoint)
+        for each in hub.allowed:
+            written.allowed_network(each)
         if address not in network or (host.version == network.version and host in network):
             raise ValueError("the hub's address inside, or outside")  # noqa: TRY301 - one error for all that is wrong
         sample = Terms("x", hub.public, (str(_host(free(hub, ()))),), "", hub.endpoint, hub.allowed, 0, 0, 0)
