@@ -24,7 +24,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from agent.centre import founding, registry, tunnels
+from agent.centre import broker_files, founding, registry, tunnels
 from agent.config import load
 from agent.enrolment import box as enrolled
 from agent.enrolment import form
@@ -419,6 +419,48 @@ class Lab:
             str(GROUP),
         )
         self.uplink = subprocess.Popen([*command, str(self.starts)])
+
+    def broker(self) -> None:
+        """Start the city's mosquitto in the hub's namespace."""
+        folder = self.city.at("broker", "mosquitto")
+        broker_files.write(self.city, "mosquitto", folder, str(folder))
+        with (folder / "mosquitto.conf").open("a") as file:
+            file.write("user root\n")  # the folder is root's
+        self.broker_log = self.folder / "mosquitto.log"
+        with self.broker_log.open("wb") as log:
+            command = [
+                "ip",
+                "netns",
+                "exec",
+                self.hub,
+                need("mosquitto"),
+                "-v",
+                "-c",
+                str(folder / "mosquitto.conf"),
+            ]
+            self.processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+
+    def report(self) -> subprocess.Popen[bytes]:
+        """Start `pasu uplink` as a process of the guarded group."""
+        start = ["setpriv", "--regid", str(GROUP), "--clear-groups"]
+        command = ["ip", "netns", "exec", self.box, *start, sys.executable, "-m", "agent.cli.main", "uplink"]
+        with (self.folder / "uplink.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*command, "--config", str(self.config_file)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"},
+            )
+        self.processes.append(process)
+        return process
+
+    def said(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        """Return what this very uplink says of itself."""
+        try:
+            found: dict[str, Any] = json.loads((self.config.storage.run / "uplink.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if found["pid"] in tree(process.pid) else {}
 
     def kill_uplink(self) -> None:
         if self.uplink is not None:

@@ -596,6 +596,39 @@ def handshakes(lab: Lab) -> str:
     return lab.at(lab.hub, "wg", "show", lab.hub_interface, "latest-handshakes")
 
 
+def test_f2_the_uplink_itself_stays_inside_whatever_dies(lab):
+    """F2, F6: `pasu uplink` reports to a mosquitto in the tunnel; it, the interface and the watch are killed in turn."""
+    lab.hub_up()
+    lab.broker()
+    capture = lab.capture()
+    lab.boot()
+    lab.watch()
+    for number in range(4):
+        process = lab.report()
+        wait_for("the connection", lambda process=process: lab.said(process).get("connected"), 90)
+        wait_for("a look at the guard", lambda: "handshake_s" in lab.health())
+        wait_for(
+            "no doubt about the guard",
+            lambda process=process: (
+                lab.said(process).get("conditions") is not None
+                and "tunnel.unguarded" not in {each["code"] for each in lab.said(process)["conditions"]}
+            ),
+        )
+        if number == 1:
+            lab.delete_link()
+        if number == 2:
+            lab.kill_daemon()
+        if number == 3:
+            lab.roam()
+            lab.stop_watch(signal.SIGKILL)
+            lab.watch()
+        for pid in reversed(tree(process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        process.wait(30)
+    assert f"New client connected from {lab.address}:" in lab.broker_log.read_text()
+    quiet(capture)
+
+
 def test_the_written_configurations_come_up_with_wg_quick(lab):
     """Either end can be brought up without Pasu: `wg-quick strip` and `wg` take both files as they are."""
     terms, pair = keys.require(lab.config.storage.state)
