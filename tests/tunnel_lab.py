@@ -13,6 +13,7 @@ import ctypes
 import json
 import os
 import random
+import re
 import signal
 import socket
 import struct
@@ -498,6 +499,11 @@ class Lab:
         for pid in self._daemons(self.interface):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def dropped(self, chain: str, *, namespace: str = "", table: str = "pasu_egress") -> int:
+        """Return how many packets the last rule of a chain has counted."""
+        shown = self.at(namespace or self.box, "nft", "list", "chain", "inet", table, chain)
+        return int(re.findall(r"counter packets (\d+) bytes \d+ drop", shown)[-1])
 
     def roam(self) -> str:
         """Give the box another address on its line, as a modem that dialled anew does."""

@@ -288,6 +288,10 @@ def test_f4_router_advertisements_get_no_answer(lab):
     sender.close()
     assert lab._do("ip", "-n", lab.box, "-6", "address", "show", "dev", "up0") == ""
     assert lab._do("ip", "-n", lab.box, "-6", "address", "show", "dev", lab.interface) == ""
+    # Were IPv6 switched on again, the kernel would speak at once; the guard does not let it.
+    assert lab.dropped("line") == 0
+    lab.at(lab.box, "sysctl", "-qw", "net.ipv6.conf.up0.disable_ipv6=0")
+    wait_for("the kernel to try", lambda: lab.dropped("line") > 0)
     quiet(capture)
 
 
@@ -361,6 +365,8 @@ def test_f9_a_stranger_on_the_line_hears_nothing(lab):
                 probe.close()
     lab.at(lab.line, "ping", "-c1", "-W1", "192.0.2.2", check=False)
     assert answers == []
+    assert lab.dropped("strangers") > 100
+    assert lab.dropped("line") == 0  # not even tried: what came in met nobody
     lab.start_uplink()
     lab.wait_traffic()
     quiet(capture)
@@ -389,6 +395,7 @@ def test_f10_another_box_in_the_tunnel_reaches_nobody(lab):
         wait_for("the box's own traffic", lambda: arriving.sources[INSIDE] > 5)
         assert not arriving.marked
         assert at_hub.marked == {evil.address}
+        assert lab.dropped("forward", namespace=lab.hub, table="pasu_hub") >= 20
         # A hub that hands on whatever it gets, as one without its rules would.
         lab.at(lab.hub, "nft", "flush", "ruleset")
         for _ in range(20):
