@@ -15,8 +15,10 @@ from agent.centre import authority
 from agent.command import strict
 from agent.enrolment import form
 from agent.errors import ConfigError
+from agent.tunnel.terms import signed
 from tests.city import BOX, City
 from tests.unit.enrolment.papers import Office, changed, csr, request
+from tests.unit.tunnel.samples import terms as sample
 
 
 def refused(data: bytes) -> None:
@@ -178,6 +180,26 @@ def test_no_secret_is_in_a_bundle(office):
     assert "PRIVATE" not in text
     assert strict.base64url(office.city.root_key.private_bytes_raw()) not in text
     assert json.loads(text).keys() == {"magic", "v", "box", "root", "city", "certificate", "ring"}
+
+
+TUNNEL = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+
+
+def test_a_request_bears_the_key_of_the_tunnel():
+    made = request(tunnel=TUNNEL)
+    assert form.read_request(form.request_json(made).encode()) == made
+    assert made.fingerprint == request().fingerprint
+    refused(form.request_json(request(tunnel="AAAA")).encode())
+    refused(changed(form.request_json(made), tunnel=None))
+    refused(changed(form.request_json(request()), tunnel=TUNNEL))
+
+
+def test_a_bundle_bears_the_terms_of_the_tunnel(office):
+    terms = signed(sample(), office.ca_key)
+    assert form.read_bundle(office.bundle(tunnel=terms).encode()).tunnel == terms
+    bad_bundle(office.bundle(tunnel=sample()).encode())
+    bad_bundle(office.bundle(tunnel=signed(sample(box="gn-0008"), office.ca_key)).encode())
+    bad_bundle(changed(office.bundle(), tunnel=7))
 
 
 def test_addresses_and_ids():
