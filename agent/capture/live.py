@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 LISTENERS = 4  # of one stream: the relay, the one that takes its place, and somebody who looks for a fault
 LISTENER_BYTES = 3 << 20  # what is kept since a keyframe, and a second on top of it
-PIECE_BYTES = 64 << 10
 SEND_BUFFER_BYTES = 512 << 10
 SOCKET_MODE = 0o660
 FOLDER_MODE = 0o750
@@ -124,16 +123,8 @@ class Listener:
             if begun:
                 self._pending.append(begun)
             return
-        piece: list[bytes] = []
-        size = 0
-        for packet in packets:
-            piece.append(packet)
-            size += len(packet)
-            if size >= PIECE_BYTES:
-                self._pending.append(b"".join(piece))
-                piece, size = [], 0
-        if piece:
-            self._pending.append(b"".join(piece))
+        if packets:
+            self._pending.append(b"".join(packets))
 
     def send(self) -> bool:
         """Send what the socket takes now; false when the other end is gone."""
@@ -268,7 +259,7 @@ class Live:
     def _serve(self) -> None:
         fresh = self._picker.taken() if self._picker is not None else []
         serial = self._recent.serial
-        begin: list[bytes] = []
+        begin = b""
         for listener in list(self._listeners):
             if listener.waits_for is None:
                 listener.give(fresh, serial)
@@ -276,7 +267,7 @@ class Live:
                 begin = begin or self._begin()
                 if begin:
                     listener.waits_for = None
-                    listener.give(begin if listener.is_told else [self._announcement(), *begin], serial)
+                    listener.give([b"" if listener.is_told else self._announcement(), begin], serial)
                     listener.is_told = True
             if not listener.send():
                 listener.close()
@@ -284,14 +275,14 @@ class Live:
         if not self._listeners:
             self._picker = None
 
-    def _begin(self) -> list[bytes]:
+    def _begin(self) -> bytes:
         """Return all packets since the keyframe; from now on packets are picked as they come."""
         session, described = self._session, self._described
         if session is None or described is None:
-            return []
+            return b""
         picker, packets = pick(self._recent, session.channel, described.payload_type)
         if not packets:
-            return []
+            return b""
         if self._picker is None:
             self._picker = picker
         return packets

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from agent.ports import Recorder
 
 TURN_S = 0.1
-SHOWINGS = 3
-"""Turns in the time of one, for cameras that somebody watches: what is handed out waits 33 ms at most."""
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MOST_S = 2.0  # with the connection and a keyframe to wait for, 5 s in all
 BEAT_S = 1.0
@@ -129,13 +127,6 @@ class RtspCamera:
         except Exception:
             log.exception("%s: error inside the session", self.id)
             self._survive(now, instant)
-
-    @property
-    def is_watched(self) -> bool:
-        """Tell whether somebody listens to one of its streams."""
-        return (self._live is not None and self._live.wanted) or (
-            self._sub is not None and self._sub.live.wanted
-        )
 
     def show(self, now: float, ready: set[int], poller: select.epoll) -> None:
         """Hand out what has come to those who listen. ready: descriptors at which something waits."""
@@ -291,16 +282,10 @@ class RtspLoop:
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Turn until `stopping` says so; then end every session."""
-        showing = 0
         while not stopping():
             started = self._clock.monotonic()
-            if showing:
-                self.show(started)
-            else:
-                self.turn(started)
-            watched = any(camera.is_watched for camera in self._cameras)
-            showing = (showing + 1) % SHOWINGS if watched else 0
-            left = (TURN_S / SHOWINGS if watched else TURN_S) - (self._clock.monotonic() - started)
+            self.turn(started)
+            left = TURN_S - (self._clock.monotonic() - started)
             if left > 0:
                 time.sleep(left)
         now, instant = self._clock.monotonic(), self._clock.now()
@@ -331,18 +316,6 @@ class RtspLoop:
         if now >= self._next_beat:
             self._next_beat = now + BEAT_S
             self._beat(json.dumps(self.state(now)).encode())
-
-    def show(self, now: float) -> None:
-        """Serve the cameras that somebody watches, between two turns; the others lose nothing by waiting."""
-        instant = self._clock.now()
-        ready = {number for number, _ in self.poller.poll(0)}
-        for camera in self._cameras:
-            if camera.is_watched:
-                self._mark[0] = camera.index + 1
-                waiting = [sock for sock in camera.sockets() if sock.fileno() in ready]
-                camera.turn(now, instant, waiting, self.poller)
-                camera.show(now, ready, self.poller)
-        self._mark[0] = 0
 
     def state(self, now: float) -> dict[str, Any]:
         """Return what the parent and the health file show of this worker: no addresses, no passwords."""

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from agent.rtsp.errors import RtspError
-from agent.rtsp.framing import Framer
+from agent.rtsp.framing import Framer, frame_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ class Recent:
 class Picker:
     """Takes the packets of one stream out of what a connection brought; all else is left where it is.
 
-    packets  each with an interleaved header for channel 0 before it
+    packets  one or several together, each with an interleaved header for channel 0 before it
     """
 
     __slots__ = ("_framer", "_payload_type", "packets")
@@ -102,7 +102,8 @@ class Picker:
         self.packets: list[bytes] = []
         self._payload_type = payload_type
         self._framer = Framer()
-        self._framer.connect({} if channel is None else {channel: self._take})
+        if channel is not None:
+            self._framer.connect({channel: self._take}, {channel: self._take_run} if channel == 0 else None)
 
     def feed(self, data: bytes, missing: int | None) -> None:
         """Take what came. Raises RtspError where it makes no sense."""
@@ -120,15 +121,23 @@ class Picker:
         packets, self.packets = self.packets, []
         return packets
 
+    def _take_run(self, data: bytes, at: int, end: int) -> int:
+        """Take the frames from `at` on that are like the first of them, all at once; return where they end."""
+        stop, count = frame_run(data, at, end)
+        if count and data[at + 4] == 0x80 and data[at + 5] == self._payload_type and data[at + 1] == 0:
+            self.packets.append(data[at:stop])
+            return stop
+        return at
+
     def _take(self, data: bytes, start: int, end: int, _now: float) -> None:
         if end - start > _HEADER and data[start] >> 6 == 2 and data[start + 1] & 0x7F == self._payload_type:
             self.packets.append(b"$\0" + data[start - 2 : end])
 
 
-def pick(recent: Recent, channel: int | None, payload_type: int) -> tuple[Picker, list[bytes]]:
-    """Return a picker that has read all that is kept, and the packets from the keyframe on.
+def pick(recent: Recent, channel: int | None, payload_type: int) -> tuple[Picker, bytes]:
+    """Return a picker that has read all that is kept, and the packets from the keyframe on, framed as the picker does.
 
-    The packets are none when the keyframe's begin cannot be found again.
+    They are none when the keyframe's begin cannot be found again.
     """
     picker = Picker(channel, payload_type)
     begun = False
@@ -142,10 +151,12 @@ def pick(recent: Recent, channel: int | None, payload_type: int) -> tuple[Picker
                 continue
             begun = True
     except RtspError:  # the session that reads the same ends with it
-        return Picker(channel, payload_type), []
-    packets = picker.taken()
-    wanted = None if recent.keyframe is None else recent.keyframe.to_bytes(4, "big")
-    for place, packet in enumerate(packets):
-        if packet[8:12] == wanted:
-            return picker, packets[place:]
-    return picker, []
+        return Picker(channel, payload_type), b""
+    taken = b"".join(picker.taken())
+    if recent.keyframe is not None:
+        wanted, at = recent.keyframe.to_bytes(4, "big"), 0
+        while at < len(taken):
+            if taken[at + 8 : at + 12] == wanted:
+                return picker, taken[at:]
+            at += 4 + (taken[at + 2] << 8 | taken[at + 3])
+    return picker, b""

@@ -89,6 +89,7 @@ class Relay:
         self._ending_s: float | None = None  # by when the session at hand is gone
         self._ends = False  # and the relay with it
         self._events: dict[int, int] = {}
+        self._watched: tuple[Source | None, Sink | None, bool] = (None, None, False)
 
     @property
     def is_flowing(self) -> bool:
@@ -102,6 +103,10 @@ class Relay:
         self._ends = True
         self.reason = reason
         self._end_session(now)
+
+    def is_called(self, ready: dict[int, int]) -> bool:
+        """Tell whether something waits for it. ready: events by descriptor."""
+        return not ready.keys().isdisjoint(self._events)
 
     def due(self, now: float) -> float:
         """Return when it wants to be called at the latest, monotonic seconds."""
@@ -297,6 +302,10 @@ class Relay:
     # what the loop waits for
 
     def _watch(self) -> None:
+        now = (self._source, self._sink, self._sink is not None and self._sink.wants_out)
+        if now == self._watched:
+            return
+        self._watched = now
         wanted: dict[int, int] = {}
         if self._source is not None:
             wanted[self._source.fileno()] = EPOLLIN
@@ -312,5 +321,6 @@ class Relay:
         self._events = wanted
 
     def _forget(self, number: int) -> None:
+        self._watched = (None, None, False)
         if self._events.pop(number, None) is not None:
             self._poller.unregister(number)

@@ -28,7 +28,7 @@ RECEIVE_BYTES = 256 << 10
 CONNECT_S = 5.0
 REPLY_S = 10.0  # an answer waits behind what the line has not carried yet
 SETUP_S = 15.0
-TAKE_BYTES = 32 << 10
+TAKE_BYTES = 128 << 10
 UNSENT_BYTES = 32 << 10
 TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; the socket module does not name it
 SIOCOUTQ = 0x5411  # asm-generic/ioctls.h, as TIOCOUTQ: bytes that the other end has not acknowledged
@@ -94,7 +94,7 @@ class Source:
             raise RtspError("no_video", "a live socket hands out one video stream", streams=len(medias))
         self.description = description
         self.queue = RelayQueue(marker(encodings[0]))
-        self._framer.connect({0: self.queue.put})
+        self._framer.connect({0: self.queue.put}, {0: self.queue.put_run})
 
 
 class Sink:
@@ -170,8 +170,9 @@ class Sink:
             if not self._out:
                 self._out = self._session.output()
             if not self._out and queue is not None and queue.bytes and self.takes_packets:
-                held = self.unacknowledged() >= self._limit
-                self._out = b"" if held else queue.take(TAKE_BYTES)
+                room = self._limit - self.unacknowledged()
+                held = room <= 0
+                self._out = b"" if held else queue.take(min(room, TAKE_BYTES))
                 self.sent += len(self._out)
             if not self._out:
                 return held

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from agent.rtsp.framing import frame_run
 from agent.rtsp.keyframe import Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from agent.rtsp.keyframe import Marker
 
@@ -27,10 +28,11 @@ MOST_AGE_S = 1.5
 class _Picture:
     """The packets of one timestamp.
 
-    at     monotonic seconds of its first packet
-    key    decoding can start here; None while that is not known
-    shift  how many packets before it were left out
-    begun  some of it is sent
+    at       monotonic seconds of its first packet
+    key      decoding can start here; None while that is not known
+    shift    how many packets before it were left out
+    packets  one or several together, in interleaved frames
+    begun    some of it is sent
     """
 
     __slots__ = ("at", "begun", "dropped", "key", "packets", "shift", "size")
@@ -103,10 +105,24 @@ class RelayQueue:
             self._shift += 1
             self.left_out += 1
             return
-        packet = data[start - 4 : end]
-        picture.packets.append(packet)
-        picture.size += len(packet)
-        self.bytes += len(packet)
+        self._append(picture, data[start - 4 : end])
+
+    def put_run(self, data: bytes, at: int, end: int) -> int:
+        """Take packets of the picture at hand that are alike, all at once; return where they end."""
+        picture = self._current
+        if picture.key is None or picture.dropped:
+            return at
+        stop, count = frame_run(data, at, end)
+        if not count or data[at + 1] or data[at + 8 : at + 12] != self._stamp:
+            return at
+        self.received += stop - at
+        self._append(picture, data[at:stop])
+        return stop
+
+    def _append(self, picture: _Picture, frames: bytes) -> None:
+        picture.packets.append(frames)
+        picture.size += len(frames)
+        self.bytes += len(frames)
 
     def only_keyframes(self, only: bool) -> None:
         """Leave out all other pictures from now on, or no longer: then the next keyframe is waited for."""
@@ -185,7 +201,8 @@ class RelayQueue:
             + packet[2:6]
             + ((packet[6] << 8 | packet[7]) - shift & 0xFFFF).to_bytes(2, "big")
             + packet[8:]
-            for packet in packets
+            for frames in packets
+            for packet in _each(frames)
         ]
 
     def _decide(self, key: bool) -> None:
@@ -205,7 +222,7 @@ class RelayQueue:
                 self._leave_out(picture, ())
 
     def _leave_out(self, picture: _Picture, later: Iterable[_Picture]) -> None:
-        count = len(picture.packets)
+        count = sum(1 for frames in picture.packets for _ in _each(frames))
         self.left_out += count
         self.bytes -= picture.size
         # Of a picture that was begun one number stays missing, so that its receiver knows of it.
@@ -214,3 +231,12 @@ class RelayQueue:
         for each in later:
             each.shift += count
         picture.packets, picture.size, picture.dropped = [], 0, True
+
+
+def _each(frames: bytes) -> Iterator[bytes]:
+    """Yield interleaved frames one by one."""
+    at = 0
+    while at < len(frames):
+        stop = at + 4 + (frames[at + 2] << 8 | frames[at + 3])
+        yield frames[at:stop]
+        at = stop

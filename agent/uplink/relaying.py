@@ -29,6 +29,8 @@ MOST = 8
 """Relays at a time (F11); what is wanted beyond that waits until another ends."""
 TURN_MOST_S = 1.0
 PROCEDURE_S = 3.0
+GATHER_S = 0.004
+"""The cameras of a worker are handed out one after the other: one wake for all of them costs less than one for each."""
 
 log = logging.getLogger("pasu.uplink")
 
@@ -85,6 +87,7 @@ class Relays:
         self._wanted: dict[str, tuple[float, bool]] = {}
         self._told: deque[Told] = deque(maxlen=1000)
         self._relays: dict[str, Relay] = {}
+        self._due: dict[str, float] = {}
         self._flowed: set[str] = set()
         self._poller = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -139,8 +142,11 @@ class Relays:
                 self._follow(now)
                 if self._stopping and not self._relays:
                     return
-                due = min((relay.due(now) for relay in self._relays.values()), default=now + TURN_MOST_S)
+                due = min((self._due[camera] for camera in self._relays), default=now + TURN_MOST_S)
                 ready = dict(self._poller.poll(min(TURN_MOST_S, max(0.0, due - now))))
+                if ready and len(self._relays) > 1:
+                    time.sleep(GATHER_S)
+                    ready.update(self._poller.poll(0))
                 if ready.pop(self._wake, 0):
                     os.eventfd_read(self._wake)
             except Exception:
@@ -149,8 +155,10 @@ class Relays:
                 time.sleep(TURN_MOST_S)
                 continue
             now = self._clock()
-            for relay in list(self._relays.values()):
-                self._turn(relay, now, ready)
+            for camera, relay in list(self._relays.items()):
+                if now >= self._due[camera] or relay.is_called(ready):
+                    self._turn(relay, now, ready)
+                    self._due[camera] = relay.due(now)
 
     def _turn(self, relay: Relay, now: float, ready: dict[int, int]) -> None:
         try:
@@ -174,11 +182,14 @@ class Relays:
         for camera, relay in self._relays.items():
             if camera in wanted:
                 relay.until_s = wanted[camera][0]
+                self._due[camera] = min(self._due[camera], relay.until_s)
             else:
+                self._due[camera] = now
                 relay.end("stopped" if self._stopping else self._refused or "revoked", now)
         for camera, (until_s, has_sub) in wanted.items():
             if camera in self._relays or until_s <= now or len(self._relays) >= self._most:
                 continue
+            self._due[camera] = now
             self._relays[camera] = Relay(
                 camera,
                 until_s,

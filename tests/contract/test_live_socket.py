@@ -113,7 +113,7 @@ def test_only_so_many_may_listen_and_only_the_group_may_come(tmp_path: Path) -> 
         again.hear(1)
         for ear in (*ears, more, again):
             ear.close()
-        wait_for("nobody", lambda: not running.cameras["cam01"].is_watched)
+        wait_for("nobody", lambda: not running.cameras["cam01"]._live.wanted)
     assert not path.exists()
 
 
@@ -165,7 +165,7 @@ def test_a_bug_in_handing_out_costs_the_recording_nothing(
         live = running.cameras["cam01"]._live
         assert live is not None
 
-        def broken() -> list[bytes]:
+        def broken() -> bytes:
             raise ZeroDivisionError("a bug")
 
         monkeypatch.setattr(live, "_begin", broken)

@@ -98,7 +98,7 @@ def test_access_units_at_the_centre_are_the_cameras_bit_for_bit(tmp_path: Path) 
         )
         assert (started.camera, stopped.reason, stopped.left_out) == ("cam01", "revoked", 0)
         assert stopped.sent_bytes > sum(int(unit["size"]) for unit in came)  # type: ignore[call-overload]
-        wait_for("nobody who listens", lambda: not scene.running.cameras["cam01"].is_watched)
+        wait_for("nobody who listens", lambda: not scene.running.cameras["cam01"]._live.wanted)
         scene.nothing_lost()
 
 

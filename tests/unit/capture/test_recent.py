@@ -62,7 +62,7 @@ def test_from_the_keyframe_on_however_the_bytes_are_cut(seed: int) -> None:
     # The arrival is that of the chunk which completes the keyframe's first packet, so at the earliest this one.
     assert line.recent.begins(key, arrivals[timestamp])
     _, found = pick(line.recent, 0, 96)
-    assert found == [frame(packet) for packet in packets[key * 4 :]]
+    assert found == b"".join(frame(packet) for packet in packets[key * 4 :])
     assert line.recent.serial == 1
 
 
@@ -85,7 +85,7 @@ def test_where_a_frame_is_cut_inside_its_header_the_chunk_before_is_kept_too() -
     line.bring(whole[size * 3 + 2 :], 3.0)
     assert line.recent.begins(3, 3.0)
     assert [missing for missing, _ in line.recent] == [0, None]
-    assert len(pick(line.recent, 0, 96)[1]) == 3
+    assert pick(line.recent, 0, 96)[1] == b"".join(frame(rtp(number, number)) for number in range(3, 6))
 
 
 def test_too_much_is_dropped_and_the_next_keyframe_begins_anew() -> None:
@@ -108,7 +108,7 @@ def test_datagrams() -> None:
     recent.add(bytes(70_000), DATAGRAM, 6.0)  # no datagram is so long; and no frame
     assert recent.begins(3, 3.0)
     picker, found = pick(recent, None, 96)
-    assert found == [frame(rtp(number, number)) for number in range(3, 6)]
+    assert found == b"".join(frame(rtp(number, number)) for number in range(3, 6))
     picker.feed(rtp(9, 9), DATAGRAM)
     assert picker.taken() == [frame(rtp(9, 9))]
     assert picker.taken() == []
@@ -123,21 +123,21 @@ def test_only_packets_of_the_stream_are_picked() -> None:
 
 def test_nothing_is_picked_where_the_keyframe_is_not_to_be_found() -> None:
     recent = Recent()
-    assert pick(recent, 0, 96)[1] == []
+    assert pick(recent, 0, 96)[1] == b""
     recent.add(frame(rtp(1, 1)), 0, 1.0)
     recent.begins(8, 1.0)
-    assert pick(recent, 0, 96)[1] == []
+    assert pick(recent, 0, 96)[1] == b""
     lost = Recent()
     lost.add(frame(rtp(1, 1))[3:], None, 1.0)
     lost.begins(1, 1.0)
-    assert pick(lost, 0, 96)[1] == []
+    assert pick(lost, 0, 96)[1] == b""
 
 
 def test_garbage_is_the_one_declared_error() -> None:
     recent = Recent()
     recent.add(b"x" * ((1 << 20) + 100), 0, 1.0)
     recent.begins(1, 1.0)
-    assert pick(recent, 0, 96)[1] == []
+    assert pick(recent, 0, 96)[1] == b""
     with pytest.raises(RtspError):
         Picker(0, 96).feed(b"x" * ((1 << 20) + 100), 0)
 
@@ -148,3 +148,13 @@ def test_a_keyframe_later_than_all_that_is_kept_leaves_the_last_of_it() -> None:
     recent.add(bytes(20), 0, 2.0)
     assert recent.begins(1, 5.0)
     assert len(recent) == 20
+
+
+def test_rows_of_packets_are_taken_at_once() -> None:
+    picker = Picker(0, 96)
+    row = b"".join(frame(rtp(number, 7, 300)) for number in range(9))
+    sound = b"".join(frame(rtp(number, 7, 200, payload_type=8)) for number in range(9))
+    picker.feed(row + sound + row, 0)
+    taken = picker.taken()
+    assert b"".join(taken) == row + row
+    assert len(taken) < 6

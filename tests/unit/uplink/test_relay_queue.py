@@ -254,3 +254,31 @@ def test_whatever_happens_what_goes_out_can_be_decoded(seed: int) -> None:
         follows = after[0] == before[0] + 3000 and before[2] == whole[before[0]]
         assert after[1] or follows, (before, after)
     assert all(count == whole[stamp] for stamp, key, count in pictures if key)
+
+
+def test_rows_of_packets_are_taken_at_once(queue: RelayQueue, camera: Camera) -> None:
+    camera.picture("K", size=100)
+    head = (
+        b"\x80\x60"
+        + (0).to_bytes(2, "big")
+        + camera.timestamp.to_bytes(4, "big")
+        + bytes(4)
+        + b"K"
+        + bytes(100)
+    )
+    framed = b"$\0" + len(head).to_bytes(2, "big") + head
+    row = b"".join(framed[:6] + number.to_bytes(2, "big") + framed[8:] for number in (65531, 65532, 65533))
+    assert queue.put_run(row + framed[:50], 0, len(row) + 50) == len(row)
+    assert queue.put_run(framed, 0, len(framed)) == 0  # one is no row
+    other = b"".join(framed[:8] + b"\1" + framed[9:] for _ in range(3))
+    assert queue.put_run(other, 0, len(other)) == 0  # nor another picture's
+    elsewhere = b"".join(b"$\1" + framed[2:] for _ in range(3))
+    assert queue.put_run(elsewhere, 0, len(elsewhere)) == 0
+    queue.channel = 2
+    assert [number for number, _, _ in packets(queue.take(1 << 20))] == [65530, 65531, 65532, 65533]
+    camera.picture("U")
+    assert queue.put_run(row, 0, len(row)) == 0  # what it is, is not known yet
+    camera.picture("P")
+    camera.picture("P")
+    queue.shed(99.0)
+    assert queue.put_run(row, 0, len(row)) == 0  # left out
