@@ -180,14 +180,18 @@ def rotate(args: argparse.Namespace) -> int:
 def install(args: argparse.Namespace) -> int:
     """Write the files of systemd and the kernel."""
     from agent.config import load
-    from agent.tunnel import link, ruleset, units
+    from agent.tunnel import conf, link, ruleset, units
     from agent.tunnel.watch import wanted
 
     config = load(args.config)
     want = wanted(config)
     assert config.tunnel is not None
     link.refuse_conflicts(want.terms, want.interface, want.rules.line, want.cameras)
-    for name, text in units.files(want.rules, ruleset.text(want.rules), config.tunnel.group).items():
+    found = {
+        **units.files(want.rules, ruleset.text(want.rules), config.tunnel.group),
+        f"etc/wireguard/{want.interface}.conf": conf.box(want.terms, str(want.pair.path.absolute())),
+    }
+    for name, text in found.items():
         path = args.root / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,9 @@ LOOK_S = 5.0
 MENDED_S = 60.0
 """Rules that were changed are put right at once, and told for so long: somebody did that."""
 
+_UNKNOWN = ("not known",)
+"""What the guard lacks as long as nobody could look at it."""
+
 log = logging.getLogger("pasu.tunnel")
 
 
@@ -92,7 +95,7 @@ class Watch:
     clock: Clock
     tracker: Tracker = field(default_factory=Tracker)
     device: Device | None = None
-    lacks: tuple[str, ...] = ("not looked at yet",)
+    lacks: tuple[str, ...] = _UNKNOWN
     trouble: str = ""
     kernel: bool | None = None
     roamed: int = 0
@@ -111,7 +114,7 @@ class Watch:
         seen = self._marks()
         if now_s < self._next_s and seen == self._seen:
             return
-        if seen[0] != self._seen[:1]:
+        if seen[:1] != self._seen[:1]:
             self._reload()
         self.look(now_s)
         self._seen = self._marks()
@@ -119,14 +122,13 @@ class Watch:
 
     def look(self, now_s: float) -> None:
         """Put right what is not as it should be, and follow the conditions."""
-        self.trouble = ""
+        before, self.trouble, self.lacks = self.trouble, "", _UNKNOWN
         try:
             self._mend(wanted(self.config), now_s)
         except PasuError as error:
-            if error.code != self.trouble:
-                log.warning("the tunnel is not up: %s", error)
             self.trouble = error.code
-            self.lacks = self.lacks or (error.code,)
+            if error.code != before:
+                log.warning("the tunnel is not as it should be: %s", error)
         recent = self._mended if now_s - self._mended_s < MENDED_S else ()
         found = dump.raised(
             self.device,

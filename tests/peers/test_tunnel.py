@@ -638,12 +638,11 @@ def test_f2_the_uplink_itself_stays_inside_whatever_dies(lab):
 
 def test_the_written_configurations_come_up_with_wg_quick(lab):
     """Either end can be brought up without Pasu: `wg-quick strip` and `wg` take both files as they are."""
-    terms, pair = keys.require(lab.config.storage.state)
-    file = lab.folder / f"{lab.interface}.conf"
-    file.write_text(conf.box(terms, str(pair.path)))
     lab.hub_up()
     capture = lab.capture()
     lab.boot()
+    file = lab.folder / "root" / "etc" / "wireguard" / f"{lab.interface}.conf"
+    assert keys.require(lab.config.storage.state)[1].private not in file.read_text()
     lab.at(lab.box, "env", "WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go", "wg-quick", "up", str(file))
     lab.start_uplink()
     lab.wait_traffic()
