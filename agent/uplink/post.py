@@ -61,6 +61,7 @@ class Post:
         self._past = Past(box.notebook, self._publish)
         self._tokens: dict[int, Callable[[], None]] = {}
         self._health_n = 0
+        self._spoke = False
         self._birth = ""
         self._note = ""
         self._noted_s = -CHECKPOINT_S
@@ -129,10 +130,13 @@ class Post:
                 trusted = self._box.now().trust is not Trust.UNTRUSTED
                 self._session.open(now_s, will, check_dates=trusted)
             if now_s >= self._look_s:
-                self._look_s = now_s + LOOK_S
                 self._look(now_s)
+                self._look_s = now_s + self._pulse.within_s(now_s, LOOK_S)
             self._carry(now_s)
             self._hand_out(now_s)
+            if self._spoke and not self._tokens:  # else an acknowledgement is the answer
+                self._session.ask_if_quiet(now_s)
+            self._spoke = False
         self._session.flush(now_s)
         return self._due_s(now_s)
 
@@ -269,7 +273,7 @@ class Post:
         if action is Action.SEND:
             self._health_n += 1
             self._publish("health", write(health), retain=True, qos=0)
-            self._session.ask_if_quiet(now_s)
+            self._spoke = True
             self._courier.hurry(now_s)
         elif action is Action.KEEP:
             self._health_n += 1
