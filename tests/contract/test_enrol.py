@@ -47,7 +47,7 @@ def files_of(state) -> dict[str, bytes]:
         str(path.relative_to(state)): path.read_bytes()
         for folder in ("centre", "uplink")
         for path in (state / folder).iterdir()
-        if not path.name.endswith("lock")
+        if path.is_file() and not path.name.endswith("lock")
     }
 
 

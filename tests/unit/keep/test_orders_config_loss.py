@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.health import write_health
 from agent.storage.keep.orders_config import WATCH_S
 from tests.unit.keep.ordered import Ordered
 from tests.unit.keep.test_orders_config import proposal, say, toml, write
@@ -27,7 +27,8 @@ ELSEWHERE = UPLINK.replace("10.77.0.1", "10.77.0.2")
 def speak(box: Ordered, pid: int, *, connected: bool = True) -> None:
     """Do what the uplink does."""
     body = {"process": "uplink", "boot_ms": box.source.boot_at, "pid": pid, "connected": connected}
-    (box.run / "uplink.json").write_text(json.dumps(body))
+    (box.run / "uplink").mkdir(exist_ok=True)
+    write_health(box.run, "uplink", body)
 
 
 @pytest.fixture

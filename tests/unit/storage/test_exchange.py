@@ -16,7 +16,7 @@ from tests.unit.storage.box import T0, FailingDisk
 
 @pytest.fixture
 def state(tmp_path):
-    (tmp_path / "uplink").mkdir()
+    (tmp_path / "uplink" / "memory").mkdir(parents=True)
     exchange.make(tmp_path, Disk())
     exchange.make(tmp_path, Disk())
     return tmp_path
@@ -85,7 +85,7 @@ def test_the_cursor_is_kept_and_nonsense_is_none(state):
         '{"ledger":"a","seq":-1}',
         '{"ledger":"a","seq":true}',
     ):
-        (state / "uplink" / "cursor.json").write_text(text)
+        (exchange.memory(state) / "cursor.json").write_text(text)
         assert files.read_cursor() is None
 
 
@@ -95,13 +95,13 @@ def test_history_is_appended_and_replaced(state):
     files.add_history("one")
     files.add_history("둘")
     assert files.read_history() == ["one", "둘"]
-    with (state / "uplink" / "history.jsonl").open("a") as file:
+    with (exchange.memory(state) / "history.jsonl").open("a") as file:
         file.write("torn")
     assert files.read_history() == ["one", "둘"]
     files.write_history(["three"])
     assert files.read_history() == ["three"]
     files.write_history([])
-    assert not (state / "uplink" / "history.jsonl").exists()
+    assert not (exchange.memory(state) / "history.jsonl").exists()
 
 
 def test_a_memory_that_cannot_be_written_is_no_fault(state):
