@@ -51,11 +51,12 @@ def now_ms() -> int:
 
 
 class Running:
-    """A `pasu` command as a process, started again as often as wished."""
+    """A `pasu` command as a process, started again as often as wished. `within`: a program that starts it."""
 
-    def __init__(self, log: Path, *arguments: str) -> None:
+    def __init__(self, log: Path, *arguments: str, within: Sequence[str] = ()) -> None:
         self.log = log
         self.arguments = arguments
+        self.within = within
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -63,7 +64,7 @@ class Running:
             return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(PASU), *self.arguments],
+                [*self.within, str(PASU), *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -106,8 +107,9 @@ class LiveBox(Site):
             town.folder / "boxes" / box, cameras or {"cam1": "rtsp://127.0.0.1:1/"}, segment_s=5, **more
         )
         self.town, self.box = town, box
+        self.key = town.city.at("recordings", "operation.key")  # to whom an enrolled box seals
         text = self.config.read_text().replace('"lab-1"', f'"{box}"')
-        self.config.write_text(f'{text}[uplink]\nbroker = "mqtts://127.0.0.1:{town.port}"\n')
+        self.config.write_text(f'{text}[uplink]\nbroker = "mqtts://{town.host}:{town.port}"\n')
         self.state.mkdir(mode=0o700)
         self.enrol()
         town.boxes[box] = self.state

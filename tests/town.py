@@ -66,13 +66,18 @@ def configured(folder: Path, box: str = "gn-0007") -> Any:
 class Town:
     """A city in a folder, with its broker."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        """Found it. `port` is that of a broker which has one listener for everybody."""
+    def __init__(self, folder: Path, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Found it.
+
+        port  of a broker which has one listener for everybody
+        host  where boxes reach the broker; the centre is beside it
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.host = host
         self.port, self.inside = port or free_port(), port or free_port()
         plan = founding.Plan(
-            "gangneung", "강릉시", f"127.0.0.1:{self.port}", f"127.0.0.1:{self.inside}", ("localhost",)
+            "gangneung", "강릉시", f"{host}:{self.port}", f"127.0.0.1:{self.inside}", ("localhost",)
         )
         self.city = founding.found(folder / "city", plan, datetime.now(UTC), None)
         self.broker_folder = self.city.at("broker", "mosquitto")
