@@ -280,6 +280,10 @@ class Exports:
         """Do O2 to O9, or what its state asks for; tell whether there is more to be done at once."""
         more = False
         row = _find(catalogue, export)
+        if row.state in OPEN and at.trust is not Trust.UNTRUSTED and row.expires_ms > at.utc_ms + LIFE_MS:
+            # By a clock that was ahead: what it links would outlive its time by as much.
+            self._note(catalogue, row, expires_ms=at.utc_ms + LIFE_MS)
+            row = _find(catalogue, export)
         if row.state in OPEN and at.trust is not Trust.UNTRUSTED and at.utc_ms > row.expires_ms:
             gone = max(row.gone_bytes, outgoing_desk.word_of(self._state, export, self._disk).gone)
             self._lapse(catalogue, row, gone, at, "EXPORT_EXPIRED")

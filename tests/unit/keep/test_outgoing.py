@@ -10,6 +10,7 @@ import pytest
 from agent.centre import verify
 from agent.consignment import Where
 from agent.model import Span, Trust, utc_day
+from agent.storage.keep import outgoing
 from agent.storage.keep.outgoing import ExportRefused
 from agent.storage.keep.outgoing_order import LIFE_MS, State
 from tests.unit.keep.handing import ID, OTHER, Handing, wanted
@@ -269,6 +270,25 @@ def test_an_export_lapses_after_three_days_and_by_trusted_time_only(box) -> None
     (body,) = box.told("export.recalled")
     assert (body["gone_bytes"], body["confirmed"]) == (7, True)
     box.check()
+
+
+def test_c3_an_export_of_a_clock_that_was_ahead_lapses_after_three_days_of_the_right_one(box) -> None:
+    """Else retention would erase its segments, and the bundle keep them readable until the clock's own time."""
+    true_ms = box.clock.utc_ms
+    box.clock.utc_ms += 3650 * DAY_MS
+    with box.catalogue() as catalogue:
+        outgoing.request(catalogue, box.vaults, wanted(due="2099-01-01"), box.at(Trust.UNTRUSTED))
+    box.hand(trust=Trust.UNTRUSTED)
+    assert box.export().state is State.BUNDLED
+    box.clock.utc_ms = true_ms
+    box.hand()
+    assert box.export().expires_ms == true_ms + 3 * DAY_MS
+    box.condemn()
+    assert box.finish().outgoing == 3
+    box.clock.utc_ms += 3 * DAY_MS + 1
+    box.hand()
+    assert box.export().state is State.EXPIRED
+    assert len(box.told("segment.shredded")) == 3
 
 
 def test_i8_cancelled_its_order_is_taken_back_at_once_and_the_answer_says_what_had_left(box) -> None:
