@@ -71,7 +71,7 @@ class Used:
         step: Callable[[str], None],
     ) -> None:
         """Use some numbers up: J2 with facts and whatever else belongs to it, then J3. Raises StorageFault."""
-        after = counters.after(self.counters, takes)
+        after = counters.after(self.counters, takes, forgotten=self.forgotten)
         lines = [ledger.line(fact) for fact in facts]
 
         def write(db: sqlite3.Connection) -> None:

@@ -470,6 +470,39 @@ def test_e9_what_no_key_of_the_ring_signed_does_not_stay_where_no_reply_can_be_w
     assert box.ask("officer 1", "inspect")["status"] == "done"
 
 
+def test_e9_where_no_reply_can_be_written_a_command_that_waits_stops_no_other(tmp_path: Path) -> None:
+    """A hold that was ordered must hold, whatever else waits to be answered."""
+    disk = FailingDisk()
+    box = Ordered(tmp_path, disk=disk)
+    box.record(count=20)
+    large = box.send("officer 1", "hold.place", place())
+    box.turn(2)
+    box.pass_time(40 * DAY_MS)
+    box.turn(2)
+    box.replies()
+    disk.plan = lambda _, op, path: errno.ENOSPC if "replies" in str(path) else None
+    early = box.sign("officer 2", "inspect")
+    box.send_two("officer 1", "department 1", "hold.release", {"hold": large, "reason": "수사 종결"})
+    box.tick(2)
+    assert [each["command"] for each in box.health["orders"]["delayed"]] == ["hold.release"]
+    assert "keeper.trouble orders" in box.conditions
+    box.put(box.sign("officer 2", "inspect"))  # waits for `early`, and is asked after
+    box.tick(15)
+    box.send("department 2", "hold.place", place(authority="법원", review="2027-03-20"))
+    box.tick()
+    assert len(box.bodies("hold.placed")) == 2
+    disk.plan = lambda *_: None
+    box.put(early)
+    box.tick(3)
+    said = {(reply["command"], reply["status"]) for reply in box.replies()}
+    assert said == {
+        ("hold.release", "delayed"),
+        ("hold.place", "done"),
+        ("inspect", "done"),
+        ("inspect", "waiting"),
+    }
+
+
 def test_e9_a_directory_with_the_name_of_an_order_stops_nothing(box: Ordered) -> None:
     name = f"{0:016x}-{0:08x}.json"
     (box.state / "exchange/orders" / name).mkdir()
@@ -655,6 +688,33 @@ def test_e1_where_both_memories_are_gone_each_key_shows_once_that_it_is_now(box:
     box.tick()
     assert [reply["code"] for reply in box.replies()] == ["COMMAND_REPLAYED"]
     assert box.ask("officer 2", "inspect", counter=1)["code"] == "COMMAND_CHALLENGE"
+
+
+def test_e1_what_ran_before_both_memories_were_lost_does_not_run_inside_a_second_signature(
+    box: Ordered,
+) -> None:
+    box.city.signers["officer 1"].counters[BOX] = 100
+    old = box.sign("officer 1", "lockdown", {"on": True})
+    box.put(old)
+    box.tick(70)
+    assert box.replies()[-1]["status"] == "done"
+    box.send_two("officer 1", "officer 2", "lockdown", {"on": False})
+    box.tick()
+    box.keeper.close()
+    for path in [*box.state.glob("catalogue.db*"), box.state / "centre/counters.json"]:
+        path.unlink()
+    box.prepare()
+    box.start()
+    box.tick(2)
+    # The key shows once that it is now; the numbers below are none that never ran.
+    box.send("officer 1", "inspect", challenge=box.health["challenge"])
+    box.tick(70)
+    assert box.replies()[-1]["status"] == "done"
+    box.send("officer 2", "countersign", {"order": old}, challenge=box.health["challenge"])
+    box.tick(70)
+    again = box.replies()[-1]
+    assert (again["status"], again["code"]) == ("refused", "COMMAND_REPLAYED")
+    assert not (box.state / "centre/lockdown.json").exists()
 
 
 def test_e1_a_damaged_file_of_numbers_is_made_up_for_by_the_catalogue(box: Ordered) -> None:
