@@ -14,8 +14,9 @@
               D4  links are removed, D5 their rows; D6 the directory, D7 what is left of its rows
 
 Killed at any step and taken up again, an export is as before it was ordered, or as it was ordered; nothing is handed
-out twice. What it links is erased by retention when its time has come: then its header is overwritten not there, but
-in D2. So no export keeps a segment longer than LIFE_MS beyond its time, and none touches what a hold covers.
+out twice. In a lockdown the uplink's orders are withheld; once it is lifted, what was on its way goes on. What an export
+links is erased by retention when its time has come: then its header is overwritten not there, but in D2. So no export
+keeps a segment longer than LIFE_MS beyond its time, and none touches what a hold covers.
 A bundle of which there is no row (the catalogue was lost) is cleared the same way, once every stored file has its row.
 """
 
@@ -31,6 +32,7 @@ from agent.language import say
 from agent.model import Fact, Trust, utc_day
 from agent.storage import ledger
 from agent.storage.keep import outgoing_desk, outgoing_files, outgoing_make, outgoing_rows
+from agent.storage.keep.orders_files import is_locked_down
 from agent.storage.keep.outgoing_clear import Clearer
 from agent.storage.keep.outgoing_make import Maker, Requested
 from agent.storage.keep.outgoing_order import LIFE_MS, OPEN, Export, ExportRefused, State, check_text
@@ -49,7 +51,19 @@ if TYPE_CHECKING:
     from agent.storage.proof.signing import BoxKey
     from agent.storage.vault import Vault
 
-__all__ = ["Cancelled", "Export", "ExportRefused", "Exports", "Requested", "cancel", "destroyed", "request"]
+__all__ = [
+    "Cancelled",
+    "Export",
+    "ExportRefused",
+    "Exports",
+    "Requested",
+    "cancel",
+    "destroyed",
+    "request",
+    "stop_sending",
+]
+
+_SENDING = (State.BUNDLED, State.SENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +114,13 @@ def cancel(
         step("D1")
     outgoing_desk.recall(state, row, disk)
     return Cancelled(State.CANCELLED, row.bytes, gone)
+
+
+def stop_sending(catalogue: Catalogue, state: Path, disk: Disk | None = None) -> None:
+    """Have the uplink stop at once, for a lockdown; the turns see to it that it stays so. Raises StorageFault."""
+    for row in outgoing_rows.rows(catalogue):
+        if row.state in _SENDING:
+            outgoing_desk.withhold(state, row.export.id, disk)
 
 
 def destroyed(catalogue: Catalogue, export: str, at: Instant, *, by: str, how: str) -> bool:
@@ -292,7 +313,9 @@ class Exports:
             maker = Maker(catalogue, vaults, self._state, key, at, step=self._step)
             more = maker.advance(row, enough)
             row = _find(catalogue, export)
-        if row.state in (State.BUNDLED, State.SENT) and key is not None:
+        if row.state in _SENDING and is_locked_down(self._state):
+            outgoing_desk.withhold(self._state, export, self._disk)
+        elif row.state in _SENDING and key is not None:
             outgoing_desk.order(self._state, row, vaults, self._disk)
         elif row.state in (State.CANCELLED, State.EXPIRED) and not row.recalled:
             outgoing_desk.recall(self._state, row, self._disk)

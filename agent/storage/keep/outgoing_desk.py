@@ -70,6 +70,16 @@ def order(state: Path, row: Row, vaults: Mapping[str, Vault], disk: Disk | None 
     return True
 
 
+def withhold(state: Path, export: str, disk: Disk | None = None) -> None:
+    """Have the uplink stop, and say nothing to the centre: its order is made anew when it may go on. What it said of
+    the export stays. Raises StorageFault
+    """
+    disk = disk or Disk()
+    place = _place(state, ORDERS, export)
+    if files.is_regular(place):
+        disk.unlink(place)
+
+
 def recall(state: Path, row: Row, disk: Disk | None = None) -> None:
     """Take an order back, if the uplink may have heard of it. Raises StorageFault."""
     if row.bundled_ms is None:

@@ -141,6 +141,26 @@ def test_i8_a_denied_approval_takes_it_back_and_says_what_had_left(box) -> None:
     assert box.ask("officer 1", "export.cancel", {"export": "f" * 32})["code"] == "EXPORT_UNKNOWN"
 
 
+def test_in_a_lockdown_what_is_on_its_way_stops_and_goes_on_when_it_is_lifted(box) -> None:
+    name = box.send("department 1", "export.request", terms())
+    box.answer(name)
+    box.turn()
+    box.say(Where.SENDING, name, gone=4321)
+    assert box.order(name) is not None
+    assert box.ask("officer 1", "lockdown", {"on": True})["status"] == "done"
+    assert box.order(name) is None, "before the reply is sent"
+    box.turn(2)
+    assert box.order(name) is None
+    assert box.export(name).state is State.BUNDLED
+    assert box.answer(box.send_two("officer 1", "officer 2", "lockdown", {"on": False}))["status"] == "done"
+    box.turn()
+    order = box.order(name)
+    assert order is not None
+    assert (order.recalled, len(order.parts)) == (False, 6)
+    reply = box.ask("department 1", "export.cancel", {"export": name})
+    assert reply["detail"]["gone_bytes"] == 4321
+
+
 def test_in_a_lockdown_nothing_is_handed_out_and_what_is_can_be_taken_back(box) -> None:
     name = box.send("department 1", "export.request", terms())
     box.answer(name)
