@@ -14,9 +14,9 @@
               D4  links are removed, D5 their rows; D6 the directory, D7 what is left of its rows
 
 Killed at any step and taken up again, an export is as before it was ordered, or as it was ordered; nothing is handed
-out twice. In a lockdown the uplink's orders are withheld; once it is lifted, what was on its way goes on. What an export
-links is erased by retention when its time has come: then its header is overwritten not there, but in D2. So no export
-keeps a segment longer than LIFE_MS beyond its time, and none touches what a hold covers.
+out twice. In a lockdown the uplink's orders are withheld; once it is lifted, what was on its way goes on. What an
+export links is erased by retention when its time has come: then its header is overwritten not there, but in D2. So no
+export keeps a segment longer than LIFE_MS beyond its time, and none touches what a hold covers.
 A bundle of which there is no row (the catalogue was lost) is cleared the same way, once every stored file has its row.
 """
 
