@@ -89,6 +89,15 @@ def test_a_hold_that_cannot_stand_is_refused(box: Ordered) -> None:
     assert box.bodies("hold.placed") == []
 
 
+def test_b11_a_hold_on_a_camera_of_long_ago_is_placed_while_its_rows_are_missing(box: Ordered) -> None:
+    """The catalogue was lost, and the disk that has its recordings is away: nobody can say that there are none."""
+    wanted = place(cameras=["cam9"])
+    assert box.ask("officer 1", "hold.place", wanted)["code"] == "CAMERA_UNKNOWN"
+    with box.catalogue() as catalogue:
+        catalogue.set_meta("unreconciled", '["uuid-away"]')
+    assert box.ask("officer 1", "hold.place", wanted)["status"] == "done"
+
+
 def test_a_hold_is_released_by_two(box: Ordered) -> None:
     box.record(count=3)
     hold = box.ask("officer 1", "hold.place", place())["id"]
