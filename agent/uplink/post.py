@@ -244,7 +244,7 @@ class Post:
             log.error("a command cannot be handed to keep: %s", error)  # noqa: TRY400 - the error says it all
             taken = False
         if not taken:
-            self.inbound.overflowed(now_s)
+            self.inbound.overflowed(verdict, now_s)
 
     def _look(self, now_s: float) -> None:
         """Look at everything that others write."""
