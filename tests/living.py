@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -101,18 +102,28 @@ class LiveBox(Site):
     """A box that is enrolled in a town. Its catalogue is there; `keep` and `uplink` are to be started."""
 
     def __init__(
-        self, town: Town, box: str = BOX, cameras: dict[str, str] | None = None, **more: Any
+        self,
+        town: Town,
+        box: str = BOX,
+        cameras: dict[str, str] | None = None,
+        *,
+        clone_of: LiveBox | None = None,
+        **more: Any,
     ) -> None:
-        super().__init__(
-            town.folder / "boxes" / box, cameras or {"cam1": "rtsp://127.0.0.1:1/"}, segment_s=5, **more
-        )
+        """Enrol it. `clone_of`: it has the id and every key of another instead, and a vault and ledger of its own."""
+        folder = town.folder / "boxes" / (f"{box}-clone" if clone_of else box)
+        super().__init__(folder, cameras or {"cam1": "rtsp://127.0.0.1:1/"}, segment_s=5, **more)
         self.town, self.box = town, box
         self.key = town.city.at("recordings", "operation.key")  # to whom an enrolled box seals
         text = self.config.read_text().replace('"lab-1"', f'"{box}"')
         self.config.write_text(f'{text}[uplink]\nbroker = "mqtts://{town.host}:{town.port}"\n')
         self.state.mkdir(mode=0o700)
-        self.enrol()
-        town.boxes[box] = self.state
+        if clone_of is None:
+            self.enrol()
+            town.boxes[box] = self.state
+        else:
+            for name in ("keys", "centre", "uplink"):
+                shutil.copytree(clone_of.state / name, self.state / name)
         config = load(self.config)
         now = begin_boot(self.state, config.storage.vaults)
         prepare(
