@@ -111,10 +111,18 @@ def _add_enrol(actions: Any) -> None:
 def enrol(args: argparse.Namespace) -> int:
     """Enrol a box."""
     from agent.centre import registry
+    from agent.centre.authority import CA_DAYS
     from agent.centre.city import create
+    from agent.cli.parser import UsageError
     from agent.cli.times import show_time
     from agent.enrolment import form
 
+    if not 0 < args.days <= CA_DAYS:
+        raise UsageError(
+            "NUMBER_OUT_OF_RANGE",
+            say(f"--days {args.days}일은 쓸 수 없습니다", f"no certificate has --days {args.days}"),
+            hint=say(f"1에서 {CA_DAYS} 사이의 일수를 주십시오", f"give a number of days from 1 to {CA_DAYS}"),
+        )
     city = open_city(args)
     request = read_request(args.request)
     known = registry.find(city, request.box)

@@ -8,8 +8,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from agent.cli import centre_receive
-from agent.cli.city import add_city, add_passphrase, open_city, signer
+from agent.cli.city import add_city, add_passphrase, now_ms, open_city, signer
 from agent.cli.common import add_span
+from agent.cli.fields import plain
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from agent.centre.city import City
     from agent.centre.watch import Alarm, Watch
+    from agent.centre.witness import Witness
 
 CONNECT_S = 15.0
 TURN_S = 0.2
@@ -212,7 +214,9 @@ def _text(alarm: Alarm) -> str:
     what = say(*ALARMS[alarm.what]) if alarm.what in ALARMS else alarm.what
     shown = {key: value for key, value in alarm.detail.items() if key != "note" and value not in ("", None)}
     detail = " ".join(f"{key}={value}" for key, value in shown.items())
-    return f"!! {show_time(alarm.at_ms, None)}  {alarm.box}: {what}" + (f"  ({detail})" if detail else "")
+    return plain(
+        f"!! {show_time(alarm.at_ms, None)}  {alarm.box}: {what}" + (f"  ({detail})" if detail else "")
+    )
 
 
 def _add_facts(actions: Any) -> None:
@@ -253,7 +257,7 @@ def _add_facts(actions: Any) -> None:
             "show the newest checkpoint instead, for `pasu centre verify --witness`",
         ),
     )
-    add_span(parser, "1970-01-02", "+1d")
+    add_span(parser, None, None)
     add_city(parser)
     parser.set_defaults(run=facts)
     parser = actions.add_parser("alarms", help=say("지난 알림을 보입니다", "show the alarms so far"))
@@ -270,22 +274,31 @@ def _add_facts(actions: Any) -> None:
 
 def facts(args: argparse.Namespace) -> int:
     """Show entries."""
-    import time
     from datetime import UTC
 
-    from agent.centre.witness import FILE, Witness
     from agent.cli.kinds import kind_name
-    from agent.cli.times import parse_span, show_time
+    from agent.cli.times import parse_span, parse_time, show_time
+    from agent.command.strict import MOST_INTEGER
 
     zone = UTC if args.utc else None
-    span = parse_span(args.start, args.end, time.time_ns() // 1_000_000, zone)
-    witness = Witness(open_city(args).at(FILE), reading=True)
+    moment = now_ms()
+    # Without bounds: the clock of a box may stand in 1970, and its entries are no less true.
+    start_ms = parse_time(args.start, moment, zone) if args.start else -MOST_INTEGER
+    end_ms = parse_time(args.end, moment, zone) if args.end else MOST_INTEGER + 1
+    if args.start and args.end:
+        parse_span(args.start, args.end, moment, zone)
+    witness = _witness(open_city(args))
     try:
         if args.checkpoint:
             head = witness.newest_head(args.box)
             print(head or "", end="")
+            if not head:
+                _nothing(args.box)
             return 0 if head else PARTLY_STATUS
-        for one in witness.facts(args.box, args.kind, span.start_ms, span.end_ms, args.last):
+        found = witness.facts(args.box, args.kind, start_ms, end_ms, args.last)
+        if not found:
+            _nothing(args.box)
+        for one in found:
             if args.json:
                 line = {
                     "ledger": one.ledger,
@@ -301,20 +314,53 @@ def facts(args: argparse.Namespace) -> int:
                 body = " ".join(
                     f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in one.body.items()
                 )
-                print(f"{one.seq}  {show_time(one.at_ms, zone)}  {kind_name(one.kind)}  {body}")
+                print(plain(f"{one.seq}  {show_time(one.at_ms, zone)}  {kind_name(one.kind)}  {body}"))
     finally:
         witness.close()
     return 0
 
 
+def _nothing(box: str) -> None:
+    """Say that nothing is kept, and what to look at."""
+    print(
+        say(
+            f"{box}의 그런 기록은 여기에 없습니다. 박스는 `pasu centre boxes`, "
+            "지금의 상태는 `pasu centre watch`로 보십시오.",
+            f"No such entries of {box} are kept here. See the boxes with `pasu centre boxes`, and how they "
+            "are now with `pasu centre watch`.",
+        ),
+        file=sys.stderr,
+    )
+
+
+def _witness(city: City) -> Witness:
+    """Open what is kept, to read it. Raises StorageFault WITNESS_MISSING, WITNESS_UNUSABLE."""
+    from agent.centre.witness import FILE, Witness
+    from agent.errors import StorageFault
+
+    if not city.at(FILE).exists():
+        raise StorageFault(
+            "WITNESS_MISSING",
+            say("이 도시는 아직 지켜본 적이 없습니다", "nobody has watched this city yet"),
+            hint=say(
+                "`pasu centre watch`를 켜 두십시오. 다른 컴퓨터에서 지켜본다면 거기서 보십시오",
+                "keep `pasu centre watch` running; where another computer does, look there",
+            ),
+            path=str(city.at(FILE)),
+        )
+    return Witness(city.at(FILE), reading=True)
+
+
 def alarms(args: argparse.Namespace) -> int:
     """Show alarms."""
     from agent.centre.watch import Alarm
-    from agent.centre.witness import FILE, Witness
 
-    witness = Witness(open_city(args).at(FILE), reading=True)
+    witness = _witness(open_city(args))
     try:
-        for at_ms, box, what, detail in witness.alarms(args.box):
+        found = list(witness.alarms(args.box))
+        if not found and not args.json:
+            print(say("알림이 없습니다.", "No alarms."))
+        for at_ms, box, what, detail in found:
             alarm = Alarm(at_ms, box, what, detail)
             if args.json:
                 _say(alarm, args)
