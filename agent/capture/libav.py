@@ -142,8 +142,9 @@ class LibavWorker:
         while not stopping():
             now, instant = self._clock.monotonic(), self._clock.now()
             if now - turned > ASLEEP_S:
-                self._camera.woke(instant)
+                self._camera.woke()
             turned = now
+            self._camera.follow(instant, now)
             if retry_at is not None and now >= retry_at:
                 retry_at = None
                 self._last_data = now
@@ -165,7 +166,9 @@ class LibavWorker:
                 next_beat = now + BEAT_S
                 counted = self._report(now, counted)
             time.sleep(TURN_S)
-        self._camera.session_ended(GapCause.AGENT_STOPPED, "", self._clock.now())
+        now, instant = self._clock.monotonic(), self._clock.now()
+        self._camera.follow(instant, now)
+        self._camera.session_ended(GapCause.AGENT_STOPPED, "", instant)
         return 0
 
     def _start_reader(self) -> None:
@@ -208,6 +211,7 @@ class LibavWorker:
                 self._cause = str(cause)
                 self._detail = type(item).__name__
                 self._state = "lost"
+                self._camera.follow(instant, now)
                 self._camera.session_ended(cause, type(item).__name__, instant)
                 log.warning("%s: %s: %s", self._name, cause, type(item).__name__)
         return ended
