@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -724,6 +725,48 @@ def test_e1_what_ran_before_both_memories_were_lost_does_not_run_inside_a_second
     again = box.replies()[-1]
     assert (again["status"], again["code"]) == ("refused", "COMMAND_REPLAYED")
     assert not (box.state / "centre/lockdown.json").exists()
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_e1_a_state_directory_that_was_put_back_does_not_know_what_ran_since(
+    box: Ordered, tmp_path: Path, died: bool
+) -> None:
+    """B12: this morning's copy, as an installer puts one on a new card, and a broker that sends the day's letters."""
+    box.record()
+    box.turn(2)
+    assert box.ask("officer 1", "inspect")["status"] == "done"
+    box.keeper.close()
+    copy = tmp_path / "copy"
+    shutil.copytree(box.state, copy)
+    box.start()
+    text = box.sign("officer 1", "lockdown", {"on": True})
+    box.put(text)
+    box.tick()
+    box.send_two("officer 1", "officer 2", "lockdown", {"on": False})
+    box.turn(8)
+    assert [reply["status"] for reply in box.replies()] == ["done", "done"]
+    box.keeper.close()
+    shutil.rmtree(box.state)
+    shutil.copytree(copy, box.state)
+    counters = box.state / "centre/counters.json"
+    before = counters.read_bytes()
+    box.start()
+    box.turn(2)
+    if died:  # before J3: the file is as it was put back
+        box.keeper.close()
+        counters.write_bytes(before)
+        box.start()
+    box.put(text)
+    box.tick()
+    assert [reply["code"] for reply in box.replies()] == ["COMMAND_CHALLENGE"]
+    assert not (box.state / "centre/lockdown.json").exists()
+    box.send("officer 1", "inspect", challenge=box.health["challenge"])
+    box.tick(62)
+    assert box.replies()[-1]["status"] == "done"
+    assert box.ask("officer 1", "inspect")["status"] == "done"
+    box.put(text)
+    box.tick()
+    assert [reply["code"] for reply in box.replies()] == ["COMMAND_REPLAYED"]
 
 
 def test_e1_a_damaged_file_of_numbers_is_made_up_for_by_the_catalogue(box: Ordered) -> None:
