@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
 
 from agent import consignment
-from agent.centre import receive, verify
+from agent.centre import founding, receive, receive_https, verify
 from agent.centre.receive import Refused, Store
 from agent.centre.receive_mqtt import Receiver
 from agent.consignment import NO_ROOM, Manifest, Part, Receipt, Where
+from tests.lab import wait_for
 from tests.unit.keep.handing import ID, Handing
 from tests.unit.storage.box import T0
 
@@ -117,6 +124,35 @@ def test_a_folder_that_is_gone_has_the_box_wait_and_ends_nothing(tmp_path: Path,
     receiver(BOX, f"export/{ID}/1", consignment.encode_chunk(BOX, ID, 0, data))
     assert [one.where for one in answers] == [Where.SENDING, Where.WAITING]
     assert answers[1].code == "disk_error"
+
+
+def test_connections_of_one_address_leave_room_for_the_others(tmp_path: Path) -> None:
+    plan = founding.Plan("gangneung", "강릉시", "127.0.0.1:1", "127.0.0.1:2")
+    city = founding.found(tmp_path / "city", plan, datetime.now(UTC), None)
+    broker, ca = city.at("broker"), city.at("ca", "ca.pem")
+    store = Store(tmp_path / "received", lambda _: None, lambda *_: False)
+    tls = receive_https.context(broker / "broker.pem", broker / "broker.key", ca, None)
+    server = receive_https.Server(("127.0.0.1", 0), tls, store)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    port = server.server_address[1]
+    held = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(receive_https.MOST_OF_ONE)]
+    try:
+        with socket.create_connection(("127.0.0.1", port), 30) as one_more:
+            assert one_more.recv(1) == b""
+        client = ssl.create_default_context(cafile=str(ca))
+        client.load_cert_chain(city.at("client", "centre.pem"), city.at("client", "centre.key"))
+        connection = HTTPSConnection(
+            "127.0.0.1", port, timeout=30, context=client, source_address=("127.0.0.2", 0)
+        )
+        connection.request("HEAD", f"/v1/exports/{ID}")
+        assert connection.getresponse().status == HTTPStatus.NOT_FOUND
+        connection.close()
+        for one in held:
+            one.close()
+        wait_for("all places are free", lambda: not server._of_one)
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def _manifest(box: Handing, export: str = ID) -> bytes:
