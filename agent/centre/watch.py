@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.centre import registry, sender
+from agent.centre.arrived import FOLDER, Arrived
 from agent.centre.following import GRAVE, What, origin_of, read_head
 from agent.centre.standing import Standing, clean, inspected_head, number
 from agent.centre.watched import Watched
@@ -97,7 +98,7 @@ class Watch:
         """
         self._city, self._wire, self._witness, self._clock = city, wire, witness, clock
         self._signer, self._counters = signer, counters
-        self._confirm_time, self._chunk = confirm_time, chunk
+        self._confirm_time, self._chunk, self._arrived = confirm_time, chunk, Arrived(city.at(FOLDER))
         self._boxes: dict[str, Watched] = {}
         self._strangers: set[str] = set()
         self._unacknowledged: list[Message] = []
@@ -294,6 +295,7 @@ class Watch:
         if asked is None or asked[0] != watched.box.id:
             return
         _, ledger, size, counter = asked
+        self._arrived.answered(watched.box.id, ledger, body.get("status"), body.get("code"))
         if body.get("status") == "done" and size and ledger in watched.kept:
             self._witness.acknowledged(watched.kept[ledger], size)
         elif body.get("code") == "COMMAND_REPLAYED" and self._signer and self._counters:
@@ -320,6 +322,8 @@ class Watch:
                 now_s,
                 time_ms=time_ms,
             )
+            if wish is None and watched.standing.told_s is not None:
+                wish = self._arrived.wish(watched.box.id, now_s, self._now_ms())
             if wish is not None:
                 wishes.append((watched, wish))
         self._send(wishes)
@@ -346,7 +350,8 @@ class Watch:
             self._wire.send(sealed.box, sealed.text)
             size = wish.arguments.get("size", 0)
             counter = numbers[watched.box.id]
-            self._asked[sealed.id] = (watched.box.id, wish.arguments.get("ledger", ""), size, counter)
+            about = wish.arguments.get("ledger") or wish.arguments.get("export", "")
+            self._asked[sealed.id] = (watched.box.id, about, size, counter)
         while len(self._asked) > MOST_ASKED:
             del self._asked[next(iter(self._asked))]
 

@@ -125,7 +125,7 @@ def forget(state: Path, known: set[str], at: Instant, disk: Disk | None = None) 
 
 def progress(state: Path, row: Row) -> tuple[int, int]:
     """Return how many files, and bytes, the centre has of an export, as far as is known."""
-    if row.state is State.RECEIVED:
+    if row.state in (State.RECEIVED, State.UNCONFIRMED):
         return row.files, row.bytes
     word = word_of(state, row.export.id)
     return word.files, word.bytes
