@@ -249,9 +249,10 @@ class Exports:
         """Do O2 to O9, or what its state asks for; tell whether there is more to be done at once."""
         more = False
         row = outgoing_end.find(catalogue, export)
-        if row.state in OPEN and at.trust is not Trust.UNTRUSTED and row.expires_ms > at.utc_ms + LIFE_MS:
-            # By a clock that was ahead: what it links would outlive its time by as much.
-            self._note(catalogue, row, expires_ms=at.utc_ms + LIFE_MS)
+        in_doubt = row.trust == Trust.UNTRUSTED or row.expires_ms > at.utc_ms + LIFE_MS
+        if row.state in OPEN and at.trust is not Trust.UNTRUSTED and in_doubt:
+            # By a clock that was ahead what it links would outlive its time by as much; by one behind, it ends at once.
+            self._note(catalogue, row, expires_ms=at.utc_ms + LIFE_MS, trust=at.trust.value)
             row = outgoing_end.find(catalogue, export)
         if row.state in OPEN and at.trust is not Trust.UNTRUSTED and at.utc_ms > row.expires_ms:
             self._lapse(catalogue, row, at)

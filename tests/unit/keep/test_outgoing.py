@@ -343,10 +343,13 @@ def test_e7_a_copy_that_left_whole_is_not_gone_because_the_wire_says_so(box) -> 
     assert box.export().is_out
 
 
-def test_c3_an_export_of_a_clock_that_was_ahead_lapses_after_three_days_of_the_right_one(box) -> None:
+@pytest.mark.parametrize("off_days", [3650, -20_000])
+def test_c3_an_export_of_a_clock_that_was_ahead_lapses_after_three_days_of_the_right_one(
+    box, off_days: int
+) -> None:
     """Else retention would erase its segments, and the bundle keep them readable until the clock's own time."""
     true_ms = box.clock.utc_ms
-    box.clock.utc_ms += 3650 * DAY_MS
+    box.clock.utc_ms += off_days * DAY_MS
     with box.catalogue() as catalogue:
         outgoing.request(catalogue, box.vaults, wanted(due="2099-01-01"), box.at(Trust.UNTRUSTED))
     box.hand(trust=Trust.UNTRUSTED)
