@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import board
+from agent.cli.alarms import ALARMS
 from agent.cli.centre_command import STATUSES, show_code
-from agent.cli.centre_watch import ALARMS
 from agent.language import say
 
 if TYPE_CHECKING:

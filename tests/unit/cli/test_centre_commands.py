@@ -12,13 +12,14 @@ import pytest
 from agent.centre import founding, push, rings, sender, wire
 from agent.centre.watch import Alarm
 from agent.centre.witness import FILE, Witness
-from agent.cli import centre_command
-from agent.cli.centre_watch import _text
+from agent.cli import broker_line, centre_command
+from agent.cli.alarms import show_alarm
 from agent.cli.fields import plain
 from agent.cli.main import main
 from agent.cli.times import show_time
 from agent.command.strict import MOST_INTEGER
 from agent.enrolment import form
+from agent.errors import UplinkFault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +81,7 @@ def test_what_a_box_wrote_while_its_clock_stood_in_1970_is_shown(city: City, cap
 
 def test_e9_no_alarm_and_no_reply_moves_the_cursor() -> None:
     for text in (
-        _text(Alarm(1, "gn-0007", "new_ledger", {"body": HOSTILE})),
+        show_alarm(Alarm(1, "gn-0007", "new_ledger", {"body": HOSTILE})),
         centre_command.show({"status": HOSTILE, "code": HOSTILE, "detail": {"a": HOSTILE}}),
         plain(HOSTILE),
     ):
@@ -174,3 +175,43 @@ def test_a_key_for_no_days_is_none(city: City) -> None:
     root = read_signing_key(city.at("root", "root.pem"), city.root.kid, no_passphrase)
     with pytest.raises(ConfigError, match="RING_REFUSED"):
         rings.add_key(city, root, rings.Grant(Role.OFFICER, "김OO", 0), 1_800_000_000_000)
+
+
+class Reluctant:
+    """A wire to a broker that does not want it at first."""
+
+    def __init__(self, *faults: UplinkFault) -> None:
+        self.faults = list(faults)
+
+    def open(self, _: float) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+
+
+def test_a_broker_that_is_away_or_refuses_is_waited_for_and_each_reason_is_said_once(capsys) -> None:
+    gone = UplinkFault("BROKER_UNREACHABLE", "the broker cannot be reached", reason="refused")
+    denied = UplinkFault("BROKER_REFUSED", "the broker refuses", reason="not authorized")
+    paused: list[float] = []
+    broker_line.opened(Reluctant(gone, gone, denied, gone), 1.0, paused.append)
+    assert len(paused) == 4
+    err = capsys.readouterr().err
+    assert (err.count("BROKER_UNREACHABLE"), err.count("BROKER_REFUSED")) == (1, 1)
+    assert "trying again" in err
+    assert "Connected" in err.splitlines()[-1]
+
+
+def test_a_broker_that_goes_is_told_once_and_one_that_blinks_is_not() -> None:
+    line = broker_line.Line()
+    said = [
+        line.turn(at_s, connected=up)
+        for at_s, up in ((0, True), (1, False), (3, True), (4, False), (8, False))
+    ]
+    assert said == [""] * 5
+    assert [line.turn(at_s, connected=False) for at_s in (9, 10, 99)] == [broker_line.AWAY, "", ""]
+    assert [line.turn(100, connected=True), line.turn(101, connected=True)] == [broker_line.BACK, ""]
+    assert "the broker: is gone" in show_alarm(Alarm(1, "", broker_line.AWAY, {}))
+
+
+def test_a_city_without_boxes_says_what_comes_next(city: City, capsys) -> None:
+    assert run(city, "watch", "--once") != 0  # no broker
+    assert "pasu centre enrol" in capsys.readouterr().err
