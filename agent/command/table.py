@@ -211,7 +211,7 @@ _TABLE = (
         "export.received",
         "보낸 것을 모두 받았음을 알립니다. 서명된 이 말이 있어야 박스가 수령을 적습니다",
         "say that an export is here, all of it: only this, signed, makes the box write that it was received",
-        _ASK,
+        _DECIDE | {Role.SERVICE},  # it may be the last copy that is let go of then
         (Argument("export", ID), Argument("good", BOOL)),
         locked=True,
     ),

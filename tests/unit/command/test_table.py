@@ -47,7 +47,7 @@ MATRIX = {
     "segments.locate": "odps",
     "export.request": "od",
     "export.cancel": "od",
-    "export.received": "odps",
+    "export.received": "ods",
     "config.propose": "ot",
     "time.confirm": "os",
     "key.revoke": "od",

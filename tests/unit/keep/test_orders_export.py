@@ -142,7 +142,7 @@ def test_i8_a_denied_approval_takes_it_back_and_says_what_had_left(box) -> None:
     assert box.ask("officer 1", "export.cancel", {"export": "f" * 32})["code"] == "EXPORT_UNKNOWN"
 
 
-@pytest.mark.parametrize("who", ["service 1", "operator 1", "officer 1", "department 1"])
+@pytest.mark.parametrize("who", ["service 1", "officer 1", "department 1"])
 def test_e7_only_a_signed_word_writes_that_an_export_was_received(box, who) -> None:
     """E7: a rogue broker says what it likes; its word ends nothing."""
     name = box.send("department 1", "export.request", terms())
@@ -154,7 +154,8 @@ def test_e7_only_a_signed_word_writes_that_an_export_was_received(box, who) -> N
     assert (box.export(name).state, box.told("export.received")) == (State.SENT, [])
     assert box.outgoing() != []
     arguments = {"export": name, "good": True}
-    assert box.ask("technician 1", "export.received", arguments)["code"] == "COMMAND_ROLE"
+    for other in ("technician 1", "operator 1"):
+        assert box.ask(other, "export.received", arguments)["code"] == "COMMAND_ROLE"
     reply = box.ask(who, "export.received", arguments)
     assert (reply["status"], reply["detail"]) == ("done", {"export": name, "state": "received"})
     (body,) = box.told("export.received")
