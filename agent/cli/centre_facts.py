@@ -163,7 +163,7 @@ def alarms(args: argparse.Namespace) -> int:
     try:
         found = list(witness.alarms(args.box))
         if not found and not args.json:
-            print(say("알림이 없습니다.", "No alarms."))
+            print(say("알림이 없습니다.", "No alarms."), file=sys.stderr)
         for at_ms, box, what, detail in found:
             alarm = Alarm(at_ms, box, what, detail)
             if args.json:

@@ -96,7 +96,7 @@ def test_where_nothing_is_kept_the_next_step_is_said(city: City, capsys) -> None
         assert "WITNESS_MISSING" in capsys.readouterr().err
     keep(city)
     assert run(city, "alarms") == 0
-    assert "No alarms" in capsys.readouterr().out
+    assert "No alarms" in capsys.readouterr().err
     assert run(city, "facts", "gn-0008") == 0
     assert "pasu centre boxes" in capsys.readouterr().err
 
