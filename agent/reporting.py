@@ -107,7 +107,7 @@ class Reporter:
         disk = Disk()
         exchange.make(state, disk)
         self._clock = clock
-        session = os.urandom(4).hex()
+        session = exchange.UplinkFiles(state, disk).begin_session(clock.now().utc_ms)
         self._view = View(LedgerView(state), config.box.id)
         self._notebook = Notebook(exchange.UplinkFiles(state, disk))
         self._reports = Reports(config, session, clock, self._view)

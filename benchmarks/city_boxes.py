@@ -225,11 +225,12 @@ class Simulated:
 
     # Reports
 
-    def birth(self) -> Birth:
+    def birth(self, n: int) -> Birth:
         at = int(time.time()) // 10 % LOOKS
         return summary.birth(
             self.config,
             self._session,
+            n,
             self._now(),
             boot=("0f5c3ad2-8a3f-4c0e-9a8e-2b9e6c1d7f00", 1),
             versions={"pasu": "0.1.0", "python": "3.13.5", "system": "Linux 6.12.48 x86_64"},

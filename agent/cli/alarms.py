@@ -11,7 +11,7 @@ from agent.cli.fields import plain
 from agent.language import say
 
 if TYPE_CHECKING:
-    from agent.centre.watch import Alarm
+    from agent.centre.watched import Alarm
 
 ALARMS = {
     "silent": ("응답이 없습니다", "says nothing any more"),
@@ -25,9 +25,10 @@ ALARMS = {
         "서로 맞지 않는 기록이 와서 버리고 다시 요청합니다",
         "entries came that do not fit together: dropped, and asked for again",
     ),
-    "rolled_back": (
-        "원장이 되돌려졌거나, 중간에서 옛 검증점을 다시 보냈습니다",
-        "its ledger was set back, or somebody on the way shows an old checkpoint again",
+    "rolled_back": ("원장이 되돌려졌습니다", "its ledger was set back"),
+    "forged": (
+        "브로커가 이 박스의 이름으로 서명 없는 보고를 전합니다: 브로커를 확인하십시오",
+        "the broker brings reports in its name that it did not sign: look at the broker",
     ),
     "unsigned": ("박스의 키로 서명되지 않은 검증점입니다", "a checkpoint that its key did not sign"),
     "invalid": ("올바르지 않은 내용을 보냈습니다", "sends what is no message"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from agent.centre.standing import Seen
-    from agent.centre.watch import Row
+    from agent.centre.watched import Row
 
 _RANK = {severity: place for place, severity in enumerate(Severity)}
 _COLOURS = {

@@ -157,7 +157,7 @@ def _witness(city: City) -> Witness:
 
 def alarms(args: argparse.Namespace) -> int:
     """Show alarms."""
-    from agent.centre.watch import Alarm
+    from agent.centre.watched import Alarm
 
     witness = _witness(open_city(args))
     try:

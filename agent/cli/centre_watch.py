@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.centre.city import City
-    from agent.centre.watch import Alarm, Watch
+    from agent.centre.watch import Watch
+    from agent.centre.watched import Alarm
     from agent.centre.wire import Wire
 
 CONNECT_S = 15.0
@@ -197,7 +198,7 @@ def _turned(watching: Watch, wire: Wire, line: broker_line.Line) -> Iterator[Ala
     """Watch for a moment; yield what is to be said, the broker's absence before the boxes' silence."""
     import time
 
-    from agent.centre.watch import Alarm
+    from agent.centre.watched import Alarm
 
     watching.turn(TURN_S)
     if what := line.turn(time.monotonic(), connected=wire.connected):

@@ -12,7 +12,7 @@ from agent.language import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.centre.watch import Alarm, Row
+    from agent.centre.watched import Alarm, Row
     from agent.demo.site import Site
     from agent.demo.town import Ordered, Town
 

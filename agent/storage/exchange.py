@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_ORDERS = 200
 MOST_FILE_BYTES = 1 << 18
+MOST_SESSION = (1 << 48) - 1
 MOST_HISTORY_BYTES = 8 << 20
 """Twice what the uplink lets it become."""
 FOLDERS = ("", "orders", "replies", "outgoing", "carried")
@@ -107,6 +108,22 @@ class UplinkFiles:
         body = json.dumps({"ledger": ledger, "seq": seq}).encode()
         with contextlib.suppress(StorageFault):
             self._disk.atomic_replace(self._folder / "cursor.json", body, sync=False)
+
+    def begin_session(self, now_ms: int) -> str:
+        """Name a life of the uplink: 12 hexadecimal digits, above every earlier one, for the centre to tell them apart.
+
+        It is the time, where that is above the one before: so a name is new also where this folder was set back, and
+        where the clock was.
+        """
+        path = self._folder / "session"
+        try:
+            before = int(read_small(path, MOST_FILE_BYTES), 16)
+        except (OSError, ValueError):
+            before = 0
+        name = f"{max(now_ms, before + 1 if 0 < before < MOST_SESSION else 1):012x}"
+        with contextlib.suppress(StorageFault):
+            self._disk.atomic_replace(path, name.encode(), sync=True)
+        return name
 
     def read_history(self) -> list[str]:
         """Return the lines that are whole."""

@@ -60,7 +60,7 @@ class Post:
         self._replies = Replies(box.exchange, self._publish, self._resend)
         self._past = Past(box.notebook, self._publish)
         self._tokens: dict[int, Callable[[], None]] = {}
-        self._health_n = 0
+        self._health_n = self._birth_n = 0
         self._spoke = False
         self._birth = ""
         self._note = ""
@@ -281,11 +281,12 @@ class Post:
 
     def _introduce(self) -> None:
         """Say who the box is, when that is new to the broker."""
-        birth = self._box.reports.birth()
-        passing = {"at_ms", "trust", "boot_ms", "challenge", "conditions"}
+        birth = self._box.reports.birth(self._birth_n)
+        passing = {"n", "at_ms", "trust", "boot_ms", "challenge", "conditions"}
         lasting = payloads.dump({key: value for key, value in birth.to_json().items() if key not in passing})
         if lasting != self._birth and self._publish("birth", write(birth), retain=True):
             self._birth = lasting
+            self._birth_n += 1
 
     def _answer(self) -> None:
         """Send what keep replied."""
@@ -359,8 +360,10 @@ class Post:
             self._session.close()
 
     def _state(self, *, online: bool) -> bytes:
-        box = self._box
-        return write(State(box=box.id, online=online, session=box.session, at_ms=box.now().utc_ms))
+        box, at_ms = self._box, self._box.now().utc_ms
+        # A will is made before the connection that it is of.
+        count = self.connection + (not self._session.is_open)
+        return write(State(box=box.id, online=online, session=box.session, connection=count, at_ms=at_ms))
 
     def _publish(
         self,
@@ -376,7 +379,7 @@ class Post:
         if token is None:
             return False
         if qos:
-            self._tokens[token] = then or _nothing
+            self._tokens[token] = then or (lambda: None)
         return True
 
     def _due_s(self, now_s: float) -> float:
@@ -392,7 +395,3 @@ class Post:
             elif self.is_up:
                 due_s.append(self._courier.due_s(now_s))
         return max(0.0, min(due_s))
-
-
-def _nothing() -> None:
-    pass

@@ -16,6 +16,7 @@ from paho.mqtt.enums import MQTTErrorCode
 
 from agent.uplink.client import KEEPALIVE_S, Client
 from agent.uplink.dial import RESOLVE_POLL_S, Dial, Stage
+from agent.uplink.payloads import SIGNED
 from agent.uplink.pipe import MOST_PACKET_BYTES, Pipe
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
     from agent.uplink.dial import Endpoint
+    from agent.uplink.seal import Seal
 
 LATER_S = 2.0
 """What was sent with the last health of KEEPALIVE_S ago may be acknowledged with this one, on a slow line."""
@@ -104,6 +106,7 @@ class Session:
         self._listen = listen
         self._will_topic = will_topic
         self._will = b""
+        self._seal: Seal | None = None
         self._five = True
         self._knows_five = False
         self.attempts = 0
@@ -135,14 +138,18 @@ class Session:
         check_dates  see Endpoint.context
         """
         assert not self.is_open
-        self._will = will
         self._until_s = now_s + OPEN_S
         self.attempts += 1
         try:
             context = self._endpoint.context(check_dates=check_dates)
+            self._seal = self._endpoint.seal()
         except OSError as error:
             self._end(Why.REFUSED, f"certificate: {_reason(error)}")
             return
+        except ValueError:
+            self._end(Why.REFUSED, "certificate: not a key to sign with")
+            return
+        self._will = self._seal.put(self._will_topic, will)
         try:
             self._dial = Dial(self._endpoint, context, self.attempts)
         except OSError as error:
@@ -161,9 +168,14 @@ class Session:
         return events
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> int | None:
-        """Hand a message to the connection; return its token, None when there is none. `flush` sends it."""
-        if self._client is None or not self._up:
+        """Hand a message to the connection; return its token, None when there is none. `flush` sends it.
+
+        What the box says of itself is signed here, by the key of the certificate that is shown.
+        """
+        if self._client is None or self._seal is None or not self._up:
             return None
+        if topic.rpartition("/")[2] in SIGNED:
+            payload = self._seal.put(topic, payload)
         info = self._client.publish(topic, payload, qos, retain)
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 

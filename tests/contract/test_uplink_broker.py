@@ -8,11 +8,13 @@ import signal
 import time
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from agent.model import Trust
 from agent.uplink.client import KEEPALIVE_S
 from agent.uplink.inbound import BURST, Verdict
-from agent.uplink.payloads import dump
+from agent.uplink.payloads import SIGNED, dump
+from agent.uplink.seal import is_signed
 from tests.broker import Authority, Listener, Mosquitto
 from tests.unit.uplink.samples import LEDGER
 from tests.uplink_box import Memory, Wire, check_schemas
@@ -60,7 +62,11 @@ def test_a_box_introduces_itself_and_says_goodbye(wire, listener):
     wire.stop()
     listener.wait("the goodbye", lambda: len(listener.of("state")) == 2)
     assert [each["online"] for each in listener.of("state")] == [True, False]
+    assert [each["connection"] for each in listener.of("state")] == [1, 1]
     check_schemas(listener)
+    key = load_pem_private_key(wire.endpoint.key.read_bytes(), None).public_key()
+    for topic, data, _ in listener.messages:
+        assert is_signed(topic, data, [key]) is (topic.rpartition("/")[2] in SIGNED), topic
 
 
 def test_what_is_retained_tells_who_comes_later(wire, broker):
@@ -111,11 +117,11 @@ def test_checkpoints_go_when_they_are_new_every_ten_minutes(wire, listener):
     wire.up()
     wire.until("the first", lambda: listener.of("checkpoint"))
     wire.memory.note = "two"
-    wire.pass_time(500)
+    wire.pass_time(480, 10)  # in few steps: the real time that they take counts too
     assert len(listener.of("checkpoint")) == 1
-    wire.pass_time(120)
+    wire.pass_time(130, 10)
     listener.wait("the second", lambda: len(listener.of("checkpoint")) == 2)
-    wire.pass_time(700)
+    wire.pass_time(700, 10)
     assert [each["note"] for each in listener.of("checkpoint")] == ["one", "two"]
 
 

@@ -46,9 +46,19 @@ def test_health_is_read(box):
     assert box.vaults == [(120, 304), (None, None)]
 
 
-def test_old_health_says_nothing_of_now(box):
-    box.hear("health", HEALTH | {"backlog": 9, "historical": True}, 1.0, retained=False)
-    assert box.backlog == 7
+def test_whoever_tells_its_health_is_there(box):
+    box.hear("state", {"online": False}, 1.0, retained=False)
+    box.hear("health", HEALTH, 2.0, retained=True)
+    assert box.online is False
+    box.hear("health", HEALTH, 3.0, retained=False)
+    assert box.online is True
+
+
+def test_a_birth_says_less_of_now_than_a_health(box):
+    more = {"versions": {"pasu": "0.1.0"}, "conditions": [], "challenge": "", "trust": "UNTRUSTED"}
+    box.hear("birth", more, 1.0, retained=False)
+    assert (box.version, box.trust, box.challenge) == ("0.1.0", "SYNCED", "ab")
+    assert box.conditions == [Seen("camera.lost", "cam02", 5)]
 
 
 def test_a_birth_is_read():

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from agent.centre.standing import Seen, Standing
-from agent.centre.watch import Row
+from agent.centre.watched import Row
 from agent.cli import board
 
 

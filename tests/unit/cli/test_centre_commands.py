@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.centre import founding, push, rings, sender, wire
-from agent.centre.watch import Alarm
+from agent.centre.watched import Alarm
 from agent.centre.witness import FILE, Witness
 from agent.cli import broker_line, centre_command
 from agent.cli.alarms import show_alarm
