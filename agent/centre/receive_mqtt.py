@@ -119,8 +119,8 @@ class Receiver:
     def _fail(self, box: str, export: str, fault: StorageFault | OSError) -> None:
         """Have the box wait: one export that cannot be written must not end the watch for a city."""
         log.error("%s", fault)
-        code = fault.code if isinstance(fault, StorageFault) else "DISK_ERROR"
-        self._say(box, Receipt(export, Where.WAITING, code=code.lower()))
+        code = fault.code.lower() if isinstance(fault, StorageFault) else "disk_error"
+        self._say(box, Receipt(export, Where.WAITING, code=code))
 
     def _say(self, box: str, receipt: Receipt, *, end: bool = False) -> None:
         self._answer(box, consignment.encode_receipt(box, receipt))
