@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 LATER_S = 2.0
 """What was sent with the last health of KEEPALIVE_S ago may be acknowledged with this one, on a slow line."""
-ANSWER_S = 12.0
-"""A line on which nothing came for KEEPALIVE_S and LATER_S is asked, and given up so long after: 44 s in all (E12)."""
+ANSWER_S = 10.0
+"""A line on which nothing came for KEEPALIVE_S and LATER_S is asked, and given up so long after: 42 s in all (E12)."""
 QUIET_S = 20.0  # when something goes anyway and nothing came for so long, the question goes with it
 OPEN_S = 20.0  # for name, TCP, TLS and the broker's welcome together
 READS = 256  # calls of paho a turn: a flood must not keep the loop
