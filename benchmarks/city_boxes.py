@@ -26,8 +26,9 @@ from agent.uplink import summary
 from agent.uplink.courier import ORDINARY
 from agent.uplink.dial import Endpoint
 from agent.uplink.loop import Loop
-from agent.uplink.payloads import Checkpoint, parse_topic
+from agent.uplink.payloads import SIGNED, Checkpoint, parse_topic
 from agent.uplink.ports import Box
+from agent.uplink.seal import SIGNATURE_BYTES
 from agent.uplink.session import Session
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Counted(Session):
         if token is not None:
             kind = (parse_topic(topic) or ("", ""))[1]
             messages[kind] += 1
-            sizes[kind] += len(payload)
+            sizes[kind] += len(payload) + (SIGNATURE_BYTES if kind in SIGNED else 0)
         return token
 
 
