@@ -23,7 +23,8 @@ RESEND_S = (30.0, 600.0)
 LOST_S = (600.0, 86_400.0)
 """The same, of entries that the box is said to have no more: most likely it is so."""
 ACKNOWLEDGE_ENTRIES = 1000
-ACKNOWLEDGE_S = 600.0
+ACKNOWLEDGE_S = 3600.0
+"""Only what is a month old waits for it: an hour is soon enough, and 0.23 MB a day less than ten minutes."""
 TIME_S = 60.0
 RECORDING = 4
 """Place of "recording" in agent.uplink.payloads.CAMERA_STATES."""
