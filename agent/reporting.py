@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from agent import __version__, minding
+from agent import __version__, logs, minding
 from agent.errors import ConfigError, StorageFault
 from agent.health import folder_of, write_health
 from agent.language import english, say
@@ -68,7 +68,7 @@ def report(config: Config) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the key of the certificate
     if os.getpriority(os.PRIO_PROCESS, 0) < NICE:  # the unit has done it, and lets nobody ask for it
         os.nice(NICE)
-    minding.log_to_stderr()
+    logs.to_stderr()
     lock = _alone(config.storage.state)
     reporter = Reporter(config, SystemClock(config.storage.state))
     loop = Loop(boot_s)
