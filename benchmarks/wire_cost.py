@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from agent.centre.city import City
 
-SECONDS = 300
+SECONDS = 600
 COMMANDS = 10
 BOUND_MB = 5.0
 ETHERNET = 14
