@@ -158,7 +158,9 @@ def test_e11_two_nodes_stop_together_and_lose_nothing(cluster, tmp_path):
         assert [tuple(row) for row in centre.entries()] == [tuple(row) for row in whole]
         assert [alarm for alarm in centre.alarms() if alarm[0] == BOX] == []
     except AssertionError as error:
-        error.add_note("\n".join((box.uplink.said(), centre.watch.said(), *(node.log() for node in cluster.nodes))))
+        error.add_note(
+            "\n".join((box.uplink.said(), centre.watch.said(), *(node.log() for node in cluster.nodes)))
+        )
         raise
     finally:
         box.end()
