@@ -13,10 +13,10 @@ import os
 import signal
 import sys
 import time
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from agent import __version__, keeping, minding, reporting
+from agent import __version__, logs
 from agent.adopt import Adoption, Numbers, Sealing, Watched, refuse_older
 from agent.bulletin import Bulletin, Familiar
 from agent.capture.roster import assign
@@ -24,7 +24,7 @@ from agent.capture.supervisor import Supervisor
 from agent.clock import SystemClock
 from agent.errors import PasuError, StorageFault
 from agent.forks import forked
-from agent.health import Raised
+from agent.health import Raised, read_health, silences
 from agent.language import english, say
 from agent.model import Fact, GapCause
 from agent.storage import likenesses
@@ -52,24 +52,6 @@ RING_FILES = ("centre/ring.jws", "centre/root.json")
 log = logging.getLogger("pasu.record")
 
 
-def run(config: Config, secrets: Secrets) -> int:
-    """Start all processes of the agent in the foreground, as a first look or while developing."""
-    minders = [minding.Minder("keep", "agent.keeping", config)]
-    if config.uplink is not None:
-        enrolled = partial(reporting.is_enrolled, config)
-        minders.append(minding.Minder("uplink", "agent.reporting", config, enrolled))
-
-    def beside() -> None:
-        for minder in minders:
-            minder.turn()
-
-    try:
-        return record(config, secrets, beside=beside)
-    finally:
-        for minder in reversed(minders):
-            minder.stop()
-
-
 def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = lambda: None) -> int:
     """Record until SIGTERM or SIGINT; return the exit status.
 
@@ -77,7 +59,7 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
     Raises  StorageFault when the vault or the catalogue is not what it should be, IntegrityFault when the box is
             enrolled and its recipients are not signed; then nothing was started
     """
-    minding.log_to_stderr()
+    logs.to_stderr()
     told = _noted(signal.SIGTERM, signal.SIGINT, signal.SIGPWR)
     storage = config.storage
     clock = SystemClock(storage.state)
@@ -125,7 +107,7 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
             if faces.changed():
                 familiar.replace(forks.likenesses())
             raised = adoption.raised()
-            if keeping.is_silent(storage.run, now, since_s):
+            if silences({"keep": read_health(storage.run, "keep")}, now, since_s):
                 raised.append(Raised("process.silent", "keep"))
             new = bulletin.hear(adoption.config, raised)
             if new and forks.remember(new):

@@ -44,6 +44,7 @@ TOO_LARGE = "too_large"
 NOT_WANTED = "not_wanted"
 NOT_PROVEN = "not_proven"
 """Code of a receipt for a recall of what is whole, while the box's signed ledger does not say so too."""
+_CODE = re.compile(r"[A-Za-z0-9_.-]{0,64}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _MOST_NAME = 200
 _MOST_HEAD = 1024
@@ -262,7 +263,7 @@ def parse_word(data: bytes) -> Word:
             _count(body["files"]),
             _count(body["bytes"]),
             _count(body["gone"]),
-            _text(body["code"]),
+            _code(body["code"]),
         )
 
 
@@ -309,7 +310,7 @@ def parse_receipt(data: bytes) -> Receipt:
             _export(body["export"]),
             Where(body["where"]),
             _count(body["have"]),
-            _text(body["code"]),
+            _code(body["code"]),
             tuple(_text(each) for each in _is(body["problems"], list)),
         )
 
@@ -384,6 +385,13 @@ def _is(value: Any, kind: type) -> Any:
 def _text(value: Any) -> str:
     found: str = _is(value, str)
     return found
+
+
+def _code(value: Any) -> str:
+    """Take a short word of letters: it goes into the ledger, and comes from whoever carries."""
+    if not _CODE.match(_text(value)):
+        raise Unreadable("not a code")
+    return str(value)
 
 
 def _export(value: Any) -> str:

@@ -14,9 +14,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from agent import minding
+from agent import logs, minding
 from agent.adopt import Watched, keep_fixed
-from agent.health import read_health, silent_s
 from agent.language import english
 from agent.model import UTC_DAY_MS
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 HUNG_S = 300.0
 """A keeper that has not come round for so long ends itself, with a traceback: whoever started it starts it again. Long,
 since a disk may take its time; the alarm for what stays too long is due within the hour."""
-STALE_S = 60.0
-"""A keeper that is silent for so long is shown as a condition by those who still speak."""
 
 LOOK_S = 2.0
 SHORTER_S = 60.0
@@ -95,7 +92,7 @@ def keep(config: Config) -> int:
     from agent.storage.locks import only_keeper
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the signing key
-    minding.log_to_stderr()
+    logs.to_stderr()
     lock = only_keeper(config.storage.state.absolute())
     keeper = make_keeper(config)
     following = Following(config, time.monotonic())
@@ -154,17 +151,6 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         beat=lambda: faulthandler.dump_traceback_later(HUNG_S, exit=True),
         **more,
     )
-
-
-def is_silent(run: Path, boot_s: float, since_s: float) -> bool:
-    """Tell whether the keeper has said nothing for too long.
-
-    boot_s   now, seconds since boot, sleep included
-    since_s  when one began to listen, by the same clock: a keeper that is yet to start is not silent
-    """
-    silent = silent_s(read_health(run, "keep"), boot_s)
-    heard_s = since_s if silent is None else max(since_s, boot_s - silent)
-    return boot_s - heard_s > STALE_S
 
 
 if __name__ == "__main__":

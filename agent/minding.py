@@ -30,13 +30,6 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 log = logging.getLogger("pasu.run")
 
 
-def log_to_stderr() -> None:
-    """Send this process's log to whoever started it. It is in English: see `agent.language.english`."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(name)s[%(process)d] %(message)s", stream=sys.stderr
-    )
-
-
 class Minder:
     """Runs a process of Pasu as a child, for `pasu run`; starts it again when it dies or hangs (I5)."""
 

@@ -15,9 +15,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from agent import __version__, minding
+from agent import __version__, logs, minding
 from agent.errors import ConfigError, StorageFault
-from agent.health import Raised, write_health
+from agent.health import Raised, folder_of, write_health
 from agent.language import english, say
 from agent.model import Trust
 from agent.reporting_parts import Desk, Notebook, Reports, View, boot_s
@@ -68,7 +68,7 @@ def report(config: Config) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the key of the certificate
     if os.getpriority(os.PRIO_PROCESS, 0) < NICE:  # the unit has done it, and lets nobody ask for it
         os.nice(NICE)
-    minding.log_to_stderr()
+    logs.to_stderr()
     lock = _alone(config.storage.state)
     reporter = Reporter(config, SystemClock(config.storage.state))
     loop = Loop(boot_s)
@@ -107,7 +107,7 @@ class Reporter:
         disk = Disk()
         exchange.make(state, disk)
         self._clock = clock
-        session = os.urandom(4).hex()
+        session = exchange.UplinkFiles(state, disk).begin_session(clock.now().utc_ms)
         self._view = View(LedgerView(state), config.box.id)
         self._notebook = Notebook(exchange.UplinkFiles(state, disk))
         self._reports = Reports(config, session, clock, self._view)
@@ -139,8 +139,10 @@ class Reporter:
         self._config_mark = _mark(config.file)
         self._certificate_s = 0.0
         self._ends_ms: int | None = None
+        self._is_fenced = not _can_read(config.secrets_file)
         self.is_outdated = False
-        """Whether the configuration names another box or broker: this process ends, and another begins."""
+        """Whether the configuration names another box or broker, or passwords came into sight that the unit hides: this
+        process ends, and another begins."""
 
     @property
     def wants_write(self) -> bool:
@@ -221,6 +223,11 @@ class Reporter:
         """Take up a configuration that was changed; one that is wrong is for others to tell."""
         from agent.config import load
 
+        if self._is_fenced and _can_read(self._reports.config.secrets_file):
+            # The unit hides the file that is there when it starts; one that took its name since lies before the fence.
+            log.info("secrets.toml came into sight: to begin anew")
+            self.is_outdated = True
+            return
         mark = _mark(self._reports.config.file)
         if mark == self._config_mark:
             return
@@ -281,9 +288,12 @@ def _endpoint(config: Config) -> Endpoint:
 
 def _alone(state: Path) -> int:
     """Make sure that nobody else reports for this state: two would throw each other out at the broker."""
-    from agent.storage.files import FILE_MODE, try_lock
+    from agent.storage import exchange
+    from agent.storage.files import FILE_MODE, Disk, try_lock
 
-    fd = os.open(state / "uplink" / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    place = exchange.memory(state)
+    Disk().make_directory(place)
+    fd = os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     if try_lock(fd):
         return fd
     os.close(fd)
@@ -297,6 +307,10 @@ def _alone(state: Path) -> int:
     )
 
 
+def _can_read(file: Path) -> bool:
+    return os.access(file, os.R_OK)
+
+
 def _mark(file: Path) -> tuple[int, int, int]:
     try:
         status = file.stat()
@@ -307,7 +321,7 @@ def _mark(file: Path) -> tuple[int, int, int]:
 
 def _write(run: Path, body: dict[str, Any]) -> None:
     try:
-        run.mkdir(parents=True, exist_ok=True)
+        folder_of(run, "uplink").mkdir(parents=True, exist_ok=True)
         write_health(run, "uplink", body)
     except OSError as error:
         log.debug("no health file: %s", error.strerror)

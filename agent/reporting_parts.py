@@ -153,7 +153,7 @@ class Reports:
             backlog=backlog,
         )
 
-    def birth(self) -> Birth:
+    def birth(self, n: int) -> Birth:
         """As the port says."""
         from agent.clock import SystemSource
         from agent.uplink import summary
@@ -162,6 +162,7 @@ class Reports:
         return summary.birth(
             self.config,
             self.session,
+            n,
             self.clock.now(),
             boot=(SystemSource().boot_id(), int(boot_s() * 1000)),
             versions={

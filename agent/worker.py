@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent import minding
+from agent import logs
 from agent.capture.shared import Shared
 from agent.clock import SystemClock
 from agent.errors import StorageFault
@@ -44,7 +44,7 @@ def work(control_number: int, shared_number: int) -> int:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold pictures
-    minding.log_to_stderr()
+    logs.to_stderr()
     # Ctrl-C and systemd's SIGTERM reach the whole group; the parent's word is what ends a worker, or its end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -26,8 +26,9 @@ from agent.uplink import summary
 from agent.uplink.courier import ORDINARY
 from agent.uplink.dial import Endpoint
 from agent.uplink.loop import Loop
-from agent.uplink.payloads import Checkpoint, parse_topic
+from agent.uplink.payloads import SIGNED, Checkpoint, parse_topic
 from agent.uplink.ports import Box
+from agent.uplink.seal import SIGNATURE_BYTES
 from agent.uplink.session import Session
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Counted(Session):
         if token is not None:
             kind = (parse_topic(topic) or ("", ""))[1]
             messages[kind] += 1
-            sizes[kind] += len(payload)
+            sizes[kind] += len(payload) + (SIGNATURE_BYTES if kind in SIGNED else 0)
         return token
 
 
@@ -225,11 +226,12 @@ class Simulated:
 
     # Reports
 
-    def birth(self) -> Birth:
+    def birth(self, n: int) -> Birth:
         at = int(time.time()) // 10 % LOOKS
         return summary.birth(
             self.config,
             self._session,
+            n,
             self._now(),
             boot=("0f5c3ad2-8a3f-4c0e-9a8e-2b9e6c1d7f00", 1),
             versions={"pasu": "0.1.0", "python": "3.13.5", "system": "Linux 6.12.48 x86_64"},

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from agent.centre.city import City
 
-SECONDS = 300
+SECONDS = 600
 COMMANDS = 10
 BOUND_MB = 5.0
 ETHERNET = 14
@@ -210,7 +210,7 @@ class Living:
     def said(self) -> dict[str, Any]:
         """What the uplink's health file says; nothing while there is none."""
         with contextlib.suppress(OSError, ValueError):
-            return json.loads((self.config.storage.run / "uplink.json").read_text())
+            return json.loads((self.config.storage.run / "uplink" / "uplink.json").read_text())
         assert self._process.poll() is None, Path(self._log.name).read_text()[-2000:]
         return {}
 
@@ -218,7 +218,7 @@ class Living:
     def cursor(self) -> int:
         """How much of the ledger the broker has acknowledged."""
         with contextlib.suppress(OSError, ValueError):
-            return int(json.loads((self.state / "uplink" / "cursor.json").read_text())["seq"])
+            return int(json.loads((self.state / "uplink" / "memory" / "cursor.json").read_text())["seq"])
         return 0
 
     def _commit(self, body: dict[str, Any], now: Instant) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -51,11 +52,12 @@ def now_ms() -> int:
 
 
 class Running:
-    """A `pasu` command as a process, started again as often as wished."""
+    """A `pasu` command as a process, started again as often as wished. `within`: a program that starts it."""
 
-    def __init__(self, log: Path, *arguments: str) -> None:
+    def __init__(self, log: Path, *arguments: str, within: Sequence[str] = ()) -> None:
         self.log = log
         self.arguments = arguments
+        self.within = within
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -63,7 +65,7 @@ class Running:
             return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(PASU), *self.arguments],
+                [*self.within, str(PASU), *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -100,17 +102,28 @@ class LiveBox(Site):
     """A box that is enrolled in a town. Its catalogue is there; `keep` and `uplink` are to be started."""
 
     def __init__(
-        self, town: Town, box: str = BOX, cameras: dict[str, str] | None = None, **more: Any
+        self,
+        town: Town,
+        box: str = BOX,
+        cameras: dict[str, str] | None = None,
+        *,
+        clone_of: LiveBox | None = None,
+        **more: Any,
     ) -> None:
-        super().__init__(
-            town.folder / "boxes" / box, cameras or {"cam1": "rtsp://127.0.0.1:1/"}, segment_s=5, **more
-        )
+        """Enrol it. `clone_of`: it has the id and every key of another instead, and a vault and ledger of its own."""
+        folder = town.folder / "boxes" / (f"{box}-clone" if clone_of else box)
+        super().__init__(folder, cameras or {"cam1": "rtsp://127.0.0.1:1/"}, segment_s=5, **more)
         self.town, self.box = town, box
+        self.key = town.city.at("recordings", "operation.key")  # to whom an enrolled box seals
         text = self.config.read_text().replace('"lab-1"', f'"{box}"')
-        self.config.write_text(f'{text}[uplink]\nbroker = "mqtts://127.0.0.1:{town.port}"\n')
+        self.config.write_text(f'{text}[uplink]\nbroker = "mqtts://{town.host}:{town.port}"\n')
         self.state.mkdir(mode=0o700)
-        self.enrol()
-        town.boxes[box] = self.state
+        if clone_of is None:
+            self.enrol()
+            town.boxes[box] = self.state
+        else:
+            for name in ("keys", "centre", "uplink"):
+                shutil.copytree(clone_of.state / name, self.state / name)
         config = load(self.config)
         now = begin_boot(self.state, config.storage.vaults)
         prepare(

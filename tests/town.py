@@ -25,6 +25,7 @@ from agent.model import canonical_json
 from agent.storage.files import Disk
 from agent.storage.proof import leaf, merkle, note, signing
 from agent.uplink import payloads
+from agent.uplink.seal import Seal
 from tests.broker import free_port
 from tests.peer import need
 from tests.unit.config.samples import RIGHT
@@ -66,13 +67,18 @@ def configured(folder: Path, box: str = "gn-0007") -> Any:
 class Town:
     """A city in a folder, with its broker."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        """Found it. `port` is that of a broker which has one listener for everybody."""
+    def __init__(self, folder: Path, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Found it.
+
+        port  of a broker which has one listener for everybody
+        host  where boxes reach the broker; the centre is beside it
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.host = host
         self.port, self.inside = port or free_port(), port or free_port()
         plan = founding.Plan(
-            "gangneung", "강릉시", f"127.0.0.1:{self.port}", f"127.0.0.1:{self.inside}", ("localhost",)
+            "gangneung", "강릉시", f"{host}:{self.port}", f"127.0.0.1:{self.inside}", ("localhost",)
         )
         self.city = founding.found(folder / "city", plan, datetime.now(UTC), None)
         self.broker_folder = self.city.at("broker", "mosquitto")
@@ -244,11 +250,13 @@ class FakeBox:
         self.answer = True
         self.resends = False
         self.client: Client | None = None
+        self.session, self.connections, self.said = 1, 0, 0
 
     def connect(self) -> None:
+        self.connections += 1
         self.client = self.town.connect(self.box, topics=(f"pasu/v1/{self.box}/command",))
         self.client.client.on_message = self._command
-        self.say("state", online=True, session="s", at_ms=0, retain=True)
+        self.send_state()
 
     def close(self) -> None:
         if self.client:
@@ -283,26 +291,46 @@ class FakeBox:
     def send_checkpoint(self, size: int | None = None, at_ms: int = 1) -> None:
         self.say("checkpoint", ledger=self.ledger, note=self.note(size), at_ms=at_ms, retain=True)
 
+    def place(self) -> dict[str, Any]:
+        """Return what puts a report in its place: it is the newest of all."""
+        self.said += 1
+        return {"session": f"{self.session:012x}", "n": self.said, "connection": self.connections, "at_ms": 1}
+
+    def send_state(self, **more: Any) -> None:
+        self.say("state", retain=True, **self.place() | {"online": True} | more)
+
+    def send_birth(self, **more: Any) -> None:
+        self.say("birth", retain=True, **self.place() | {"versions": {"pasu": "0.1.0"}} | more)
+
     def send_health(self, **more: Any) -> None:
-        body = {
-            "session": "s",
-            "n": 1,
-            "at_ms": 1,
-            "trust": "SYNCED",
-            "challenge": "ab" * 16,
-            "cameras": [[4, 150, 2000], [5, 0, 0]],
-            "conditions": [],
-            "vaults": [[120, 304]],
-            "box_vitals": [10, 30, 45, 20],
-            "backlog": 0,
-        } | more
+        body = (
+            self.place()
+            | {
+                "trust": "SYNCED",
+                "challenge": "ab" * 16,
+                "cameras": [[4, 150, 2000], [5, 0, 0]],
+                "conditions": [],
+                "vaults": [[120, 304]],
+                "box_vitals": [10, 30, 45, 20],
+                "backlog": 0,
+            }
+            | more
+        )
         self.say("health", retain=True, **body)
 
     def say(self, part: str, *, retain: bool = False, **body: Any) -> None:
         assert self.client is not None
-        text = payloads.dump({"v": 1, "box": self.box, **body})
         qos = 0 if part == "health" else 1
-        assert self.client.publish(f"pasu/v1/{self.box}/{part}", payloads.pack(text), qos=qos, retain=retain)
+        data = self.written(part, {"v": 1, "box": self.box, **body})
+        assert self.client.publish(f"pasu/v1/{self.box}/{part}", data, qos=qos, retain=retain)
+
+    def written(self, part: str, body: dict[str, Any]) -> bytes:
+        """Return a message as the box sends it: signed, where its kind is."""
+        text = payloads.dump(body)
+        if part not in payloads.SIGNED:
+            return payloads.pack(text)
+        key = self.town.boxes[self.box] / "uplink" / "box.key"
+        return Seal(key.read_bytes()).put(f"pasu/v1/{self.box}/{part}", text.encode())
 
     def _command(self, _client, _data, message) -> None:
         text = message.payload.decode()
@@ -340,7 +368,7 @@ class FakeBox:
                 "trust": "SYNCED",
                 "detail": {},
             }
-            self.client.client.publish(f"pasu/v1/{self.box}/reply", json.dumps(reply).encode(), qos=1)
+            self.client.client.publish(f"pasu/v1/{self.box}/reply", self.written("reply", reply), qos=1)
 
     def ordered(self, command: str) -> list[dict[str, Any]]:
         return [body for body in self.orders if body["command"] == command]

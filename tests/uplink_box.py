@@ -101,9 +101,9 @@ class Memory:
             backlog=backlog,
         )  # fmt: skip
 
-    def birth(self):
+    def birth(self, n):
         return Birth(
-            box=self.box, session="5e551011", at_ms=T0, trust=self.trust.value, boot_ms=1, boot="", versions={},
+            box=self.box, session="5e551011", n=n, at_ms=T0, trust=self.trust.value, boot_ms=1, boot="", versions={},
             site=self.site, operator="o", retention_days=30, cameras=[], recipients=[], ledger=self.ledger,
             vkey="", challenge="", conditions=[],
         )  # fmt: skip

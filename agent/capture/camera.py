@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent.capture.cutter import Begin, Command, Cutter, Write
-from agent.capture.timeline import Stamp, Timeline
+from agent.capture.timeline import STEP_S, Stamp, Timeline
 from agent.capture.vitals import Gauge
 from agent.model import Codec, Fact, Gap, GapCause, Instant, Span, Track, Trust, canonical_json, utc_name
 from agent.ports import Recorder, SegmentStart
 
+STEP_MS = STEP_S * 1000
 GAP_MS = 20  # less than one picture at 50 fps: rounding, not absence
 LATELY_MS = 2000
 BURST_MS = 300  # what a camera has kept for a new client comes within this (quirk 12)
@@ -85,7 +86,8 @@ class CameraRecorder:
         self._last_pts = 0
         self._step_ms = 40
         self._hole: tuple[int, int, int] | None = None  # from, to, packets: what this GOP lost on the way
-        self._synced_at = -1.0
+        self._followed_at = -1.0  # monotonic, of the last `follow`
+        self._offset_ms: float | None = None  # UTC minus monotonic, then
         self._lost_told = False
         self._connected_told = False
         self.gauge = Gauge()
@@ -115,9 +117,39 @@ class CameraRecorder:
         """Return what the timeline of this session has repaired."""
         return dict(self._timeline.repairs) if self._timeline else {}
 
+    def follow(self, now: Instant, monotonic: float) -> None:
+        """Take the time, once a turn and before anything else of it; both are the same moment.
+
+        When somebody has set the clock, what was recorded keeps the label and the trust of before, and what is missing
+        is told by the new time.
+        """
+        self._followed_at = monotonic
+        offset_ms = now.utc_ms - monotonic * 1000
+        before_ms, self._offset_ms = self._offset_ms, offset_ms
+        step_ms = offset_ms - (offset_ms if before_ms is None else before_ms)
+        timeline = self._timeline
+        if timeline is not None:
+            step_ms = timeline.step(offset_ms)
+        if abs(step_ms) <= STEP_MS:
+            self._now = now
+        elif self._cutter.recording:
+            assert self._format is not None
+            self._end_run(self._cause, self._detail)
+            self._now = now
+            self.tell("clock.step", {"step_ms": round(step_ms)})
+            self._covered_ms = None  # the label jumps, nothing is missing
+            self._begin_run(self._format, monotonic)
+        else:
+            self._now = now
+            if self._covered_ms is not None:
+                self._covered_ms += round(step_ms)
+        if timeline is not None:
+            timeline.sync(offset_ms, monotonic)
+
     def picture(self, unit: Picture, now: Instant, monotonic: float) -> None:
         """Take one access unit; now and monotonic are the same moment on both clocks."""
-        self._now = now
+        if monotonic != self._followed_at:
+            self.follow(now, monotonic)
         self.bytes += len(unit.data)
         form = unit.format
         if form is None:
@@ -137,9 +169,6 @@ class CameraRecorder:
             self._begin_run(form, unit.arrival)
         timeline = self._timeline
         assert timeline is not None
-        if monotonic != self._synced_at:  # once a turn
-            self._synced_at = monotonic
-            self._follow_clock(timeline, now.utc_ms - monotonic * 1000, monotonic)
         stamp = timeline.stamp(unit.timestamp, unit.arrival)
         if stamp.jump:
             self._cut_due = True
@@ -169,7 +198,6 @@ class CameraRecorder:
 
     def flush(self, now: Instant) -> None:
         """Hand to the recorder what waits; called once per loss window, before the recorder's own flush."""
-        self._now = now
         if not self._bursting(now):
             self._do(self._cutter.flush())
         missing_ms = now.utc_ms - self._covered_ms if self._covered_ms is not None else 0
@@ -178,7 +206,6 @@ class CameraRecorder:
 
     def session_ended(self, cause: GapCause, detail: str, now: Instant) -> None:
         """Close the run; what is missing from here on is missing for `cause`."""
-        self._now = now
         was_recording = self._cutter.recording
         if was_recording:
             self._end_run(cause, detail)
@@ -207,9 +234,8 @@ class CameraRecorder:
             self._gap(self._covered_ms, now.utc_ms, self._cause, self._detail)
             self._covered_ms = now.utc_ms
 
-    def woke(self, now: Instant) -> None:
+    def woke(self) -> None:
         """End the run: the box slept, and what still waits in its sockets does not say when it was taken."""
-        self._now = now
         if self._cutter.recording:
             self._end_run(GapCause.BOX_ASLEEP, "")
         self._timeline = None
@@ -222,6 +248,7 @@ class CameraRecorder:
         fresh = CameraRecorder(self._plan, self._recorder, self._covered_ms, cause)
         fresh._detail = detail
         fresh._now = self._now
+        fresh._followed_at, fresh._offset_ms = self._followed_at, self._offset_ms
         return fresh
 
     def tell(self, kind: str, body: dict[str, Any]) -> None:
@@ -238,7 +265,8 @@ class CameraRecorder:
             self._begun_ms = self._now.utc_ms
             self._new = True
             self._timeline = Timeline(form.clock_rate, form.reorder)
-            self._synced_at = -1.0
+            assert self._offset_ms is not None
+            self._timeline.sync(self._offset_ms, self._followed_at)
         if self._new or (form.width, form.height) != size:
             self.gauge.restart(form.codec, form.clock_rate, form.width, form.height)
         self.runs += 1
@@ -258,17 +286,6 @@ class CameraRecorder:
             self._do(self._cutter.end_run((successor.pts, successor.dts) if successor else None))
         self._cause = cause
         self._detail = detail
-
-    def _follow_clock(self, timeline: Timeline, offset_ms: float, monotonic: float) -> None:
-        step_ms = timeline.step(offset_ms)
-        if step_ms:
-            # What came before the step keeps its labels: its run ends under the old clock.
-            assert self._format is not None
-            self._end_run(self._cause, self._detail)
-            self.tell("clock.step", {"step_ms": round(step_ms)})
-            self._covered_ms = None  # the label jumps, nothing is missing
-            self._begin_run(self._format, monotonic)
-        timeline.sync(offset_ms, monotonic)
 
     def _give_way(self) -> None:
         """Drop whole GOPs while the disk does not follow."""

@@ -76,7 +76,8 @@ def plan_source(
     """Turn a configured URL (file:, v4l2:, http(s)://, udp://) into what libav is told.
 
     width,height,fps  to ask of a capture board; 0 leaves it to the board
-    login             user and password for HTTP; they travel as a header, never in the URL
+    login             user and password for HTTP; they travel as a header, never in the URL, and no redirect is
+                      followed with them: libav would send them to any host
     allow_basic       whether they may go out unhashed: libav knows no other way, so else they do not
     """
     scheme, _, rest = url.partition(":")
@@ -94,8 +95,9 @@ def plan_source(
     )
     if login is not None and allow_basic and scheme.startswith("http"):
         token = base64.b64encode(":".join(login).encode()).decode()
-        options["headers"] = f"Authorization: Basic {token}\r\n"
-    return SourcePlan(url, "mpegts" if scheme == "udp" else None, options, paced=False)
+        options |= {"headers": f"Authorization: Basic {token}\r\n", "max_redirects": "0"}
+    # Never guessed: what comes could be a playlist, which names other hosts and files.
+    return SourcePlan(url, "mpegts", options, paced=False)
 
 
 class LibavWorker:
@@ -140,8 +142,9 @@ class LibavWorker:
         while not stopping():
             now, instant = self._clock.monotonic(), self._clock.now()
             if now - turned > ASLEEP_S:
-                self._camera.woke(instant)
+                self._camera.woke()
             turned = now
+            self._camera.follow(instant, now)
             if retry_at is not None and now >= retry_at:
                 retry_at = None
                 self._last_data = now
@@ -163,7 +166,9 @@ class LibavWorker:
                 next_beat = now + BEAT_S
                 counted = self._report(now, counted)
             time.sleep(TURN_S)
-        self._camera.session_ended(GapCause.AGENT_STOPPED, "", self._clock.now())
+        now, instant = self._clock.monotonic(), self._clock.now()
+        self._camera.follow(instant, now)
+        self._camera.session_ended(GapCause.AGENT_STOPPED, "", instant)
         return 0
 
     def _start_reader(self) -> None:
@@ -206,6 +211,7 @@ class LibavWorker:
                 self._cause = str(cause)
                 self._detail = type(item).__name__
                 self._state = "lost"
+                self._camera.follow(instant, now)
                 self._camera.session_ended(cause, type(item).__name__, instant)
                 log.warning("%s: %s: %s", self._name, cause, type(item).__name__)
         return ended

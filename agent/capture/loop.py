@@ -101,6 +101,7 @@ class RtspCamera:
     def turn(self, now: float, instant: Instant, ready: list[socket.socket], poller: select.epoll) -> None:
         """Serve the camera once; an error of the session ends it and sets the time of the next try."""
         try:
+            self.recorder.follow(instant, now)
             if self._connection is None:
                 if now < self._next_try:
                     return
@@ -138,7 +139,7 @@ class RtspCamera:
     def woke(self, now: float, instant: Instant) -> None:
         """Begin a new run: the box slept."""
         try:
-            self.recorder.woke(instant)
+            self.recorder.woke()
         except Exception:
             log.exception("%s: error inside the session", self.id)
             self._survive(now, instant)
@@ -164,6 +165,7 @@ class RtspCamera:
     def stop(self, cause: GapCause, now: float, instant: Instant) -> None:
         """End the session in order."""
         try:
+            self.recorder.follow(instant, now)
             self._drop(now)
             self.recorder.session_ended(cause, "", instant)
         except Exception:

@@ -196,8 +196,8 @@ class Following:
         """Take a checkpoint.
 
         text   the signed note
-        at_ms  when it is said to have been signed, and no later than now; the signature does not cover it, so a head
-               that is set back may also be an old one that somebody on the way shows again
+        at_ms  when the box says that it was signed, and no later than now; the box signs that too, so an old one that
+               somebody on the way shows again has its old time
         """
         taken = Taken()
         try:

@@ -68,7 +68,8 @@ def _in_doubt(wire: Wire, within_s: float) -> dict[str, str]:
             break
         wire.acknowledge(message)
         with contextlib.suppress(ValueError):
-            body = payloads.read(message.payload) if message.part == "health" else {}
+            is_told = message.part == "health" and sender.own_word(wire, message)
+            body = payloads.read(message.payload) if is_told else {}
             if body.get("trust") == "UNTRUSTED" and isinstance(body.get("challenge"), str):
                 found[message.box] = body["challenge"]
     return found
@@ -88,7 +89,9 @@ def _gather(wire: Wire, letters: dict[str, str], within_s: float) -> dict[str, d
         except ValueError:
             continue
         box = letters.get(str(reply.get("id"))) if message.part == "reply" else None
-        if box is not None and box == message.box and isinstance(reply.get("status"), str):
+        if box is None or box != message.box or not sender.own_word(wire, message):
+            continue
+        if isinstance(reply.get("status"), str):
             answers[box] = reply
             if reply["status"] in sender.FINAL:
                 final.add(box)

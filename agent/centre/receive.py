@@ -23,6 +23,7 @@ from agent import consignment
 from agent.centre import sums, verify
 from agent.consignment import (
     EXPORT_NAME,
+    LIMIT_BYTES,
     MISPLACED,
     NO_ROOM,
     NOT_PROVEN,
@@ -52,6 +53,10 @@ MOST_BYTES = 1 << 40
 """Of one export; a day of a camera at 8 Mbit/s is a tenth of it."""
 SPARE_BYTES = 256 << 20
 """Stay free on the disk: what watches the city writes there too."""
+MOST_NAMES = 100_000
+"""In a box's folder: three for each export while it comes, two for good."""
+MOST_KNOWN = 256
+"""Exports that are remembered; what is known of others is read again."""
 _TAIL = ".tail"
 _PAPERS = (bundle.CHECKPOINT, bundle.PROOFS, SUMS)
 
@@ -152,7 +157,7 @@ class Store:
             piece = piece_at(coming.manifest.parts, have, len(data))
             if piece is None or piece.size != len(data) or not data:
                 return Receipt(export, Where.SENDING, coming.have, MISPLACED)
-            self._make_room(export, coming, len(data))
+            self._make_room(export, coming.have, len(data))
             try:
                 self._write(box, export, piece, data)
             except StorageFault as fault:
@@ -203,8 +208,9 @@ class Store:
             if files.exists(self.path(box, export)) and not self._is_taken_back(box, export):
                 raise Refused(Receipt(export, Where.WAITING, code=NOT_PROVEN))
             with self._lock:
+                known = coming is not None or files.exists(self.path(box, export))
+                self._make_home(box, export, 0 if known else LIMIT_BYTES)
                 self._coming.pop((box, export), None)
-                self._make_home(box)
                 self._note(box, export, ".receipt", consignment.encode_receipt(box, receipt))
             for place in (self._part(box, export), self.path(box, export)):
                 if files.is_directory(place):
@@ -217,6 +223,11 @@ class Store:
 
     def _part(self, box: str, export: str) -> Path:
         return self._root / box / f"{export}.part"
+
+    def _where(self, box: str, export: str) -> Path:
+        """Return where an export without a receipt is: one that was put in place before its receipt was written."""
+        part, place = self._part(box, export), self.path(box, export)
+        return place if files.is_directory(place) and not files.is_directory(part) else part
 
     def _find(self, box: str, export: str) -> tuple[_Coming | None, Receipt]:
         """Return an export that is arriving, or what is to be said of one that is not. Raises Refused."""
@@ -245,21 +256,32 @@ class Store:
             except (StorageFault, Unreadable):
                 return None
             known = _Coming(manifest, self._count(box, manifest), found=True)
-            self._coming[box, export] = known
+            self._know(box, known)
         return known
 
+    def _know(self, box: str, coming: _Coming) -> None:
+        self._coming[box, coming.manifest.export] = coming
+        if len(self._coming) > MOST_KNOWN:
+            idle = (key for key, one in self._coming.items() if one is not coming and not one.lock.locked())
+            self._coming.pop(next(idle, (box, "")), None)
+
     def _begin(self, box: str, manifest: Manifest) -> _Coming:
-        self._make_home(box)
-        self._note(box, manifest.export, ".manifest", consignment.encode_manifest(manifest))
+        data = consignment.encode_manifest(manifest)
+        self._make_home(box, manifest.export, len(data))
+        self._note(box, manifest.export, ".manifest", data)
         self._disk.make_directory(self._part(box, manifest.export))
         made = _Coming(manifest, self._count(box, manifest), found=False)
         made.found = made.have > 0
-        self._coming[box, manifest.export] = made
+        self._know(box, made)
         return made
 
-    def _make_home(self, box: str) -> None:
+    def _make_home(self, box: str, export: str, size: int) -> None:
+        """Make a box's folder; nothing more goes into it where there is no room for so much, or there is enough."""
         self._disk.make_directory(self._root)
         self._disk.make_directory(self._root / box)
+        if size and sum(1 for _ in (self._root / box).iterdir()) >= MOST_NAMES:
+            raise Refused(Receipt(export, Where.WAITING, code=NO_ROOM))
+        self._make_room(export, 0, size)
 
     def _note(self, box: str, export: str, ending: str, data: bytes) -> None:
         self._disk.atomic_replace(self._root / box / (export + ending), data, sync=True)
@@ -274,21 +296,23 @@ class Store:
     def _count(self, box: str, manifest: Manifest) -> int:
         """Return how many bytes are there, in order."""
         have = 0
+        root = self._where(box, manifest.export)
         for part in manifest.parts:
-            place = self._part(box, manifest.export) / part.name
+            place = root / part.name
             size = min(place.lstat().st_size, part.size) if files.is_regular(place) else 0
             have += size
             if size < part.size:
                 break
         return have
 
-    def _make_room(self, export: str, coming: _Coming, size: int) -> None:
-        if shutil.disk_usage(self._root).free < size + self._spare_bytes:
-            raise Refused(Receipt(export, Where.WAITING, coming.have, NO_ROOM))
+    def _make_room(self, export: str, have: int, size: int) -> None:
+        if size and shutil.disk_usage(self._root).free < size + self._spare_bytes:
+            raise Refused(Receipt(export, Where.WAITING, have, NO_ROOM))
 
     def _write(self, box: str, export: str, piece: Piece, data: bytes) -> None:
         """Write into one file, made with its folders if need be; the last bytes of a file make it durable."""
-        root = self._part(box, export)
+        root = self._where(box, export)
+        self._disk.make_directory(root)
         place = root / piece.part.name
         for folder in reversed(place.relative_to(root).parents[:-1]):
             self._disk.make_directory(root / folder)
@@ -305,12 +329,12 @@ class Store:
     def _make_empty(self, box: str, coming: _Coming) -> None:
         """Make the files that have no byte, for which nothing was sent."""
         for part in coming.manifest.parts:
-            if not part.size and not files.exists(self._part(box, coming.manifest.export) / part.name):
+            if not part.size and not files.exists(self._where(box, coming.manifest.export) / part.name):
                 self._write(box, coming.manifest.export, Piece(part, 0, 0), b"")
 
     def _compare(self, box: str, coming: _Coming) -> list[str]:
         """Return the files that are not what the manifest says."""
-        root = self._part(box, coming.manifest.export)
+        root = self._where(box, coming.manifest.export)
         wrong = []
         for part in coming.manifest.parts:
             try:

@@ -14,6 +14,7 @@ import logging
 import re
 import ssl
 import threading
+from collections import Counter
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 MOST_CONNECTIONS = 128
+MOST_OF_ONE = 8
+"""Connections from one address: a box has one, and whoever holds on to all of them would shut the others out."""
 _PATH = re.compile(r"/v1/exports/([0-9a-f]{32})(?:/(manifest|bytes|done))?\Z")
 _RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})\Z")
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):\Z")
@@ -74,20 +77,32 @@ class Server(ThreadingHTTPServer):
         self.store = store
         self.told = told
         self.slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._of_one: Counter[str] = Counter()
+        self._counting = threading.Lock()
         super().__init__(address, Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve in a thread, unless there are too many."""
-        if not self.slots.acquire(blocking=False):
+        if not self._admit(client_address[0]):
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
+
+    def _admit(self, address: str) -> bool:
+        with self._counting:
+            if self._of_one[address] >= MOST_OF_ONE or not self.slots.acquire(blocking=False):
+                return False
+            self._of_one[address] += 1
+            return True
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve, and give the place to another afterwards."""
         try:
             super().process_request_thread(request, client_address)
         finally:
+            with self._counting:
+                self._of_one[client_address[0]] -= 1
+                self._of_one += Counter()  # forgets who has none any more
             self.slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base's form

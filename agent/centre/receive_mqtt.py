@@ -68,9 +68,8 @@ class Receiver:
         except Refused as refused:
             receipt = refused.receipt
             self._say(box, Receipt(export, receipt.where, receipt.have, receipt.code, receipt.problems))
-        except StorageFault as fault:
-            log.error("%s", fault)  # noqa: TRY400 - the fault says it all
-            self._say(box, Receipt(export, Where.WAITING, code=fault.code.lower()))
+        except (StorageFault, OSError) as fault:
+            self._fail(box, export, fault)
 
     def _chunk(self, box: str, export: str, payload: bytes) -> None:
         try:
@@ -111,12 +110,17 @@ class Receiver:
             self._say(box, receipt, end=receipt.where is not Where.SENDING)
         except Refused as refused:
             self._say(box, refused.receipt)
-        except StorageFault as fault:
-            log.error("%s", fault)  # noqa: TRY400 - the fault says it all
-            self._say(box, Receipt(export, Where.WAITING, code=fault.code.lower()))
+        except (StorageFault, OSError) as fault:
+            self._fail(box, export, fault)
         finally:
             with self._lock:
                 self._finishing.discard((box, export))
+
+    def _fail(self, box: str, export: str, fault: StorageFault | OSError) -> None:
+        """Have the box wait: one export that cannot be written must not end the watch for a city."""
+        log.error("%s", fault)
+        code = fault.code.lower() if isinstance(fault, StorageFault) else "disk_error"
+        self._say(box, Receipt(export, Where.WAITING, code=code))
 
     def _say(self, box: str, receipt: Receipt, *, end: bool = False) -> None:
         self._answer(box, consignment.encode_receipt(box, receipt))

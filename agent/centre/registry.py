@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 
 from agent.centre import authority, city, rings, tunnels
+from agent.centre.genuine import is_genuine
 from agent.centre.tunnels import Place
 from agent.command import jws
 from agent.command.keyring import Role
@@ -38,7 +40,7 @@ class Box:
     """A box that is enrolled.
 
     vkey      under which it signs checkpoints
-    tls       fingerprint of the TLS key that was certified last
+    tls       the TLS key that was certified last: SubjectPublicKeyInfo, DER, in base64
     serial    of the newest certificate; until_ms when that ends
     out_ms    since when it is turned out; None while it belongs
     earlier   what was before: vkeys, serials, who agreed to enrol it again
@@ -56,6 +58,12 @@ class Box:
     out_ms: int | None = None
     earlier: tuple[dict[str, Any], ...] = ()
     tunnel: tuple[Place, ...] = ()
+
+    @property
+    def report_keys(self) -> tuple[str, ...]:
+        """The TLS keys that may sign its reports: the newest, and the one before, until the box has taken that in."""
+        same = (before["tls"] for before in reversed(self.earlier) if before["vkey"] == self.vkey)
+        return tuple(dict.fromkeys((self.tls, *same)))[:2]
 
 
 def boxes(where: City) -> Iterator[Box]:
@@ -90,6 +98,12 @@ def find(where: City, box_id: str) -> Box | None:
         raise city.damaged(path, str(error)) from None
 
 
+def vouches(where: City, box_id: str, part: str, payload: bytes) -> bool:
+    """Tell whether a report is that box's own word (agent.centre.genuine). Raises ConfigError CITY_DAMAGED."""
+    box = find(where, box_id)
+    return box is not None and box.out_ms is None and is_genuine(box_id, part, payload, box.report_keys)
+
+
 def is_renewal(box: Box, request: Request) -> bool:
     """Tell whether the box that is known asks: the key it always had signed the request, whatever its TLS key is."""
     return box.out_ms is None and box.vkey == request.vkey
@@ -111,7 +125,9 @@ def enrol(
     Raises  ConfigError ENROL_RESERVED, ENROL_AGAIN when somebody must agree first, CITY_KEY_MISSING, CITY_PASSPHRASE,
             CITY_DAMAGED, HUB_FULL; StorageFault
     """
-    if request.box == city.CENTRE:
+    assert 0 < days <= authority.CA_DAYS
+    # Client ids of the centre's own programs begin with its name.
+    if request.box.partition("-")[0] == city.CENTRE:
         raise ConfigError(
             "ENROL_RESERVED",
             say("박스가 쓸 수 없는 id입니다", "no box can have this id"),
@@ -142,7 +158,7 @@ def enrol(
             request.site,
             request.operator,
             request.vkey,
-            form.digits(request.tls_key),
+            base64.b64encode(request.tls_key).decode(),
             certificate.serial_number,
             int(certificate.not_valid_after_utc.timestamp()) * 1000,
             known.enrolled_ms if known and is_renewal(known, request) else now_ms,

@@ -70,7 +70,7 @@ def new_key(grant: Grant, from_ms: int) -> tuple[Ed25519PrivateKey, dict[str, An
     """Make a key that counts from a time on; return it with its entry for a ring."""
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
-    days = grant.days or DAYS.get(grant.role, keyring.MOST_DAYS)
+    days = DAYS.get(grant.role, keyring.MOST_DAYS) if grant.days is None else grant.days
     return private, {
         "kid": kid_of(public),
         "key": strict.base64url(public),

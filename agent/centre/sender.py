@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agent.centre import registry
 from agent.centre.wire import sent
 from agent.command import order
 from agent.command.table import COUNTERSIGN
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from agent.centre.city import City
     from agent.centre.rings import Signer
-    from agent.centre.wire import Wire
+    from agent.centre.wire import Message, Wire
 
 LIFE_MS = 3_600_000
 """A command counts for so long, unless it is said otherwise; the box takes a day at most."""
@@ -120,7 +121,7 @@ def replies(wire: Wire, sealed: Sealed, within_s: float) -> Iterator[dict[str, A
         if message is None:
             return
         wire.acknowledge(message)
-        if message.part != "reply" or message.box != sealed.box:
+        if message.part != "reply" or message.box != sealed.box or not own_word(wire, message):
             continue
         try:
             reply = payloads.read(message.payload)
@@ -130,6 +131,11 @@ def replies(wire: Wire, sealed: Sealed, within_s: float) -> Iterator[dict[str, A
             yield reply
             if reply["status"] in FINAL:
                 return
+
+
+def own_word(wire: Wire, message: Message) -> bool:
+    """Tell whether the box itself says what came: the broker's word for it is nothing (E7)."""
+    return registry.vouches(wire.city, message.box, message.part, message.payload)
 
 
 def said_trust(wire: Wire, box: str, within_s: float) -> str:
@@ -165,6 +171,6 @@ def _told(wire: Wire, box: str, within_s: float) -> Iterator[tuple[bool, dict[st
         if message is None:
             return
         wire.acknowledge(message)
-        if message.box == box and message.part in ("health", "birth"):
+        if message.box == box and message.part in ("health", "birth") and own_word(wire, message):
             with contextlib.suppress(ValueError):
                 yield message.retained, payloads.read(message.payload)

@@ -23,7 +23,8 @@ RESEND_S = (30.0, 600.0)
 LOST_S = (600.0, 86_400.0)
 """The same, of entries that the box is said to have no more: most likely it is so."""
 ACKNOWLEDGE_ENTRIES = 1000
-ACKNOWLEDGE_S = 600.0
+ACKNOWLEDGE_S = 3600.0
+"""Only what is a month old waits for it: an hour is soon enough, and 0.23 MB a day less than ten minutes."""
 TIME_S = 60.0
 RECORDING = 4
 """Place of "recording" in agent.uplink.payloads.CAMERA_STATES."""
@@ -58,6 +59,7 @@ class Standing:
     told_s     when it last told its health
     online     what its `state` says; None: nothing
     silent     the alarm about its silence was raised
+    told       a health came, which says more of now than a birth
     cameras    of each: state, tenths of pictures per second, kbit/s
     vaults     free in thousandths, tenths of days until full; None where it cannot be told
     """
@@ -69,6 +71,7 @@ class Standing:
     told_s: float | None = None
     online: bool | None = None
     silent: bool = False
+    told: bool = False
     trust: str = ""
     challenge: str = ""
     version: str = ""
@@ -81,33 +84,40 @@ class Standing:
     _stuck: tuple[int, float] = (-1, 0.0)
 
     def hear(self, part: str, body: dict[str, Any], now_s: float, *, retained: bool) -> bool:
-        """Take what a box says of itself; tell whether it was silent until now.
+        """Take a birth, state or health, which the box signed; tell whether it was silent until now.
 
-        retained  the broker kept it: it says what was, and not that the box is there
+        retained  the broker kept it, or shows it again: it says what was, and not that the box is there
         """
         if part == "state":
             self.online = body.get("online") is True
-        elif part == "health" and not body.get("historical"):
+        elif part == "health":
             self._health(body)
-        elif part == "birth":
-            versions = body.get("versions")
-            self.version = clean(versions.get("pasu")) if isinstance(versions, dict) else ""
-            self.challenge = clean(body.get("challenge"))
-            self.trust = clean(body.get("trust"))
-            self.conditions = [
-                Seen(clean(one.get("code")), clean(one.get("subject")), number(one.get("since_ms")))
-                for one in listed(body.get("conditions"))
-                if isinstance(one, dict)
-            ]
+        else:
+            self._birth(body)
         if retained or (part == "state" and not self.online):
             return False
         self.heard_s = now_s
         if part == "health":
-            self.told_s = now_s
+            # Whoever speaks is there, whatever will of it was shown meanwhile.
+            self.told_s, self.online = now_s, True
         back, self.silent = self.silent, False
         return back
 
+    def _birth(self, body: dict[str, Any]) -> None:
+        versions = body.get("versions")
+        self.version = clean(versions.get("pasu")) if isinstance(versions, dict) else ""
+        if self.told:
+            return
+        self.challenge = clean(body.get("challenge"))
+        self.trust = clean(body.get("trust"))
+        self.conditions = [
+            Seen(clean(one.get("code")), clean(one.get("subject")), number(one.get("since_ms")))
+            for one in listed(body.get("conditions"))
+            if isinstance(one, dict)
+        ]
+
     def _health(self, body: dict[str, Any]) -> None:
+        self.told = True
         self.trust, self.challenge = clean(body.get("trust")), clean(body.get("challenge"))
         self.backlog = number(body.get("backlog"))
         self.cameras = [

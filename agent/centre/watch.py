@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.centre import registry, sender
+from agent.centre.arrived import FOLDER, Arrived
 from agent.centre.following import GRAVE, What, origin_of, read_head
+from agent.centre.genuine import is_genuine
 from agent.centre.standing import Standing, clean, inspected_head, number
-from agent.centre.watched import Watched
+from agent.centre.watched import Alarm, Watched
 from agent.errors import PasuError
 from agent.storage.proof import note
 from agent.uplink import payloads
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from agent.centre.registry import Box
     from agent.centre.rings import Signer
     from agent.centre.standing import Wish
+    from agent.centre.watched import Row
     from agent.centre.wire import Message, Wire
     from agent.centre.witness import Kept, Witness
     from agent.clock import Clock
@@ -50,28 +52,8 @@ _log = logging.getLogger(__name__)
 
 # Alarms beside what `What` names.
 SILENT, BACK, NEW_LEDGER, OTHER_KEY, UNKNOWN_BOX = "silent", "back", "new_ledger", "other_key", "unknown_box"
-NO_ALARM = frozenset({BACK})
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Something that somebody must hear of. `what` is one of the words above, or of `What`."""
-
-    at_ms: int
-    box: str
-    what: str
-    detail: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One box for the table. verified: entries of its newest ledger that a signed head stands for."""
-
-    standing: Standing
-    verified: int
-    size: int
-    ledgers: int
-    alarms: int
+FORGED = "forged"  # what the broker says in a box's name, and the box did not sign
+NOT_OF_THE_BOX = frozenset({BACK, FORGED})
 
 
 class Watch:
@@ -97,7 +79,7 @@ class Watch:
         """
         self._city, self._wire, self._witness, self._clock = city, wire, witness, clock
         self._signer, self._counters = signer, counters
-        self._confirm_time, self._chunk = confirm_time, chunk
+        self._confirm_time, self._chunk, self._arrived = confirm_time, chunk, Arrived(city.at(FOLDER))
         self._boxes: dict[str, Watched] = {}
         self._strangers: set[str] = set()
         self._unacknowledged: list[Message] = []
@@ -140,21 +122,7 @@ class Watch:
 
     def rows(self) -> list[Row]:
         """Return every box that is enrolled, by id."""
-        found = []
-        for name in sorted(self._boxes):
-            watched = self._boxes[name]
-            following = watched.current.following if watched.current else None
-            verified = following.verified if following else None
-            found.append(
-                Row(
-                    watched.standing,
-                    verified.size if verified else 0,
-                    following.size if following else 0,
-                    len(watched.kept),
-                    watched.alarms,
-                )
-            )
-        return found
+        return [self._boxes[name].row for name in sorted(self._boxes)]
 
     @property
     def all_heard(self) -> bool:
@@ -188,6 +156,10 @@ class Watch:
         if message.part.startswith("export/"):
             self._chunk(message.box, message.part, message.payload)
             return
+        if not self._is_genuine(watched, message):
+            # The box said no such thing, or not so: it is the way to it that is not to be relied on.
+            self._alarm(watched, FORGED, {"part": clean(message.part)})
+            return
         try:
             body = payloads.read(message.payload)
         except ValueError:
@@ -203,18 +175,36 @@ class Watch:
             self._alarm(watched, What.INVALID, {"part": clean(message.part)})
             watched.kept = self._witness.kept(watched.box.id, watched.verifier)
 
+    def _is_genuine(self, watched: Watched, message: Message) -> bool:
+        keys = watched.box.report_keys
+        if is_genuine(message.box, message.part, message.payload, keys):
+            return True
+        self._look_up(at_once=True)  # its certificate may have been renewed a moment ago
+        again = watched.box.report_keys
+        return again != keys and is_genuine(message.box, message.part, message.payload, again)
+
     def _believe(self, watched: Watched, message: Message, body: dict[str, Any]) -> None:
-        now_s = self._clock.monotonic()
-        if watched.standing.hear(message.part, body, now_s, retained=message.retained):
-            self._alarm(watched, BACK, {})
         if message.part == "facts":
             self._facts(watched, body)
         elif message.part == "checkpoint":
             self._checkpoint(watched, body)
-        elif message.part == "birth":
-            self._birth(watched, body)
         elif message.part == "reply":
             self._reply(watched, body)
+        elif message.part in ("birth", "state", "health"):
+            self._report(watched, message, body)
+
+    def _report(self, watched: Watched, message: Message, body: dict[str, Any]) -> None:
+        """Take what a box says of itself now. What is older than what is known is passed over: that may be honest."""
+        new = watched.newest_said.place(message.part, body)
+        if new is None:
+            return
+        if new:
+            self._witness.set_newest(watched.box.id, watched.box.vkey, watched.newest_said)
+        now_s = self._clock.monotonic()
+        if watched.standing.hear(message.part, body, now_s, retained=message.retained or not new):
+            self._alarm(watched, BACK, {})
+        if message.part == "birth":
+            self._birth(watched, body)
 
     def _stranger(self, box: str) -> None:
         """Tell once of a box that is not enrolled: the broker should have kept it out."""
@@ -235,7 +225,7 @@ class Watch:
         kept = self._ledger(watched, body.get("ledger"), body.get("note"))
         if kept is None:
             return
-        # Nobody signs this time: one of the future would make every later head an old one.
+        # A clock that is ahead would make every later head an old one.
         at_ms = min(number(body.get("at_ms")), self._now_ms())
         self._keep(watched, kept, kept.following.head(body.get("note"), at_ms))
         if before and watched.proven != before:
@@ -294,6 +284,7 @@ class Watch:
         if asked is None or asked[0] != watched.box.id:
             return
         _, ledger, size, counter = asked
+        self._arrived.answered(watched.box.id, ledger, body.get("status"), body.get("code"))
         if body.get("status") == "done" and size and ledger in watched.kept:
             self._witness.acknowledged(watched.kept[ledger], size)
         elif body.get("code") == "COMMAND_REPLAYED" and self._signer and self._counters:
@@ -320,6 +311,8 @@ class Watch:
                 now_s,
                 time_ms=time_ms,
             )
+            if wish is None and watched.standing.told_s is not None:
+                wish = self._arrived.wish(watched.box.id, now_s, self._now_ms())
             if wish is not None:
                 wishes.append((watched, wish))
         self._send(wishes)
@@ -346,7 +339,8 @@ class Watch:
             self._wire.send(sealed.box, sealed.text)
             size = wish.arguments.get("size", 0)
             counter = numbers[watched.box.id]
-            self._asked[sealed.id] = (watched.box.id, wish.arguments.get("ledger", ""), size, counter)
+            about = wish.arguments.get("ledger") or wish.arguments.get("export", "")
+            self._asked[sealed.id] = (watched.box.id, about, size, counter)
         while len(self._asked) > MOST_ASKED:
             del self._asked[next(iter(self._asked))]
 
@@ -374,14 +368,15 @@ class Watch:
     def _begin(self, box: Box, now_s: float) -> Watched:
         verifier = note.Verifier.parse(box.vkey)
         kept = self._witness.kept(box.id, verifier)
-        return Watched(box, verifier, Standing(box.id, box.site, now_s), kept)
+        standing = Standing(box.id, box.site, now_s)
+        return Watched(box, verifier, standing, kept, self._witness.newest(box.id, box.vkey))
 
     def _alarm(self, watched: Watched, what: str, detail: dict[str, Any]) -> None:
         now_s = self._clock.monotonic()
         if now_s - watched.alarmed_s.get(what, -ALARM_S) < ALARM_S:
             return  # whoever floods us shall not fill the disk
         watched.alarmed_s[what] = now_s
-        if what not in NO_ALARM:
+        if what not in NOT_OF_THE_BOX:
             watched.alarms += 1
         self._note(Alarm(self._now_ms(), watched.box.id, str(what), detail))
 

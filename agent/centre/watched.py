@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agent.centre.genuine import Newest
     from agent.centre.registry import Box
     from agent.centre.standing import Standing
     from agent.centre.witness import Kept
@@ -14,19 +15,42 @@ if TYPE_CHECKING:
 MOST_UNPROVEN = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that somebody must hear of. `what` is one of the words of `watch`, or of `What`."""
+
+    at_ms: int
+    box: str
+    what: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One box for the table. verified: entries of its newest ledger that a signed head stands for."""
+
+    standing: Standing
+    verified: int
+    size: int
+    ledgers: int
+    alarms: int
+
+
 @dataclass(slots=True)
 class Watched:
     """A box.
 
-    kept       its ledgers, by id, in the order in which they came
-    alarms     how many were raised about it
-    alarmed_s  when each kind was raised last
+    kept         its ledgers, by id, in the order in which they came
+    newest_said  of its reports
+    alarms       how many were raised about it
+    alarmed_s    when each kind was raised last
     """
 
     box: Box
     verifier: Verifier
     standing: Standing
     kept: dict[str, Kept]
+    newest_said: Newest
     alarms: int = 0
     alarmed_s: dict[str, float] = field(default_factory=dict)
 
@@ -52,3 +76,11 @@ class Watched:
     def current(self) -> Kept | None:
         """Return the ledger that it writes now; None where none is known."""
         return self.kept.get(self.newest)
+
+    @property
+    def row(self) -> Row:
+        """Return it as the table shows it."""
+        following = self.current.following if self.current else None
+        verified = following.verified if following else None
+        size = following.size if following else 0
+        return Row(self.standing, verified.size if verified else 0, size, len(self.kept), self.alarms)

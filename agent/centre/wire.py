@@ -66,6 +66,7 @@ class Wire:
         self._client_id = client_id
         self._keep = keep
         self._tls = _tls(city)
+        self.city = city
         self._incoming: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._ready = threading.Event()
         self._refused, self._hung_up, self._greeted = "", False, False

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.centre.following import BLOCK, LEVEL, Following, What, origin_of
+from agent.centre.genuine import Newest
 from agent.errors import StorageFault
 from agent.language import say
 from agent.storage.proof.merkle import HASH_BYTES
@@ -41,6 +42,9 @@ CREATE TABLE IF NOT EXISTS fact (
 CREATE TABLE IF NOT EXISTS checkpoint (
     ledger INTEGER NOT NULL, size INTEGER NOT NULL, at_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL,
     note TEXT NOT NULL, PRIMARY KEY (ledger, size)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS newest (
+    box TEXT PRIMARY KEY, vkey TEXT NOT NULL, session INTEGER NOT NULL, birth INTEGER NOT NULL,
+    state INTEGER NOT NULL, health INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alarm (
     id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, box TEXT NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL);
 """
@@ -113,6 +117,20 @@ class Witness:
             following.lost = lost
             found[ledger] = Kept(key, box, ledger, following, acknowledged)
         return found
+
+    def newest(self, box: str, vkey: str) -> Newest:
+        """Return what was the newest of a box's reports; none yet of one that has another key than it had."""
+        rows = self._read(
+            "SELECT session, birth, state, health FROM newest WHERE box = ? AND vkey = ?", (box, vkey)
+        )
+        return Newest(*rows[0]) if rows else Newest()
+
+    def set_newest(self, box: str, vkey: str, newest: Newest) -> None:
+        """Keep it, so that old reports are known for what they are after a restart too."""
+        self._write(
+            "INSERT OR REPLACE INTO newest VALUES (?, ?, ?, ?, ?, ?)",
+            (box, vkey, newest.session, newest.birth, newest.state, newest.health),
+        )
 
     def begin(self, box: str, ledger: str, verifier: Verifier, now_ms: int) -> Kept:
         """Begin to keep a ledger."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from agent.centre.standing import Seen
-    from agent.centre.watch import Row
+    from agent.centre.watched import Row
 
 _RANK = {severity: place for place, severity in enumerate(Severity)}
 _COLOURS = {
@@ -109,8 +109,14 @@ def as_json(row: Row) -> dict[str, Any]:
 
 
 def safe(text: str) -> str:
-    """Keep rich from reading marks in somebody else's text."""
-    return text.replace("[", "\\[")
+    """Keep rich from reading marks in somebody else's text, which a mark of ours follows.
+
+    A mark that ends nothing is an exception, and a box that sends one would end the watch for its city.
+    """
+    from rich.markup import escape
+
+    bare = text.rstrip("\\")
+    return escape(bare) + "\\" * 2 * (len(text) - len(bare))
 
 
 def _order(row: Row) -> int:
@@ -164,7 +170,7 @@ def _wrong(row: Row) -> str:
         known = CONDITIONS.get(one.code)
         text = known.what if known else one.code
         colour = _COLOURS[known.severity] if known else "yellow"
-        lines.append(f"[{colour}]{safe(text)}[/]" + (f" ({safe(one.subject)})" if one.subject else ""))
+        lines.append(f"[{colour}]{safe(text)}[/]" + (safe(f" ({one.subject})") if one.subject else ""))
     if len(seen) > _SHOWN:
         lines.append(say(f"그 밖에 {len(seen) - _SHOWN}건", f"and {len(seen) - _SHOWN} more"))
     return "\n".join(lines)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.city import add_city, add_passphrase, now_ms, open_city, signer
+from agent.cli.fields import plain
 from agent.cli.parser import UsageError
 from agent.language import say
 
@@ -126,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
     from agent.command.table import COMMANDS
 
     city = open_city(args)
+    _look_at_box(city, args.box)
     arguments = _arguments(args)
     wanted = COMMANDS.get(args.name)
     if args.print:
@@ -139,6 +142,7 @@ def run(args: argparse.Namespace) -> int:
         needed = args.fresh or (wanted is not None and wanted.challenge)
         if challenge is None and (needed or sender.said_trust(wire, args.box, TRUST_S) == "UNTRUSTED"):
             challenge = sender.fresh_challenge(wire, args.box, CHALLENGE_S)
+            arguments = _arguments(args)  # "now" is the moment of signing, and not that before the wait
         sealed = _seal(args, city, arguments, challenge)
         sender.post(wire, sealed)
         if not args.json:
@@ -158,6 +162,26 @@ def run(args: argparse.Namespace) -> int:
         )
     status = last["status"] if last else ""
     return {"done": 0, "refused": REFUSED_STATUS, "failed": REFUSED_STATUS}.get(status, PARTLY_STATUS)
+
+
+def _look_at_box(city: City, box: str) -> None:
+    """Warn of a box that nobody enrolled here: this may be a slip, or a signer's folder that is older than the box.
+
+    Raises  ConfigError BOX_UNKNOWN for what no box can be called; CITY_DAMAGED
+    """
+    from agent.centre import registry
+    from agent.enrolment import form
+
+    if not form.is_box(box):
+        registry.known_box(city, box)
+    if registry.find(city, box) is None:
+        print(
+            say(
+                f"주의: 이 폴더에 {box}라는 박스는 등록되어 있지 않습니다 (`pasu centre boxes`).",
+                f"Beware: no box {box} is enrolled in this folder (`pasu centre boxes`).",
+            ),
+            file=sys.stderr,
+        )
 
 
 def _seal(args: argparse.Namespace, city: City, arguments: dict[str, Any], challenge: str | None) -> Sealed:
@@ -275,7 +299,8 @@ def show(reply: dict[str, Any]) -> str:
     detail = reply.get("detail")
     if reply.get("code"):
         status += f": {show_code(reply)}"
-    return status + (f"\n{json.dumps(detail, ensure_ascii=False, indent=1)}" if detail else "")
+    more = f"\n{json.dumps(detail, ensure_ascii=False, indent=1)}" if detail else ""
+    return plain(status + more, lines=True)
 
 
 def show_code(reply: dict[str, Any]) -> str:
@@ -284,4 +309,4 @@ def show_code(reply: dict[str, Any]) -> str:
 
     code = str(reply.get("code", ""))
     known = CODES.get(code)
-    return f"{code} ({known.what}. {known.next})" if known else code or str(reply.get("status", ""))
+    return plain(f"{code} ({known.what}. {known.next})" if known else code or str(reply.get("status", "")))

@@ -35,11 +35,10 @@ def add(actions: Any) -> None:
         "turn-out", help=say("박스를 내보냅니다", "turn a box out: stolen, or given up")
     )
     parser.description = say(
-        "박스의 인증서를 모두 폐지합니다. 도난이나 폐기 때 씁니다. 브로커의 crl.pem을 새것으로 바꾸고 "
-        "SIGHUP을 보내십시오.",
-        "Revoke every certificate of a box, when it was stolen or is given up. Then give the broker the "
-        "new crl.pem and "
-        "send it SIGHUP.",
+        "박스의 인증서를 모두 폐지합니다. 도난이나 폐기 때 씁니다. 브로커의 crl.pem을 새것으로 바꾸고 브로커를 "
+        "다시 시작하십시오: SIGHUP으로는 이미 열린 연결이 끊기지 않습니다.",
+        "Revoke every certificate of a box, when it was stolen or is given up. Then give the broker the new "
+        "crl.pem and restart it: on SIGHUP a connection that is open stays open.",
     )
     parser.add_argument("box", metavar="BOX", help=say("박스 id", "the box's id"))
     add_city(parser)
@@ -111,10 +110,18 @@ def _add_enrol(actions: Any) -> None:
 def enrol(args: argparse.Namespace) -> int:
     """Enrol a box."""
     from agent.centre import registry
+    from agent.centre.authority import CA_DAYS
     from agent.centre.city import create
+    from agent.cli.parser import UsageError
     from agent.cli.times import show_time
     from agent.enrolment import form
 
+    if not 0 < args.days <= CA_DAYS:
+        raise UsageError(
+            "NUMBER_OUT_OF_RANGE",
+            say(f"--days {args.days}일은 쓸 수 없습니다", f"no certificate has --days {args.days}"),
+            hint=say(f"1에서 {CA_DAYS} 사이의 일수를 주십시오", f"give a number of days from 1 to {CA_DAYS}"),
+        )
     city = open_city(args)
     request = read_request(args.request)
     known = registry.find(city, request.box)
@@ -237,10 +244,10 @@ def turn_out(args: argparse.Namespace) -> int:
     _write_again(city)
     print(
         say(
-            f"{box.id}의 인증서를 모두 폐지했습니다. 브로커에 새 {city.at('ca', 'crl.pem')}을 주고 "
-            f"SIGHUP을 보내십시오.",
-            f"Revoked every certificate of {box.id}. Give the broker the new {city.at('ca', 'crl.pem')} "
-            f"and send it SIGHUP.",
+            f"{box.id}의 인증서를 모두 폐지했습니다. 브로커에 새 {city.at('ca', 'crl.pem')}을 주고 브로커를 다시 "
+            "시작하십시오. SIGHUP만으로는 이 박스의 열린 연결이 끊기지 않습니다.",
+            f"Revoked every certificate of {box.id}. Give the broker the new {city.at('ca', 'crl.pem')} and "
+            "restart it: on SIGHUP alone a connection that this box has open stays open.",
         )
     )
     return 0
@@ -312,6 +319,14 @@ def _write_again(city: City) -> None:
     for kind in BROKERS:
         broker_files.refresh(city, kind)
     centre_tunnel.refresh(city)
+    definitions = city.at("broker", "rabbitmq", "definitions.json")
+    if definitions.exists():
+        print(
+            say(
+                f"RabbitMQ에 알리십시오: rabbitmqctl import_definitions {definitions}",
+                f"Tell RabbitMQ: rabbitmqctl import_definitions {definitions}",
+            )
+        )
 
 
 def _unlock(args: argparse.Namespace) -> Unlock:

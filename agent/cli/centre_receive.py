@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.city import add_city, open_city
+from agent.cli.fields import plain
 from agent.cli.parser import UsageError
 from agent.language import say
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from agent.consignment import Receipt
 
 DEFAULT_PORT = 8443
-FOLDER = "received"
 
 
 def add(actions: Any) -> None:
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 def store(city: City) -> Store:
     """Return where a city keeps what it received; of boxes that are enrolled only."""
-    from agent.centre import registry, verify, witness
+    from agent.centre import arrived, registry, verify, witness
     from agent.centre.receive import Store
     from agent.centre.taken_back import is_taken_back
     from agent.errors import ConfigError
@@ -104,7 +104,7 @@ def store(city: City) -> Store:
         except ConfigError:
             return None
 
-    return Store(city.at(FOLDER), verifier_of, partial(is_taken_back, city.at(witness.FILE)))
+    return Store(city.at(arrived.FOLDER), verifier_of, partial(is_taken_back, city.at(witness.FILE)))
 
 
 def over_mqtt(city: City, answer: Callable[[str, bytes], None]) -> Callable[[str, str, bytes], None]:
@@ -126,7 +126,7 @@ def show(box: str, receipt: Receipt) -> None:
     }
     print(f"{name}: {words.get(receipt.where, str(receipt.where))}", file=sys.stderr, flush=True)
     for problem in receipt.problems:
-        print(f"  {problem}", file=sys.stderr, flush=True)
+        print(f"  {plain(problem)}", file=sys.stderr, flush=True)
 
 
 def _address(text: str) -> tuple[str, int]:

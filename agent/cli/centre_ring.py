@@ -83,9 +83,14 @@ def ring_push(args: argparse.Namespace) -> int:
             print(f"{box}: {say('답 없음', 'no answer')}")
         elif reply["status"] == "done":
             print(f"{box}: {say(f'키 목록 {ring.epoch}판을 받음', f'took edition {ring.epoch}')}")
+        elif reply.get("code") == "RING_EPOCH":
+            edition = ring.epoch
+            print(
+                f"{box}: {say(f'{edition}판이나 더 새 것이 이미 있음', f'has edition {edition}, or a newer one')}"
+            )
         else:
             print(f"{box}: {show_code(reply)}")
-    if any(reply["status"] != "done" for reply in answers.values()):
+    if any(reply["status"] != "done" and reply.get("code") != "RING_EPOCH" for reply in answers.values()):
         return 1
     return 0 if len(answers) == len(boxes) else 3
 

@@ -1,4 +1,4 @@
-"""`pasu centre watch`, `facts`, `alarms`: all boxes at a glance, and what is kept of their ledgers."""
+"""`pasu centre watch`: all boxes at a glance, and a witness of their ledgers."""
 
 from __future__ import annotations
 
@@ -7,43 +7,25 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from agent.cli import centre_receive
-from agent.cli.city import add_city, add_passphrase, open_city, signer
-from agent.cli.common import add_span
+from agent.cli import broker_line, centre_facts, centre_receive
+from agent.cli.alarms import say_alarm, show_alarm
+from agent.cli.city import add_city, add_passphrase, now_ms, open_city, signer
 from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from agent.centre.city import City
-    from agent.centre.watch import Alarm, Watch
+    from agent.centre.watch import Watch
+    from agent.centre.watched import Alarm
+    from agent.centre.wire import Wire
 
 CONNECT_S = 15.0
 TURN_S = 0.2
 DRAW_S = 1.0
 ALARMED_STATUS = 1
 PARTLY_STATUS = 3
-DEFAULT_LAST = 50
-ALARMS = {
-    "silent": ("응답이 없습니다", "says nothing any more"),
-    "back": ("다시 응답합니다", "is back"),
-    "new_ledger": ("원장이 새로 시작되었습니다", "its ledger began anew"),
-    "other_key": ("등록된 것과 다른 키를 씁니다", "uses another key than it was enrolled with"),
-    "unknown_box": ("등록되지 않은 박스입니다", "is not enrolled"),
-    "edited": ("원장의 기록이 이전과 다릅니다", "sends an entry of its ledger changed"),
-    "forked": ("원장이 갈라졌습니다", "its ledger has forked"),
-    "doubted": (
-        "서로 맞지 않는 기록이 와서 버리고 다시 요청합니다",
-        "entries came that do not fit together: dropped, and asked for again",
-    ),
-    "rolled_back": (
-        "원장이 되돌려졌거나, 중간에서 옛 검증점을 다시 보냈습니다",
-        "its ledger was set back, or somebody on the way shows an old checkpoint again",
-    ),
-    "unsigned": ("박스의 키로 서명되지 않은 검증점입니다", "a checkpoint that its key did not sign"),
-    "invalid": ("올바르지 않은 내용을 보냈습니다", "sends what is no message"),
-    "let_go": ("원장의 일부가 오기 전에 없어졌습니다", "let entries go that never came here"),
-}
 
 
 def add(actions: Any) -> None:
@@ -52,14 +34,14 @@ def add(actions: Any) -> None:
     parser.description = say(
         "모든 박스의 상태를 표로 보이고, 원장을 받아 증인으로 보관합니다: 서명과 이어짐을 확인하고, "
         "갈라짐·되돌림·응답 없음을 "
-        "알리며, 빠진 기록을 다시 청하고, 받은 것을 박스에 확인해 줍니다. 늘 켜 두십시오.\n"
+        "알리며, 빠진 기록을 다시 청하고, 받은 것을 박스에 확인해 줍니다. 늘 켜 두십시오: 브로커가 없으면 기다립니다.\n"
         "끝 상태(--once): 0 이상 없음, 1 원장에 이상이 있음, 3 응답하지 않는 박스가 있음.\n\n"
         "예:\n  pasu centre watch --city gangneung\n  pasu centre watch --city gangneung --once",
         "Show every box in a table, and keep their ledgers as a witness: check signatures and that each "
         "goes on from "
         "what was before, tell of forks, roll-backs and silence, ask again for what is missing, and "
         "acknowledge what "
-        "came. Keep it running.\n"
+        "came. Keep it running: it waits for a broker that is away.\n"
         "Exit status (--once): 0 nothing wrong, 1 something wrong with a ledger, 3 a box is silent.\n\n"
         "examples:\n  pasu centre watch --city gangneung\n  pasu centre watch --city gangneung --once",
     )
@@ -96,11 +78,12 @@ def add(actions: Any) -> None:
     add_city(parser)
     add_passphrase(parser)
     parser.set_defaults(run=watch)
-    _add_facts(actions)
+    centre_facts.add(actions)
 
 
 def watch(args: argparse.Namespace) -> int:
     """Watch, until Ctrl-C; with --once until everyone was heard."""
+    from agent.centre import registry
     from agent.centre.counters import FILE as COUNTERS_FILE
     from agent.centre.counters import Counters
     from agent.centre.watch import CLIENT, PARTS, Watch
@@ -108,10 +91,13 @@ def watch(args: argparse.Namespace) -> int:
     from agent.centre.witness import FILE, Witness
     from agent.clock import SystemClock, SystemSource
     from agent.errors import StorageFault
-    from agent.storage.files import try_lock
+    from agent.storage.files import fault, try_lock
 
     city = open_city(args)
-    lock = os.open(city.at("watch.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock = os.open(city.at("watch.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise fault("open", city.at("watch.lock"), error) from error
     if not try_lock(lock):
         raise StorageFault(
             "WATCHING_ALREADY",
@@ -119,13 +105,24 @@ def watch(args: argparse.Namespace) -> int:
             hint=say("그 `pasu centre watch`를 보십시오", "look at that `pasu centre watch`"),
             city=str(city.folder),
         )
+    if next(registry.boxes(city), None) is None:
+        print(
+            say(
+                "아직 등록된 박스가 없습니다: `pasu centre enrol`. 등록하면 바로 나타납니다.",
+                "No box is enrolled yet: `pasu centre enrol`. Once it is, it appears here.",
+            ),
+            file=sys.stderr,
+        )
     own = None if args.only_look else signer(args, city, None)
     source = SystemSource()
     witness = Witness(city.at(FILE))
     counters = None if own is None else Counters(city.at(COUNTERS_FILE))
     wire = Wire(city, CLIENT, [f"{TOPIC}/+/{part}" for part in PARTS], keep=True)
     try:
-        wire.open(CONNECT_S)
+        if args.once:
+            wire.open(CONNECT_S)
+        else:
+            broker_line.opened(wire, CONNECT_S)
         watching = Watch(
             city,
             wire,
@@ -136,7 +133,7 @@ def watch(args: argparse.Namespace) -> int:
             confirm_time=lambda: args.confirm_time or source.kernel_synced(),
             chunk=centre_receive.over_mqtt(city, wire.receipt),
         )
-        return _once(args, city, watching) if args.once else _forever(args, city, watching)
+        return _once(args, city, watching) if args.once else _forever(args, city, watching, wire)
     finally:
         wire.close()
         witness.close()
@@ -156,7 +153,7 @@ def _once(args: argparse.Namespace, city: City, watching: Watch) -> int:
     watching.commit()
     grave = False
     for alarm in watching.alarms():
-        _say(alarm, args)
+        say_alarm(alarm, as_json=args.json)
         grave = grave or alarm.what not in ("silent", "back")
     rows = watching.rows()
     if args.json:
@@ -169,7 +166,7 @@ def _once(args: argparse.Namespace, city: City, watching: Watch) -> int:
     return 0 if all(row.standing.told_s is not None for row in rows) else PARTLY_STATUS
 
 
-def _forever(args: argparse.Namespace, city: City, watching: Watch) -> int:
+def _forever(args: argparse.Namespace, city: City, watching: Watch, wire: Wire) -> int:
     import time
 
     from rich.console import Console
@@ -178,11 +175,11 @@ def _forever(args: argparse.Namespace, city: City, watching: Watch) -> int:
     from agent.cli import board
 
     drawn_s = 0.0
+    line = broker_line.Line()
     if args.json or not sys.stdout.isatty():
         while True:
-            watching.turn(TURN_S)
-            for alarm in watching.alarms():
-                _say(alarm, args)
+            for alarm in _turned(watching, wire, line):
+                say_alarm(alarm, as_json=args.json)
             if args.json and time.monotonic() - drawn_s >= 30.0:
                 drawn_s = time.monotonic()
                 for row in watching.rows():
@@ -190,136 +187,20 @@ def _forever(args: argparse.Namespace, city: City, watching: Watch) -> int:
     console = Console()
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while True:
-            watching.turn(TURN_S)
-            for alarm in watching.alarms():
-                console.print(f"[bold red]{board.safe(_text(alarm))}[/bold red]")
+            for alarm in _turned(watching, wire, line):
+                console.print(f"[bold red]{board.safe(show_alarm(alarm))}[/bold red]")
             if time.monotonic() - drawn_s >= DRAW_S:
                 drawn_s = time.monotonic()
                 live.update(board.table(city.name, watching.rows()), refresh=True)
 
 
-def _say(alarm: Alarm, args: argparse.Namespace) -> None:
-    if args.json:
-        line = {"at_ms": alarm.at_ms, "box": alarm.box, "alarm": alarm.what, "detail": alarm.detail}
-        print(json.dumps(line, ensure_ascii=False), flush=True)
-    else:
-        print(_text(alarm), file=sys.stderr, flush=True)
-
-
-def _text(alarm: Alarm) -> str:
-    from agent.cli.times import show_time
-
-    what = say(*ALARMS[alarm.what]) if alarm.what in ALARMS else alarm.what
-    shown = {key: value for key, value in alarm.detail.items() if key != "note" and value not in ("", None)}
-    detail = " ".join(f"{key}={value}" for key, value in shown.items())
-    return f"!! {show_time(alarm.at_ms, None)}  {alarm.box}: {what}" + (f"  ({detail})" if detail else "")
-
-
-def _add_facts(actions: Any) -> None:
-    parser = actions.add_parser(
-        "facts", help=say("받아 둔 박스의 기록을 보입니다", "show a box's entries, as they are kept here")
-    )
-    parser.description = say(
-        "관제센터가 받아 둔 박스의 원장을 보입니다. 박스가 꺼졌거나 없어졌어도 볼 수 있습니다.\n\n"
-        "예:\n  pasu centre facts gn-0007 --kind hold\n  pasu centre facts gn-0007 --from -7d --to now",
-        "Show a box's ledger as it is kept here, also when the box is off or gone.\n\n"
-        "examples:\n  pasu centre facts gn-0007 --kind hold\n  pasu centre facts gn-0007 --from -7d --to now",
-    )
-    parser.add_argument("box", metavar="BOX", help=say("박스 id", "the box's id"))
-    parser.add_argument(
-        "--kind",
-        default="",
-        metavar="KIND",
-        help=say('종류: "gap", 또는 "hold"처럼 앞부분', 'a kind, or its first part: "hold"'),
-    )
-    parser.add_argument(
-        "--last",
-        type=int,
-        default=DEFAULT_LAST,
-        metavar="N",
-        help=say(
-            f"많아야 이만큼 (기본 {DEFAULT_LAST}). 0이면 모두",
-            f"at most so many (default {DEFAULT_LAST}); 0 for all",
-        ),
-    )
-    parser.add_argument(
-        "--json", action="store_true", help=say("한 줄에 하나씩 JSON으로", "write JSON, one a line")
-    )
-    parser.add_argument(
-        "--checkpoint",
-        action="store_true",
-        help=say(
-            "대신 가장 새 검증점을 보입니다 (`pasu centre verify --witness`에 씀)",
-            "show the newest checkpoint instead, for `pasu centre verify --witness`",
-        ),
-    )
-    add_span(parser, "1970-01-02", "+1d")
-    add_city(parser)
-    parser.set_defaults(run=facts)
-    parser = actions.add_parser("alarms", help=say("지난 알림을 보입니다", "show the alarms so far"))
-    parser.description = say("지켜보는 동안의 알림을 보입니다.", "Show what was found while watching.")
-    parser.add_argument(
-        "box", nargs="?", metavar="BOX", help=say("박스 id. 없으면 모두", "a box; all without it")
-    )
-    parser.add_argument(
-        "--json", action="store_true", help=say("한 줄에 하나씩 JSON으로", "write JSON, one a line")
-    )
-    add_city(parser)
-    parser.set_defaults(run=alarms)
-
-
-def facts(args: argparse.Namespace) -> int:
-    """Show entries."""
+def _turned(watching: Watch, wire: Wire, line: broker_line.Line) -> Iterator[Alarm]:
+    """Watch for a moment; yield what is to be said, the broker's absence before the boxes' silence."""
     import time
-    from datetime import UTC
 
-    from agent.centre.witness import FILE, Witness
-    from agent.cli.kinds import kind_name
-    from agent.cli.times import parse_span, show_time
+    from agent.centre.watched import Alarm
 
-    zone = UTC if args.utc else None
-    span = parse_span(args.start, args.end, time.time_ns() // 1_000_000, zone)
-    witness = Witness(open_city(args).at(FILE), reading=True)
-    try:
-        if args.checkpoint:
-            head = witness.newest_head(args.box)
-            print(head or "", end="")
-            return 0 if head else PARTLY_STATUS
-        for one in witness.facts(args.box, args.kind, span.start_ms, span.end_ms, args.last):
-            if args.json:
-                line = {
-                    "ledger": one.ledger,
-                    "seq": one.seq,
-                    "at_ms": one.at_ms,
-                    "received_ms": one.received_ms,
-                    "trust": one.trust,
-                    "kind": one.kind,
-                    "body": one.body,
-                }
-                print(json.dumps(line, ensure_ascii=False))
-            else:
-                body = " ".join(
-                    f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in one.body.items()
-                )
-                print(f"{one.seq}  {show_time(one.at_ms, zone)}  {kind_name(one.kind)}  {body}")
-    finally:
-        witness.close()
-    return 0
-
-
-def alarms(args: argparse.Namespace) -> int:
-    """Show alarms."""
-    from agent.centre.watch import Alarm
-    from agent.centre.witness import FILE, Witness
-
-    witness = Witness(open_city(args).at(FILE), reading=True)
-    try:
-        for at_ms, box, what, detail in witness.alarms(args.box):
-            alarm = Alarm(at_ms, box, what, detail)
-            if args.json:
-                _say(alarm, args)
-            else:
-                print(_text(alarm))
-    finally:
-        witness.close()
-    return 0
+    watching.turn(TURN_S)
+    if what := line.turn(time.monotonic(), connected=wire.connected):
+        yield Alarm(now_ms(), "", what, {})
+    yield from watching.alarms()

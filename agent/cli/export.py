@@ -21,6 +21,7 @@ STATES = {
     "bundled": ("보내는 중", "being sent"),
     "sent": ("보냄", "sent"),
     "received": ("받음", "received"),
+    "unconfirmed": ("보냈으나 확인되지 않음", "sent, not confirmed"),
     "cancelled": ("취소됨", "cancelled"),
     "expired": ("기한 지남", "lapsed"),
 }

@@ -20,6 +20,17 @@ def room(stream: TextIO) -> int:
     return shutil.get_terminal_size().columns if stream.isatty() else PIPE_COLUMNS
 
 
+def plain(text: str, *, lines: bool = False) -> str:
+    """Return somebody else's text for a terminal: what moves the cursor or the reading direction is spelt out.
+
+    lines  keep line feeds
+    """
+    return "".join(
+        letter if letter.isprintable() or (lines and letter == "\n") else ascii(letter)[1:-1]
+        for letter in text
+    )
+
+
 def print_fields(rows: Iterable[tuple[str, str]], stream: TextIO | None = None, *, indent: int = 0) -> None:
     """Print names and values; a value that is longer than the line goes on below itself, an empty one is left out."""
     out = stream or sys.stdout

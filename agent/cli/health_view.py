@@ -188,8 +188,9 @@ def vital_fields(vitals: dict[str, Any], trust: str) -> Iterator[tuple[str, str]
 def uplink_fields(uplink: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Say how the connection is."""
     state = say("연결됨", "connected") if uplink.get("connected") else say("끊김", "not connected")
-    more = [str(uplink[name]) for name in ("protocol", "reason", "trouble") if uplink.get(name)]
-    yield say("상태", "state"), " · ".join([state, *more])
+    protocol = {5: "MQTT 5", 4: "MQTT 3.1.1"}.get(uplink.get("protocol", 0), "")
+    more = [protocol, uplink.get("reason", ""), uplink.get("trouble", "")]
+    yield say("상태", "state"), " · ".join(filter(None, [state, *more]))
     if (backlog := uplink.get("backlog")) is not None:
         yield say("보낼 기록", "entries to send"), str(backlog)
     if (days := uplink.get("certificate_days")) is not None:

@@ -49,6 +49,7 @@ KINDS = {
     "export.bundled": ("증거 반출", "evidence handed out"),
     "export.sent": ("반출 전송됨", "export sent"),
     "export.received": ("반출 수령됨", "export received"),
+    "export.unconfirmed": ("반출 확인되지 않음", "export not confirmed"),
     "export.cancelled": ("반출 취소", "export cancelled"),
     "export.recalled": ("반출 회수", "export taken back"),
     "export.expired": ("반출 기한 지남", "export lapsed"),

@@ -30,6 +30,6 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run everything until told to stop."""
     config, secrets = load_with_secrets(args.config)
-    from agent import app
+    from agent import together
 
-    return app.run(config, secrets)
+    return together.run(config, secrets)

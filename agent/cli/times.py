@@ -122,8 +122,11 @@ def show_bare(utc_ms: int, zone: tzinfo | None, beside_ms: int | None = None) ->
 
 
 def _parts(utc_ms: int, zone: tzinfo | None) -> tuple[str, str, str]:
-    """Return day, time of day, and offset."""
-    moment = (EPOCH + timedelta(milliseconds=utc_ms)).astimezone(zone)
+    """Return day, time of day, and offset; of what no calendar has, the number: a stranger may have written it."""
+    try:
+        moment = (EPOCH + timedelta(milliseconds=utc_ms)).astimezone(zone)
+    except (OverflowError, ValueError, OSError):
+        return str(utc_ms), "ms", ""
     return moment.strftime("%Y-%m-%d"), moment.strftime("%H:%M:%S"), offset(moment)
 
 

@@ -60,11 +60,18 @@ class Counter:
         return Counter(max(self.mark, other.mark), tuple(sorted(free)[-MOST_OPEN:]))
 
 
-def after(counters: Mapping[str, Counter], takes: Iterable[Take]) -> dict[str, Counter]:
-    """Return the counters after some numbers were used."""
+def after(
+    counters: Mapping[str, Counter], takes: Iterable[Take], *, forgotten: bool = False
+) -> dict[str, Counter]:
+    """Return the counters after some numbers were used.
+
+    forgotten  those of some keys were lost: of a key without one nobody knows which of the lower numbers ran, so none
+               of them may
+    """
     found = dict(counters)
     for take in takes:
-        found[take.kid] = found.get(take.kid, Counter()).taken(take.number, ran=take.ran)
+        lost = Counter(take.number - 1) if forgotten else Counter()
+        found[take.kid] = found.get(take.kid, lost).taken(take.number, ran=take.ran)
     return found
 
 

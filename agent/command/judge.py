@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from agent.command.keyring import Key, Ring
     from agent.model import Instant
 
-ASK_S = 10.0
-"""So long a command waits for those before it; then the centre is asked for them."""
+ASK_S = 8.0
+"""So long a command waits for those before it; then the centre is asked for them: keeper and uplink look once a second,
+so the question is on its way within 10 s (E3)."""
 PATIENCE_S = 60.0
 """After so long it goes on without them, and they will never run."""
 AHEAD_MS = 120_000

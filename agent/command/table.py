@@ -208,6 +208,14 @@ _TABLE = (
         locked=True,
     ),
     Command(
+        "export.received",
+        "보낸 것을 모두 받았음을 알립니다. 서명된 이 말이 있어야 박스가 수령을 적습니다",
+        "say that an export is here, all of it: only this, signed, makes the box write that it was received",
+        _DECIDE | {Role.SERVICE},  # it may be the last copy that is let go of then
+        (Argument("export", ID), Argument("good", BOOL)),
+        locked=True,
+    ),
+    Command(
         "config.propose",
         "설정을 바꿉니다. 녹화하던 카메라가 녹화하지 않으면 되돌립니다. 유지보수자는 같은 호스트의 경로 같은 것만",
         "replace agent.toml; taken back when cameras that recorded do not. A technician changes paths and the like, "

@@ -30,7 +30,7 @@ from agent.language import say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from agent.centre.watch import Alarm, Row
+    from agent.centre.watched import Alarm, Row
     from agent.demo.town import Ordered
 
 BOXES = 2

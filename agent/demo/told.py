@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.cli import board
+from agent.cli.alarms import ALARMS
 from agent.cli.centre_command import STATUSES, show_code
-from agent.cli.centre_watch import ALARMS
 from agent.language import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.centre.watch import Alarm, Row
+    from agent.centre.watched import Alarm, Row
     from agent.demo.site import Site
     from agent.demo.town import Ordered, Town
 

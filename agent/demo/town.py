@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.centre.sender import Sealed
-    from agent.centre.watch import Alarm, Row
+    from agent.centre.watched import Alarm, Row
     from agent.config import Config
 
 ID = "demo"
@@ -148,7 +148,8 @@ class Town:
             self.alarms += self._watch.alarms()
             while (message := self._desk.get(0)) is not None:
                 self._desk.acknowledge(message)
-                self._hear(message.payload)
+                if sender.own_word(self._desk, message):
+                    self._hear(message.payload)
 
     def rows(self) -> list[Row]:
         """Return the boxes as the centre sees them now."""

@@ -3,6 +3,7 @@
 <state>/uplink/box.key        TLS key (P-256, PKCS #8), never shown, never leaves; mode 0600
 <state>/uplink/box.key.next   the key that was asked for and is not certified yet
 <state>/uplink/ca.pem, box.pem
+<state>/uplink/memory/, <state>/exchange/: where the uplink may write; it cannot make them itself
 <state>/centre/root.json, ring.jws
 <state>/tunnel/               see agent.tunnel.keys
 
@@ -40,7 +41,7 @@ from agent.enrolment import form
 from agent.errors import ConfigError, IntegrityFault
 from agent.language import say
 from agent.model import canonical_json
-from agent.storage import files
+from agent.storage import exchange, files
 from agent.storage.locks import held
 from agent.storage.proof import signing
 from agent.tunnel import keys as tunnels
@@ -192,6 +193,8 @@ def accept(config: Config, bundle: Bundle, disk: Disk, step: Callable[[str], Non
     folder = state / UPLINK
     check(config, bundle)
     with held(folder / LOCK):
+        exchange.make(state, disk)
+        disk.make_directory(exchange.memory(state))
         _take_ring(state, bundle, disk)
         step("N1")
         disk.atomic_replace(folder / CA, bundle.city.ca.encode(), sync=True)

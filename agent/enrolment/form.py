@@ -273,7 +273,11 @@ def is_box(value: object) -> bool:
 
 def is_broker(value: object) -> bool:
     """Tell whether a value is an address of a broker: mqtts://HOST:PORT."""
-    return isinstance(value, str) and _BROKER.match(value) is not None
+    return (
+        isinstance(value, str)
+        and _BROKER.match(value) is not None
+        and 0 < int(value.rpartition(":")[2]) < 1 << 16
+    )
 
 
 def bundle_json(box: str, root: Root, city: str, pem: str, ring: str, *, tunnel: Terms | None = None) -> str:

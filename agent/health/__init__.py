@@ -1,7 +1,7 @@
 """What is wrong, by name: conditions, who follows them, and the files in which processes say so."""
 
 from agent.health.condition import Condition, Severity
-from agent.health.files import read_health, write_health
+from agent.health.files import folder_of, read_health, write_health
 from agent.health.gather import STALE_S, gather, silences, silent_s
 from agent.health.registry import CONDITIONS, Raised
 from agent.health.tracker import Change, Tracker
@@ -14,6 +14,7 @@ __all__ = [
     "Raised",
     "Severity",
     "Tracker",
+    "folder_of",
     "gather",
     "read_health",
     "silences",

@@ -1,5 +1,8 @@
 """What each process says of itself: one small JSON file under the run directory, replaced as a whole.
 
+The uplink, which talks to the outside, has a folder of its own there, so that its unit can write no file of the others.
+What it says is read as `agent.health.heard` has it.
+
 Nothing in it shows pictures, passwords or addresses. A stale file is itself a sign, so each carries its time.
 """
 
@@ -11,6 +14,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
+from agent.health import heard
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,13 +23,24 @@ MOST_BYTES = 1 << 20
 """Of a health file; one of 64 cameras, with all of its conditions, is under 100 KiB."""
 
 
+UPLINK = "uplink"
+
+
+def folder_of(run: Path, process: str) -> Path:
+    """Return where a process writes its health file: a folder of its own for the uplink, <run> for all others."""
+    return run / UPLINK if process == UPLINK else run
+
+
 def write_health(run: Path, process: str, body: dict[str, Any]) -> None:
-    """Replace <run>/<process>.json. No sync: the directory is in memory, and a restart makes the file anew.
+    """Replace a process's health file, in a folder that is there.
+
+    No sync: the directory is in memory, and a restart makes the file anew.
 
     Raises  OSError; the caller goes on with its work
     """
-    place = run / f"{process}.json"
-    part = run / f".{process}.json.part"
+    folder = folder_of(run, process)
+    place = folder / f"{process}.json"
+    part = folder / f".{process}.json.part"
     part.unlink(missing_ok=True)
     # Never through a link: `pasu disks` writes as root where another user may have put one.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,13 +52,16 @@ def write_health(run: Path, process: str, body: dict[str, Any]) -> None:
 def read_health(run: Path, process: str) -> dict[str, Any] | None:
     """Return what a process said last, None when it has said nothing that can be read.
 
-    The directory is shared: what is no regular file is neither followed nor waited for, as a pipe would be for ever.
+    The directories are shared, or another's: what is no regular file is neither followed nor waited for, as a pipe
+    would be for ever.
     """
     try:
-        body = json.loads(_read(run / f"{process}.json").decode("utf-8"))
+        body = json.loads(_read(folder_of(run, process) / f"{process}.json").decode("utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return body if isinstance(body, dict) else None
+    if not isinstance(body, dict):
+        return None
+    return heard.uplink(body) if process == UPLINK else body
 
 
 def _read(place: Path) -> bytes:

@@ -24,7 +24,7 @@ def silent_s(health: Mapping[str, Any] | None, boot_s: float) -> float | None:
     Returns  None when it never spoke in this boot: a clock that starts anew is behind what an earlier boot wrote
     """
     said = health.get("boot_ms") if health else None
-    if type(said) is not int or said / 1000 > boot_s:
+    if type(said) is not int or not 0 <= said <= boot_s * 1000:
         return None
     return boot_s - said / 1000
 

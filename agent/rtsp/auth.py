@@ -203,7 +203,7 @@ class Authenticator:
         answered  whether the refused request carried an answer of ours
         Raises    RtspError "auth_missing" (no user configured), "auth_failed" (context reason
                   "wrong_password" or "always_stale"), "auth_unsupported" (context offered: what the camera
-                  asks for)
+                  asks for; reason "basic_refused", "downgraded": Digest was asked for before in this session)
 
         An answer that is refused means a wrong password, except with stale=true, and except once after an
         accepted one: some cameras let a nonce lapse without saying stale (seen with keepalives).
@@ -214,6 +214,13 @@ class Authenticator:
                 "auth_missing", "the camera asks for a user and none is configured", offered=_summary(offered)
             )
         chosen = self._choose(offered)
+        if chosen.scheme == "basic" and self._used is not None and self._used.scheme == "digest":
+            raise RtspError(
+                "auth_unsupported",
+                "the camera asked for Digest, and now wants the password in clear (Basic)",
+                offered=_summary(offered),
+                reason="downgraded",
+            )
         if answered:
             if chosen.params.get("stale", "").lower() == "true":
                 self._stale += 1

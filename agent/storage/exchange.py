@@ -15,13 +15,16 @@ import re
 from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
-from agent.storage.files import Disk, exists, fault
+from agent.storage.files import Disk, exists, fault, read_small
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_ORDERS = 200
 MOST_FILE_BYTES = 1 << 18
+MOST_SESSION = (1 << 48) - 1
+MOST_HISTORY_BYTES = 8 << 20
+"""Twice what the uplink lets it become."""
 FOLDERS = ("", "orders", "replies", "outgoing", "carried")
 
 _ORDER = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}\.json")
@@ -31,6 +34,11 @@ _REPLY = re.compile(r"[0-9]{16}\.json")
 def place(state: Path) -> Path:
     """Return the folder of all exchange."""
     return state / "exchange"
+
+
+def memory(state: Path) -> Path:
+    """Return the uplink's own folder, beside the certificates that it only reads. Nobody else reads what is there."""
+    return state / "uplink" / "memory"
 
 
 def make(state: Path, disk: Disk) -> None:
@@ -79,19 +87,19 @@ class UplinkSide:
 
 
 class UplinkFiles:
-    """What the uplink remembers, in <state>/uplink: a help, and no authority. What fails to be written is forgotten."""
+    """What the uplink remembers, in `memory`: a help, and no authority. What fails to be written is forgotten."""
 
     def __init__(self, state: Path, disk: Disk | None = None) -> None:
         """Look at nothing yet."""
         self._disk = disk or Disk()
-        self._folder = state / "uplink"
+        self._folder = memory(state)
 
     def read_cursor(self) -> tuple[str, int] | None:
         """Return ledger and seq, None for what cannot be read."""
         try:
-            found = json.loads((self._folder / "cursor.json").read_bytes())
+            found = json.loads(read_small(self._folder / "cursor.json", MOST_FILE_BYTES))
             ledger, seq = found["ledger"], found["seq"]
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
         return (ledger, seq) if isinstance(ledger, str) and type(seq) is int and seq >= 0 else None
 
@@ -101,13 +109,29 @@ class UplinkFiles:
         with contextlib.suppress(StorageFault):
             self._disk.atomic_replace(self._folder / "cursor.json", body, sync=False)
 
+    def begin_session(self, now_ms: int) -> str:
+        """Name a life of the uplink: 12 hexadecimal digits, above every earlier one, for the centre to tell them apart.
+
+        It is the time, where that is above the one before: so a name is new also where this folder was set back, and
+        where the clock was.
+        """
+        path = self._folder / "session"
+        try:
+            before = int(read_small(path, MOST_FILE_BYTES), 16)
+        except (OSError, ValueError):
+            before = 0
+        name = f"{max(now_ms, before + 1 if 0 < before < MOST_SESSION else 1):012x}"
+        with contextlib.suppress(StorageFault):
+            self._disk.atomic_replace(path, name.encode(), sync=True)
+        return name
+
     def read_history(self) -> list[str]:
         """Return the lines that are whole."""
         try:
-            text = (self._folder / "history.jsonl").read_text(encoding="utf-8", errors="replace")
+            text = read_small(self._folder / "history.jsonl", MOST_HISTORY_BYTES)
         except OSError:
             return []
-        return text.split("\n")[:-1]
+        return text.decode("utf-8", errors="replace").split("\n")[:-1]
 
     def add_history(self, line: str) -> None:
         """Append a line."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from agent import __version__, minding
+from agent import __version__, logs, minding
 from agent.errors import ConfigError, PasuError
 from agent.health import Tracker, write_health
 from agent.language import english
@@ -223,7 +223,7 @@ def watch(config: Config) -> int:
     from agent.clock import SystemClock
 
     require_table(config)
-    minding.log_to_stderr()
+    logs.to_stderr()
     watching = Watch(config, SystemClock(config.storage.state))
     with english(), minding.woken_by(signal.SIGTERM, signal.SIGINT) as (stopped, wake):
         while not stopped:

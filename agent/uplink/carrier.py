@@ -29,9 +29,19 @@ if TYPE_CHECKING:
 WINDOW = 4
 """Chunks that the broker has not acknowledged: 1 MiB."""
 ASK_S = 30.0
-"""A receipt that does not come is asked for again after so long."""
+"""A receipt that does not come is asked for again after so long, and then more and more seldom: what asks is the list
+of all files, half a megabyte for two days of minutes."""
+MOST_ASK_S = 900.0
 RATE_BYTES_S = 1_000_000
 """What an export takes of the line at most: 8 Mbit/s. Facts and live pictures come first."""
+
+
+MOST_TIMES = 4
+SPARE_BYTES = 256 << 20
+"""An export goes so many times in all, and so much more for lines that break, and then no further: receipts over MQTT
+are the broker's word, and one that asks for the beginning again and again would fill a metered line for three days."""
+REPEATED = "repeated"
+"""Code of an export that went so often."""
 
 
 class Wish(StrEnum):
@@ -79,6 +89,7 @@ class Carrier:
         self._next: int | None = None  # bytes up to which chunks were published; None: to be asked for
         self._have = 0
         self._asked_s: float | None = None
+        self._ask_s = ASK_S
         self._flying: dict[int, int] = {}
         self._where = Where.WAITING
         self._code = ""
@@ -100,7 +111,7 @@ class Carrier:
         """Send nothing more, and have the centre throw away what it has."""
         self.order = order
         self._next = None
-        self._asked_s = None
+        self._asked_s, self._ask_s = None, ASK_S
         self._flying.clear()
         self._where = Where.WAITING
 
@@ -115,11 +126,16 @@ class Carrier:
         if self.is_over or busy:
             return None
         if self._next is None or self._next >= self.total or self.order.recalled:
-            if self._flying or (self._asked_s is not None and now_s - self._asked_s < ASK_S):
+            if self._flying or (self._asked_s is not None and now_s - self._asked_s < self._ask_s):
                 return None
+            if self._asked_s is not None:
+                self._ask_s = min(2 * self._ask_s, MOST_ASK_S)
             self._asked_s = now_s
             self._next = None
             return Wish.RECALL if self.order.recalled else Wish.MANIFEST
+        if self._gone >= MOST_TIMES * self.total + SPARE_BYTES:
+            self._where, self._code = Where.WAITING, REPEATED
+            return None
         if len(self._flying) >= WINDOW or self._pace.wait_s(now_s):
             return None
         piece = piece_at(self.order.parts, self._next, CHUNK_BYTES)
@@ -148,6 +164,8 @@ class Carrier:
             if receipt.where in (Where.RECALLED, Where.REFUSED):
                 self._where, self._code = receipt.where, receipt.code
             return
+        if receipt.where is not Where.WAITING:
+            self._ask_s = ASK_S
         self._have = min(receipt.have, self.total)
         self._where, self._code = receipt.where, receipt.code
         if receipt.where is Where.WAITING:

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 
     from agent.model import Instant
 
-EXPIRING_DAYS = 30
-SOON_DAYS = 7
+THRESHOLDS = (
+    (1, "certificate.ends_in_1_day"),
+    (7, "certificate.ends_in_7_days"),
+    (14, "certificate.ends_in_14_days"),
+    (30, "certificate.ends_in_30_days"),
+)
+"""Each a condition of its own: on the wire a condition is its code, and the centre must see the next one begin."""
 
 
 def not_after_ms(file: Path) -> int | None:
@@ -35,11 +40,9 @@ def days_left(ends_ms: int | None, now: Instant) -> int | None:
 
 
 def raised(days: int | None) -> list[Raised]:
-    """Return the condition that this calls for."""
-    if days is None or days >= EXPIRING_DAYS:
+    """Return the condition that this calls for: of the shortest span that the certificate ends within."""
+    if days is None:
         return []
     if days < 0:
         return [Raised("certificate.expired")]
-    return [
-        Raised("certificate.expires_soon" if days < SOON_DAYS else "certificate.expiring", detail=str(days))
-    ]
+    return [Raised(code, detail=str(days)) for within, code in THRESHOLDS if days < within][:1]

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from agent.tunnel.bind import bind_to
+from agent.uplink.seal import Seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,10 @@ class Endpoint:
         if not check_dates:
             context.verify_flags |= X509_V_FLAG_NO_CHECK_TIME
         return context
+
+    def seal(self) -> Seal:
+        """Read the key that signs what the box says of itself. Raises OSError; ValueError for what is no such key"""
+        return Seal(self.key.read_bytes())
 
 
 class Stage(Enum):

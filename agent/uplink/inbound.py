@@ -66,8 +66,9 @@ class Inbound:
         """Note something else that an honest broker does not do."""
         self._odd, self._odd_s = what, now_s
 
-    def overflowed(self, now_s: float) -> None:
-        """Note that one which was taken found no place: too many wait for keep."""
+    def overflowed(self, verdict: Verdict, now_s: float) -> None:
+        """Note that one of which `judge` gave this verdict found no place: too many wait for keep."""
+        self.counts[verdict] -= 1
         self.counts[Verdict.FLOOD] = self.counts.get(Verdict.FLOOD, 0) + 1
         self._flood_s = now_s
 

@@ -49,6 +49,8 @@ class Payload:
     """What all messages carry."""
 
     KIND: ClassVar[str]
+    SIGNED: ClassVar[bool] = False
+    """Whether the box signs it (agent.uplink.seal); what it says in facts is proven by the ledger's own heads."""
 
     box: str = about("the box's id, as in the topic")
 
@@ -87,8 +89,12 @@ class Birth(Payload):
     """Retained. Who the box is, in full: at each connection, and when it changes."""
 
     KIND: ClassVar[str] = "birth"
+    SIGNED: ClassVar[bool] = True
 
-    session: str = about("names the life of this uplink process, 8 hexadecimal digits")
+    session: str = about(
+        "names the life of this uplink process, 12 hexadecimal digits; a later one is higher"
+    )
+    n: int = about("grows by one with each birth of this session")
     at_ms: int = about("now, UTC ms by the box's clock")
     trust: Trusted = about("of that time")
     boot_ms: int = about("milliseconds since the box booted")
@@ -114,9 +120,11 @@ class State(Payload):
     """Retained, and the last will: whether the box is there."""
 
     KIND: ClassVar[str] = "state"
+    SIGNED: ClassVar[bool] = True
 
     online: bool = about("false when it said goodbye, or the broker lost it")
     session: str = about("of the uplink process that said so")
+    connection: int = about("which of this session's connections it is said of; a later one is higher")
     at_ms: int = about("when it said so; of a will: when it connected")
 
 
@@ -125,6 +133,7 @@ class Health(Payload):
     """Retained, every 30 s, and at once when something grave changes: how the box is, in few bytes."""
 
     KIND: ClassVar[str] = "health"
+    SIGNED: ClassVar[bool] = True
 
     session: str = about("of the uplink process")
     n: int = about("grows by one with each health of this session")
@@ -187,6 +196,7 @@ class Checkpoint(Payload):
     """Retained. The newest signed head of the ledger."""
 
     KIND: ClassVar[str] = "checkpoint"
+    SIGNED: ClassVar[bool] = True
 
     ledger: str = about("id of the ledger")
     note: str = about("C2SP signed note with a tlog-checkpoint in it")
@@ -198,6 +208,7 @@ class Reply(Payload):
     """What became of a command. One to each that names this box, and more while it goes on."""
 
     KIND: ClassVar[str] = "reply"
+    SIGNED: ClassVar[bool] = True
 
     id: str = about("of the command")
     command: str = about("its name; empty where it could not be read")
@@ -224,6 +235,7 @@ class ChunkHeader(Payload):
 
 
 KINDS: tuple[type[Payload], ...] = (Birth, State, Health, Facts, Checkpoint, Reply, ChunkHeader)
+SIGNED = frozenset(kind.KIND for kind in KINDS if kind.SIGNED)
 
 
 def pack(text: str) -> bytes:

@@ -91,7 +91,7 @@ class Notebook(Protocol):
 class Reports(Protocol):
     """How the box is."""
 
-    def birth(self) -> Birth:
+    def birth(self, n: int) -> Birth:
         """Return who the box is, in full."""
         ...
 

@@ -60,7 +60,8 @@ class Post:
         self._replies = Replies(box.exchange, self._publish, self._resend)
         self._past = Past(box.notebook, self._publish)
         self._tokens: dict[int, Callable[[], None]] = {}
-        self._health_n = 0
+        self._health_n = self._birth_n = 0
+        self._spoke = False
         self._birth = ""
         self._note = ""
         self._noted_s = -CHECKPOINT_S
@@ -129,10 +130,13 @@ class Post:
                 trusted = self._box.now().trust is not Trust.UNTRUSTED
                 self._session.open(now_s, will, check_dates=trusted)
             if now_s >= self._look_s:
-                self._look_s = now_s + LOOK_S
                 self._look(now_s)
+                self._look_s = now_s + self._pulse.within_s(now_s, LOOK_S)
             self._carry(now_s)
             self._hand_out(now_s)
+            if self._spoke and not self._tokens:  # else an acknowledgement is the answer
+                self._session.ask_if_quiet(now_s)
+            self._spoke = False
         self._session.flush(now_s)
         return self._due_s(now_s)
 
@@ -240,7 +244,7 @@ class Post:
             log.error("a command cannot be handed to keep: %s", error)  # noqa: TRY400 - the error says it all
             taken = False
         if not taken:
-            self.inbound.overflowed(now_s)
+            self.inbound.overflowed(verdict, now_s)
 
     def _look(self, now_s: float) -> None:
         """Look at everything that others write."""
@@ -269,7 +273,7 @@ class Post:
         if action is Action.SEND:
             self._health_n += 1
             self._publish("health", write(health), retain=True, qos=0)
-            self._session.ask_if_quiet(now_s)
+            self._spoke = True
             self._courier.hurry(now_s)
         elif action is Action.KEEP:
             self._health_n += 1
@@ -277,11 +281,12 @@ class Post:
 
     def _introduce(self) -> None:
         """Say who the box is, when that is new to the broker."""
-        birth = self._box.reports.birth()
-        passing = {"at_ms", "trust", "boot_ms", "challenge", "conditions"}
+        birth = self._box.reports.birth(self._birth_n)
+        passing = {"n", "at_ms", "trust", "boot_ms", "challenge", "conditions"}
         lasting = payloads.dump({key: value for key, value in birth.to_json().items() if key not in passing})
         if lasting != self._birth and self._publish("birth", write(birth), retain=True):
             self._birth = lasting
+            self._birth_n += 1
 
     def _answer(self) -> None:
         """Send what keep replied."""
@@ -355,8 +360,10 @@ class Post:
             self._session.close()
 
     def _state(self, *, online: bool) -> bytes:
-        box = self._box
-        return write(State(box=box.id, online=online, session=box.session, at_ms=box.now().utc_ms))
+        box, at_ms = self._box, self._box.now().utc_ms
+        # A will is made before the connection that it is of.
+        count = self.connection + (not self._session.is_open)
+        return write(State(box=box.id, online=online, session=box.session, connection=count, at_ms=at_ms))
 
     def _publish(
         self,
@@ -372,7 +379,7 @@ class Post:
         if token is None:
             return False
         if qos:
-            self._tokens[token] = then or _nothing
+            self._tokens[token] = then or (lambda: None)
         return True
 
     def _due_s(self, now_s: float) -> float:
@@ -388,7 +395,3 @@ class Post:
             elif self.is_up:
                 due_s.append(self._courier.due_s(now_s))
         return max(0.0, min(due_s))
-
-
-def _nothing() -> None:
-    pass

@@ -69,6 +69,14 @@ class Pulse:
         self._next_kept_s, self._kept = now_s + HISTORY_S, signs
         return Action.KEEP
 
+    def within_s(self, now_s: float, most_s: float) -> float:
+        """Return when to take a health next: after so many seconds at most, and at the moment when one is due.
+
+        A little later, and the line would have been quiet for so long that it is asked about, apart from the health.
+        """
+        ahead_s = self._next_s - now_s
+        return min(most_s, ahead_s) if ahead_s > 0 else most_s
+
     def connected(self) -> None:
         """Hear that somebody listens again: the next health goes at once."""
         self._next_s = 0.0

@@ -41,6 +41,10 @@ RECEIVED = {
     ),
 }
 PLAIN = "JSON in UTF-8."
+SIGNATURE = (
+    "by the key of the box's certificate, ECDSA P-256 with SHA-256 as in RFC 7518, section 3.4; the last member."
+    " It is over the topic, a line feed, and the payload without this member"
+)
 CHUNK = "One line of JSON in UTF-8, a line feed, and the bytes."
 PACKED = 'JSON in UTF-8, or the same packed with gzip: JSON begins with "{", gzip with 0x1f 0x8b.'
 
@@ -57,6 +61,13 @@ def schema(kind: type[Payload]) -> dict[str, Any]:
         "properties"
     ]
     made["required"] = ["v", *made["required"]]
+    if kind.SIGNED:
+        made["properties"]["sig"] = {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]{86}$",
+            "description": SIGNATURE,
+        }
+        made["required"].append("sig")
     head = {"$schema": DIALECT, "title": kind.KIND, "description": _text(kind)}
     if kind is Health:
         made["x-conditions"] = {

@@ -16,6 +16,7 @@ from paho.mqtt.enums import MQTTErrorCode
 
 from agent.uplink.client import KEEPALIVE_S, Client
 from agent.uplink.dial import RESOLVE_POLL_S, Dial, Stage
+from agent.uplink.payloads import SIGNED
 from agent.uplink.pipe import MOST_PACKET_BYTES, Pipe
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
     from agent.uplink.dial import Endpoint
+    from agent.uplink.seal import Seal
 
-ANSWER_S = 15.0
-"""A line on which nothing came for KEEPALIVE_S is asked, and given up so long after: 45 s in all (E12)."""
+LATER_S = 2.0
+"""What was sent with the last health of KEEPALIVE_S ago may be acknowledged with this one, on a slow line."""
+ANSWER_S = 10.0
+"""A line on which nothing came for KEEPALIVE_S and LATER_S is asked, and given up so long after: 42 s in all (E12)."""
 QUIET_S = 20.0  # when something goes anyway and nothing came for so long, the question goes with it
 OPEN_S = 20.0  # for name, TCP, TLS and the broker's welcome together
 READS = 256  # calls of paho a turn: a flood must not keep the loop
@@ -102,6 +106,7 @@ class Session:
         self._listen = listen
         self._will_topic = will_topic
         self._will = b""
+        self._seal: Seal | None = None
         self._five = True
         self._knows_five = False
         self.attempts = 0
@@ -133,14 +138,18 @@ class Session:
         check_dates  see Endpoint.context
         """
         assert not self.is_open
-        self._will = will
         self._until_s = now_s + OPEN_S
         self.attempts += 1
         try:
             context = self._endpoint.context(check_dates=check_dates)
+            self._seal = self._endpoint.seal()
         except OSError as error:
             self._end(Why.REFUSED, f"certificate: {_reason(error)}")
             return
+        except ValueError:
+            self._end(Why.REFUSED, "certificate: not a key to sign with")
+            return
+        self._will = self._seal.put(self._will_topic, will)
         try:
             self._dial = Dial(self._endpoint, context, self.attempts)
         except OSError as error:
@@ -154,14 +163,19 @@ class Session:
             self._read(now_s)
         if self._client is not None:
             self._watch(now_s)
-        self.flush(now_s)
+        self._send(now_s)
         events, self._events = self._events, []
         return events
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> int | None:
-        """Hand a message to the connection; return its token, None when there is none. `flush` sends it."""
-        if self._client is None or not self._up:
+        """Hand a message to the connection; return its token, None when there is none. `flush` sends it.
+
+        What the box says of itself is signed here, by the key of the certificate that is shown.
+        """
+        if self._client is None or self._seal is None or not self._up:
             return None
+        if topic.rpartition("/")[2] in SIGNED:
+            payload = self._seal.put(topic, payload)
         info = self._client.publish(topic, payload, qos, retain)
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
@@ -171,7 +185,13 @@ class Session:
             self._ask(now_s)
 
     def flush(self, now_s: float) -> None:
-        """Send what was published, as far as the line takes it."""
+        """Send what was published, as far as the line takes it; where nothing goes for too long, a question."""
+        self._send(now_s)
+        if self._up and self._asked_s is None and now_s >= self._quiet_at_s:
+            self._ask(now_s)
+            self._send(now_s)
+
+    def _send(self, now_s: float) -> None:
         if self._client is None or self._pipe is None:
             return
         before = self._pipe.sent_bytes
@@ -218,11 +238,13 @@ class Session:
             return max(0.0, self._until_s - now_s) if self.is_open else KEEPALIVE_S
         if self._asked_s is not None:
             return max(0.0, self._asked_s + ANSWER_S - now_s)
-        return max(0.0, min(self._heard_s, self._said_s) + self._quiet_s - now_s)
+        return max(0.0, self._quiet_at_s - now_s)
 
     @property
-    def _quiet_s(self) -> float:
-        return float(min(KEEPALIVE_S, self._client.keepalive if self._client else KEEPALIVE_S) or KEEPALIVE_S)
+    def _quiet_at_s(self) -> float:
+        """When the line will have been quiet for so long, one way or the other, that it is asked about."""
+        keepalive_s = min(KEEPALIVE_S, self._client.keepalive if self._client else KEEPALIVE_S) or KEEPALIVE_S
+        return min(self._said_s, self._heard_s + LATER_S) + keepalive_s
 
     def _go_on(self, dial: Dial, now_s: float) -> None:
         try:
@@ -272,11 +294,8 @@ class Session:
             if now_s >= self._until_s:
                 self._end(Why.OFFLINE, "no answer (mqtt)")
             return
-        if self._asked_s is not None:
-            if now_s - self._asked_s >= ANSWER_S:
-                self._end(Why.SILENT, f"nothing for {now_s - self._heard_s:.0f} s")
-        elif now_s - min(self._heard_s, self._said_s) >= self._quiet_s:
-            self._ask(now_s)
+        if self._asked_s is not None and now_s - self._asked_s >= ANSWER_S:
+            self._end(Why.SILENT, f"nothing for {now_s - self._heard_s:.0f} s")
 
     def _ask(self, now_s: float) -> None:
         assert self._client is not None

@@ -66,6 +66,7 @@ def health(
 def birth(
     config: Config,
     session: str,
+    n: int,
     now: Instant,
     *,
     boot: tuple[str, int],
@@ -84,6 +85,7 @@ def birth(
     return Birth(
         box=config.box.id,
         session=session,
+        n=n,
         at_ms=now.utc_ms,
         trust=now.trust.value,
         boot_ms=boot[1],

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from agent import consignment
 from agent.centre import rings
 from agent.centre.counters import FILE as COUNTERS
 from agent.centre.counters import Counters
@@ -17,6 +18,7 @@ from agent.centre.wire import Wire
 from agent.centre.witness import FILE, Witness
 from agent.cli.main import main
 from agent.command.keyring import Role
+from agent.consignment import Receipt, Where
 from agent.model import Instant, Trust
 from agent.storage.proof import merkle
 from tests.town import FakeBox, Town, edited, wait_until
@@ -546,6 +548,31 @@ def test_a_box_in_doubt_gets_the_time_from_a_centre_that_knows_it(town, box, con
             assert box.ordered("time.confirm") == []
     finally:
         centre.close()
+
+
+def test_i6_what_came_is_told_to_its_box_by_a_signed_order(town, box, centre):
+    """I6, E7: a receipt on the wire is signed by nobody, so no box ends an export for one."""
+    folder = town.city.at("received") / BOX
+    folder.mkdir(parents=True)
+    receipt = consignment.encode_receipt(BOX, Receipt("1" * 32, Where.RECEIVED, 7))
+    (folder / f"{'1' * 32}.receipt").write_bytes(receipt)
+    box.write(3)
+    box.send_facts()
+    box.send_checkpoint()
+    box.send_health()
+    wanted = {"export": "1" * 32, "good": True}
+
+    def told() -> list[dict]:
+        return [each for each in box.orders if each["command"] == "export.received"]
+
+    centre.until(told, "the order")
+    assert [each["arguments"] for each in told()] == [wanted]
+    centre.until(lambda: not centre.watch._asked, "the answer")
+    centre.clock.ahead_s += 2000
+    box.send_health()
+    for _ in range(20):
+        centre.watch.turn(0.02)
+    assert len(told()) == 1
 
 
 def test_hostile_messages_are_told_and_nothing_breaks(town, box, centre):

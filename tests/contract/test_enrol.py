@@ -47,7 +47,7 @@ def files_of(state) -> dict[str, bytes]:
         str(path.relative_to(state)): path.read_bytes()
         for folder in ("centre", "uplink")
         for path in (state / folder).iterdir()
-        if not path.name.endswith("lock")
+        if path.is_file() and not path.name.endswith("lock")
     }
 
 
@@ -198,8 +198,9 @@ def test_a_box_that_was_turned_out_does_not_renew(town, config):
     assert caught.value.code == "ENROL_AGAIN"
 
 
-def test_no_box_is_called_centre(town, tmp_path):
-    asked = box.request(configured(tmp_path / "odd", "centre"), Disk(), NOW)
+@pytest.mark.parametrize("name", ["centre", "centre-watch"])
+def test_e8_no_box_is_called_as_the_centre_or_one_of_its_programs(town, tmp_path, name):
+    asked = box.request(configured(tmp_path / "odd", name), Disk(), NOW)
     with pytest.raises(ConfigError) as caught:
         answer(town, asked)
     assert caught.value.code == "ENROL_RESERVED"

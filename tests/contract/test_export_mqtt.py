@@ -122,6 +122,9 @@ class Way(Wire):
         for name in names:
             assert (self.place / name).read_bytes() == (bundle / name).read_bytes()
         self.box.hand()
+        assert self.box.export().state is State.SENT  # a receipt is nobody's signature
+        self.box.received()
+        self.box.hand()
         assert self.box.export().state is State.RECEIVED
         assert len(self.box.told("export.received")) == len(self.box.told("export.sent")) == 1
         assert self.centre.ends == [Where.RECEIVED]
@@ -145,6 +148,31 @@ def test_i6_it_arrives_over_mqtt_and_is_counted_once(way) -> None:
     way.arrive(Where.RECEIVED)
     total = way.box.export().bytes
     assert way.word().gone == total
+    way.check_whole()
+
+
+@pytest.mark.parametrize("where", [Where.RECEIVED, Where.DAMAGED, Where.REFUSED, Where.RECALLED])
+def test_e7_a_receipt_that_nobody_signed_removes_nothing(way, where) -> None:
+    """E7: a rogue broker says that it is there. The bundle stays, and the ledger does not say that it arrived."""
+    way.order()
+    way.until("some of it", lambda: way.centre.chunks > 2, 60)
+    way.centre.deaf = True
+    files = way.box.outgoing()
+    total = way.box.export().bytes
+    forged = consignment.encode_receipt(BOX, consignment.Receipt(ID, where, total, "forged"))
+    way.centre.client.publish(f"pasu/v1/{BOX}/receipt", forged, qos=1)
+    way.arrive(where)
+    for _ in range(3):
+        way.box.hand()
+    assert way.box.outgoing() == files
+    assert way.box.order() is not None
+    assert not {"export.received", "export.expired", "export.recalled"} & {*way.box.kinds()}
+    # The centre's own program, and another life of the uplink: it arrives all the same.
+    way.stop()
+    way.post = way.new_post()
+    way.centre.deaf = False
+    way.exchange.put(consignment.Word(ID, Where.WAITING))
+    way.arrive(Where.RECEIVED)
     way.check_whole()
 
 

@@ -178,7 +178,7 @@ def test_a_cursor_is_kept_over_a_restart(box, listener):
     wait_for("the facts", lambda: len(entries(listener)) == box.size, 60)
     first.terminate()
     assert first.wait(60) == 0
-    assert json.loads((box.state / "uplink" / "cursor.json").read_bytes())["seq"] == box.size
+    assert json.loads((box.state / "uplink" / "memory" / "cursor.json").read_bytes())["seq"] == box.size
     before = len(listener.of("facts"))
     box.add(1)
     box.start()
@@ -286,18 +286,42 @@ def test_a_changed_camera_is_told_in_a_new_birth(box, listener):
     wait_for("the new one", lambda: listener.of("birth")[-1]["cameras"][0]["name"] == "주차장 출구", 60)
 
 
-def test_who_is_silent_is_told(box, listener, monkeypatch):
+def test_passwords_that_came_into_sight_end_it_so_that_it_begins_behind_the_fence_again(box):
+    """E7: an unit hides the file that was there at the start, not one that is put in its place."""
+    process = box.start()
+    wait_for("the connection", lambda: box.health.get("connected"), 60)
+    (box.root / "secrets.toml").touch(0o600)
+    assert process.wait(60) == 0
+    again = box.start()
+    wait_for("the next", lambda: box.health.get("connected") and box.health["pid"] == again.pid, 60)
+
+
+def test_e7_what_the_uplink_writes_lies_in_folders_of_its_own(box, listener):
+    """E7: whoever takes it over writes no health file of others, and no certificate."""
+    before = {path for path in box.root.rglob("*") if path.is_file()}
+    box.add(5)
+    box.start()
+    wait_for("the facts", lambda: len(entries(listener)) == box.size, 60)
+    listener.publish("pasu/v1/box-1/command", "eyJ.eyJ.c2ln", qos=1)
+    wait_for("the command", lambda: list((box.state / "exchange" / "orders").glob("*.json")), 60)
+    wait_for("its health", lambda: box.health.get("connected"), 60)
+    box.processes[0].terminate()
+    assert box.processes[0].wait(60) == 0
+    written = {path for path in box.root.rglob("*") if path.is_file()} - before - {box.root / "uplink.log"}
+    assert {str(path.parent.relative_to(box.root)) for path in written if "catalogue" not in path.name} == {
+        "run/uplink",
+        "state/uplink/memory",
+        "state/exchange/orders",
+    }
+
+
+def test_who_is_silent_is_told(box, listener):
     """No process but this one runs here; after a minute that is a condition."""
     box.start()
-    wait_for(
-        "it",
-        lambda: (
-            {each["subject"] for each in box.health.get("conditions", []) if each["code"] == "process.silent"}
-            == {"record", "keep"}
-        ),
-        120,
-    )
-    wait_for("the centre to know", lambda: listener.of("health")[-1]["conditions"], 60)
+    wait_for("the centre to know", lambda: (said := listener.of("health")) and said[-1]["conditions"], 120)
+    own = json.loads((box.root / "run" / "uplink" / "uplink.json").read_bytes())
+    silent = {each["subject"] for each in own["conditions"] if each["code"] == "process.silent"}
+    assert silent == {"record", "keep"}
 
 
 def test_pasu_run_reports_once_the_box_is_enrolled(tmp_path, broker, listener):

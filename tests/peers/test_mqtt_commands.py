@@ -36,7 +36,7 @@ class Scene:
         hired = {
             "kim": Role.OFFICER, "lee": Role.DEPARTMENT, "park": Role.OFFICER, "choi": Role.TECHNICIAN,
             "jung": Role.DEPARTMENT, "victim": Role.OFFICER, "hostile": Role.OFFICER, "late": Role.OFFICER,
-            "shin": Role.OFFICER, "yoon": Role.OFFICER,
+            "shin": Role.OFFICER, "yoon": Role.OFFICER, "gong": Role.OFFICER,
         }  # fmt: skip
         self.people = {name: Hand(self.town, role, name) for name, role in hired.items()}
         self.old_ring = rings.text(self.town.city)
@@ -175,6 +175,20 @@ def test_e3_doubles_and_wrong_order_come_right(scene):
     ]
     scene.idle()
     assert scene.box.accepted(placed) == scene.box.accepted(released) == 1
+
+
+def test_e3_what_the_broker_lost_is_asked_for_and_runs_in_its_place(scene):
+    """E3: a number is missing; the box asks for it, and runs both in order when it comes."""
+    missing, first = scene.sign("gong", "hold.place", hold())
+    late, second = scene.sign("gong", "inspect")
+    scene.ear.send(second)
+    asked = scene.ear.wait_reply(late, "waiting")
+    assert (asked["code"], asked["detail"]["expects"]) == ("COMMAND_GAP", 1)
+    assert scene.box.accepted(late) == 0
+    scene.ear.send(first)
+    assert scene.ear.wait_reply(late)["status"] == "done"
+    done = [own for own in scene.done() if own in (missing, late)]
+    assert done == [missing, late]
 
 
 def test_e4_of_another_box_city_or_epoch_nothing_is_done(scene, tmp_path):

@@ -1,7 +1,7 @@
-"""E10, E11, E3: RabbitMQ with its MQTT plug-in, three nodes of which one dies, as `pasu centre broker rabbitmq` configures it.
+"""E10, E11, E3: RabbitMQ with its MQTT plug-in, nodes of which one dies, as `pasu centre broker rabbitmq` configures it.
 
-It speaks MQTT 3.1.1 only, so the box falls back to that. Three nodes, since of two the one that is left would stop by
-itself (`pause_minority`): it cannot know which of them is cut off.
+It speaks MQTT 3.1.1 only, so the box falls back to that. Three nodes go on without one of them. Of two, the one that is
+left pauses (`pause_minority`): it cannot know which of them is cut off (ADR 0017). What it must not do is lose anything.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def retained(town: Town, port: int, name: str) -> set[str]:
 
 
 @pytest.fixture
-def cluster(tmp_path):
-    made = Rabbits(tmp_path / "rabbits")
+def cluster(tmp_path, request):
+    made = Rabbits(tmp_path / "rabbits", request.param)
     yield made
     made.stop()
     left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if made.mark.encode() in _read(path)]
@@ -67,6 +67,7 @@ def _read(path: Path) -> bytes:
         return b""
 
 
+@pytest.mark.parametrize("cluster", [3], indirect=True)
 def test_e11_a_cluster_that_loses_a_node_loses_nothing(cluster, tmp_path):
     """E10, E11, E3: facts, commands, replies, and what is retained; the node dies that has the box's connection."""
     town = Town(tmp_path / "town", cluster.address.port)
@@ -123,6 +124,45 @@ def test_e11_a_cluster_that_loses_a_node_loses_nothing(cluster, tmp_path):
     finally:
         if heard is not None:
             heard.close()
+        box.end()
+        centre.watch.kill()
+
+
+@pytest.mark.parametrize("cluster", [2], indirect=True)
+def test_e11_two_nodes_stop_together_and_lose_nothing(cluster, tmp_path):
+    """E10, E11: half of two is no majority. The box writes on alone, and all of it arrives when the other is back."""
+    town = Town(tmp_path / "town", cluster.address.port)
+    box, centre = LiveBox(town), Centre(town)
+    written = tmp_path / "written"
+    broker_files.write(town.city, "rabbitmq", written, str(written), cluster.names)
+    try:
+        cluster.start(written)
+        wait_for("the watch", lambda: watches(centre, cluster), 240)
+        box.begin()
+        box.write(200)
+        wait_for("the facts", lambda: centre.size() >= 200, 180)
+
+        cluster.nodes[0].kill()
+        box.write(200)
+        wait_for("a box alone", lambda: box.uplink_says().get("connected") is False, 120)
+        box.write(200)
+        cluster.nodes[0].start()
+        cluster.nodes[0].wait()
+        box.wait_up()
+        wait_for("the watch again", lambda: watches(centre, cluster), 240)
+        box.write(100)
+
+        assert box.keep.stop() == 0
+        whole = box.ledger_rows()
+        wait_for("everything", lambda: centre.size() >= len(whole), 240)
+        assert [tuple(row) for row in centre.entries()] == [tuple(row) for row in whole]
+        assert [alarm for alarm in centre.alarms() if alarm[0] == BOX] == []
+    except AssertionError as error:
+        error.add_note(
+            "\n".join((box.uplink.said(), centre.watch.said(), *(node.log() for node in cluster.nodes)))
+        )
+        raise
+    finally:
         box.end()
         centre.watch.kill()
 

@@ -75,7 +75,7 @@ class Observer:
                 for pid in tree(root):
                     for name in ("cmdline", "environ"):
                         self._keep(f"processes: {name}", Path(f"/proc/{pid}/{name}"))
-            for path in self._box.run.glob("*"):
+            for path in self._box.run.rglob("*.json"):
                 self._keep(f"health: {path.name}", path)
             for path in (self._box.state / "exchange").rglob("*.json"):
                 if path.parent.name != "orders":  # those are what the centre sent, on its way to the keeper

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from agent import keeping, minding
+from agent import minding
 from agent.config import load
-from agent.health import read_health
+from agent.health import STALE_S, read_health, silences
 from tests.lab import wait_for
 from tests.unit.keep.kept import DAY_MS, Kept
 from tests.unit.storage.box import StillClock
@@ -209,13 +209,17 @@ def test_i5_silence_is_told_by_those_who_still_speak(box):
     """I5: a file that is not there, of an earlier boot, or old."""
     run = box.root / "run"
     run.mkdir()
-    assert not keeping.is_silent(run, 1000.0, 1000.0 - keeping.STALE_S)
-    assert keeping.is_silent(run, 1000.0, 999.0 - keeping.STALE_S)
+
+    def silent(boot_s: float, since_s: float) -> bool:
+        return bool(silences({"keep": read_health(run, "keep")}, boot_s, since_s))
+
+    assert not silent(1000.0, 1000.0 - STALE_S)
+    assert silent(1000.0, 999.0 - STALE_S)
     (run / "keep.json").write_text('{"boot_ms": 990000}')
-    assert not keeping.is_silent(run, 1000.0, 0.0)
-    assert keeping.is_silent(run, 1051.0, 0.0)
+    assert not silent(1000.0, 0.0)
+    assert silent(1051.0, 0.0)
     (run / "keep.json").write_text('{"boot_ms": 9990000}')
-    assert keeping.is_silent(run, 1000.0, 0.0)
+    assert silent(1000.0, 0.0)
 
 
 def test_i5_pasu_run_records_and_keeps_and_ends_both(box):

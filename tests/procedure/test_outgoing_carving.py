@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from agent.consignment import Where
 from agent.model import Span
 from tests.procedure.test_carving import STANZA, carve, device, header_of
 from tests.unit.keep.handing import ID, OTHER, Handing, wanted
@@ -36,7 +35,7 @@ def test_nothing_that_was_erased_while_an_export_had_it_can_be_carved(device) ->
     report = box.finish()
     # Of the eight one is held, two are in no export; with cam2's, six wait for their links.
     assert (report.erased, report.outgoing, report.unshredded) == (8, 6, 0)
-    box.say(Where.RECEIVED, ID, gone=1)
+    box.received(ID)
     box.cancel(third)
     box.hand()
     assert box.outgoing() == []

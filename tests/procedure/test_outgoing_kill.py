@@ -8,7 +8,6 @@ import shutil
 from typing import TYPE_CHECKING
 
 from agent.centre import verify
-from agent.consignment import Where
 from agent.errors import StorageFault
 from agent.model import Span
 from agent.storage.keep.outgoing_order import State
@@ -184,7 +183,7 @@ def test_erasing_killed_at_each_step_while_two_exports_link_tells_the_truth(tmp_
         assert waiting == {body["path"] for body in box.erased() if "outgoing" in body}
         assert len(waiting) == 3
         for export in (ID, OTHER):
-            box.say(Where.RECEIVED, export, gone=1)
+            box.received(export)
             box.hand()
         told = [body["path"] for body in box.told("segment.shredded")]
         assert (len(told), set(told)) == (3, waiting)

@@ -125,7 +125,7 @@ class Chaos:
         """Have the broker take what it then forgets, while nobody at the centre listens: that must be asked for."""
         self.centre.watch.kill()
         self.box.write(500)
-        size, cursor = len(self.box.ledger_rows()), self.box.state / "uplink" / "cursor.json"
+        size, cursor = len(self.box.ledger_rows()), self.box.state / "uplink" / "memory" / "cursor.json"
         wait_for("the broker's word", lambda: json.loads(cursor.read_bytes())["seq"] >= size - 1, 120)
         self.town.kill(forget=True)
         self.broker_lives = False

@@ -68,6 +68,22 @@ def test_noise_is_unreadable(data, parse, value, noise):
         parse(noise)
 
 
+@pytest.mark.parametrize("code", ["x" * 65, "a b", "한", "\ud800", "a\n", 1])
+@pytest.mark.parametrize(
+    ("write", "parse"),
+    [
+        (consignment.encode_word(WORD), consignment.parse_word),
+        (consignment.encode_receipt("b", RECEIPT), consignment.parse_receipt),
+    ],
+)
+def test_a_code_is_a_short_word(write, parse, code):
+    """It goes into the ledger, and comes from whoever carries."""
+    body = json.loads(write)
+    assert parse(json.dumps(body | {"code": "http_507"}).encode()).code == "http_507"
+    with pytest.raises(Unreadable):
+        parse(json.dumps(body | {"code": code}).encode())
+
+
 @pytest.mark.parametrize(("data", "parse", "value"), ALL)
 def test_what_has_another_form_is_unreadable(data, parse, value):
     head, line, rest = data.partition(b"\n")

@@ -166,6 +166,14 @@ CENTRE = {
             "check the disk; if the file is damaged, restore witness.db from a backup",
         ),
     ),
+    "WITNESS_MISSING": code(
+        "types",
+        ("이 도시는 아직 지켜본 적이 없습니다", "nobody has watched this city yet"),
+        (
+            "`pasu centre watch`를 켜 두십시오. 다른 컴퓨터에서 지켜본다면 거기서 보십시오",
+            "keep `pasu centre watch` running; where another computer does, look there",
+        ),
+    ),
     "WATCHING_ALREADY": code(
         "types",
         ("이 도시를 이미 지켜보고 있습니다", "somebody watches this city already"),

@@ -287,6 +287,17 @@ COMMAND = {
         ),
         ("현장에서 바꾸십시오", "change them at the site"),
     ),
+    "CONFIG_LOGIN": code(
+        "signs",
+        (
+            "비밀번호가 있는 카메라의 접속 방식, 주소나 포트를 원격으로 바꿀 수 없습니다",
+            "scheme, host or port of a camera that has a log-in cannot be changed from afar",
+        ),
+        (
+            "현장에서 secrets.toml의 그 계정을 지우고, 다시 제안한 뒤, 계정을 새로 적으십시오",
+            "have its log-in removed from secrets.toml at the box, propose again, and have it given anew there",
+        ),
+    ),
     "CONFIG_BUSY": code(
         "signs",
         (

@@ -72,6 +72,11 @@ EXPORT = {
         ("이런 반출이 없습니다", "no such export"),
         ("`pasu export list --all`로 id를 보십시오", "see the ids with `pasu export list --all`"),
     ),
+    "EXPORT_NOT_SENT": code(
+        "signs",
+        ("이 반출은 아직 묶지 않았습니다", "this export has no bundle yet"),
+        ("id를 확인하십시오", "check its id"),
+    ),
     "CANNOT_LISTEN": code(
         "types",
         ("이 주소에서 받을 수 없습니다", "cannot listen at this address"),

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from agent.command import judge, ring
@@ -130,6 +131,7 @@ class Desk:
                 trouble = fault
             # Whatever is wrong with what comes in: what was begun must come to its end (a trial stops all erasing).
             self._carry(turn, mono_s)
+            trouble = trouble or self._carrier.trouble
         except IntegrityFault as fault:
             self._ring = None
             return [Raised("ring.damaged", detail=str(fault.context.get("reason", fault.code)))]
@@ -266,8 +268,11 @@ class Desk:
         self._early.add((verdict.kid, verdict.number))
         if verdict.ask and name not in self._asked:
             detail = {"kid": verdict.kid, "expects": verdict.expects}
-            self._replies.say(verdict.id, verdict.command, "waiting", now, code="COMMAND_GAP", detail=detail)
-            self._asked.add(name)
+            with suppress(StorageFault):  # what lies behind it must be judged all the same; it is asked again
+                self._replies.say(
+                    verdict.id, verdict.command, "waiting", now, code="COMMAND_GAP", detail=detail
+                )
+                self._asked.add(name)
 
     def _accept(self, turn: Turn, verdict: Accept) -> None:
         """Do J2 and J3."""

@@ -12,11 +12,14 @@ from agent.storage.keep import orders_files, orders_rows
 from agent.storage.keep.orders_handlers import HANDLERS
 from agent.storage.keep.orders_rows import State
 from agent.storage.keep.orders_run import DONE, FAILED, PROGRESS, Context, Outcome
+from agent.storage.keep.orders_weight import DELAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.command.order import Order
     from agent.command.ring import Ring
+    from agent.model import Instant
     from agent.storage.keep.orders_files import Replies
     from agent.storage.keep.orders_rows import Row
     from agent.storage.keep.orders_run import Handler, Place, Turn
@@ -29,11 +32,16 @@ log = logging.getLogger("pasu.keep")
 
 
 class Carrier:
-    """Carries commands out, turn by turn. `delayed`: those that wait for their day."""
+    """Carries commands out, turn by turn.
+
+    delayed  those that wait for their day
+    trouble  why a reply could not be written in the last turn: it is tried again, and keeps no other command waiting
+    """
 
     def __init__(self, place: Place, replies: Replies, handlers: Mapping[str, Handler] = HANDLERS) -> None:
         """Look at nothing yet. `handlers`: who carries out which command."""
         self.delayed: list[Row] = []
+        self.trouble: StorageFault | None = None
         self._place = place
         self._replies = replies
         self._handlers = handlers
@@ -49,6 +57,7 @@ class Carrier:
 
         Raises  StorageFault
         """
+        self.trouble = None
         for row in orders_rows.unanswered(turn.catalogue):
             if row.state is State.DELAYED:
                 self._delay(turn, row, held)
@@ -71,11 +80,22 @@ class Carrier:
         order = row.order
         if not row.told:
             detail = {"due_ms": row.due_ms, "erasable_ms": row.erasable_ms}
-            self._replies.say(
-                order.id, order.command, "delayed", turn.now, code="COMMAND_DELAYED", detail=detail
+            if self._say(order, "delayed", turn.now, "COMMAND_DELAYED", detail):
+                orders_rows.change(turn.catalogue, order.id, told=1)
+        if turn.now.trust is Trust.UNTRUSTED:
+            return
+        if row.trust == Trust.UNTRUSTED:
+            # Its day was counted from a time that may have been any: it begins now.
+            orders_rows.change(
+                turn.catalogue,
+                order.id,
+                accepted_ms=turn.now.utc_ms,
+                trust=str(turn.now.trust),
+                due_ms=turn.now.utc_ms + DELAY_MS,
+                told=0,
             )
-            orders_rows.change(turn.catalogue, order.id, told=1)
-        if turn.now.trust is Trust.UNTRUSTED or turn.now.utc_ms < (row.due_ms or 0):
+            return
+        if turn.now.utc_ms < (row.due_ms or 0):
             return
         why = judge.still_allowed(order, held, self._place.box, turn.now)
         if why:
@@ -104,9 +124,8 @@ class Carrier:
             self._end(turn, row, outcome)
         elif self._said.get(order.id) != outcome.detail:
             status = PROGRESS if row.told else "accepted"
-            self._replies.say(
-                order.id, order.command, status, turn.now, code=outcome.code, detail=outcome.detail
-            )
+            if not self._say(order, status, turn.now, outcome.code, outcome.detail):
+                return
             self._said[order.id] = outcome.detail
             if not row.told:
                 orders_rows.change(turn.catalogue, order.id, told=1)
@@ -126,13 +145,21 @@ class Carrier:
         detail = row.outcome["detail"]
         if order.id != order.letter.id:
             detail = detail | {"order": order.letter.id}
-        self._replies.say(
-            order.id, order.command, row.outcome["status"], turn.now, code=row.outcome["code"], detail=detail
-        )
+        if not self._say(order, row.outcome["status"], turn.now, row.outcome["code"], detail):
+            return
         self._place.step("J7")
         orders_rows.change(turn.catalogue, order.id, state=str(State.ANSWERED))
         self._said.pop(order.id, None)
         self._place.step("J8")
+
+    def _say(self, order: Order, status: str, now: Instant, code: str, detail: Mapping[str, Any]) -> bool:
+        """Write a reply; tell whether it is written."""
+        try:
+            self._replies.say(order.id, order.command, status, now, code=code, detail=detail)
+        except StorageFault as fault:
+            self.trouble = self.trouble or fault
+            return False
+        return True
 
 
 def _carried_out(handler: Handler, context: Context, row: Row) -> Outcome:

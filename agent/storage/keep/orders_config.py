@@ -10,6 +10,7 @@
     C5  the fact `config.applied`; or the old file is put back, and the fact is `config.rolled_back`
 
 Killed at any step and called again it goes on; the watch begins anew. No secrets travel: agent.toml holds none.
+Nor does a proposal send a camera's log-in anywhere else: `moved_logins`.
 Source  Gangneung regulation art. 7(2)-(3), 8, 9: consultation before a change; issue 4
 """
 
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 from agent.command.errors import CommandRefused
 from agent.command.judge import Weight
 from agent.command.keyring import Role
-from agent.config import ConfigProblems, load
+from agent.config import ConfigProblems, load, read_secrets
 from agent.health import read_health, silent_s
 from agent.model import UTC_DAY_MS, Fact
 from agent.storage import files
@@ -43,6 +44,7 @@ SETTLED_S = 20.0
 """For so long at least the cameras are watched: one that records at first may still stop."""
 STAGED = "proposed.toml"
 BEFORE = ".before"
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _LIMIT = 1 << 20
 _LATELY_S = 15.0
 _TECHNICAL = ("name", "url", "sub_url", "transport", "width", "height", "fps")
@@ -54,7 +56,7 @@ def weigh(context: Context, order: Order) -> Weight:
     """Refuse a text that is no configuration, or that this signer may not propose; weigh what it would take away.
 
     A shorter retention, a camera that is left out, and another way to the centre need a second signature.
-    Raises  CommandRefused CONFIG_REFUSED, CONFIG_BUSY, CONFIG_FIXED, COMMAND_ROLE
+    Raises  CommandRefused CONFIG_REFUSED, CONFIG_BUSY, CONFIG_FIXED, CONFIG_LOGIN, COMMAND_ROLE
     """
     old, new = _now(context), _proposed(context, order)
     if orders_rows.is_running(context.catalogue, order):
@@ -69,6 +71,10 @@ def weigh(context: Context, order: Order) -> Weight:
         raise CommandRefused("CONFIG_FIXED", "the box's id and its folders cannot be changed from afar")
     if order.signers[0].role is Role.TECHNICIAN and not is_technical(old, new):
         raise CommandRefused("COMMAND_ROLE", "a technician changes how cameras are reached, and no more")
+    if moved := moved_logins(old, new, _has_login(old)):
+        raise CommandRefused(
+            "CONFIG_LOGIN", "a camera's log-in would go elsewhere", reason=", ".join(moved)[:300]
+        )
     after = _retention(new)
     if not is_shorter(context, new):
         dropped = {camera.id for camera in old.cameras} - {camera.id for camera in new.cameras}
@@ -81,6 +87,24 @@ def is_shorter(context: Context, new: Config) -> bool:
     after = _retention(new)
     cameras = {*context.catalogue.cameras(), *context.rules.retention_ms}
     return any(after(camera) < context.rules.retention_of(camera) for camera in cameras)
+
+
+def moved_logins(old: Config, new: Config, has_login: Callable[[str], bool]) -> list[str]:
+    """Return the cameras whose user and password would be offered at an address where they are not offered now.
+
+    secrets.toml names no hosts: whoever may say where a camera is could have its password sent there. So who gives the
+    password, at the box, must do so anew. The same for one that would go in clear from now on.
+    """
+    found = []
+    for camera in new.cameras:
+        was = old.camera(camera.id)
+        if not has_login(camera.id):
+            continue
+        before, after = _places(was) if was is not None else [], _places(camera)
+        in_clear = camera.allow_basic_auth and was is not None and not was.allow_basic_auth
+        if before[:1] != after[:1] or not {*after} <= {*before} or in_clear:
+            found.append(camera.id)
+    return found
 
 
 def is_technical(old: Config, new: Config) -> bool:
@@ -216,6 +240,21 @@ def _host(url: str) -> tuple[str, str]:
     """Return where an address leads; a file is a place of its own."""
     parts = urlsplit(url)
     return parts.scheme, parts.path if parts.scheme == "file" else parts.hostname or ""
+
+
+def _places(camera: Camera) -> list[tuple[str, str, int | None]]:
+    """Return what is asked for a camera's pictures: scheme, host and port, as they stand there."""
+    parts = [urlsplit(url) for url in (camera.url, camera.sub_url) if url is not None]
+    return [(each.scheme, each.hostname or "", each.port or PORTS.get(each.scheme)) for each in parts]
+
+
+def _has_login(config: Config) -> Callable[[str], bool]:
+    """Return what tells whether a camera has one; where nobody can tell, each may have."""
+    try:
+        known = set(read_secrets(config.secrets_file).cameras())
+    except ConfigProblems:
+        return lambda _: True
+    return known.__contains__
 
 
 def _hosts(camera: Camera) -> set[tuple[str, str]]:

@@ -10,11 +10,12 @@ from agent.command.keyring import Role
 from agent.model import Span
 from agent.storage.keep import orders_weight, outgoing, outgoing_order, outgoing_rows
 from agent.storage.keep.orders_run import Outcome
-from agent.storage.keep.outgoing_order import Export, ExportRefused
+from agent.storage.keep.outgoing_order import Export, ExportRefused, State
 
 if TYPE_CHECKING:
     from agent.command.order import Order
     from agent.storage.keep.orders_run import Context
+    from agent.storage.keep.outgoing_rows import Row
 
 MOST_SPANS = 600
 """Of what is missing, in a reply."""
@@ -61,11 +62,7 @@ def weigh_cancel(context: Context, order: Order) -> Weight:
 
     Raises  CommandRefused COMMAND_CAMERA; ExportRefused EXPORT_UNKNOWN
     """
-    row = outgoing_rows.find(context.catalogue, order.arguments["export"])
-    if row is None:
-        raise ExportRefused("EXPORT_UNKNOWN", "no such export")
-    if not order.sees((row.export.camera,)):
-        raise CommandRefused("COMMAND_CAMERA", "the key is not for this camera")
+    _row(context, order)
     return orders_weight.LIGHT
 
 
@@ -82,6 +79,39 @@ def cancel(context: Context, order: Order) -> Outcome:
         step=context.step,
     )
     return Outcome(detail={"export": export, "bytes": done.bytes, "gone_bytes": done.gone_bytes})
+
+
+def weigh_received(context: Context, order: Order) -> Weight:
+    """Refuse what is no export, not of a camera of the key's, or has no bundle yet that could have arrived.
+
+    Raises  CommandRefused COMMAND_CAMERA, EXPORT_NOT_SENT; ExportRefused EXPORT_UNKNOWN
+    """
+    if _row(context, order).state is State.REQUESTED:
+        raise CommandRefused("EXPORT_NOT_SENT", "its bundle is not made yet")
+    return orders_weight.LIGHT
+
+
+def received(context: Context, order: Order) -> Outcome:
+    """Note that the centre has an export: D1. The reply says how it stands, also where it was over before."""
+    export = order.arguments["export"]
+    state = outgoing.received(
+        context.catalogue,
+        export,
+        context.now,
+        by=order.by,
+        good=order.arguments["good"],
+        step=context.step,
+    )
+    return Outcome(detail={"export": export, "state": str(state)})
+
+
+def _row(context: Context, order: Order) -> Row:
+    row = outgoing_rows.find(context.catalogue, order.arguments["export"])
+    if row is None:
+        raise ExportRefused("EXPORT_UNKNOWN", "no such export")
+    if not order.sees((row.export.camera,)):
+        raise CommandRefused("COMMAND_CAMERA", "the key is not for this camera")
+    return row
 
 
 def _export(order: Order) -> Export:

@@ -25,6 +25,7 @@ HANDLERS: Mapping[str, Handler] = {
     "segments.locate": Handler(orders_locate.locate, orders_locate.weigh),
     "export.request": Handler(orders_export.request, orders_export.weigh_request),
     "export.cancel": Handler(orders_export.cancel, orders_export.weigh_cancel),
+    "export.received": Handler(orders_export.received, orders_export.weigh_received),
     "config.propose": Handler(orders_config.propose, orders_config.weigh),
     # A moment later it is another time: after a crash it must be confirmed anew.
     "time.confirm": Handler(orders_ledger.confirm_time, again=False),

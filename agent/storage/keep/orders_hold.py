@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from agent.command.errors import CommandRefused
 from agent.command.table import day_ms
 from agent.model import Span
+from agent.storage import notes
+from agent.storage.aside import RECONCILE
 from agent.storage.keep import hold_rows, holds, orders_weight
 from agent.storage.keep.hold import EVERY, Hold, HoldRefused, check_order, check_text
 from agent.storage.keep.orders_run import Outcome
+from agent.storage.salvage import UNRECONCILED
 
 if TYPE_CHECKING:
     from agent.command.judge import Weight
@@ -18,11 +21,14 @@ if TYPE_CHECKING:
 
 
 def weigh_place(context: Context, order: Order) -> Weight:
-    """Refuse an order that cannot stand. Raises HoldRefused, CommandRefused CAMERA_UNKNOWN."""
+    """Refuse an order that cannot stand; while rows of a lost catalogue are missing, whichever camera it names.
+
+    Raises  HoldRefused, CommandRefused CAMERA_UNKNOWN
+    """
     hold = _hold(context, order)
     check_order(hold, context.now)
     known = context.catalogue.cameras()
-    if not all(camera == EVERY or camera in known for camera in hold.cameras):
+    if not all(camera == EVERY or camera in known for camera in hold.cameras) and not _lacks_rows(context):
         raise CommandRefused("CAMERA_UNKNOWN", "no such camera")
     return orders_weight.LIGHT
 
@@ -85,6 +91,12 @@ def release(context: Context, order: Order) -> Outcome:
         raise
     detail = {"hold": hold, "segments": done.segments, "sealed_bytes": done.sealed_bytes}
     return Outcome(detail=detail)
+
+
+def _lacks_rows(context: Context) -> bool:
+    """Tell whether there may be recordings of cameras that the catalogue does not know: of a disk that is away, too."""
+    catalogue = context.catalogue
+    return catalogue.meta(RECONCILE) is not None or bool(notes.names(catalogue, UNRECONCILED))
 
 
 def _hold(context: Context, order: Order) -> Hold:

@@ -125,7 +125,7 @@ def _collected(context: Context) -> dict[str, Any]:
         "SELECT at_ms, body FROM ledger WHERE kind = 'retention.confirmed' ORDER BY seq DESC LIMIT 1"
     )
     exports = catalogue.read(
-        "SELECT COUNT(*), SUM(destroyed_ms IS NULL) FROM export WHERE state = 'RECEIVED'"
+        "SELECT COUNT(*), SUM(destroyed_ms IS NULL) FROM export WHERE state IN ('received', 'unconfirmed')"
     )[0]
     return {
         "segments": count,

@@ -6,14 +6,16 @@ Source  safety standard art. 5(2)-(3); table 2-12 of the Seoul study, 2-2, 2-3, 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from agent.command import ring as rings
 from agent.command.errors import CommandRefused
 from agent.command.judge import Weight
+from agent.errors import StorageFault
 from agent.health import Raised
 from agent.model import UTC_DAY_MS, Fact
-from agent.storage.keep import orders_files, orders_weight
+from agent.storage.keep import orders_files, orders_weight, outgoing
 from agent.storage.keep.orders_run import Outcome
 
 if TYPE_CHECKING:
@@ -112,6 +114,8 @@ def lockdown(context: Context, order: Order) -> Outcome:
     if on:
         body = {"v": 1, "since_ms": context.now.utc_ms, "by": order.by}
         orders_files.lock_down(context.state, body, context.disk)
+        with suppress(StorageFault):  # the turns try it again
+            outgoing.stop_sending(context.catalogue, context.state, context.disk)
     else:
         orders_files.lift(context.state, context.disk)
     fact = Fact("lockdown.changed", context.now, {"on": on, "by": order.id})

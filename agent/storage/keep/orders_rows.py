@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KEPT_MS = 7 * 86_400_000
 """A command that was answered is forgotten after so long; the ledger remembers it."""
-_COLUMNS = "id, jws, signers, state, accepted_ms, due_ms, erasable_ms, told, tries, note, outcome"
+_COLUMNS = "id, jws, signers, state, accepted_ms, trust, due_ms, erasable_ms, told, tries, note, outcome"
 
 
 class State(StrEnum):
@@ -39,7 +39,8 @@ class State(StrEnum):
 class Row:
     """A command that was accepted.
 
-    due_ms   when a delayed one runs, UTC ms
+    trust    what `accepted_ms` was worth
+    due_ms   when a delayed one runs, UTC ms; to be counted anew where it was accepted by an untrusted time
     told     its first reply was written
     tries    starts of the keeper that have taken it up again
     note     what its handler wrote down
@@ -49,6 +50,7 @@ class Row:
     order: Order
     state: State
     accepted_ms: int
+    trust: str
     due_ms: int | None
     erasable_ms: int
     told: bool
@@ -161,12 +163,13 @@ def forget(catalogue: Catalogue, before_ms: int) -> None:
 
 
 def _row(row: tuple[Any, ...]) -> Row | None:
-    command_id, jws, signers, state, accepted_ms, due_ms, erasable_ms, told, tries, note, outcome = row
+    command_id, jws, signers, state, accepted_ms, trust, due_ms, erasable_ms, told, tries, note, outcome = row
     try:
         return Row(
             orders.restore(command_id, jws, json.loads(signers)),
             State(state),
             accepted_ms,
+            trust,
             due_ms,
             erasable_ms,
             bool(told),

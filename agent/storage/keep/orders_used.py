@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.command import counters
-from agent.storage import ledger
+from agent.storage import ledger, notes
 from agent.storage.aside import PREDECESSORS
 from agent.storage.catalogue import set_meta
 from agent.storage.keep import orders_files, orders_rows
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue
     from agent.storage.files import Disk
 
-HOLDS_ALL = "counters_whole"
-"""In `meta`: the catalogue holds the used numbers of all keys, though it may have followed a lost one."""
+HOLDS = "counters_whole"
+"""In `meta`: whether the catalogue holds the used numbers of ALL keys, though it may have followed a lost one."""
+ALL, SOME = "1", "0"
+_BEGAN = "SELECT body FROM ledger WHERE kind = 'ledger.began' ORDER BY seq LIMIT 1"
 
 
 class Used:
@@ -39,22 +41,26 @@ class Used:
 
         Some are lost where no whole file tells, and the catalogue follows a lost one and was never given all: it then
         knows only the keys that have spoken since. Whoever damages the file while the catalogue holds all has won
-        nothing.
+        nothing. Where the lost one was a copy that was put back, the file was most likely put back with it: what it
+        says is as old.
         """
         found = orders_files.read_counters(self._state)
         rows = orders_rows.counters(catalogue)
-        is_marked = catalogue.meta(HOLDS_ALL) is not None
+        mark = catalogue.meta(HOLDS)
         known, lost = found or ({}, True)
+        if mark is None and _was_put_back(catalogue):
+            known, lost, self.counters = {}, True, {}
+        elif mark == SOME and not lost:  # killed before it was written anew, or put back again
+            known, lost = {}, True
         self.counters = counters.joined(counters.joined(known, rows), self.counters)
-        self.forgotten |= lost and not is_marked and catalogue.meta(PREDECESSORS) is not None
-        if rows != self.counters or (not is_marked and not self.forgotten):
+        self.forgotten |= lost and mark != ALL and catalogue.meta(PREDECESSORS) is not None
+        if rows != self.counters or mark is None:
             catalogue.write(self._write_all)
         self.is_written = found == (self.counters, self.forgotten)
 
     def _write_all(self, db: sqlite3.Connection) -> None:
         orders_rows.use(db, self.counters, self.counters)
-        if not self.forgotten:
-            set_meta(db, HOLDS_ALL, "1")
+        set_meta(db, HOLDS, SOME if self.forgotten else ALL)
 
     def sync(self) -> None:
         """Do J3 where it is still to be done: a kill or a disk came between. Raises StorageFault: nothing runs then."""
@@ -71,7 +77,7 @@ class Used:
         step: Callable[[str], None],
     ) -> None:
         """Use some numbers up: J2 with facts and whatever else belongs to it, then J3. Raises StorageFault."""
-        after = counters.after(self.counters, takes)
+        after = counters.after(self.counters, takes, forgotten=self.forgotten)
         lines = [ledger.line(fact) for fact in facts]
 
         def write(db: sqlite3.Connection) -> None:
@@ -88,3 +94,8 @@ class Used:
             self.is_written = False
             self.sync()
             step("J3")
+
+
+def _was_put_back(catalogue: Catalogue) -> bool:
+    """Tell whether the catalogue before this one was older than what was signed: a copy. Raises StorageFault."""
+    return any(notes.mild(body, {}).get("reason") == "old" for (body,) in catalogue.read(_BEGAN))

@@ -6,16 +6,18 @@
               O6  one transaction: the fact `export.bundled`, with a digest of all: before a byte leaves
               O7  a checkpoint that covers it, O8 CHECKPOINT, proofs.json and SHA256SUMS
               O9  the row says BUNDLED; the uplink gets an order in `<state>/exchange/outgoing/`
-    end       D1  one transaction: the row is RECEIVED, CANCELLED or EXPIRED, and its fact; the uplink's order is
-                  taken back
+    end       D1  one transaction: the row is RECEIVED, UNCONFIRMED, CANCELLED or EXPIRED, and its fact; the uplink's
+                  order is taken back. What the uplink says steers the sending alone: only a signed order, or its time,
+                  ends an export
     clear     D2  for each link, under `locks.fate`: is it the last name of what was erased, its header is overwritten;
                   of what nobody erased, it gets its own name back
               D3  the fact `segment.shredded` of what was overwritten
               D4  links are removed, D5 their rows; D6 the directory, D7 what is left of its rows
 
 Killed at any step and taken up again, an export is as before it was ordered, or as it was ordered; nothing is handed
-out twice. What it links is erased by retention when its time has come: then its header is overwritten not there, but
-in D2. So no export keeps a segment longer than LIFE_MS beyond its time, and none touches what a hold covers.
+out twice. In a lockdown the uplink's orders are withheld; once it is lifted, what was on its way goes on. What an
+export links is erased by retention when its time has come: then its header is overwritten not there, but in D2. So no
+export keeps a segment longer than LIFE_MS beyond its time, and none touches what a hold covers.
 A bundle of which there is no row (the catalogue was lost) is cleared the same way, once every stored file has its row.
 """
 
@@ -27,11 +29,12 @@ from typing import TYPE_CHECKING
 from agent.consignment import Where, Word
 from agent.errors import StorageFault
 from agent.health import Raised
-from agent.language import say
 from agent.model import Fact, Trust, utc_day
 from agent.storage import ledger
-from agent.storage.keep import outgoing_desk, outgoing_files, outgoing_make, outgoing_rows
+from agent.storage.keep import outgoing_desk, outgoing_end, outgoing_files, outgoing_make, outgoing_rows
+from agent.storage.keep.orders_files import is_locked_down
 from agent.storage.keep.outgoing_clear import Clearer
+from agent.storage.keep.outgoing_end import received
 from agent.storage.keep.outgoing_make import Maker, Requested
 from agent.storage.keep.outgoing_order import LIFE_MS, OPEN, Export, ExportRefused, State, check_text
 from agent.storage.keep.placing import nothing
@@ -49,7 +52,20 @@ if TYPE_CHECKING:
     from agent.storage.proof.signing import BoxKey
     from agent.storage.vault import Vault
 
-__all__ = ["Cancelled", "Export", "ExportRefused", "Exports", "Requested", "cancel", "destroyed", "request"]
+__all__ = [
+    "Cancelled",
+    "Export",
+    "ExportRefused",
+    "Exports",
+    "Requested",
+    "cancel",
+    "destroyed",
+    "received",
+    "request",
+    "stop_sending",
+]
+
+_SENDING = (State.BUNDLED, State.SENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +108,23 @@ def cancel(
     Given again it answers again. Raises ExportRefused EXPORT_UNKNOWN, EXPORT_TEXT; StorageFault
     """
     check_text("by", by)
-    row = _find(catalogue, export)
+    row = outgoing_end.find(catalogue, export)
     gone = max(row.gone_bytes, outgoing_desk.word_of(state, export, disk).gone)
     if row.state is not State.CANCELLED:
         body = {"export": export, "by": by, "was": str(row.state), "bytes": row.bytes, "gone_bytes": gone}
-        _close(catalogue, row, Fact("export.cancelled", at, body), state=State.CANCELLED, gone=gone)
+        outgoing_end.close(
+            catalogue, row, Fact("export.cancelled", at, body), state=State.CANCELLED, gone=gone
+        )
         step("D1")
     outgoing_desk.recall(state, row, disk)
     return Cancelled(State.CANCELLED, row.bytes, gone)
+
+
+def stop_sending(catalogue: Catalogue, state: Path, disk: Disk | None = None) -> None:
+    """Have the uplink stop at once, for a lockdown; the turns see to it that it stays so. Raises StorageFault."""
+    for row in outgoing_rows.rows(catalogue):
+        if row.state in _SENDING:
+            outgoing_desk.withhold(state, row.export.id, disk)
 
 
 def destroyed(catalogue: Catalogue, export: str, at: Instant, *, by: str, how: str) -> bool:
@@ -110,7 +135,7 @@ def destroyed(catalogue: Catalogue, export: str, at: Instant, *, by: str, how: s
     """
     check_text("by", by)
     check_text("how", how)
-    row = _find(catalogue, export)
+    row = outgoing_end.find(catalogue, export)
     body = {"export": export, "by": by, "how": how, "recipient": row.export.recipient, "due": row.export.due}
     line = ledger.line(Fact("export.destroyed", at, body))
 
@@ -122,39 +147,6 @@ def destroyed(catalogue: Catalogue, export: str, at: Instant, *, by: str, how: s
         return True
 
     return catalogue.write(note)
-
-
-def _find(catalogue: Catalogue, export: str) -> Row:
-    row = outgoing_rows.find(catalogue, export)
-    if row is None:
-        raise ExportRefused(
-            "EXPORT_UNKNOWN",
-            say(f"이런 반출이 없습니다: {export}", f"no such export: {export}"),
-            hint=say("`pasu export list --all`로 보십시오", "see `pasu export list --all`"),
-        )
-    return row
-
-
-def _close(
-    catalogue: Catalogue, row: Row, fact: Fact, *, state: State, gone: int, code: str | None = None
-) -> None:
-    """Do D1's transaction. code: None leaves what is there."""
-    line = ledger.line(fact)
-    told = row.bundled_ms is None  # of what has no bundle the uplink never heard
-    code = row.code if code is None else code
-
-    def close(db: sqlite3.Connection) -> None:
-        values = {
-            "state": state,
-            "closed_ms": fact.at.utc_ms,
-            "gone_bytes": gone,
-            "code": code,
-            "recalled": told,
-        }
-        if outgoing_rows.change(db, row.export.id, [row.state], **values):
-            ledger.append(db, line)
-
-    catalogue.write(close)
 
 
 class Exports:
@@ -211,39 +203,19 @@ class Exports:
             # Whoever says that the centre has it all says that all of it left: its copy is to be destroyed one day.
             word = replace(word, gone=max(word.gone, row.bytes))
         if row.state is State.BUNDLED and word.where in (Where.SENT, Where.RECEIVED, Where.DAMAGED):
-            self._sent(catalogue, row, word, at)
-            row = _find(catalogue, row.export.id)
-        if row.state is State.SENT and word.where in (Where.RECEIVED, Where.DAMAGED):
-            body = self._told(row, word) | {"good": word.where is Where.RECEIVED}
-            fact = Fact("export.received", at, body)
-            _close(catalogue, row, fact, state=State.RECEIVED, gone=word.gone, code=str(word.where))
-            self._step("D1")
-            row = _find(catalogue, row.export.id)
-        if row.state is State.RECEIVED and not row.recalled:
-            outgoing_desk.drop(self._state, row.export.id, self._disk)
-            self._note(catalogue, row, recalled=True)
-        elif row.state in OPEN and word.where in (Where.REFUSED, Where.RECALLED):
-            self._lapse(catalogue, row, word.gone, at, word.code or str(word.where))
+            outgoing_end.sent(catalogue, row, word.gone, at)
         elif row.state in (State.CANCELLED, State.EXPIRED) and not row.recalled:
             expired = at.trust is not Trust.UNTRUSTED and at.utc_ms > (row.closed_ms or 0) + LIFE_MS
             if word.where in (Where.RECALLED, Where.REFUSED) or expired:
                 self._recalled(catalogue, row, word, at)
 
-    def _sent(self, catalogue: Catalogue, row: Row, word: Word, at: Instant) -> None:
-        line = ledger.line(Fact("export.sent", at, self._told(row, word)))
-
-        def sent(db: sqlite3.Connection) -> None:
-            values = {"state": State.SENT, "gone_bytes": word.gone}
-            if outgoing_rows.change(db, row.export.id, [State.BUNDLED], **values):
-                ledger.append(db, line)
-
-        catalogue.write(sent)
-
     def _recalled(self, catalogue: Catalogue, row: Row, word: Word, at: Instant) -> None:
-        """Say how much had left, when the uplink has stopped; what the centre never had whole is no copy."""
+        """Say how much had left, when the uplink has stopped.
+
+        What never left whole is no copy. Whether one that did was thrown away, no unsigned word says.
+        """
         gone = max(row.gone_bytes, word.gone)
-        was_received = bool(row.code) and row.code in (str(Where.RECEIVED), str(Where.DAMAGED))
-        is_back = word.where is Where.RECALLED and not was_received
+        is_back = word.where is Where.RECALLED and gone < row.bytes
         body = {
             "export": row.export.id,
             "bytes": row.bytes,
@@ -261,9 +233,6 @@ class Exports:
         catalogue.write(note)
         outgoing_desk.drop(self._state, row.export.id, self._disk)
 
-    def _told(self, row: Row, word: Word) -> dict[str, object]:
-        return {"export": row.export.id, "files": row.files, "bytes": row.bytes, "gone_bytes": word.gone}
-
     def _note(self, catalogue: Catalogue, row: Row, **values: object) -> None:
         catalogue.write(lambda db: outgoing_rows.change(db, row.export.id, [row.state], **values))
 
@@ -279,24 +248,44 @@ class Exports:
     ) -> bool:
         """Do O2 to O9, or what its state asks for; tell whether there is more to be done at once."""
         more = False
-        row = _find(catalogue, export)
+        row = outgoing_end.find(catalogue, export)
+        in_doubt = row.trust == Trust.UNTRUSTED or row.expires_ms > at.utc_ms + LIFE_MS
+        if row.state in OPEN and at.trust is not Trust.UNTRUSTED and in_doubt:
+            # By a clock that was ahead what it links would outlive its time by as much; by one behind, it ends at once.
+            self._note(catalogue, row, expires_ms=at.utc_ms + LIFE_MS, trust=at.trust.value)
+            row = outgoing_end.find(catalogue, export)
         if row.state in OPEN and at.trust is not Trust.UNTRUSTED and at.utc_ms > row.expires_ms:
-            gone = max(row.gone_bytes, outgoing_desk.word_of(self._state, export, self._disk).gone)
-            self._lapse(catalogue, row, gone, at, "EXPORT_EXPIRED")
-            row = _find(catalogue, export)
+            self._lapse(catalogue, row, at)
+            row = outgoing_end.find(catalogue, export)
         if row.state is State.REQUESTED and key is not None:
             maker = Maker(catalogue, vaults, self._state, key, at, step=self._step)
             more = maker.advance(row, enough)
-            row = _find(catalogue, export)
-        if row.state in (State.BUNDLED, State.SENT) and key is not None:
+            row = outgoing_end.find(catalogue, export)
+        if row.state in _SENDING and is_locked_down(self._state):
+            outgoing_desk.withhold(self._state, export, self._disk)
+        elif row.state in _SENDING and key is not None:
             outgoing_desk.order(self._state, row, vaults, self._disk)
+        elif row.state in (State.RECEIVED, State.UNCONFIRMED) and not row.recalled:
+            outgoing_desk.drop(self._state, export, self._disk)
+            self._note(catalogue, row, recalled=True)
         elif row.state in (State.CANCELLED, State.EXPIRED) and not row.recalled:
             outgoing_desk.recall(self._state, row, self._disk)
         return more
 
-    def _lapse(self, catalogue: Catalogue, row: Row, gone: int, at: Instant, code: str) -> None:
-        body = {"export": row.export.id, "code": code, "bytes": row.bytes, "gone_bytes": gone}
-        _close(catalogue, row, Fact("export.expired", at, body), state=State.EXPIRED, gone=gone, code=code)
+    def _lapse(self, catalogue: Catalogue, row: Row, at: Instant) -> None:
+        """End what nobody signed for. What was sent is not taken back: the centre may have it, and need it."""
+        word = outgoing_desk.word_of(self._state, row.export.id, self._disk)
+        gone = max(row.gone_bytes, word.gone)
+        if row.state is State.SENT:
+            fact = Fact("export.unconfirmed", at, outgoing_end.told(row, gone) | {"said": str(word.where)})
+            outgoing_end.close(catalogue, row, fact, state=State.UNCONFIRMED, gone=gone, code=str(word.where))
+        else:
+            stopped = word.where in (Where.REFUSED, Where.RECALLED)
+            code = word.code or str(word.where) if stopped else "EXPORT_EXPIRED"
+            body = {"export": row.export.id, "code": code, "bytes": row.bytes, "gone_bytes": gone}
+            outgoing_end.close(
+                catalogue, row, Fact("export.expired", at, body), state=State.EXPIRED, gone=gone, code=code
+            )
         self._step("D1")
 
     def _clear(

@@ -70,6 +70,16 @@ def order(state: Path, row: Row, vaults: Mapping[str, Vault], disk: Disk | None 
     return True
 
 
+def withhold(state: Path, export: str, disk: Disk | None = None) -> None:
+    """Have the uplink stop, and say nothing to the centre: its order is made anew when it may go on. What it said of
+    the export stays. Raises StorageFault
+    """
+    disk = disk or Disk()
+    place = _place(state, ORDERS, export)
+    if files.is_regular(place):
+        disk.unlink(place)
+
+
 def recall(state: Path, row: Row, disk: Disk | None = None) -> None:
     """Take an order back, if the uplink may have heard of it. Raises StorageFault."""
     if row.bundled_ms is None:
@@ -115,7 +125,7 @@ def forget(state: Path, known: set[str], at: Instant, disk: Disk | None = None) 
 
 def progress(state: Path, row: Row) -> tuple[int, int]:
     """Return how many files, and bytes, the centre has of an export, as far as is known."""
-    if row.state is State.RECEIVED:
+    if row.state in (State.RECEIVED, State.UNCONFIRMED):
         return row.files, row.bytes
     word = word_of(state, row.export.id)
     return word.files, word.bytes

@@ -7,7 +7,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agent.consignment import MOST_FILES, SUMS, Part, sums
+from agent.consignment import MOST_FILES, MQTT, SUMS, Part, sums
 from agent.errors import StorageFault
 from agent.language import say
 from agent.model import Fact, Span, uncovered
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 BATCH = 200
 MOST_OPEN = 32
 """Exports that have a bundle at a time: each keeps its segments from being erased for a while."""
+MOST_MANIFEST_BYTES = 500 << 10
+"""Of the list of an export's files over MQTT, one message: a broker ends the connection over one of 512 KiB."""
+_LISTED_BYTES = 84  # of a file, beside its name: digest, length, marks of JSON
 _READ_BYTES = 1 << 20
 
 
@@ -98,6 +101,22 @@ def request(
                 f"{len(found)} segments; at most {MOST_FILES} at a time",
             ),
             hint=say("구간을 나누어 청하십시오", "ask for the span in parts"),
+        )
+    listed = sum(
+        (len(one.file) + _LISTED_BYTES) * 2 if one.has_tail else len(one.file) + _LISTED_BYTES
+        for _, one in found
+    )
+    if export.to == MQTT and listed > MOST_MANIFEST_BYTES:
+        raise ExportRefused(
+            "EXPORT_TOO_LARGE",
+            say(
+                f"조각이 {len(found)}개입니다. MQTT로는 한 번에 그렇게 많이 보내지 못합니다",
+                f"{len(found)} segments; too many for MQTT at a time",
+            ),
+            hint=say(
+                "구간을 나누어 청하거나, to를 https 주소로 하십시오",
+                "ask for the span in parts, or with `to` an https address",
+            ),
         )
     row = Row(
         export, State.REQUESTED, at.utc_ms, at.trust.value, None, None, at.utc_ms + LIFE_MS, 0, 0, 0, None, "",

@@ -41,8 +41,9 @@ class State(StrEnum):
 
     REQUESTED = "requested"  # its segments are being linked
     BUNDLED = "bundled"  # everything is there, and is being sent
-    SENT = "sent"  # the centre has every byte
-    RECEIVED = "received"  # the centre has looked at it
+    SENT = "sent"  # the centre has every byte, as whoever carries it says
+    RECEIVED = "received"  # the centre has signed that it has it
+    UNCONFIRMED = "unconfirmed"  # sent, and nobody signed that in time
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 

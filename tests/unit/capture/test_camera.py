@@ -27,12 +27,13 @@ class Scene:
         self.camera = CameraRecorder(CameraPlan("box", "cam01", 60, 0.0), self.recorder, covered_ms, cause)
         self.ms = 0  # since the beginning, on the monotonic clock
         self.wall_ms = START_MS  # UTC of monotonic zero
+        self.trust = Trust.SYNCED
         self.number = 0
         self.raw = 1000
 
     @property
     def instant(self) -> Instant:
-        return Instant(self.wall_ms + self.ms, Trust.SYNCED)
+        return Instant(self.wall_ms + self.ms, self.trust)
 
     def picture(self, form: VideoFormat | None = SMALL, **more: Any) -> None:
         unit = AccessUnit(
@@ -52,13 +53,18 @@ class Scene:
         for _ in range(count):
             self.picture(form)
             if self.number % 25 == 0:
-                self.camera.flush(self.instant)
+                self.flush()
+
+    def flush(self) -> None:
+        self.camera.follow(self.instant, self.ms / 1000)
+        self.camera.flush(self.instant)
 
     def pause(self, ms: int) -> None:
         self.ms += ms
         self.raw += ms * 90
 
     def end(self, cause: GapCause = GapCause.CAMERA_CLOSED, detail: str = "") -> None:
+        self.camera.follow(self.instant, self.ms / 1000)
         self.camera.session_ended(cause, detail, self.instant)
 
     def gaps(self) -> list[tuple[int, int, str]]:
@@ -97,7 +103,7 @@ def test_a_burst_on_connect_is_put_where_it_was_taken(flush_after: int | None) -
         scene.picture()
         scene.ms -= STEP_MS - 2  # the network's speed, not the camera's
         if number == flush_after:
-            scene.camera.flush(scene.instant)
+            scene.flush()
     assert not scene.recorder.open, "written before its place was known"
     scene.ms += STEP_MS
     scene.pictures(50)
@@ -186,7 +192,7 @@ def test_a_long_outage_is_written_down_in_parts() -> None:
     scene.end(GapCause.CAMERA_UNREACHABLE)
     for _ in range(25):
         scene.pause(60_000)
-        scene.camera.flush(scene.instant)
+        scene.flush()
     scene.number = 0
     scene.pictures(25)
     assert scene.gaps() == [
@@ -268,6 +274,83 @@ def test_a_step_of_the_boxs_clock_keeps_the_labels_before_it_and_misses_nothing(
     assert [fact.body["step_ms"] for fact in scene.recorder.facts if fact.kind == "clock.step"] == [
         40 * 86_400_000
     ]
+
+
+DAY_MS = 86_400_000
+TO_CUT_S = 60 - START_MS // 1000 % 60  # to the next boundary of segments
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 5, 24])
+@pytest.mark.parametrize("first", ["picture", "flush", "end"])
+def test_c3_what_waits_when_the_time_is_confirmed_keeps_the_doubt_it_was_labelled_in(waiting, first) -> None:
+    """The first pictures of a segment wait up to a second: a segment may begin when its label is no longer the clock's.
+
+    Trusted under the old label, it would be erased at once, or kept as long as the clock was wrong.
+    """
+    scene = Scene()
+    scene.trust = Trust.UNTRUSTED
+    scene.pictures(25 * TO_CUT_S)
+    for _ in range(waiting):
+        scene.picture()
+    scene.trust, scene.wall_ms = Trust.HOLDOVER, START_MS - DAY_MS
+    {"picture": scene.picture, "flush": scene.flush, "end": scene.end}[first]()
+    scene.pictures(25)
+    scene.end()
+    for segment in scene.recorder.committed:
+        start = segment.start.start
+        assert (start.trust is Trust.UNTRUSTED) == (start.utc_ms >= START_MS)
+    assert len(scene.recorder.committed) >= (3 if waiting else 2)
+    assert sum(segment.frames for segment in scene.recorder.committed) >= 25 * TO_CUT_S + waiting
+    assert [at.trust for gap, at in scene.recorder.gaps if gap.span.start_ms >= START_MS] == []
+
+
+@pytest.mark.parametrize("days", [-1, 20_000])
+@pytest.mark.parametrize("state", ["lost", "dropping", "waiting for a keyframe"])
+def test_c3_a_gap_in_which_the_time_is_confirmed_is_as_long_as_it_was(days, state) -> None:
+    """Not 54 years for a box that began in 1970, and not none for one that was a day ahead."""
+    scene = Scene()
+    scene.trust = Trust.UNTRUSTED
+    scene.pictures(50)
+    if state == "dropping":
+        scene.recorder.full = True
+        scene.picture()
+    else:
+        scene.end()
+    scene.pause(5000)
+    scene.flush()
+    scene.trust, scene.wall_ms = Trust.HOLDOVER, START_MS + days * DAY_MS
+    scene.flush()
+    if state == "waiting for a keyframe":
+        scene.number = 1
+        scene.picture()
+    scene.pause(3000)
+    scene.recorder.full = False
+    scene.number = 0
+    scene.pictures(50)
+    ((gap, at),) = scene.recorder.gaps
+    assert gap.span.end_ms - gap.span.start_ms == pytest.approx(8000, abs=100)
+    assert gap.span.start_ms == pytest.approx(START_MS + days * DAY_MS + 2000, abs=100)
+    assert at.trust is Trust.HOLDOVER
+
+
+def test_c3_a_camera_that_was_never_recorded_has_no_gap_when_the_time_is_confirmed() -> None:
+    scene = Scene()
+    scene.flush()
+    scene.wall_ms += DAY_MS
+    scene.flush()
+    scene.pictures(50)
+    assert scene.gaps() == []
+
+
+def test_c3_a_hole_before_the_time_is_confirmed_is_labelled_as_its_pictures_are() -> None:
+    scene = Scene()
+    scene.trust = Trust.UNTRUSTED
+    scene.pictures(30)
+    scene.picture(lost=3, damaged=True)
+    scene.trust, scene.wall_ms = Trust.HOLDOVER, START_MS - DAY_MS
+    scene.pictures(30)
+    ((gap, at),) = scene.recorder.gaps
+    assert (gap.span.start_ms, at.trust) == (START_MS + 1200, Trust.UNTRUSTED)
 
 
 def test_lost_packets_are_one_gap_for_each_group_of_pictures() -> None:  # quirk 27

@@ -22,7 +22,7 @@ def test_c11_the_gap_is_as_long_as_the_sleep(camera_sleeps_too) -> None:
     scene.pause(SLEEP_MS)
     if camera_sleeps_too:
         scene.raw = raw
-    scene.camera.woke(scene.instant)
+    scene.camera.woke()
     scene.pictures(100)
     scene.end()
     assert scene.spans() == [(0, 4000), (4000 + SLEEP_MS, 8000 + SLEEP_MS)]
@@ -36,7 +36,7 @@ def test_c11_an_outage_before_the_sleep_keeps_its_cause() -> None:
     scene.pictures(50)
     scene.end(GapCause.CAMERA_UNREACHABLE)
     scene.pause(SLEEP_MS)
-    scene.camera.woke(scene.instant)
+    scene.camera.woke()
     scene.pictures(50)
     scene.end(GapCause.AGENT_STOPPED)
     assert scene.gaps() == [(2000, 2000 + SLEEP_MS, "camera_unreachable")]

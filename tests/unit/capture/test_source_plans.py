@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import base64
+import threading
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
 
 from agent.capture import libav
 from agent.capture.libav import units_of_config
+from agent.clock import SystemClock
 
 plan_source = partial(libav.plan_source, allow_basic=True)
 
@@ -34,10 +39,39 @@ def test_a_log_in_travels_as_a_header() -> None:
     assert "headers" not in plan_source("udp://127.0.0.1:5000", login=("a", "b")).options
     closed = libav.plan_source("http://10.0.0.5/live.ts", login=("viewer", "pass:word"), allow_basic=False)
     assert "headers" not in closed.options
+    assert plan.options["max_redirects"] == "0"
 
 
-def test_transport_streams_by_datagram_are_named_as_such() -> None:
+def test_a_log_in_is_not_taken_along_to_another_host() -> None:
+    """libav sends headers of our own wherever a redirect leads."""
+    seen: list[tuple[int, str | None]] = []
+
+    class Web(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append((self.server.server_address[1], self.headers.get("Authorization")))
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{other.server_address[1]}/live.ts")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Web) as camera, HTTPServer(("127.0.0.1", 0), Web) as other:
+        for server in (camera, other):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = camera.server_address[1]
+        plan = plan_source(f"http://127.0.0.1:{port}/live.ts", login=("viewer", "pass"))
+        with pytest.raises(OSError, match=r"127\.0\.0\.1"):
+            list(libav.read_source(plan, SystemClock()))
+        for server in (camera, other):
+            server.shutdown()
+    assert {number for number, _ in seen} == {port}
+    assert seen[0][1] is not None
+
+
+def test_transport_streams_are_named_as_such() -> None:
     assert plan_source("udp://127.0.0.1:5000").container == "mpegts"
+    assert plan_source("http://127.0.0.1:5000/list").container == "mpegts"
 
 
 def test_parameter_sets_come_out_of_both_forms() -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from agent.centre.standing import Seen, Standing
-from agent.centre.watch import Row
+from agent.centre.watched import Row
 from agent.cli import board
 
 
@@ -42,3 +42,15 @@ def test_what_is_wrong_is_never_cut_off(here: Standing, monkeypatch: pytest.Monk
     assert "(cam04)" in text
     assert "5/7" in text
     assert "원장 확인됨: 5건" in text
+
+
+@pytest.mark.parametrize(
+    "marks", ["\\[/x]", "[/x]", "[/]", "\\\\[/x]", "\\", "x\\\\\\", "[bold", "[@click=f]y[/]", "\\[/]\\"]
+)
+def test_e9_nothing_that_a_box_says_is_read_as_a_mark(here: Standing, marks: str) -> None:
+    here.site = f"site{marks}"
+    here.conditions = [Seen(f"code{marks}", f"subject{marks}", 0)]
+    text = drawn(Row(here, 5, 5, 1, 0))
+    assert "boxes answering: 1/1" in text
+    for word in ("site", "code", "subject"):
+        assert f"{word}{marks}" in text

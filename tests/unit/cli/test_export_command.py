@@ -72,7 +72,7 @@ def test_for_programs_it_is_json(box, capsys) -> None:
 
 def test_one_that_is_over_its_day_stays_listed_until_it_is_destroyed(box, capsys) -> None:
     """Art. 31(3): an export without a closing record is in the list after its due date."""
-    box.say(Where.RECEIVED, gone=9)
+    box.received()
     box.hand()
     with box.catalogue() as catalogue:
         day = utc_day(box.clock.utc_ms - 2 * UTC_DAY_MS)

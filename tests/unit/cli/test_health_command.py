@@ -166,7 +166,8 @@ def test_the_uplink_is_expected_where_it_is_configured(site, capsys):
     for name in ("ca.pem", "box.pem", "box.key"):
         (site / "state" / "uplink" / name).touch()
     assert "process.silent" in health(site, capsys)
-    state = {"connected": True, "protocol": "MQTT 5", "trouble": "", "backlog": 7, "certificate_days": 29}
+    state = {"connected": True, "protocol": 5, "trouble": "", "backlog": 7, "certificate_days": 29}
+    (site / "run" / "uplink").mkdir()
     write_health(site / "run", "uplink", said("uplink", **state))
     text = health(site, capsys)
     assert "process.silent" not in text
@@ -178,6 +179,28 @@ def test_a_file_that_cannot_be_read_is_an_error_and_no_silence(site, capsys):
     (site / "run" / "keep.json").symlink_to("keep.json")
     assert main(["health", "--config", str(site / "agent.toml")]) == 1
     assert "keep.json" in capsys.readouterr().err
+    (site / "run" / "keep.json").unlink()
+    os.mkfifo(site / "run" / "keep.json")  # nor is it waited for
+    assert main(["health", "--config", str(site / "agent.toml")]) == 1
+    assert "keep.json" in capsys.readouterr().err
+
+
+def test_e7_whatever_the_uplink_writes_the_others_are_shown(site, capsys):
+    """E7: one that was taken over hides nothing but itself."""
+    file = site / "agent.toml"
+    file.write_text(file.read_text() + '\n[uplink]\nbroker = "mqtts://10.77.0.1:8883"\n')
+    (site / "state" / "uplink").mkdir()
+    for name in ("ca.pem", "box.pem", "box.key"):
+        (site / "state" / "uplink" / name).touch()
+    well(site)
+    (site / "run" / "uplink").mkdir()
+    place = site / "run" / "uplink" / "uplink.json"
+    for plant in (lambda: os.mkfifo(place), lambda: place.symlink_to(place), lambda: place.write_text("[")):
+        plant()
+        text = health(site, capsys)
+        assert "H264 1920x1080" in text
+        assert text.count("process.silent") == 1
+        place.unlink()
 
 
 def test_watching_goes_on_until_it_is_stopped(site):

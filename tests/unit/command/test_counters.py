@@ -36,6 +36,11 @@ def test_two_memories_together_know_what_either_knows(
         assert both.is_unused(number) == (first.is_unused(number) and second.is_unused(number))
 
 
+def test_e1_below_the_first_number_after_a_loss_nothing_is_open() -> None:
+    found = counters.after({KID: Counter(3)}, [Take(KID, 5), Take(OTHER, 5, ran=False)], forgotten=True)
+    assert found == {KID: Counter(5, (4,)), OTHER: Counter(5, (5,))}
+
+
 def test_a_number_that_did_not_run_stays_open_for_a_second_signature() -> None:
     counter = Counter().taken(3, ran=False)
     assert counter == Counter(3, (1, 2, 3))

@@ -221,7 +221,7 @@ def test_e3_what_comes_too_early_waits_then_asks_then_goes_on(city: City) -> Non
     kid = city.signers["officer 1"].kid
     city.signers["officer 1"].counters[BOX] = 1
     text = city.order("officer 1", "inspect", {})
-    for waited_s, ask in ((0.0, False), (9.9, False), (10.0, True), (59.9, True)):
+    for waited_s, ask in ((0.0, False), (7.9, False), (8.0, True), (59.9, True)):
         verdict = judge(text, world(city), light, waited_s=waited_s)
         assert verdict == Wait(f"{1:032x}", "inspect", kid, 2, 1, ask)
     verdict = accepted(text, world(city), waited_s=60.0)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.health import Raised
+    from agent.storage.keep.outgoing_order import State
 
 ID = "0123456789abcdef" * 2
 OTHER = "fedcba9876543210" * 2
@@ -49,6 +50,11 @@ class Handing(Kept):
     def cancel(self, export: str = ID, **more: Any) -> outgoing.Cancelled:
         with self.catalogue() as catalogue:
             return outgoing.cancel(catalogue, self.state, export, self.at(), by="officer", **more)
+
+    def received(self, export: str = ID, *, good: bool = True, **more: Any) -> State:
+        """Do what a signed order of the centre does."""
+        with self.catalogue() as catalogue:
+            return outgoing.received(catalogue, export, self.at(), by="centre", good=good, **more)
 
     def destroyed(self, export: str = ID) -> bool:
         with self.catalogue() as catalogue:

@@ -150,6 +150,47 @@ def test_it_waits_on_while_the_time_is_not_trusted(box: Ordered) -> None:
     assert box.replies() == []
 
 
+@pytest.mark.parametrize("behind_ms", [2 * DAY_MS, None])
+def test_e15_what_is_accepted_in_doubt_waits_for_a_day_of_trusted_time(
+    box: Ordered, behind_ms: int | None
+) -> None:
+    """Also C2: a box without a battery starts in 1970, where nothing is old; its labels then leap to the true time."""
+    true_ms = box.source.utc
+    box.source.reboot(utc_ms=DAY_MS if behind_ms is None else true_ms - behind_ms)
+    box.restart()
+    box.tick(2)
+    assert box.keeper._clock.now().trust is Trust.UNTRUSTED
+    box.clock.utc_ms = true_ms  # the centre's
+    challenge = box.health["challenge"]
+    wanted = {"hold": LARGE, "reason": "수사 종결"}
+    inner = box.sign("officer 1", "hold.release", wanted, challenge=challenge)
+    waiting = box.ask("department 1", "countersign", {"order": inner}, challenge=challenge)
+    assert (waiting["status"], waiting["trust"]) == ("delayed", "UNTRUSTED")
+    box.source.utc, box.source.synced = true_ms + 60_000, True
+    box.tick(2)
+    begins_ms = box.keeper._clock.now().utc_ms
+    box.tick()
+    (again,) = box.replies()
+    assert (again["id"], again["status"], again["trust"]) == (waiting["id"], "delayed", "SYNCED")
+    assert again["detail"]["due_ms"] == pytest.approx(begins_ms + DAY_MS, abs=5000)
+    box.pass_time(DAY_MS - 20_000)
+    box.turn()
+    assert box.bodies("hold.released") == []
+    box.turn(3)
+    assert erased(box) == 19
+
+
+def test_e15_in_doubt_all_that_a_shorter_retention_covers_is_weighed(box: Ordered) -> None:
+    with box.catalogue() as catalogue:
+        context = Context.of(
+            box.keeper._desk._place,
+            Turn(catalogue, box.vaults, Instant(DAY_MS, Trust.UNTRUSTED)),
+            box.keeper._desk._ring,
+        )
+        assert sum(orders_weight.shortened_ms(context, lambda _: 29 * DAY_MS)) == 40_000
+        assert sum(orders_weight.shortened_ms(context, lambda _: 30 * DAY_MS)) == 0
+
+
 def test_in_a_lockdown_it_waits_until_that_is_lifted(box: Ordered) -> None:
     release(box, LARGE)
     assert box.ask("officer 1", "lockdown", {"on": True})["status"] == "done"

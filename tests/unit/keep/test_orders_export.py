@@ -6,9 +6,10 @@ import pytest
 
 from agent.consignment import Where
 from agent.model import UTC_DAY_MS, utc_day
+from agent.storage.keep import outgoing
 from agent.storage.keep.outgoing_order import State
 from tests.unit.config.samples import RIGHT
-from tests.unit.keep.handing import Handing
+from tests.unit.keep.handing import ID, Handing, wanted
 from tests.unit.keep.ordered import Ordered
 from tests.unit.storage.box import T0
 
@@ -139,6 +140,58 @@ def test_i8_a_denied_approval_takes_it_back_and_says_what_had_left(box) -> None:
     box.turn()
     assert box.outgoing() == []
     assert box.ask("officer 1", "export.cancel", {"export": "f" * 32})["code"] == "EXPORT_UNKNOWN"
+
+
+@pytest.mark.parametrize("who", ["service 1", "officer 1", "department 1"])
+def test_e7_only_a_signed_word_writes_that_an_export_was_received(box, who) -> None:
+    """E7: a rogue broker says what it likes; its word ends nothing."""
+    name = box.send("department 1", "export.request", terms())
+    box.answer(name)
+    assert box.ask(who, "export.received", {"export": "f" * 32, "good": True})["code"] == "EXPORT_UNKNOWN"
+    box.turn()
+    box.say(Where.RECEIVED, name, gone=99_999)
+    box.turn()
+    assert (box.export(name).state, box.told("export.received")) == (State.SENT, [])
+    assert box.outgoing() != []
+    arguments = {"export": name, "good": True}
+    for other in ("technician 1", "operator 1"):
+        assert box.ask(other, "export.received", arguments)["code"] == "COMMAND_ROLE"
+    reply = box.ask(who, "export.received", arguments)
+    assert (reply["status"], reply["detail"]) == ("done", {"export": name, "state": "received"})
+    (body,) = box.told("export.received")
+    assert body["good"] is True
+    assert box.city.signers[who].kid in body["by"]
+    box.turn()
+    assert (box.outgoing(), box.order(name)) == ([], None)
+    assert box.ask(who, "export.received", arguments | {"good": False})["detail"]["state"] == "received"
+    assert len(box.told("export.received")) == 1
+
+
+def test_what_has_no_bundle_yet_cannot_have_arrived(box) -> None:
+    with box.catalogue() as catalogue:
+        outgoing.request(catalogue, box.vaults, wanted(), box.at())
+    reply = box.ask("service 1", "export.received", {"export": ID, "good": True})
+    assert (reply["status"], reply["code"]) == ("refused", "EXPORT_NOT_SENT")
+
+
+def test_in_a_lockdown_what_is_on_its_way_stops_and_goes_on_when_it_is_lifted(box) -> None:
+    name = box.send("department 1", "export.request", terms())
+    box.answer(name)
+    box.turn()
+    box.say(Where.SENDING, name, gone=4321)
+    assert box.order(name) is not None
+    assert box.ask("officer 1", "lockdown", {"on": True})["status"] == "done"
+    assert box.order(name) is None, "before the reply is sent"
+    box.turn(2)
+    assert box.order(name) is None
+    assert box.export(name).state is State.BUNDLED
+    assert box.answer(box.send_two("officer 1", "officer 2", "lockdown", {"on": False}))["status"] == "done"
+    box.turn()
+    order = box.order(name)
+    assert order is not None
+    assert (order.recalled, len(order.parts)) == (False, 6)
+    reply = box.ask("department 1", "export.cancel", {"export": name})
+    assert reply["detail"]["gone_bytes"] == 4321
 
 
 def test_in_a_lockdown_nothing_is_handed_out_and_what_is_can_be_taken_back(box) -> None:

@@ -10,6 +10,7 @@ import pytest
 from agent.centre import verify
 from agent.consignment import Where
 from agent.model import Span, Trust, utc_day
+from agent.storage.keep import outgoing
 from agent.storage.keep.outgoing import ExportRefused
 from agent.storage.keep.outgoing_order import LIFE_MS, State
 from tests.unit.keep.handing import ID, OTHER, Handing, wanted
@@ -141,6 +142,8 @@ def received(box: Handing) -> None:
     gone = box.export().bytes
     box.say(Where.RECEIVED, files=6, bytes=gone, gone=gone)
     box.hand()
+    assert box.received() is State.RECEIVED
+    box.hand()
 
 
 def test_what_was_received_is_cleared_away_and_its_segments_stay(box) -> None:
@@ -178,6 +181,9 @@ def test_retention_erases_what_an_export_links_and_its_header_goes_with_the_link
 
     gone = box.export().bytes
     box.say(Where.RECEIVED, gone=gone)
+    box.hand(step=step)
+    assert box.told("segment.shredded") == []
+    box.received()
     box.hand(step=step)
     assert [path.read_bytes()[:22] for path in sorted(kept.iterdir())] == [bytes(22)] * 3
     assert box.outgoing() == []
@@ -269,6 +275,94 @@ def test_an_export_lapses_after_three_days_and_by_trusted_time_only(box) -> None
     (body,) = box.told("export.recalled")
     assert (body["gone_bytes"], body["confirmed"]) == (7, True)
     box.check()
+
+
+@pytest.mark.parametrize("where", [Where.RECEIVED, Where.DAMAGED, Where.REFUSED, Where.RECALLED])
+def test_e7_what_nobody_signed_for_stays_until_its_time(box, where) -> None:
+    """E7: a rogue broker forges receipts, a rogue uplink words. Neither has a file removed, nor a lie signed."""
+    box.request()
+    box.hand()
+    box.condemn([1, 2, 3])
+    assert box.finish().outgoing == 3
+    files = box.outgoing()
+    box.say(where, gone=7, code="NOT.ours" if where is Where.REFUSED else "")
+    for _ in range(3):
+        box.hand()
+    assert box.outgoing() == files
+    assert box.order() is not None
+    assert not {"export.received", "export.expired", "segment.shredded"} & {*box.kinds()}
+    sent = where in (Where.RECEIVED, Where.DAMAGED)
+    assert box.export().state is (State.SENT if sent else State.BUNDLED)
+    box.clock.utc_ms += LIFE_MS + 1
+    box.hand()
+    row, order_now = box.export(), box.order()
+    assert box.outgoing() == []
+    assert len(box.told("segment.shredded")) == 3
+    if sent:  # what may be evidence at the centre is not taken back
+        assert (row.state, row.gone_bytes, row.is_out, order_now) == (
+            State.UNCONFIRMED,
+            row.bytes,
+            True,
+            None,
+        )
+        (body,) = box.told("export.unconfirmed")
+        assert body["said"] == str(where)
+        assert box.received(good=False) is State.RECEIVED  # late, and still worth to be written down
+        (body,) = box.told("export.received")
+        assert (body["good"], body["by"]) == (False, "centre")
+    else:
+        assert row.state is State.EXPIRED
+        assert order_now is not None
+        assert order_now.recalled
+        (body,) = box.told("export.expired")
+        assert body["code"] == ("NOT.ours" if where is Where.REFUSED else str(where))
+        assert box.received() is State.EXPIRED
+    assert box.hand() == []
+
+
+def test_the_centres_word_counts_also_where_the_uplink_heard_nothing(box) -> None:
+    box.request()
+    box.hand()
+    assert box.received() is State.RECEIVED
+    assert box.received() is State.RECEIVED
+    box.hand()
+    assert (box.export().gone_bytes, box.order(), box.outgoing()) == (box.export().bytes, None, [])
+    kinds = [kind for kind in box.kinds() if kind.startswith("export.")]
+    assert kinds == ["export.requested", "export.bundled", "export.sent", "export.received"]
+
+
+def test_e7_a_copy_that_left_whole_is_not_gone_because_the_wire_says_so(box) -> None:
+    """E7: receipts that came were kept back, and a recall is answered by who did it."""
+    box.request()
+    box.hand()
+    box.say(Where.SENDING, gone=box.export().bytes)
+    box.cancel()
+    box.hand()
+    box.say(Where.RECALLED, gone=box.export().bytes)
+    box.hand()
+    assert box.export().is_out
+
+
+@pytest.mark.parametrize("off_days", [3650, -20_000])
+def test_c3_an_export_of_a_clock_that_was_ahead_lapses_after_three_days_of_the_right_one(
+    box, off_days: int
+) -> None:
+    """Else retention would erase its segments, and the bundle keep them readable until the clock's own time."""
+    true_ms = box.clock.utc_ms
+    box.clock.utc_ms += off_days * DAY_MS
+    with box.catalogue() as catalogue:
+        outgoing.request(catalogue, box.vaults, wanted(due="2099-01-01"), box.at(Trust.UNTRUSTED))
+    box.hand(trust=Trust.UNTRUSTED)
+    assert box.export().state is State.BUNDLED
+    box.clock.utc_ms = true_ms
+    box.hand()
+    assert box.export().expires_ms == true_ms + 3 * DAY_MS
+    box.condemn()
+    assert box.finish().outgoing == 3
+    box.clock.utc_ms += 3 * DAY_MS + 1
+    box.hand()
+    assert box.export().state is State.EXPIRED
+    assert len(box.told("segment.shredded")) == 3
 
 
 def test_i8_cancelled_its_order_is_taken_back_at_once_and_the_answer_says_what_had_left(box) -> None:

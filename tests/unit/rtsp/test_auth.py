@@ -189,6 +189,17 @@ def test_refuses_basic_when_told_to():
     assert (error.code, error.context["reason"]) == ("auth_unsupported", "basic_refused")
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_who_asked_for_digest_does_not_get_the_password_in_clear(answered):
+    """Whoever sits on the line could else ask for it at any time."""
+    machine = auth(password="S3cret")
+    machine.challenged(['Digest realm="x", nonce="n"'], answered=False)
+    machine.accepted(None)
+    error = refused(machine, ['Basic realm="x"'], answered=answered)
+    assert (error.code, error.context["reason"]) == ("auth_unsupported", "downgraded")
+    assert (machine.authorization("PLAY", "u") or "").startswith("Digest ")
+
+
 def test_names_a_wrong_password_without_repeating_it():
     machine = auth(password="S3cret")
     machine.challenged(['Digest realm="x", nonce="n"'], answered=False)

@@ -16,7 +16,7 @@ from tests.unit.storage.box import T0, FailingDisk
 
 @pytest.fixture
 def state(tmp_path):
-    (tmp_path / "uplink").mkdir()
+    (tmp_path / "uplink" / "memory").mkdir(parents=True)
     exchange.make(tmp_path, Disk())
     exchange.make(tmp_path, Disk())
     return tmp_path
@@ -85,7 +85,7 @@ def test_the_cursor_is_kept_and_nonsense_is_none(state):
         '{"ledger":"a","seq":-1}',
         '{"ledger":"a","seq":true}',
     ):
-        (state / "uplink" / "cursor.json").write_text(text)
+        (exchange.memory(state) / "cursor.json").write_text(text)
         assert files.read_cursor() is None
 
 
@@ -95,13 +95,13 @@ def test_history_is_appended_and_replaced(state):
     files.add_history("one")
     files.add_history("둘")
     assert files.read_history() == ["one", "둘"]
-    with (state / "uplink" / "history.jsonl").open("a") as file:
+    with (exchange.memory(state) / "history.jsonl").open("a") as file:
         file.write("torn")
     assert files.read_history() == ["one", "둘"]
     files.write_history(["three"])
     assert files.read_history() == ["three"]
     files.write_history([])
-    assert not (state / "uplink" / "history.jsonl").exists()
+    assert not (exchange.memory(state) / "history.jsonl").exists()
 
 
 def test_a_memory_that_cannot_be_written_is_no_fault(state):
@@ -112,3 +112,16 @@ def test_a_memory_that_cannot_be_written_is_no_fault(state):
     files.write_history([])
     assert files.read_cursor() is None
     assert files.read_history() == []
+
+
+def test_each_life_of_the_uplink_has_a_higher_name_than_those_before(state):
+    """E7: also where the clock was set back, or the folder; the centre takes the highest for the present one."""
+    files = UplinkFiles(state)
+    assert files.begin_session(1_800_000_000_000) == "01a3185c5000"
+    assert files.begin_session(1_800_000_000_005) == "01a3185c5005"
+    assert files.begin_session(0) == "01a3185c5006"
+    assert UplinkFiles(state).begin_session(-5) == "01a3185c5007"
+    for text in ("", "x", "-1", "f" * 12, "9" * 5000, "\u0663"):
+        (exchange.memory(state) / "session").write_text(text)
+        assert files.begin_session(7) == "000000000007"
+    assert UplinkFiles(state, FailingDisk(lambda *_: errno.ENOSPC)).begin_session(9) == "000000000009"

@@ -6,12 +6,22 @@ import hashlib
 import json
 import random
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from agent.model import canonical_json, utc_day, utc_name
 from agent.storage.ledger import Entry
 from agent.uplink.payloads import Health
+from agent.uplink.seal import Seal
 
 T0 = 1_800_000_000_000
 LEDGER = "0123456789abcdef"
+KEY = ec.generate_private_key(ec.SECP256R1())
+SEAL = Seal(
+    KEY.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+)
 
 
 def entry(seq: int, kind: str = "segment.committed", **body) -> Entry:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.consignment import CHUNK_BYTES, MISPLACED, NO_ROOM, Order, Part, Receipt, Where
-from agent.uplink.carrier import ASK_S, WINDOW, Carrier, Chunk, Pace, Wish
+from agent.uplink import carrier as carriers
+from agent.uplink.carrier import (
+    ASK_S,
+    MOST_ASK_S,
+    MOST_TIMES,
+    REPEATED,
+    WINDOW,
+    Carrier,
+    Chunk,
+    Pace,
+    Wish,
+)
 
 ID = "ab" * 16
 SHA = "cd" * 32
@@ -30,6 +43,42 @@ def test_it_begins_by_asking_and_asks_again_when_nobody_answers():
     assert carrier.turn(0.0, busy=False) is Wish.MANIFEST
     assert carrier.turn(ASK_S - 1, busy=False) is None
     assert carrier.turn(ASK_S, busy=False) is Wish.MANIFEST
+
+
+def test_a_centre_that_says_nothing_or_has_no_room_is_asked_more_and_more_seldom():
+    carrier, asked = make(), []
+    for at_s in range(4 * 3600):
+        if carrier.turn(float(at_s), busy=False) is Wish.MANIFEST:
+            asked.append(at_s)
+            if len(asked) > 8:
+                carrier.heard(receipt(Where.WAITING, code=NO_ROOM))
+    assert asked[:4] == [0, 30, 90, 210]
+    assert {later - at_s for at_s, later in itertools.pairwise(asked[6:])} == {int(MOST_ASK_S)}
+    carrier.heard(receipt())
+    carrier.disconnected()
+    assert carrier.turn(5 * 3600.0, busy=False) is Wish.MANIFEST
+    assert carrier.turn(5 * 3600.0 + ASK_S, busy=False) is Wish.MANIFEST
+
+
+def test_e7_a_broker_that_asks_for_the_beginning_again_and_again_fills_no_line(monkeypatch):
+    spare = 3 * CHUNK_BYTES
+    monkeypatch.setattr(carriers, "SPARE_BYTES", spare)
+    carrier, sent = make(), 0
+    most = (MOST_TIMES * TOTAL + spare) // CHUNK_BYTES + 1
+    carrier.turn(0.0, busy=False)
+    for token in range(2 * most):
+        carrier.heard(receipt(have=100, code=MISPLACED))
+        chunk = carrier.turn(1.0, busy=False)
+        if not isinstance(chunk, Chunk):
+            break
+        carrier.published(token, chunk, 1.0)
+        carrier.acknowledged(token)
+        sent += chunk.piece.size
+    assert sent < MOST_TIMES * TOTAL + spare + CHUNK_BYTES
+    assert (carrier.word.where, carrier.word.code) == (Where.WAITING, REPEATED)
+    assert carrier.turn(2.0, busy=False) is None
+    carrier.recall(TAKEN_BACK)
+    assert carrier.turn(3.0, busy=False) is Wish.RECALL
 
 
 def test_at_most_a_window_is_on_its_way():

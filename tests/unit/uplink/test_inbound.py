@@ -91,9 +91,9 @@ def test_e14_retained_ones_count_too():
 
 def test_one_that_finds_no_place_counts_as_dropped():
     inbound = made()
-    inbound.judge(TOPIC, JWS, 0.0, retained=False)
-    inbound.overflowed(1.0)
+    inbound.overflowed(inbound.judge(TOPIC, JWS, 0.0, retained=False), 1.0)
     assert inbound.dropped == 1
+    assert inbound.counts == {Verdict.TAKEN: 0, Verdict.FLOOD: 1}
     assert inbound.is_flooded(1.0)
 
 

@@ -19,6 +19,13 @@ def test_every_thirty_seconds():
     assert actions(Pulse(), range(121)) == [0, 30, 60, 90, 120]
 
 
+def test_a_health_is_taken_at_the_moment_when_it_is_due():
+    pulse = Pulse()
+    assert pulse.within_s(0.0, 1.0) == 1.0
+    pulse.take(health(), 0.0, up=True)
+    assert [pulse.within_s(at, 1.0) for at in (0.0, 28.5, 29.5, 30.0, 31.0)] == [1.0, 1.0, 0.5, 1.0, 1.0]
+
+
 def test_a_grave_change_goes_at_once_but_not_more_often_than_every_two_seconds():
     pulse = Pulse()
     pulse.take(health(), 0.0, up=True)

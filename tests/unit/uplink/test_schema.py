@@ -12,6 +12,7 @@ from agent.health import CONDITIONS
 from agent.uplink import schema
 from agent.uplink.payloads import (
     KINDS,
+    SIGNED,
     Birth,
     CameraPlate,
     Checkpoint,
@@ -22,20 +23,21 @@ from agent.uplink.payloads import (
     Reply,
     State,
     read,
+    topic,
     write,
 )
-from tests.unit.uplink.samples import LEDGER, T0, health
+from tests.unit.uplink.samples import LEDGER, SEAL, T0, health
 
 SAMPLES = [
     Birth(
-        box="b", session="s", at_ms=1, trust="SYNCED", boot_ms=1, boot="", versions={"pasu": "1"}, site="s",
+        box="b", session="s", n=0, at_ms=1, trust="SYNCED", boot_ms=1, boot="", versions={"pasu": "1"}, site="s",
         operator="o", retention_days=30, recipients=["age1"], ledger=LEDGER, vkey="", challenge="",
         cameras=[CameraPlate(id="c", name="n", purpose="p", legal_basis="l", owner="o", retention_days=1)],
         conditions=[
             FullCondition(code="c", severity="alarm", subject="", detail="", since_ms=1, trust="HOLDOVER")
         ],
     ),
-    State(box="b", online=False, session="s", at_ms=T0),
+    State(box="b", online=False, session="s", connection=1, at_ms=T0),
     health(conditions=[("vault.missing", "/v", T0)]),
     health(historical=True, vaults=[(None, None)], box_vitals=(None, None, None, None)),
     Facts(
@@ -46,6 +48,12 @@ SAMPLES = [
     Reply(box="b", id="i", command="inspect", status="done", code="", at_ms=1, trust="SYNCED", detail={"a": 1}),
     ChunkHeader(box="b", export="e", have=0, sha256="00"),
 ]  # fmt: skip
+
+
+def sent(payload):
+    """What a message says as it goes on the wire."""
+    data = write(payload)
+    return read(SEAL.put(topic(payload.box, payload.KIND), data) if payload.KIND in SIGNED else data)
 
 
 @pytest.mark.parametrize("kind", [kind.KIND for kind in KINDS])
@@ -59,8 +67,9 @@ def test_every_schema_is_one(kind):
 @pytest.mark.parametrize("payload", SAMPLES, ids=lambda each: each.KIND)
 def test_what_is_sent_fits_and_what_is_not_does_not(payload):
     validator = jsonschema.Draft202012Validator(schema.schema(type(payload)))
-    said = read(write(payload))
+    said = sent(payload)
     validator.validate(said)
+    assert ("sig" in said) is (payload.KIND in SIGNED)
     for name in set(said) - {"historical", "let_go"}:
         less = {key: value for key, value in said.items() if key != name}
         assert list(validator.iter_errors(less)), name
@@ -74,7 +83,8 @@ def test_every_kind_has_a_sample():
 
 def test_a_row_with_a_place_too_many_does_not_fit():
     validator = jsonschema.Draft202012Validator(schema.schema(type(health())))
-    said = read(write(health()))
+    said = sent(health())
+    validator.validate(said)
     assert list(validator.iter_errors(said | {"vaults": [[1, 2, 3]]}))
     assert list(validator.iter_errors(said | {"vaults": [[1]]}))
 

@@ -143,6 +143,7 @@ def test_a_birth_names_the_cameras_and_never_their_addresses():
     birth = summary.birth(
         config(),
         "s",
+        0,
         NOW,
         boot=("boot", 5),
         versions={"pasu": "1"},

@@ -1,0 +1,33 @@
+"""All processes of the agent in the foreground: the life of `pasu run`.
+
+`pasu record` is this process itself; it does not load what only this needs.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from agent import minding, reporting
+from agent.app import record
+
+if TYPE_CHECKING:
+    from agent.config import Config, Secrets
+
+
+def run(config: Config, secrets: Secrets) -> int:
+    """Start them, as a first look or while developing; return the recorder's exit status. Raises as `record`."""
+    minders = [minding.Minder("keep", "agent.keeping", config)]
+    if config.uplink is not None:
+        enrolled = partial(reporting.is_enrolled, config)
+        minders.append(minding.Minder("uplink", "agent.reporting", config, enrolled))
+
+    def beside() -> None:
+        for minder in minders:
+            minder.turn()
+
+    try:
+        return record(config, secrets, beside=beside)
+    finally:
+        for minder in reversed(minders):
+            minder.stop()

@@ -1,0 +1,217 @@
+"""`pasu centre` by itself, without a broker: what strangers wrote is shown and does nothing; slips are told at once."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agent.centre import founding, push, rings, sender, wire
+from agent.centre.watched import Alarm
+from agent.centre.witness import FILE, Witness
+from agent.cli import broker_line, centre_command
+from agent.cli.alarms import show_alarm
+from agent.cli.fields import plain
+from agent.cli.main import main
+from agent.cli.times import show_time
+from agent.command.strict import MOST_INTEGER
+from agent.enrolment import form
+from agent.errors import UplinkFault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.centre.city import City
+
+HOSTILE = "hold.placed\n99  now \x1b[2J\x9b31m\u202e"
+DAY_MS = 86_400_000
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("TZ", "UTC")
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> City:
+    plan = founding.Plan("gangneung", "강릉시", "127.0.0.1:1", "127.0.0.1:2")
+    return founding.found(tmp_path / "city", plan, datetime.now(UTC), None)
+
+
+def run(city: City, *words: str) -> int:
+    return main(["centre", *words, "--city", str(city.folder)])
+
+
+def keep(city: City, *rows: tuple[int, int, str, dict[str, Any]]) -> None:
+    """Keep entries of a box: number, time, kind, body."""
+    witness = Witness(city.at(FILE))
+    witness._write("INSERT INTO ledger (id, box, ledger, first_ms) VALUES (1, 'gn-0007', 'a', 0)", ())
+    for seq, at_ms, kind, body in rows:
+        text = json.dumps(body, ensure_ascii=False)
+        witness._write("INSERT INTO fact VALUES (1, ?, ?, 0, 'SYNCED', ?, ?)", (seq, at_ms, kind, text))
+    witness.commit()
+    witness.close()
+
+
+def test_e9_no_entry_of_a_box_writes_lines_or_moves_the_cursor(city: City, capsys) -> None:
+    keep(
+        city,
+        (1, 5, HOSTILE, {"a": HOSTILE}),
+        (2, MOST_INTEGER, "started", {}),
+        (3, -MOST_INTEGER, "started", {}),
+    )
+    assert run(city, "facts", "gn-0007") == 0
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 3
+    assert all(letter.isprintable() for line in out.splitlines() for letter in line)
+    assert f"{MOST_INTEGER} ms" in out
+
+
+def test_what_a_box_wrote_while_its_clock_stood_in_1970_is_shown(city: City, capsys) -> None:
+    keep(city, (1, 5_000, "started", {}), (2, 10 * 365 * DAY_MS, "started", {}), (3, 1 << 50, "started", {}))
+    assert run(city, "facts", "gn-0007") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["1", "2", "3"]
+    assert run(city, "facts", "gn-0007", "--from", "1975-01-01", "--to", "1985-01-01") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["2"]
+
+
+def test_e9_no_alarm_and_no_reply_moves_the_cursor() -> None:
+    for text in (
+        show_alarm(Alarm(1, "gn-0007", "new_ledger", {"body": HOSTILE})),
+        centre_command.show({"status": HOSTILE, "code": HOSTILE, "detail": {"a": HOSTILE}}),
+        plain(HOSTILE),
+    ):
+        assert all(letter.isprintable() or letter == "\n" for letter in text)
+        assert "\\x1b[2J" in text or "\\u001b[2J" in text
+    assert show_time(MOST_INTEGER, None) == f"{MOST_INTEGER} ms"
+
+
+def test_where_nothing_is_kept_the_next_step_is_said(city: City, capsys) -> None:
+    for words in (("facts", "gn-0007"), ("alarms",)):
+        assert run(city, *words) != 0
+        assert "WITNESS_MISSING" in capsys.readouterr().err
+    keep(city)
+    assert run(city, "alarms") == 0
+    assert "No alarms" in capsys.readouterr().err
+    assert run(city, "facts", "gn-0008") == 0
+    assert "pasu centre boxes" in capsys.readouterr().err
+
+
+def test_a_slip_in_the_name_of_a_box_is_told_before_anything_is_sent(city: City, capsys) -> None:
+    assert run(city, "command", "gn-0o07", "inspect", "--print") == 0
+    assert "no box gn-0o07" in capsys.readouterr().err
+    assert run(city, "command", "gn/+", "inspect", "--print") != 0
+    assert "BOX_UNKNOWN" in capsys.readouterr().err
+
+
+def test_now_is_the_moment_of_signing_and_not_that_before_the_wait(city: City, monkeypatch) -> None:
+    """A box confirms a time that is ten seconds old at most, and its challenge takes thirty to come."""
+    clock, posted = [1_800_000_000_000], []
+
+    class Line:
+        def __init__(self, *_: object, **__: object) -> None: ...
+        def open(self, _: float) -> None: ...
+        def close(self) -> None: ...
+
+    def challenge(*_: object) -> str:
+        clock[0] += 30_000
+        return "00" * 16
+
+    monkeypatch.setattr(wire, "Wire", Line)
+    monkeypatch.setattr(centre_command, "now_ms", lambda: clock[0])
+    monkeypatch.setattr(sender, "fresh_challenge", challenge)
+    monkeypatch.setattr(sender, "post", lambda _, sealed: posted.append(sealed.text))
+    monkeypatch.setattr(sender, "replies", lambda *_: iter(()))
+    run(city, "command", "gn-0007", "time.confirm", "utc_ms=now")
+    body = posted[0].split(".")[1]
+    said = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    assert said["arguments"]["utc_ms"] == clock[0]
+
+
+def test_a_box_that_has_the_ring_already_is_no_failure(city: City, monkeypatch, capsys) -> None:
+    (city.at("boxes") / "gn-0007.json").write_text(
+        json.dumps(
+            {
+                "box": "gn-0007",
+                "site": "",
+                "operator": "",
+                "vkey": "",
+                "tls": "",
+                "serial": "1",
+                "until_ms": 0,
+            }
+            | {"enrolled_ms": 0, "out_ms": None, "earlier": []}
+        )
+    )
+    answer = {"gn-0007": {"status": "refused", "code": "RING_EPOCH"}}
+    monkeypatch.setattr(push, "push", lambda *_: answer)
+    assert run(city, "ring", "push") == 0
+    assert "has edition 1" in capsys.readouterr().out
+    answer["gn-0007"]["code"] = "RING_REFUSED"
+    assert run(city, "ring", "push") == 1
+
+
+@pytest.mark.parametrize("days", ["0", "-5", "99999999"])
+def test_no_certificate_ends_before_it_begins(city: City, tmp_path: Path, days: str, capsys) -> None:
+    assert run(city, "enrol", str(tmp_path / "none"), "-o", str(tmp_path / "b"), "--days", days) != 0
+    assert "NUMBER_OUT_OF_RANGE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("port", "right"), [(1, True), (65_535, True), (65_536, False), (0, False)])
+def test_a_brokers_port_is_one(port: int, right: bool) -> None:
+    assert form.is_broker(f"mqtts://h:{port}") is right
+
+
+def test_a_key_for_no_days_is_none(city: City) -> None:
+    from agent.centre.city import read_signing_key
+    from agent.command.keyring import Role
+    from agent.errors import ConfigError
+    from tests.town import no_passphrase
+
+    root = read_signing_key(city.at("root", "root.pem"), city.root.kid, no_passphrase)
+    with pytest.raises(ConfigError, match="RING_REFUSED"):
+        rings.add_key(city, root, rings.Grant(Role.OFFICER, "김OO", 0), 1_800_000_000_000)
+
+
+class Reluctant:
+    """A wire to a broker that does not want it at first."""
+
+    def __init__(self, *faults: UplinkFault) -> None:
+        self.faults = list(faults)
+
+    def open(self, _: float) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+
+
+def test_a_broker_that_is_away_or_refuses_is_waited_for_and_each_reason_is_said_once(capsys) -> None:
+    gone = UplinkFault("BROKER_UNREACHABLE", "the broker cannot be reached", reason="refused")
+    denied = UplinkFault("BROKER_REFUSED", "the broker refuses", reason="not authorized")
+    paused: list[float] = []
+    broker_line.opened(Reluctant(gone, gone, denied, gone), 1.0, paused.append)
+    assert len(paused) == 4
+    err = capsys.readouterr().err
+    assert (err.count("BROKER_UNREACHABLE"), err.count("BROKER_REFUSED")) == (1, 1)
+    assert "trying again" in err
+    assert "Connected" in err.splitlines()[-1]
+
+
+def test_a_broker_that_goes_is_told_once_and_one_that_blinks_is_not() -> None:
+    line = broker_line.Line()
+    said = [
+        line.turn(at_s, connected=up)
+        for at_s, up in ((0, True), (1, False), (3, True), (4, False), (8, False))
+    ]
+    assert said == [""] * 5
+    assert [line.turn(at_s, connected=False) for at_s in (9, 10, 99)] == [broker_line.AWAY, "", ""]
+    assert [line.turn(100, connected=True), line.turn(101, connected=True)] == [broker_line.BACK, ""]
+    assert "the broker: is gone" in show_alarm(Alarm(1, "", broker_line.AWAY, {}))
+
+
+def test_a_city_without_boxes_says_what_comes_next(city: City, capsys) -> None:
+    assert run(city, "watch", "--once") != 0  # no broker
+    assert "pasu centre enrol" in capsys.readouterr().err
