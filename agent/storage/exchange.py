@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_ORDERS = 200
 MOST_FILE_BYTES = 1 << 18
-FOLDERS = ("", "orders", "replies", "outgoing", "carried")
+FOLDERS = ("", "orders", "replies", "outgoing", "carried", "grants", "streams")
 
 _ORDER = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}\.json")
 _REPLY = re.compile(r"[0-9]{16}\.json")
