@@ -259,6 +259,7 @@ class Lab:
             )
         for namespace, interface, address in (
             (self.box, "cam0", "10.0.0.2/24"),
+            (self.line, "cam1", "10.0.0.11/24"),
             (self.line, "lb", "192.0.2.1/24"),
             (self.line, "lb", "2001:db8:1::1/64"),
             (self.line, "lh", "198.51.100.1/24"),
@@ -403,6 +404,16 @@ class Lab:
             self.watching.send_signal(number)
             self.watching.wait(60)
             self.watching = None
+
+    def camera(self) -> None:
+        """Have something listen where the box's camera is, on its camera network."""
+        with inside(self.line):
+            self._camera = socket.create_server(("10.0.0.11", 554))
+
+    def reach_camera(self) -> None:
+        """Connect to the camera, as recording does: not of the uplink's group."""
+        with inside(self.box):
+            socket.create_connection(("10.0.0.11", 554), 20).close()
 
     def start_uplink(self) -> None:
         """Start what does all that a broken uplink might: it is of the uplink's group, and binds to nothing."""

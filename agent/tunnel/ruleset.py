@@ -124,6 +124,10 @@ def _chains(guard: Guard) -> dict[str, list[_Rule]]:
         "inside": [
             [_SYN, _COUNT, _DROP],
             *([_is({"meta": {"key": "l4proto"}}, each), _ACCEPT] for each in ("tcp", "icmp", "ipv6-icmp")),
+            [
+                _port("udp", "sport", 123),
+                _ACCEPT,
+            ],  # the centre's time, which has no other way where the line is barred
             [_COUNT, _DROP],
         ],
     }
