@@ -92,6 +92,7 @@ UPLINK = {
             "check the centre's media server and the tunnel, and whether the camera is being recorded",
         ),
         depends_on=("tunnel.unguarded",),
+        visible_s=10,
     ),
     "certificate.expiring": condition(
         Severity.WARNING,
