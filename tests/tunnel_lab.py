@@ -147,13 +147,14 @@ def to(family, where, kind=socket.SOCK_DGRAM):
     except OSError:
         pass
 stream = None
+line = socket.if_nametoindex("up0")
 while True:
     to(socket.AF_INET, (inside, 5000))
     to(socket.AF_INET, ("192.0.2.1", 53)); to(socket.AF_INET, ("8.8.8.8", 53)); to(socket.AF_INET, (inside, 53))
     to(socket.AF_INET, ("192.0.2.1", 53), socket.SOCK_STREAM)
     to(socket.AF_INET, ("198.51.100.5", 9)); to(socket.AF_INET, ("198.51.100.5", 51820))
     to(socket.AF_INET, ("198.51.100.5", 80), socket.SOCK_STREAM)
-    to(socket.AF_INET6, ("2001:db8:1::1", 53)); to(socket.AF_INET6, ("ff02::1%up0", 9))
+    to(socket.AF_INET6, ("2001:db8:1::1", 53)); to(socket.AF_INET6, ("ff02::1", 9, 0, line))
     if stream is None:
         stream = socket.socket(); stream.setblocking(False)
         try: stream.connect((inside, sink))

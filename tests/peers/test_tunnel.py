@@ -201,6 +201,13 @@ def test_f2_nothing_leaves_in_five_hundred_transitions(lab):
     transitions(lab, 500, seed=int(os.environ.get("PASU_SEED", "1")))
 
 
+@pytest.mark.campaign
+def test_f2_five_hundred_transitions_of_a_shared_line(tmp_path):
+    """F1, F2, F3, F6: five hundred where cameras are on the same interface."""
+    with Lab(tmp_path, line=False) as lab:
+        transitions(lab, 500, seed=int(os.environ.get("PASU_SEED", "1")))
+
+
 def test_f2_killed_after_each_step_of_coming_up(lab):
     """F2: whichever step it was, nothing left, and the whole again comes to the same end."""
     lab.hub_up()
