@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
     from agent.clock import Clock
     from agent.config import Config
+    from agent.storage.files import Disk
     from agent.uplink.dial import Endpoint
     from agent.uplink.post import Post
+    from agent.uplink.showing import Showing
 
 HUNG_S = 120.0
 """One that has not come round for so long ends itself, with a traceback: nothing here waits, but a disk may hang."""
@@ -134,6 +136,7 @@ class Reporter:
             ),
             self._endpoint,
         )
+        self._showing = _showing(config, state, disk)
         self._tell_s = 0.0
         self._config_s = 0.0
         self._config_mark = _mark(config.file)
@@ -161,6 +164,8 @@ class Reporter:
     def turn(self, now_s: float) -> float:
         """Let the post do its work, and see to the rest when it is due."""
         due_s = self.post.turn(now_s)
+        if self._showing is not None:
+            due_s = min(due_s, self._showing.turn(now_s))
         self._notebook.flush(now_s)
         if now_s >= self._config_s:
             self._config_s = now_s + CONFIG_S
@@ -175,7 +180,9 @@ class Reporter:
         return self._endpoint.context(check_dates=self._clock.now().trust is not Trust.UNTRUSTED)
 
     def close(self) -> None:
-        """Write down what there is to remember."""
+        """End the live streams, and write down what there is to remember."""
+        if self._showing is not None:
+            self._showing.close()
         self._notebook.flush()
         self._view.view.close()
 
@@ -189,6 +196,8 @@ class Reporter:
             self._ends_ms = certificate.not_after_ms(self._endpoint.certificate)
         days = certificate.days_left(self._ends_ms, now)
         raised = [*self.post.raised(now_s), *certificate.raised(days), *self._unguarded(now_s)]
+        if self._showing is not None:
+            raised += self._showing.raised(now_s)
         self._reports.follow(raised, now_s)
         sent, received = self.post.traffic
         body = {
@@ -208,6 +217,7 @@ class Reporter:
             "sent_bytes": sent,
             "received_bytes": received,
             "dropped": {verdict.value: count for verdict, count in self.post.inbound.counts.items()},
+            "streams": self._showing.to_json() if self._showing is not None else [],
             "conditions": self._reports.tracker.to_json(),
         }
         _write(self._reports.config.storage.run, body)
@@ -244,6 +254,33 @@ class Reporter:
             before.storage.state,
         )
         self._reports.config = config
+
+
+def _showing(config: Config, state: Path, disk: Disk) -> Showing | None:
+    """Make what shows cameras live; None for a box that has no media server, or one that cannot be used."""
+    from agent.clock import SystemSource
+    from agent.rtsp.errors import RtspError
+    from agent.storage.granted import Granted
+    from agent.tunnel import guard
+    from agent.uplink.relaying import Relays, media_url
+    from agent.uplink.showing import Showing
+
+    if config.uplink is None or config.uplink.media is None:
+        return None
+    try:
+        media = media_url(config.uplink.media)
+    except (ValueError, RtspError) as error:
+        log.error("nothing is shown live: the media server: %s", error)  # noqa: TRY400 - it says it all
+        return None
+    relays = Relays(
+        media,
+        config.box.id,
+        str(config.storage.run),
+        boot_s,
+        interface=config.tunnel.interface if config.tunnel else "",
+        may=lambda: "" if guard.of_this_process(config, boot_s()).holds else "unguarded",
+    )
+    return Showing(Granted(state, disk), relays, SystemSource().boot_id())
 
 
 def _require(config: Config) -> None:

@@ -147,13 +147,14 @@ def to(family, where, kind=socket.SOCK_DGRAM):
     except OSError:
         pass
 stream = None
+line = socket.if_nametoindex("up0")
 while True:
     to(socket.AF_INET, (inside, 5000))
     to(socket.AF_INET, ("192.0.2.1", 53)); to(socket.AF_INET, ("8.8.8.8", 53)); to(socket.AF_INET, (inside, 53))
     to(socket.AF_INET, ("192.0.2.1", 53), socket.SOCK_STREAM)
     to(socket.AF_INET, ("198.51.100.5", 9)); to(socket.AF_INET, ("198.51.100.5", 51820))
     to(socket.AF_INET, ("198.51.100.5", 80), socket.SOCK_STREAM)
-    to(socket.AF_INET6, ("2001:db8:1::1", 53)); to(socket.AF_INET6, ("ff02::1%up0", 9))
+    to(socket.AF_INET6, ("2001:db8:1::1", 53)); to(socket.AF_INET6, ("ff02::1", 9, 0, line))
     if stream is None:
         stream = socket.socket(); stream.setblocking(False)
         try: stream.connect((inside, sink))
@@ -259,6 +260,7 @@ class Lab:
             )
         for namespace, interface, address in (
             (self.box, "cam0", "10.0.0.2/24"),
+            (self.line, "cam1", "10.0.0.11/24"),
             (self.line, "lb", "192.0.2.1/24"),
             (self.line, "lb", "2001:db8:1::1/64"),
             (self.line, "lh", "198.51.100.1/24"),
@@ -403,6 +405,16 @@ class Lab:
             self.watching.send_signal(number)
             self.watching.wait(60)
             self.watching = None
+
+    def camera(self) -> None:
+        """Have something listen where the box's camera is, on its camera network."""
+        with inside(self.line):
+            self._camera = socket.create_server(("10.0.0.11", 554))
+
+    def reach_camera(self) -> None:
+        """Connect to the camera, as recording does: not of the uplink's group."""
+        with inside(self.box):
+            socket.create_connection(("10.0.0.11", 554), 20).close()
 
     def start_uplink(self) -> None:
         """Start what does all that a broken uplink might: it is of the uplink's group, and binds to nothing."""

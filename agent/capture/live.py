@@ -46,6 +46,7 @@ class LiveSocket:
         folder = os.path.join(run, FOLDER)  # noqa: PTH118 - pathlib is more than a worker needs
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, FOLDER_MODE)  # noqa: PTH102
+            os.chmod(folder, FOLDER_MODE)  # noqa: PTH101 - the unit's umask takes the group's rights away
         self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._name = f"{name}.sock"
         self._poller = poller

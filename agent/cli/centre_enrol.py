@@ -161,6 +161,14 @@ def enrol(args: argparse.Namespace) -> int:
             f"등록했습니다. 박스로 가져갈 묶음: {args.output}", f"Enrolled. Bundle for the box: {args.output}"
         )
     )
+    if request.tunnel:
+        print(
+            say(
+                "터널을 달라고 했습니다. 박스가 묶음을 받아들이기 전에 허브가 설정을 다시 읽게 하십시오 (wg syncconf).",
+                "It asks for a tunnel: have the hub read its configuration anew (wg syncconf) before the box "
+                "takes the bundle in.",
+            )
+        )
     print(
         say("도시의 지문 (박스에서 맞춰 볼 것):", "fingerprint of the city, to compare at the box:"), end=" "
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from agent.config import Config
+    from agent.enrolment.form import Bundle
 
 
 def add(commands: Any) -> None:
@@ -180,12 +181,13 @@ def accept(args: argparse.Namespace) -> int:
         raise unconfirmed()
     box.accept(config, bundle, Disk())
     print(say("등록되었습니다.", "Enrolled."))
-    _advise(config, bundle.city.broker, bundle.ring.recipients)
+    _advise(config, bundle)
     return 0
 
 
-def _advise(config: Config, broker: str, recipients: tuple[str, ...]) -> None:
-    """Say what agent.toml does not say yet."""
+def _advise(config: Config, bundle: Bundle) -> None:
+    """Say what agent.toml does not say yet, and what is to be done about the tunnel."""
+    broker, recipients = bundle.city.broker, bundle.ring.recipients
     if config.uplink is None or config.uplink.broker != broker:
         print(say("agent.toml에 적으십시오:", "Write into agent.toml:"))
         print(f'  [uplink]\n  broker = "{broker}"')
@@ -195,6 +197,15 @@ def _advise(config: Config, broker: str, recipients: tuple[str, ...]) -> None:
                 "이제부터 영상은 agent.toml이 아니라 도시가 서명한 키로 봉인됩니다.",
                 "From now on recordings are sealed to the keys that the city signed, not to those of "
                 "agent.toml.",
+            )
+        )
+    if bundle.tunnel is not None:
+        print(say("터널을 받았습니다. root로:", "There is a tunnel. As root:"), "pasu tunnel install")
+    elif config.tunnel is not None:
+        print(
+            say(
+                "묶음에 터널이 없습니다. 센터에서 `pasu centre tunnel init`으로 계획한 다음 다시 신청하십시오.",
+                "The bundle has no tunnel: the centre plans one with `pasu centre tunnel init`; then ask again.",
             )
         )
 

@@ -69,6 +69,8 @@ KINDS = {
     "config.accepted": ("설정 변경 확정", "configuration accepted"),
     "config.rolled_back": ("설정 되돌림", "configuration taken back"),
     "tamper.disputed": ("센터의 원장과 다름", "the centre has another ledger"),
+    "stream.granted": ("실시간 영상 허가", "live stream granted"),
+    "stream.revoked": ("실시간 영상 허가 취소", "grant of a live stream taken back"),
     "stream.started": ("실시간 영상 시작", "live stream started"),
     "stream.stopped": ("실시간 영상 끝", "live stream stopped"),
 }

@@ -17,6 +17,7 @@ from agent.command.errors import CommandRefused
 from agent.command.jws import is_kid
 from agent.command.keyring import ANY, Role, is_id
 from agent.config.values import Purpose
+from agent.grants import MOST_MINUTES
 from agent.model import parse_utc_name
 
 if TYPE_CHECKING:
@@ -138,6 +139,11 @@ ROOT = Kind(
     "그 크기의 머클 루트: 16진수 64자",
     "Merkle root at that size: 64 hexadecimal digits",
 )
+MINUTES = Kind(
+    lambda value: strict.is_number(value, 1) and value <= MOST_MINUTES,
+    f"분, 1부터 {MOST_MINUTES}까지",
+    f"minutes, from 1 to {MOST_MINUTES}",
+)
 DESTINATION = Kind(
     lambda value: value == "mqtt" or (isinstance(value, str) and _HTTPS.match(value) is not None),
     '"mqtt" 또는 터널 안의 https 주소',
@@ -213,6 +219,37 @@ _TABLE = (
         "say that an export is here, all of it: only this, signed, makes the box write that it was received",
         _DECIDE | {Role.SERVICE},  # it may be the last copy that is let go of then
         (Argument("export", ID), Argument("good", BOOL)),
+        locked=True,
+    ),
+    Command(
+        "stream.grant",
+        "카메라 한 대의 실시간 영상을 한 사람이 길어도 15분 보게 합니다. 더 보려면 다시 명합니다. 카메라의 목적과 "
+        "다르면 두 서명이 듭니다",
+        "let one person see one camera live for 15 minutes at most; longer is asked for again. Two signatures for "
+        "another purpose than the camera's",
+        frozenset({Role.OFFICER, Role.OPERATOR}),
+        (
+            Argument("camera", CAMERA),
+            Argument("operator", TEXT),
+            Argument("purpose", PURPOSE),
+            Argument("ground", CODE),
+            Argument("minutes", MINUTES),
+        ),
+        seconds=_DECIDE,
+    ),
+    Command(
+        "stream.revoke",
+        "실시간 영상을 멈추고, 그때까지 나간 바이트를 알립니다",
+        "stop a live stream, and say how many bytes had left",
+        _ASK,
+        (Argument("grant", ID), Argument("reason", TEXT)),
+        locked=True,
+    ),
+    Command(
+        "streams",
+        "지금 누가 어느 카메라의 실시간 영상을 보는지 알립니다",
+        "say who sees which camera live now",
+        _ASK,
         locked=True,
     ),
     Command(

@@ -25,7 +25,7 @@ MOST_FILE_BYTES = 1 << 18
 MOST_SESSION = (1 << 48) - 1
 MOST_HISTORY_BYTES = 8 << 20
 """Twice what the uplink lets it become."""
-FOLDERS = ("", "orders", "replies", "outgoing", "carried")
+FOLDERS = ("", "orders", "replies", "outgoing", "carried", "grants", "streams")
 
 _ORDER = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}\.json")
 _REPLY = re.compile(r"[0-9]{16}\.json")

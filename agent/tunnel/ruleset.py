@@ -5,7 +5,8 @@ Three things hold, whoever sends and whatever the tunnel does:
 1. What sockets of the uplink's group send goes to the centre's addresses by the tunnel, or stays on the box. No name is
    ever asked for, on the box or through the tunnel (F3).
 2. Nothing to the centre's addresses, and nothing from the box's own address inside, takes another way. A socket whose
-   process was killed has no group any more, and its kernel goes on sending what is left.
+   process was killed has no group any more, and its kernel goes on sending what is left. To the hub's outside address
+   goes nothing but WireGuard.
 3. Where [tunnel] names the line, nothing at all leaves or enters by it but WireGuard with the one endpoint, and DHCP:
    no IPv6, no answer to a stranger (F4, F9).
 
@@ -124,6 +125,10 @@ def _chains(guard: Guard) -> dict[str, list[_Rule]]:
         "inside": [
             [_SYN, _COUNT, _DROP],
             *([_is({"meta": {"key": "l4proto"}}, each), _ACCEPT] for each in ("tcp", "icmp", "ipv6-icmp")),
+            [
+                _port("udp", "sport", 123),
+                _ACCEPT,
+            ],  # the centre's time, which has no other way where the line is barred
             [_COUNT, _DROP],
         ],
     }
@@ -133,6 +138,9 @@ def _chains(guard: Guard) -> dict[str, list[_Rule]]:
         entering.append([_meta(into, guard.line), _goto("strangers")])
         chains["line"] = [*_outside(guard.endpoint, leaving=True), [_COUNT, _DROP]]
         chains["strangers"] = [*_outside(guard.endpoint, leaving=False), [_COUNT, _DROP]]
+    host, port = split_endpoint(guard.endpoint)
+    # When wireguard-go is gone for a moment, the kernel would tell the hub by ICMP that nobody listens.
+    output += [[_to(str(host)), _port("udp", "dport", port), _ACCEPT], [_to(str(host)), _COUNT, _DROP]]
     return chains | {"output": output, "forward": forward, "input": entering}
 
 

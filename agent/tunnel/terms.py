@@ -2,7 +2,7 @@
 
 The city's certificate authority signs it for one box and one key of that box; it travels in the enrolment bundle. Only
 addresses are taken, never names (F3), and only the centre's few: a tunnel is no way to anywhere else (F10, and the
-Gangneung regulation's art. 25). See docs/formats.md, "Tunnel", and ADR 0018.
+Gangneung regulation's art. 25). See docs/formats.md, "Tunnel", and ADR 0017.
 """
 
 from __future__ import annotations

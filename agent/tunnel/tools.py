@@ -49,9 +49,8 @@ def call(*words: str, given: str = "") -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _failed(words, str(error)) from None
     if done.returncode != 0:
-        raise _failed(
-            words, done.stderr.strip().splitlines()[-1] if done.stderr.strip() else str(done.returncode)
-        )
+        said = done.stderr.strip().splitlines()
+        raise _failed(words, said[0] if said else str(done.returncode))
     return done.stdout
 
 

@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 TURN_S = 1.0
 LOOK_S = 5.0
 """Between looks at what takes a program to ask for; a look costs some 20 ms of a core."""
+CAMERAS_S = 60.0
 MENDED_S = 60.0
 """Rules that were changed are put right at once, and told for so long: somebody did that."""
 
-_UNKNOWN = ("not known",)
+_UNKNOWN: tuple[str, ...] = ("not known",)
 """What the guard lacks as long as nobody could look at it."""
 
 log = logging.getLogger("pasu.tunnel")
@@ -104,7 +105,10 @@ class Watch:
     _began_s: float = field(default_factory=lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
     _mended_s: float = -MENDED_S
     _mended: tuple[str, ...] = ()
-    _was_loaded: bool = False
+    _loaded: Guard | None = None
+    _conflict: ConfigError | None = None
+    _conflict_for: Wanted | None = None
+    _conflict_s: float = 0.0
     _from: str = ""
     _seen: tuple[Any, ...] = ()
     _next_s: float = 0.0
@@ -126,9 +130,10 @@ class Watch:
         try:
             self._mend(wanted(self.config), now_s)
         except PasuError as error:
-            self.trouble = error.code
-            if error.code != before:
-                log.warning("the tunnel is not as it should be: %s", error)
+            self._tell(error, before)
+        else:
+            if self._conflict is not None:
+                self._tell(self._conflict, before)
         recent = self._mended if now_s - self._mended_s < MENDED_S else ()
         found = dump.raised(
             self.device,
@@ -163,15 +168,27 @@ class Watch:
             "conditions": self.tracker.to_json(),
         }
 
+    def _tell(self, error: PasuError, before: str) -> None:
+        self.trouble = error.code
+        if error.code != before:
+            log.warning("the tunnel is not as it should be: %s", error)
+
     def _mend(self, want: Wanted, now_s: float) -> None:
-        self._guard(want, now_s)
+        self._look_for_cameras(want, now_s)
+        on_line = self._conflict is not None and self._conflict.code == "TUNNEL_LINE_CAMERA"
+        rules = replace(want.rules, line=None) if on_line else want.rules
+        self._guard(rules, now_s)
+        if on_line:
+            self.lacks = (*self.lacks, "a camera is reached by the line, which is therefore not barred")
+        elif self._conflict is not None:
+            self.device = link.observe(want.interface)
+            return
         device = link.observe(want.interface)
         if device is None or not link.fits(device, want.terms, want.interface):
             if self.device is not None:
                 log.warning("the interface is not what it should be; it is brought up again")
             self.device = None
-            link.refuse_conflicts(want.terms, want.interface, want.rules.line, want.cameras)
-            link.up(want.terms, want.pair, want.interface, want.rules)
+            link.up(want.terms, want.pair, want.interface, rules)
             self.kernel = link.is_kernels(want.interface)
             device = link.observe(want.interface)
         self.device = device
@@ -184,17 +201,32 @@ class Watch:
             link.remind(want.interface, want.terms)
         self._from = address or self._from
 
-    def _guard(self, want: Wanted, now_s: float) -> None:
-        """See to the guard first of all, whatever becomes of the rest."""
-        found = guard.listed(want.rules).lacks
+    def _look_for_cameras(self, want: Wanted, now_s: float) -> None:
+        """See whether a camera's way is the tunnel's or the line's: when something changed, and each minute.
+
+        Recording comes first: a line by which a camera is reached is not barred, and that is told. It is looked at
+        again each time: at a start the cameras' own interface may come up after the line.
+        """
+        if self._conflict is None and self._conflict_for == want and now_s < self._conflict_s:
+            return
+        self._conflict = None
+        try:
+            link.refuse_conflicts(want.terms, want.interface, want.rules.line, want.cameras)
+        except ConfigError as error:
+            self._conflict = error
+        self._conflict_for, self._conflict_s = want, now_s + CAMERAS_S
+
+    def _guard(self, rules: Guard, now_s: float) -> None:
+        """See to the guard before the interface."""
+        found = guard.listed(rules).lacks
         if found:
-            if self._was_loaded:
+            if self._loaded == rules:
                 log.error("the guard was changed, and is put right: %s", "; ".join(found))
                 self._mended_s, self._mended = now_s, found
-            guard.load(want.rules)
-            found = guard.listed(want.rules).lacks
+            guard.load(rules)
+            found = guard.listed(rules).lacks
         self.lacks = found
-        self._was_loaded = self._was_loaded or not found
+        self._loaded = self._loaded if found else rules
 
     def _marks(self) -> tuple[Any, ...]:
         """Return what changes when somebody changes something; asking for it costs next to nothing."""

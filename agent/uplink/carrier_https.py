@@ -170,7 +170,10 @@ class Sender:
         if not self._interface:
             return socket.create_connection((host, port), _STALL_S)
         # By the tunnel alone, and to an address: to ask for a name would be to speak with somebody else (F3).
-        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+        try:
+            family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+        except ValueError:
+            raise Unreachable("unreachable") from None
         connection = socket.socket(family, socket.SOCK_STREAM)
         try:
             connection.settimeout(_STALL_S)

@@ -50,6 +50,7 @@ class Relay:
         media: RtspUrl,
         box: str,
         run: str,
+        interface: str,
         has_sub: bool,
         chance: Callable[[], float],
         nonce: Callable[[], str],
@@ -57,9 +58,10 @@ class Relay:
     ) -> None:
         """Begin with the next turn.
 
-        media    address of the media server; the stream's own is below it: /<box>/<camera>
-        run      directory in which the live sockets are
-        chance   returns numbers from 0 to 1; nonce fresh random text
+        media      address of the media server; the stream's own is below it: /<box>/<camera>
+        run        directory in which the live sockets are
+        interface  by which alone the media server is reached: the tunnel's; empty where there is none
+        chance     returns numbers from 0 to 1; nonce fresh random text
         """
         self.camera = camera
         self.until_s = until_s
@@ -74,6 +76,7 @@ class Relay:
         target = f"{media.target.rstrip('/')}/{box}/{camera}"
         self._url = RtspUrl(media.scheme, media.host, media.port, target, media.username, media.password)
         self._run = run
+        self._interface = interface
         self._chance = chance
         self._nonce = nonce
         self._poller = poller
@@ -90,6 +93,12 @@ class Relay:
         self._ends = False  # and the relay with it
         self._events: dict[int, int] = {}
         self._watched: tuple[Source | None, Sink | None, bool] = (None, None, False)
+
+    @property
+    def skipped(self) -> int:
+        """Return how many packets were left out, since the line was slow."""
+        queue = self._source.queue if self._source is not None else None
+        return self.left_out + (queue.left_out if queue is not None else 0)
 
     @property
     def is_flowing(self) -> bool:
@@ -163,7 +172,7 @@ class Relay:
             return
         sink = self._sink
         if sink is None:
-            sink = self._sink = Sink(self._url, source.description, now, self._nonce())
+            sink = self._sink = Sink(self._url, source.description, now, self._nonce(), self._interface)
             self.connections += 1
             self._sample_s = now
         was = sink.takes_packets

@@ -18,6 +18,7 @@ from agent.rtsp.keyframe import marker
 from agent.rtsp.message import Request
 from agent.rtsp.publisher import PublisherSession, PublisherState, Recording
 from agent.rtsp.sdp import parse_sdp
+from agent.tunnel.bind import bind_to
 from agent.uplink.relay_queue import RelayQueue
 
 if TYPE_CHECKING:
@@ -105,8 +106,11 @@ class Sink:
     wants_out  it is to be called when the connection takes bytes
     """
 
-    def __init__(self, url: RtspUrl, description: bytes, now: float, nonce: str) -> None:
-        """Begin to connect. Raises OSError, and RtspError for a description that cannot be published."""
+    def __init__(self, url: RtspUrl, description: bytes, now: float, nonce: str, interface: str = "") -> None:
+        """Begin to connect, by one interface alone where one is named.
+
+        Raises  OSError, and RtspError for a description that cannot be published
+        """
         count = iter(range(1, 1 << 30))
         config = ClientConfig(url=url, reply_timeout_s=REPLY_S, setup_timeout_s=SETUP_S)
         self._session = PublisherSession(config, description, nonce=lambda: f"{nonce}{next(count):08x}")
@@ -125,6 +129,8 @@ class Sink:
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            if interface:
+                bind_to(self._socket, interface)
             with contextlib.suppress(BlockingIOError):
                 self._socket.connect((url.host, url.port))
         except OSError:

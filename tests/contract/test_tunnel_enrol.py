@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import ssl
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,9 +16,11 @@ from agent.cli.main import main
 from agent.command.keyring import Role
 from agent.config import ConfigProblems, load
 from agent.enrolment import box, form
-from agent.errors import ConfigError, IntegrityFault, StorageFault
+from agent.errors import ConfigError, IntegrityFault, StorageFault, UplinkFault
 from agent.storage.files import Disk
-from agent.tunnel import keys, terms
+from agent.tunnel import guard, keys, terms
+from agent.uplink.carrier_https import Sender, Unreachable
+from agent.uplink.dial import Dial, Endpoint
 from tests.town import Town, configured, no_passphrase
 from tests.unit.storage.box import FailingDisk
 
@@ -293,6 +296,40 @@ def test_f3_behind_a_tunnel_the_centre_is_an_address(tmp_path):
     for group in ("root", "0", "a b"):
         with pytest.raises(ConfigProblems):
             with_tunnel(tmp_path / f"c{len(group)}{group[0]}", more=f'group = "{group}"\n')
+
+
+def test_a_group_that_is_not_there_is_told():
+    assert guard.group_id("4242") == 4242
+    with pytest.raises(ConfigError) as caught:
+        guard.group_id("no-such-group")
+    assert caught.value.code == "TUNNEL_GROUP"
+
+
+def test_without_a_tunnel_nothing_is_asked_for(tmp_path):
+    config = configured(tmp_path / "plain")
+    assert guard.of_this_process(config, 1.0).holds
+    guard.require(config, 1.0)
+
+
+def test_f2_what_is_behind_an_interface_that_is_not_there_is_not_reached(tmp_path):
+    """F2, F3: no socket of the uplink goes another way, and none asks for a name."""
+    config = with_tunnel(tmp_path / "box")
+    verdict = guard.of_this_process(config, 1.0)
+    assert "there is no interface pasu0" in verdict.lacks
+    with pytest.raises(UplinkFault) as caught:
+        guard.require(config, 1.0)
+    assert caught.value.code == "TUNNEL_UNGUARDED"
+    nowhere = tmp_path / "none"
+    endpoint = Endpoint("127.0.0.1", 9, nowhere, nowhere, nowhere, "pasu0-gone")
+    with pytest.raises(OSError, match="No such device"):
+        Dial(endpoint, ssl.create_default_context())
+    sender = Sender(
+        "gn-0007", ssl.create_default_context, lambda *_: b"", lambda _: None, interface="pasu0-gone"
+    )
+    with pytest.raises(OSError, match="No such device"):
+        sender._dial("127.0.0.1", 9)
+    with pytest.raises(Unreachable):
+        sender._dial("localhost", 9)
 
 
 def test_the_whole_way_by_hand(tmp_path, capsys, monkeypatch):

@@ -13,17 +13,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.clock import SystemSource
+from agent.command import jws
 from agent.demo.server import CameraProcess
 from agent.demo.spec import CameraSpec
+from agent.storage import exchange
+from agent.storage.files import Disk
+from agent.storage.granted import Granted
 from agent.uplink.relaying import Relays, media_url
+from agent.uplink.showing import Showing
 from tests.checker import check
-from tests.lab import GstCameras, Site, prepared_clip, wait_for
+from tests.city import City
+from tests.lab import GstCameras, Site, centre_key, prepared_clip, wait_for
 from tests.live import Running
 from tests.media import GstMedia, Line
 from tests.peer import need
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -263,7 +270,7 @@ def test_f7_the_second_stream_where_there_is_one(tmp_path: Path) -> None:
         assert not running.recorder.gaps
 
 
-def test_a_hundred_are_wanted_and_only_so_many_run(tmp_path: Path) -> None:
+def test_f11_a_hundred_are_wanted_and_only_so_many_run(tmp_path: Path) -> None:
     """F11: a hundred grants."""
     with Scene(tmp_path) as scene, relays(tmp_path, scene.media.port, most=3) as found:
         until = now_s() + 600
@@ -277,7 +284,7 @@ def test_a_hundred_are_wanted_and_only_so_many_run(tmp_path: Path) -> None:
         scene.check_units(whole=True)
 
 
-def test_a_hundred_grants_one_after_another_leave_nothing_open(tmp_path: Path) -> None:
+def test_f11_one_after_another_leave_nothing_open(tmp_path: Path) -> None:
     """F11."""
     with Scene(tmp_path) as scene, relays(tmp_path, scene.media.port) as found:
         before = 0
@@ -381,3 +388,70 @@ def test_ffmpeg_takes_it_too(codec: str, tmp_path: Path) -> None:
         recorded = [len(unit.data) for unit in running.units("cam01")]
         text = " ".join(map(str, recorded))
         assert re.search(r"\b" + " ".join(map(str, sizes[1:30])) + r"\b", text), (sizes, recorded)
+
+
+def test_f12_from_a_signed_command_to_the_last_packet(tmp_path: Path) -> None:
+    """F12: granted by the city's key, shown, revoked: two seconds after the command is on the box nothing goes out."""
+    clip = prepared_clip(640, 360, 30, 1000, gop_s=1)
+    with (
+        GstCameras(tmp_path / "cameras", "--clip", str(clip), "--fps", "30") as cameras,
+        GstMedia(tmp_path / "media", "/gn-1/cam01") as media,
+        Line(media.port) as line,
+    ):
+        site = Site(tmp_path / "site", {"cam01": cameras.url(0)}, command=("run",))
+        with site.config.open("a") as file:
+            file.write(f'[uplink]\nbroker = "mqtts://127.0.0.1:1"\nmedia = "rtsp://127.0.0.1:{line.port}"\n')
+            file.write('[tunnel]\ninterface = "pasu0"\n')
+        city = City(now_ms=time.time_ns() // 1_000_000)
+        city.recipients = [centre_key(tmp_path / "site/centre.key")[1]]
+        city.staff()
+        city.enrol(site.state)
+        with site, relays(site.run, line.port) as found:
+            site.wait_recording()
+            exchange.make(site.state, Disk())
+            showing = Showing(Granted(site.state), found, SystemSource().boot_id())
+
+            def order(signer: str, command: str, arguments: dict[str, object]) -> str:
+                challenge = wait_for("the keeper's challenge", lambda: keep_says(site).get("challenge"))
+                issued_ms = time.time_ns() // 1_000_000
+                text = city.order(
+                    signer, command, arguments, box="lab-1", issued_ms=issued_ms, challenge=challenge
+                )
+                assert exchange.UplinkSide(site.state).put_order(text, issued_ms, retained=False)
+                return str(jws.peek(text)[1]["id"])
+
+            def shows(what: Callable[[], bool]) -> bool:
+                showing.turn(now_s())
+                return what()
+
+            terms = {
+                "camera": "cam01",
+                "operator": "operator 1",
+                "purpose": "crime-prevention",
+                "ground": "monitoring",
+                "minutes": 15,
+            }
+            grant = order("operator 1", "stream.grant", terms)
+            wait_for("pictures", lambda: shows(lambda: len(media.units("/gn-1/cam01")) > 30))
+            revoked = now_s()
+            order("officer 1", "stream.revoke", {"grant": grant, "reason": "끝"})
+            wait_for("the end", lambda: shows(lambda: bool(site.facts("stream.stopped"))))
+            assert line.last_s < revoked + 2.0
+            (started,) = site.facts("stream.started")
+            (stopped,) = site.facts("stream.stopped")
+            assert started[2]["grant"] == stopped[2]["grant"] == grant
+            assert stopped[2]["reason"] == "revoked"
+            assert stopped[2]["reported"]
+            sizes = sum(unit["size"] for unit in media.units("/gn-1/cam01"))
+            assert stopped[2]["sent_bytes"] > sizes > 0
+            carried = line.carried
+            wait_for("a while", lambda: shows(lambda: now_s() > revoked + 4.0))
+            assert line.carried == carried
+
+
+def keep_says(site: Site) -> dict[str, object]:
+    try:
+        said: dict[str, object] = json.loads((site.run / "keep.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return said

@@ -201,6 +201,13 @@ def test_f2_nothing_leaves_in_five_hundred_transitions(lab):
     transitions(lab, 500, seed=int(os.environ.get("PASU_SEED", "1")))
 
 
+@pytest.mark.campaign
+def test_f2_five_hundred_transitions_of_a_shared_line(tmp_path):
+    """F1, F2, F3, F6: five hundred where cameras are on the same interface."""
+    with Lab(tmp_path, line=False) as lab:
+        transitions(lab, 500, seed=int(os.environ.get("PASU_SEED", "1")))
+
+
 def test_f2_killed_after_each_step_of_coming_up(lab):
     """F2: whichever step it was, nothing left, and the whole again comes to the same end."""
     lab.hub_up()
@@ -363,7 +370,11 @@ def test_f9_a_stranger_on_the_line_hears_nothing(lab):
                 except OSError as error:
                     answers.append((port, error.errno))
                 probe.close()
-    lab.at(lab.line, "ping", "-c1", "-W1", "192.0.2.2", check=False)
+    with inside(lab.line), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as echo:
+        echo.sendto(struct.pack("!BBHHH", 8, 0, 0xF7FE, 0, 1), ("192.0.2.2", 0))
+        echo.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            echo.recv(100)
     assert answers == []
     assert lab.dropped("strangers") > 100
     assert lab.dropped("line") == 0  # not even tried: what came in met nobody
@@ -647,6 +658,29 @@ def test_the_written_configurations_come_up_with_wg_quick(lab):
     lab.start_uplink()
     lab.wait_traffic()
     quiet(capture)
+
+
+def test_a_line_that_a_camera_is_on_is_not_barred(lab):
+    """Recording comes first: whatever [tunnel] says, a camera is not cut off; what is not barred is told."""
+    lab.camera()
+    lab.hub_up()
+    lab.boot()
+    lab.watch()
+    wait_for("the tunnel", lambda: lab.health().get("up") and not lab.health()["lacks"])
+    lab.reach_camera()
+    text = lab.config_file.read_text()
+    lab.config_file.write_text(text.replace('line = "up0"', 'line = "cam0"'))
+    wait_for("word of it", lambda: lab.health().get("trouble") == "TUNNEL_LINE_CAMERA")
+    said = lab.health()
+    assert said["up"]
+    assert said["lacks"]
+    assert "cam0" not in lab.at(lab.box, "nft", "list", "ruleset")
+    lab.reach_camera()
+    lab.start_uplink()
+    lab.wait_traffic()
+    lab.config_file.write_text(text)
+    wait_for("the line barred again", lambda: lab.health().get("lacks") == [] and not lab.health()["trouble"])
+    assert 'oifname "up0" goto line' in lab.at(lab.box, "nft", "list", "ruleset")
 
 
 def test_a_camera_keeps_its_way(lab):

@@ -12,6 +12,7 @@ from agent.cli.codes.export import EXPORT
 from agent.cli.codes.hold import HOLD
 from agent.cli.codes.met import MET
 from agent.cli.codes.proof import PROOF
+from agent.cli.codes.stream import STREAM
 from agent.cli.codes.tunnel import TUNNEL
 from agent.cli.codes.typed import TYPED
 from agent.cli.codes.uplink import UPLINK
@@ -29,4 +30,16 @@ WHO = {
     "key": ("키를 지키는 사람", "The keeper of the keys"),
 }
 
-CODES = {**TYPED, **HOLD, **EXPORT, **CLOCK, **MET, **PROOF, **COMMAND, **CENTRE, **UPLINK, **TUNNEL}
+CODES = {
+    **TYPED,
+    **HOLD,
+    **EXPORT,
+    **CLOCK,
+    **MET,
+    **PROOF,
+    **COMMAND,
+    **CENTRE,
+    **UPLINK,
+    **TUNNEL,
+    **STREAM,
+}

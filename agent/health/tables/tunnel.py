@@ -38,5 +38,6 @@ TUNNEL = {
             "`pasu tunnel status`로 이유를 보고, 누가 규칙을 바꾸었는지 찾으십시오",
             "see why with `pasu tunnel status`, and find out who changed them",
         ),
+        visible_s=10,
     ),
 }

@@ -81,6 +81,19 @@ UPLINK = {
             "have the centre look at its broker; footage and ledger of the box are safe",
         ),
     ),
+    "stream.stalled": condition(
+        Severity.WARNING,
+        (
+            "허가된 실시간 영상이 센터에 닿지 않습니다. 녹화는 그대로 합니다",
+            "a live stream that was granted does not reach the centre; recording goes on",
+        ),
+        (
+            "센터의 미디어 서버와 터널을 확인하십시오. 카메라가 녹화되고 있는지도 보십시오",
+            "check the centre's media server and the tunnel, and whether the camera is being recorded",
+        ),
+        depends_on=("tunnel.unguarded",),
+        visible_s=10,
+    ),
     "certificate.ends_in_30_days": condition(
         Severity.WARNING,
         ("박스의 인증서가 30일 안에 끝납니다", "the box's certificate ends within 30 days"),

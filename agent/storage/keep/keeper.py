@@ -31,6 +31,7 @@ from agent.storage.keep import (
     quarantined,
     rebuild,
     settle,
+    streams,
     survey,
     tend,
     unread,
@@ -128,6 +129,7 @@ class Keeper:
             box, state, rules, clock, self._disk, monotonic, self._take_step, config_file=config, run=run
         )
         self._desk = Desk(place)
+        self._streams = streams.Streams(box, state, self._disk, self._take_step)
         self._outlook = Outlook(rules)
         self._unsettled = 0
         self._today: tuple[int, dict[str, int]] = (-1, {})
@@ -244,6 +246,7 @@ class Keeper:
             now = self._clock.meet(self._vaults.values())
         self._part("clock", lambda: self._watch_clock(catalogue, now))
         self._part("orders", lambda: self._take_orders(catalogue, now))
+        self._part("streams", lambda: self._tend_streams(catalogue, now, mono))
         if due:
             self._due = mono + CYCLE_S
             self._part("holds", lambda: self._tend_holds(catalogue, now))
@@ -306,6 +309,10 @@ class Keeper:
     def _take_orders(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         wrong = [each for part in self._raised.values() for each in part]
         return self._desk.turn(Turn(catalogue, self._vaults, now, self._key, wrong))
+
+    def _tend_streams(self, catalogue: Catalogue, now: Instant, mono: float) -> Iterable[Raised]:
+        self._streams.turn(catalogue, now, self._clock.boot_id, int(mono * 1000), self._desk.ring)
+        return ()
 
     def _look(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         found = disks.look(catalogue, self._paths, self._disk)

@@ -89,6 +89,11 @@ class Desk:
         return self._place.monotonic() < self._trial_until
 
     @property
+    def ring(self) -> Ring | None:
+        """Return whose commands are obeyed now; None for a box that has no centre, or whose ring is damaged."""
+        return self._ring
+
+    @property
     def challenge(self) -> str | None:
         """Return what a command must bear that is to be believed by it alone; None for a box that has no centre."""
         return self._challenges[-1] if self._ring and self._challenges else None

@@ -13,6 +13,7 @@ from agent.storage.keep import (
     orders_keys,
     orders_ledger,
     orders_locate,
+    orders_stream,
 )
 from agent.storage.keep.orders_run import Handler
 
@@ -26,6 +27,9 @@ HANDLERS: Mapping[str, Handler] = {
     "export.request": Handler(orders_export.request, orders_export.weigh_request),
     "export.cancel": Handler(orders_export.cancel, orders_export.weigh_cancel),
     "export.received": Handler(orders_export.received, orders_export.weigh_received),
+    "stream.grant": Handler(orders_stream.grant, orders_stream.weigh_grant),
+    "stream.revoke": Handler(orders_stream.revoke, orders_stream.weigh_revoke),
+    "streams": Handler(orders_stream.streams_now),
     "config.propose": Handler(orders_config.propose, orders_config.weigh),
     # A moment later it is another time: after a crash it must be confirmed anew.
     "time.confirm": Handler(orders_ledger.confirm_time, again=False),

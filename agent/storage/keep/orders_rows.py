@@ -119,6 +119,15 @@ def delayed(catalogue: Catalogue, name: str) -> Row | None:
     return _row(rows[0]) if rows else None
 
 
+def shown(catalogue: Catalogue) -> list[Row]:
+    """Return the grants of live streams that are not over, oldest first. Raises StorageFault."""
+    query = (
+        f"SELECT {_COLUMNS} FROM command WHERE command = 'stream.grant' AND note LIKE '%\"over\":false%'"  # noqa: S608 - constants
+        " ORDER BY rowid"
+    )
+    return [row for values in catalogue.read(query) if (row := _row(values)) is not None]
+
+
 def change(catalogue: Catalogue, command_id: str, facts: Iterable[Fact] = (), **values: Any) -> None:
     """Set columns of a row, and append facts, in one transaction. Raises StorageFault."""
     lines = [ledger.line(fact) for fact in facts]

@@ -157,6 +157,24 @@ def test_where_nothing_runs_both_processes_are_silent(site, capsys):
     assert "process.silent" in health(site, capsys)
 
 
+def test_the_tunnel_is_expected_where_it_is_configured(site, capsys):
+    file = site / "agent.toml"
+    file.write_text(file.read_text() + '\n[tunnel]\ninterface = "pasu0"\n')
+    assert "process.silent" in health(site, capsys)
+    lacking = Raised("tunnel.unguarded", "", "rules of chain uplink were changed")
+    state = {"up": True, "handshake_s": 75, "lacks": ["rules of chain uplink were changed"]}
+    write_health(site / "run", "tunnel", said("tunnel", lacking, **state))
+    shown = health(site, capsys)
+    for words in ("tunnel.unguarded", "rules of chain uplink were changed", "1 min ago", "open"):
+        assert words in shown
+    write_health(
+        site / "run", "tunnel", said("tunnel", **{**state, "lacks": [], "up": False, "handshake_s": None})
+    )
+    shown = health(site, capsys)
+    assert "not up" in shown
+    assert "barred" in shown
+
+
 def test_the_uplink_is_expected_where_it_is_configured(site, capsys):
     file = site / "agent.toml"
     file.write_text(file.read_text() + '\n[uplink]\nbroker = "mqtts://10.77.0.1:8883"\n')

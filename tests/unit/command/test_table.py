@@ -30,6 +30,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "export.request": EXPORT,
     "export.cancel": {"export": "0" * 32},
     "export.received": {"export": "0" * 32, "good": True},
+    "stream.grant": {
+        "camera": "cam01",
+        "operator": "관제 1",
+        "purpose": "crime-prevention",
+        "ground": "monitoring",
+        "minutes": 15,
+    },
+    "stream.revoke": {"grant": "0" * 32, "reason": "종료"},
+    "streams": {},
     "config.propose": {"toml": "[box]", "consultation": "협의 2026-11"},
     "time.confirm": {"utc_ms": NOW_MS},
     "key.revoke": {"kid": "0" * 16},
@@ -48,6 +57,9 @@ MATRIX = {
     "export.request": "od",
     "export.cancel": "od",
     "export.received": "ods",
+    "stream.grant": "op",
+    "stream.revoke": "odps",
+    "streams": "odps",
     "config.propose": "ot",
     "time.confirm": "os",
     "key.revoke": "od",
@@ -98,7 +110,9 @@ def test_e6_role_by_role_by_command(first: Role, other: Role, command: str) -> N
         city.add(f"{role} 3", role)
     inner = city.order(f"{first} 1", command, ARGUMENTS[command], challenge=CHALLENGE)
     verdict = judge(city.order(f"{other} 3", "countersign", {"order": inner}), world(city), light)
-    seconds = {"export.request": "d", "config.propose": "od"}.get(command, MATRIX[command].split()[0])
+    seconds = {"export.request": "d", "config.propose": "od", "stream.grant": "od"}.get(
+        command, MATRIX[command].split()[0]
+    )
     fine = LETTERS[first] in MATRIX[command].split()[0] and LETTERS[other] in seconds
     assert isinstance(verdict, Accept) is fine
     if isinstance(verdict, Refuse):
@@ -112,6 +126,9 @@ def test_art_12_a_technician_has_no_command_about_pictures() -> None:
         "segments.locate",
         "export.request",
         "export.cancel",
+        "stream.grant",
+        "stream.revoke",
+        "streams",
         "lockdown",
     }
     for name in pictures:
@@ -169,6 +186,12 @@ def test_arguments_as_they_should_be(command: str) -> None:
         ("export.request", {"to": "http://10.0.0.1/"}),
         ("export.request", {"to": "https://user:pw@10.0.0.1/"}),
         ("export.request", {"emergency": "yes"}),
+        ("stream.grant", {"minutes": 16}),
+        ("stream.grant", {"minutes": 0}),
+        ("stream.grant", {"minutes": 1.5}),
+        ("stream.grant", {"purpose": "curiosity"}),
+        ("stream.grant", {"camera": "*"}),
+        ("stream.revoke", {"grant": "cam01"}),
         ("time.confirm", {"utc_ms": 1.5}),
         ("lockdown", {"on": 1}),
         ("ledger.acknowledge", {"size": 0}),
@@ -198,6 +221,7 @@ def test_which_cameras_an_order_concerns() -> None:
         "hold.place": ("cam01",),
         "segments.locate": ("cam01",),
         "export.request": ("cam01",),
+        "stream.grant": ("cam01",),
         **dict.fromkeys(("config.propose", "key.revoke", "lockdown", "command.cancel"), (keyring.ANY,)),
     }
 

@@ -1,0 +1,54 @@
+"""Codes about live streams."""
+
+from __future__ import annotations
+
+from agent.cli.codes.code import code
+
+STREAM = {
+    "STREAM_NOT_CONFIGURED": code(
+        "signs",
+        (
+            "이 박스에는 실시간 영상을 보낼 곳이 없습니다",
+            "the box has no media server to send live streams to",
+        ),
+        (
+            '설정(agent.toml)의 [uplink]에 media = "rtsp://…"를 적으십시오 (config.propose)',
+            'write media = "rtsp://..." under [uplink] of agent.toml (config.propose)',
+        ),
+    ),
+    "STREAM_SOURCE": code(
+        "signs",
+        ("RTSP가 아닌 카메라의 실시간 영상은 보내지 않습니다", "only RTSP cameras can be shown live"),
+        (
+            "저장된 영상의 반출을 청하십시오 (export.request)",
+            "ask for what was stored instead (export.request)",
+        ),
+    ),
+    "STREAM_GROUND": code(
+        "signs",
+        (
+            "그런 근거가 없거나, 카메라의 목적과 다른데 근거가 monitoring입니다",
+            "no such ground; or it is monitoring, and the purpose is not the camera's",
+        ),
+        (
+            "근거 monitoring은 카메라의 설치 목적으로만 씁니다. 다른 근거는 `pasu hold place --help`에 있습니다",
+            "the ground monitoring is for the camera's own purpose alone; `pasu hold place --help` lists the other grounds",
+        ),
+    ),
+    "STREAM_BUSY": code(
+        "signs",
+        (
+            "이미 한꺼번에 볼 수 있는 만큼 보고 있습니다",
+            "as many cameras are shown already as may be at a time",
+        ),
+        (
+            "다른 실시간 영상을 멈추거나(stream.revoke) 끝나기를 기다리십시오",
+            "stop another one (stream.revoke), or wait until one ends",
+        ),
+    ),
+    "STREAM_UNKNOWN": code(
+        "signs",
+        ("그런 실시간 영상 허가가 없거나 이미 끝났습니다", "no such grant, or it is over"),
+        ("`streams` 명령으로 지금 있는 것을 보십시오", "the command `streams` says which there are"),
+    ),
+}

@@ -1,0 +1,101 @@
+"""Grants, and the relays that serve them."""
+
+from __future__ import annotations
+
+from agent.grants import MOST_CAMERAS, Grant, Report, Stage
+from agent.uplink.streams import AGAIN_MS, LAST_MS, Flow, Streams
+
+BOOT = "b0"
+
+
+def grant(
+    number: int, camera: str = "cam01", until_ms: int = 60_000, *, boot: str = BOOT, sub: bool = False
+) -> Grant:
+    return Grant(f"{number:032x}", camera, boot, until_ms, sub)
+
+
+def by_name(*grants: Grant) -> dict[str, Grant]:
+    return {one.grant: one for one in grants}
+
+
+def test_a_grant_from_its_begin_to_its_end() -> None:
+    streams, one = Streams(BOOT), grant(1)
+    wanted, said = streams.look(by_name(one), 1000, {"cam01": Flow(sent_bytes=500)})
+    assert wanted == {"cam01": (60.0, False)}
+    assert said == [Report(one.grant, Stage.WAITING)]
+    wanted, said = streams.look(by_name(one), 1500, {"cam01": Flow(True, "", 700)})
+    assert said == [Report(one.grant, Stage.FLOWING, flowed=True, sent_bytes=200)]
+    _, said = streams.look(by_name(one), 2000, {"cam01": Flow(True, "", 900)})
+    assert said == []
+    _, said = streams.look(by_name(one), 1500 + AGAIN_MS, {"cam01": Flow(True, "", 1900, 4)})
+    assert said == [Report(one.grant, Stage.FLOWING, flowed=True, sent_bytes=1400, left_out=4)]
+    wanted, said = streams.look({}, 20_000, {"cam01": Flow(True, "", 2000)})
+    assert (wanted, said) == ({}, [])
+    _, said = streams.look({}, 20_000 + LAST_MS, {"cam01": Flow(False, "revoked", 2100)})
+    assert said == [Report(one.grant, Stage.OVER, flowed=True, reason="revoked", sent_bytes=1600)]
+    assert streams.look({}, 30_000, {}) == ({}, [])
+
+
+def test_f12_it_ends_by_itself_and_does_not_begin_again() -> None:
+    """F12: nobody says a word."""
+    streams, one = Streams(BOOT), grant(1, until_ms=5000)
+    assert streams.look(by_name(one), 4999, {})[0] == {"cam01": (5.0, False)}
+    assert streams.look(by_name(one), 5000, {})[0] == {}
+    _, said = streams.look(by_name(one), 5000 + LAST_MS, {})
+    assert said == [Report(one.grant, Stage.OVER, reason="expired")]
+    assert streams.look(by_name(one), 9000, {}) == ({}, [])
+    assert streams.look({}, 9500, {}) == ({}, [])
+
+
+def test_a_grant_of_another_boot_gives_nothing() -> None:
+    streams, one = Streams(BOOT), grant(1, boot="b1")
+    assert streams.look(by_name(one), 0, {})[0] == {}
+    assert streams.look(by_name(one), LAST_MS, {})[1] == [Report(one.grant, Stage.OVER, reason="expired")]
+
+
+def test_two_who_watch_one_camera_share_its_relay() -> None:
+    streams, one, other = Streams(BOOT), grant(1, until_ms=5000, sub=True), grant(2, until_ms=9000)
+    streams.look(by_name(one), 0, {"cam01": Flow(True)})
+    assert streams.look(by_name(one, other), 1000, {"cam01": Flow(True, "", 100)})[0] == {
+        "cam01": (9.0, True)
+    }
+    assert streams.look(by_name(one, other), 5000, {"cam01": Flow(True, "", 500)})[0] == {
+        "cam01": (9.0, False)
+    }
+    _, said = streams.look(by_name(other), 5000 + LAST_MS, {"cam01": Flow(True, "", 600)})
+    assert said == [Report(one.grant, Stage.OVER, flowed=True, reason="expired", sent_bytes=600)]
+    _, said = streams.look({}, 8000, {"cam01": Flow(True, "", 700)})
+    _, said = streams.look({}, 8000 + LAST_MS, {"cam01": Flow(False, "", 700)})
+    assert said[0].sent_bytes == 600
+
+
+def test_why_nothing_flows_is_said() -> None:
+    streams, one = Streams(BOOT), grant(1)
+    streams.look(by_name(one), 0, {})
+    _, said = streams.look(by_name(one), 500, {"cam01": Flow(False, "auth_failed")})
+    assert said == [Report(one.grant, Stage.WAITING, reason="auth_failed")]
+
+
+def test_f11_no_more_than_so_many_cameras_first_come_first_served() -> None:
+    """F11: a hundred grants."""
+    streams = Streams(BOOT)
+    many = by_name(*(grant(number, f"cam{number}") for number in range(1, 101)))
+    wanted, _ = streams.look(many, 0, {})
+    assert list(wanted) == [f"cam{number}" for number in range(1, MOST_CAMERAS + 1)]
+    first = next(iter(many))
+    wanted, _ = streams.look({name: one for name, one in many.items() if name != first}, 500, {})
+    assert list(wanted) == [f"cam{number}" for number in range(2, MOST_CAMERAS + 2)]
+
+
+def test_after_a_restart_bytes_go_on_from_what_was_said() -> None:
+    one, over = grant(1), grant(2, "cam02")
+    before = {
+        one.grant: Report(one.grant, Stage.FLOWING, flowed=True, sent_bytes=5000, left_out=7),
+        over.grant: Report(over.grant, Stage.OVER, flowed=True, reason="expired", sent_bytes=9),
+    }
+    streams = Streams(BOOT, before)
+    wanted, said = streams.look(by_name(one, over), 0, {"cam01": Flow(True)})
+    assert wanted == {"cam01": (60.0, False)}
+    assert said == [Report(one.grant, Stage.FLOWING, flowed=True, sent_bytes=5000, left_out=7)]
+    _, said = streams.look(by_name(one, over), AGAIN_MS, {"cam01": Flow(True, "", 10)})
+    assert said[0].sent_bytes == 5010
