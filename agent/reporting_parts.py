@@ -137,7 +137,7 @@ class Reports:
     _files: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     _ledger: tuple[str, str] = ("", "")
 
-    def health(self, n: int, backlog: int) -> Health:
+    def health(self, n: int, backlog: int, seq: int | None) -> Health:
         """As the port says."""
         from agent.uplink import summary
 
@@ -151,6 +151,7 @@ class Reports:
             keep=files["keep"],
             wrong=self._wrong(),
             backlog=backlog,
+            seq=seq,
         )
 
     def birth(self, n: int) -> Birth:

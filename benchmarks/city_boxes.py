@@ -241,7 +241,7 @@ class Simulated:
             wrong=[],
         )
 
-    def health(self, n: int, backlog: int) -> Health:
+    def health(self, n: int, backlog: int, seq: int | None) -> Health:
         at = (int(time.time()) // 10 + self._begin_ms) % LOOKS
         return summary.health(
             self.config,
@@ -252,6 +252,7 @@ class Simulated:
             keep=self._shared.keeps[at],
             wrong=[],
             backlog=backlog,
+            seq=seq,
         )
 
     # The box's life

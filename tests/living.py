@@ -299,11 +299,11 @@ class Centre:
         return int(self.rows("select coalesce(max(size), 0) from ledger where box = ?", box)[0][0] or 0)
 
     def alarms(self) -> list[tuple[str, str, str]]:
-        """Return what a person would be told: box, what, detail. That a box was silent is none."""
+        """Return what a person would be told: box, what, detail. That a box was silent, or the broker away, is none."""
         return [
             row
             for row in self.rows("select box, what, detail from alarm order by id")
-            if row[1] not in ("silent", "back")
+            if row[1] not in ("silent", "back", "broker_away", "broker_back")
         ]
 
 

@@ -313,6 +313,7 @@ class FakeBox:
                 "vaults": [[120, 304]],
                 "box_vitals": [10, 30, 45, 20],
                 "backlog": 0,
+                "seq": len(self.entries),
             }
             | more
         )

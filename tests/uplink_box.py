@@ -94,11 +94,11 @@ class Memory:
     def set_history(self, lines):
         self.kept_history = [*lines]
 
-    def health(self, n, backlog):
+    def health(self, n, backlog, seq):
         return Health(
             box=self.box, session="5e551011", n=n, at_ms=T0, trust=self.trust.value, challenge="", vaults=[],
             cameras=[(4, 150, 4000)], conditions=self.conditions, box_vitals=(1, 2, None, 3),
-            backlog=backlog,
+            backlog=backlog, seq=seq,
         )  # fmt: skip
 
     def birth(self, n):

@@ -11,13 +11,14 @@ Source  RFC 6962 section 2; C2SP tlog-checkpoint, "Witness"; faults H6, E11
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from agent.command import strict
-from agent.model import canonical_json
+from agent.model import Trust, canonical_json
 from agent.storage.proof import leaf, merkle, note
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 BLOCK = 256
 """Leaves in a block: what is stored together, and hashed to one node."""
 LEVEL = 8
+_KIND = re.compile(r"[a-z][a-z0-9_.]{0,63}")
+_TRUSTS = frozenset(Trust)
 MOST_PENDING = 4
 """Heads that wait for their entries; the newest are kept, each of which stands for those before."""
 
@@ -72,6 +75,11 @@ class Entry:
     kind: str
     body: str
     leaf: bytes
+
+    @property
+    def odd(self) -> bool:
+        """Whether no box that is right writes such a one; where its leaf is signed it is kept all the same."""
+        return _KIND.fullmatch(self.kind) is None or self.trust not in _TRUSTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +254,8 @@ class Following:
     def _push(self, entry: Entry, taken: Taken) -> None:
         self._open.append(entry.leaf)
         taken.entries.append(entry)
+        if entry.odd:
+            taken.findings.append(Finding(What.INVALID, entry.seq, detail=entry.kind))
         if len(self._open) == BLOCK:
             number = self._blocks.size
             nodes = self._blocks.push(merkle.root_of(self._open))

@@ -22,6 +22,10 @@ RESEND_S = (30.0, 600.0)
 """Between two requests for the same entries: at first, and at most."""
 LOST_S = (600.0, 86_400.0)
 """The same, of entries that the box is said to have no more: most likely it is so."""
+WITHHELD_S = 1800.0
+"""What a box has comes within ten minutes, and is proven by then: three times that is no accident."""
+NAMED_S = 900.0
+"""How long its ledger is a box says every five minutes."""
 ACKNOWLEDGE_ENTRIES = 1000
 ACKNOWLEDGE_S = 3600.0
 """Only what is a month old waits for it: an hour is soon enough, and 0.23 MB a day less than ten minutes."""
@@ -54,13 +58,15 @@ class Seen:
 class Standing:
     """What is known of one box.
 
-    began_s    since when the centre listens
+    began_s    since when the centre listens; anew each time after the broker was away
     heard_s    when it last spoke; None: not since then
     told_s     when it last told its health
     online     what its `state` says; None: nothing
     silent     the alarm about its silence was raised
+    withheld   the alarm about a ledger that does not come was raised
     told       a health came, which says more of now than a birth
     cameras    of each: state, tenths of pictures per second, kbit/s
+    seq        the newest entry of its ledger, as it said last, and when that was
     vaults     free in thousandths, tenths of days until full; None where it cannot be told
     """
 
@@ -71,17 +77,21 @@ class Standing:
     told_s: float | None = None
     online: bool | None = None
     silent: bool = False
+    withheld: bool = False
     told: bool = False
     trust: str = ""
     challenge: str = ""
     version: str = ""
     backlog: int = 0
+    seq: int = 0
+    seq_s: float | None = None
     cameras: list[tuple[int, int, int]] = field(default_factory=list)
     conditions: list[Seen] = field(default_factory=list)
     vaults: list[tuple[int | None, int | None]] = field(default_factory=list)
     _asked: dict[str, float] = field(default_factory=dict)
     _resend_wait_s: float = RESEND_S[0]
     _stuck: tuple[int, float] = (-1, 0.0)
+    _owed: tuple[int, float] | None = None
 
     def hear(self, part: str, body: dict[str, Any], now_s: float, *, retained: bool) -> bool:
         """Take a birth, state or health, which the box signed; tell whether it was silent until now.
@@ -100,6 +110,7 @@ class Standing:
         if part == "health":
             # Whoever speaks is there, whatever will of it was shown meanwhile.
             self.told_s, self.online = now_s, True
+            self.seq_s = now_s if "seq" in body else self.seq_s
         back, self.silent = self.silent, False
         return back
 
@@ -120,6 +131,8 @@ class Standing:
         self.told = True
         self.trust, self.challenge = clean(body.get("trust")), clean(body.get("challenge"))
         self.backlog = number(body.get("backlog"))
+        if "seq" in body:
+            self.seq = number(body["seq"])
         self.cameras = [
             (number(said[0]), number(said[1]), number(said[2]))
             for said in listed(body.get("cameras"))
@@ -141,12 +154,37 @@ class Standing:
         """How many cameras record."""
         return sum(state == RECORDING for state, _, _ in self.cameras)
 
+    def listen(self, now_s: float) -> None:
+        """Begin to count anew: until now nobody could be heard, and that says nothing of the box."""
+        self.began_s, self._owed = now_s, None
+
     def fell_silent(self, now_s: float) -> bool:
         """Tell, once, that the box has said nothing for too long."""
-        since = self.began_s if self.heard_s is None else self.heard_s
+        since = self.began_s if self.heard_s is None else max(self.began_s, self.heard_s)
         if self.silent or now_s - since < SILENCE_S:
             return False
         self.silent = True
+        return True
+
+    def ledger_stays_away(self, verified: int, now_s: float) -> bool:
+        """Tell, once, that the box is heard, and what its ledger had WITHHELD_S ago is not proven here.
+
+        Somebody on the way may let its health through and drop the rest; and who records has more to tell by then.
+
+        verified  entries of its newest ledger that a signed head stands for
+        """
+        if self.told_s is None or self.silent:
+            self._owed = None
+            return False
+        known = self.seq_s is not None and now_s - self.seq_s < NAMED_S
+        settled = verified == self.seq and not self.recording
+        if self._owed is None or (known and (settled or self._owed[0] <= verified <= self.seq)):
+            self._owed = (max(self.seq, verified + bool(self.recording)), now_s)
+            self.withheld = False
+            return False
+        if self.withheld or now_s - self._owed[1] < WITHHELD_S:
+            return False
+        self.withheld = True
         return True
 
     def wish(

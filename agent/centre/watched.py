@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from agent.centre.witness import MOST_PROVEN
 
 if TYPE_CHECKING:
     from agent.centre.genuine import Newest
@@ -44,6 +47,8 @@ class Watched:
     newest_said  of its reports
     alarms       how many were raised about it
     alarmed_s    when each kind was raised last
+    shows        commands for it bear its challenge, since it asked for that
+    refusals     how often it refused a command since it carried one out, by code
     """
 
     box: Box
@@ -53,6 +58,8 @@ class Watched:
     newest_said: Newest
     alarms: int = 0
     alarmed_s: dict[str, float] = field(default_factory=dict)
+    shows: bool = False
+    refusals: Counter[str] = field(default_factory=Counter)
 
     @property
     def proven(self) -> str:
@@ -66,6 +73,19 @@ class Watched:
     def newest(self) -> str:
         """The ledger that it writes now, as far as is known; empty where none is."""
         return self.proven or next(reversed(self.kept), "")
+
+    def follow(self, kept: Kept) -> None:
+        """Follow a ledger too, in its place by age."""
+        self.kept = {
+            each.ledger: each for each in sorted((*self.kept.values(), kept), key=lambda each: each.key)
+        }
+        self.trim()
+
+    def trim(self) -> None:
+        """Of many ledgers that are proven, follow the oldest no more."""
+        proven = [each.ledger for each in self.kept.values() if each.following.wanted]
+        for name in proven[:-MOST_PROVEN]:
+            del self.kept[name]
 
     @property
     def full(self) -> bool:

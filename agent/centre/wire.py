@@ -7,6 +7,7 @@ import queue
 import ssl
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,21 @@ if TYPE_CHECKING:
 
 TOPIC = "pasu/v1"
 RECEIPT = "receipt"
-KEEPALIVE_S = 30
+KEEPALIVE_S = 10
+"""A line that is dead is noticed after two of these: before a box that was heard just before it died seems silent."""
 SESSION_S = 7 * 86_400
-RECEIVE_MAXIMUM = 1000
-"""Unacknowledged messages the broker may send: they are what the queue here can hold."""
+RECEIVE_MAXIMUM = 100
+"""Unacknowledged messages the broker may send: with MOST_BYTES each they are 50 MB."""
 MOST_BYTES = 512 << 10
+MOST_BOX_BYTES = 1 << 20
+MOST_WAITING_BYTES = 64 << 20
+"""What waits here to be handled, of one box and of all. Above it a message that nobody repeats (QoS 0) is dropped."""
+MESSAGE_BYTES = 512
+"""About what the smallest message takes of memory."""
+AGAIN_S = 30.0
+"""A broker that refused the topics of a connection that came back is asked again: its list of rights may be mended."""
 _PAUSE_S = (1, 30)
+_MOST_NAMED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,11 @@ class Wire:
         self._tls = _tls(city)
         self.city = city
         self._incoming: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._held: Counter[str] = Counter()
+        self._held_bytes = 0
+        self._dropped: Counter[str] = Counter()
+        self._ask_s = 0.0
         self._ready = threading.Event()
         self._refused, self._hung_up, self._greeted = "", False, False
         self._connections = 0
@@ -115,11 +130,30 @@ class Wire:
         """Whether it is connected and subscribed now."""
         return self._ready.is_set()
 
+    @property
+    def refusal(self) -> str:
+        """Why the broker would not have us when it was asked last; empty where it did, or was not there."""
+        return self._refused
+
     def get(self, within_s: float) -> Message | None:
         """Return the next message, None when none comes in time."""
-        with contextlib.suppress(queue.Empty):
-            return self._incoming.get(timeout=within_s) if within_s > 0 else self._incoming.get_nowait()
-        return None
+        self._ask_again()
+        try:
+            message = self._incoming.get(timeout=within_s) if within_s > 0 else self._incoming.get_nowait()
+        except queue.Empty:
+            return None
+        with self._lock:
+            self._held_bytes -= _bytes(message)
+            self._held[message.box] -= _bytes(message)
+            if not self._held[message.box]:
+                del self._held[message.box]
+        return message
+
+    def take_dropped(self) -> dict[str, int]:
+        """Return how many messages of each box were dropped since the last call, as they came too fast."""
+        with self._lock:
+            dropped, self._dropped = self._dropped, Counter()
+        return dict(dropped)
 
     def acknowledge(self, message: Message) -> None:
         """Let the broker forget a message."""
@@ -183,7 +217,9 @@ class Wire:
         self._greeted = True
         if reason.is_failure:
             self._refused = str(reason)
-        elif self._topics:
+            return
+        self._refused = ""
+        if self._topics:
             client.subscribe(self._topics)
         else:
             self._ready.set()
@@ -193,9 +229,16 @@ class Wire:
     ) -> None:
         failed = [str(reason) for reason in reasons if reason.is_failure]
         if failed:
-            self._refused = failed[0]
+            self._refused, self._ask_s = failed[0], time.monotonic() + AGAIN_S
         else:
+            self._refused = ""
             self._ready.set()
+
+    def _ask_again(self) -> None:
+        client = self._client
+        if self._refused and client is not None and client.is_connected() and time.monotonic() >= self._ask_s:
+            self._ask_s = time.monotonic() + AGAIN_S
+            client.subscribe(self._topics)
 
     def _on_disconnect(
         self, _client: mqtt.Client, _data: Any, _flags: Any, _reason: Any, _properties: Any
@@ -204,12 +247,28 @@ class Wire:
         self._ready.clear()
 
     def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        levels = message.topic.split("/", 3)
+        try:
+            levels = message.topic.split("/", 3)
+        except UnicodeDecodeError:  # it would end paho's thread
+            levels = []
         ticket = (message.mid, message.qos, self._connections)
         if len(levels) < 4 or f"{levels[0]}/{levels[1]}" != TOPIC or len(message.payload) > MOST_BYTES:
             client.ack(message.mid, message.qos)
             return
-        self._incoming.put(Message(levels[2], levels[3], bytes(message.payload), message.retain, ticket))
+        came = Message(levels[2], levels[3], bytes(message.payload), message.retain, ticket)
+        if self._has_room(came):
+            self._incoming.put(came)
+
+    def _has_room(self, message: Message) -> bool:
+        """Count a message in, or out: what the broker repeats (QoS 1) is bounded by RECEIVE_MAXIMUM."""
+        with self._lock:
+            held, total = self._held[message.box] + _bytes(message), self._held_bytes + _bytes(message)
+            if message.ticket[1] == 0 and (held > MOST_BOX_BYTES or total > MOST_WAITING_BYTES):
+                if message.box in self._dropped or len(self._dropped) < _MOST_NAMED:
+                    self._dropped[message.box] += 1
+                return False
+            self._held[message.box], self._held_bytes = held, total
+        return True
 
     def _unreachable(self, reason: str) -> UplinkFault:
         return UplinkFault(
@@ -222,6 +281,10 @@ class Wire:
             broker=f"{self._host}:{self._port}",
             reason=reason,
         )
+
+
+def _bytes(message: Message) -> int:
+    return MESSAGE_BYTES + len(message.part) + len(message.payload)
 
 
 def sent(ticket: mqtt.MQTTMessageInfo, within_s: float) -> bool:

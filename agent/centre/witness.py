@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent.storage.proof.note import Verifier
 
 FILE = "witness.db"
+UNUSABLE = "WITNESS_UNUSABLE"
 APPLICATION_ID = 0x50415357  # "PASW"
 _WAIT_S = 10.0
 _SCHEMA = """
@@ -43,11 +44,15 @@ CREATE TABLE IF NOT EXISTS checkpoint (
     ledger INTEGER NOT NULL, size INTEGER NOT NULL, at_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL,
     note TEXT NOT NULL, PRIMARY KEY (ledger, size)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS newest (
-    box TEXT PRIMARY KEY, vkey TEXT NOT NULL, session INTEGER NOT NULL, birth INTEGER NOT NULL,
+    box TEXT PRIMARY KEY, key TEXT NOT NULL, session INTEGER NOT NULL, birth INTEGER NOT NULL,
     state INTEGER NOT NULL, health INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alarm (
     id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, box TEXT NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL);
 """
+
+_LEDGERS = "SELECT id, ledger, size, verified, verified_root, verified_at_ms, acknowledged, lost FROM ledger"
+MOST_PROVEN = 8
+"""Ledgers of a box that are followed at a time, of those that it signed: its key may begin new ones at will."""
 
 
 @dataclass(slots=True)
@@ -67,7 +72,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """An entry as it is kept."""
+    """An entry as it is kept. proven: a head that the box signed stands for it; any other may be anybody's so far."""
 
     box: str
     ledger: str
@@ -77,6 +82,7 @@ class Fact:
     trust: str
     kind: str
     body: dict[str, Any]
+    proven: bool
 
 
 class Witness:
@@ -103,33 +109,34 @@ class Witness:
             raise self._fault(error) from error
 
     def kept(self, box: str, verifier: Verifier) -> dict[str, Kept]:
-        """Return every ledger of a box, by its id, in the order in which they came."""
-        rows = self._read(
-            "SELECT id, ledger, size, verified, verified_root, verified_at_ms, acknowledged, lost"
-            " FROM ledger WHERE box = ? ORDER BY id",
-            (box,),
-        )
-        found = {}
-        for key, ledger, size, verified, root, at_ms, acknowledged, lost in rows:
-            following = self._following(key, box, ledger, verifier, size)
-            if verified:
-                following.restore(verified, root, at_ms)
-            following.lost = lost
-            found[ledger] = Kept(key, box, ledger, following, acknowledged)
-        return found
+        """Return the ledgers of a box, by id, in the order in which they came; of proven ones the newest."""
+        rows = self._read(f"{_LEDGERS} WHERE box = ? ORDER BY id", (box,))
+        old = {row[0] for row in [row for row in rows if row[3]][:-MOST_PROVEN]}
+        return {row[1]: self._kept(box, verifier, row) for row in rows if row[0] not in old}
 
-    def newest(self, box: str, vkey: str) -> Newest:
-        """Return what was the newest of a box's reports; none yet of one that has another key than it had."""
-        rows = self._read(
-            "SELECT session, birth, state, health FROM newest WHERE box = ? AND vkey = ?", (box, vkey)
-        )
+    def take_up(self, box: str, ledger: str, verifier: Verifier) -> Kept | None:
+        """Return one ledger of a box, however old; None where there is none of this id."""
+        rows = self._read(f"{_LEDGERS} WHERE box = ? AND ledger = ?", (box, ledger))
+        return self._kept(box, verifier, rows[0]) if rows else None
+
+    def _kept(self, box: str, verifier: Verifier, row: tuple[Any, ...]) -> Kept:
+        key, ledger, size, verified, root, at_ms, acknowledged, lost = row
+        following = self._following(key, box, ledger, verifier, size)
+        if verified:
+            following.restore(verified, root, at_ms)
+        following.lost = lost
+        return Kept(key, box, ledger, following, acknowledged)
+
+    def newest(self, box: str) -> Newest:
+        """Return what was the newest of a box's reports."""
+        rows = self._read("SELECT key, session, birth, state, health FROM newest WHERE box = ?", (box,))
         return Newest(*rows[0]) if rows else Newest()
 
-    def set_newest(self, box: str, vkey: str, newest: Newest) -> None:
+    def set_newest(self, box: str, newest: Newest) -> None:
         """Keep it, so that old reports are known for what they are after a restart too."""
         self._write(
             "INSERT OR REPLACE INTO newest VALUES (?, ?, ?, ?, ?, ?)",
-            (box, vkey, newest.session, newest.birth, newest.state, newest.health),
+            (box, newest.key, newest.session, newest.birth, newest.state, newest.health),
         )
 
     def begin(self, box: str, ledger: str, verifier: Verifier, now_ms: int) -> Kept:
@@ -226,14 +233,15 @@ class Witness:
         last  at most so many, the newest; 0 for all
         """
         rows = self._read(
-            "SELECT l.ledger, seq, at_ms, received_ms, trust, kind, body FROM fact f JOIN ledger l ON l.id = f.ledger"
+            "SELECT l.ledger, seq, at_ms, received_ms, trust, kind, body, seq <= l.verified"
+            " FROM fact f JOIN ledger l ON l.id = f.ledger"
             " WHERE l.box = ? AND at_ms >= ? AND at_ms < ? AND (? = '' OR kind = ? OR kind GLOB ?)"
             " ORDER BY f.ledger DESC, seq DESC LIMIT ?",
             (box, after_ms, before_ms, kind, kind, f"{kind}.*", last or -1),
         )
         return [
-            Fact(box, ledger, seq, at_ms, received_ms, trust, name, json.loads(body))
-            for ledger, seq, at_ms, received_ms, trust, name, body in reversed(rows)
+            Fact(box, ledger, seq, at_ms, received_ms, trust, name, json.loads(body), bool(proven))
+            for ledger, seq, at_ms, received_ms, trust, name, body, proven in reversed(rows)
         ]
 
     def alarms(self, box: str | None = None) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
@@ -308,7 +316,7 @@ class Witness:
 
     def _fault(self, error: sqlite3.Error) -> StorageFault:
         return StorageFault(
-            "WITNESS_UNUSABLE",
+            UNUSABLE,
             say("원장 증인의 파일을 쓸 수 없습니다", "the witness's file cannot be used"),
             hint=say(
                 "디스크를 확인하고, 손상되었으면 witness.db를 백업에서 되돌리십시오",

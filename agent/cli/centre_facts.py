@@ -28,9 +28,11 @@ def add(actions: Any) -> None:
         "facts", help=say("받아 둔 박스의 기록을 보입니다", "show a box's entries, as they are kept here")
     )
     parser.description = say(
-        "관제센터가 받아 둔 박스의 원장을 보입니다. 박스가 꺼졌거나 없어졌어도 볼 수 있습니다.\n\n"
+        "관제센터가 받아 둔 박스의 원장을 보입니다. 박스가 꺼졌거나 없어졌어도 볼 수 있습니다. "
+        "번호 뒤의 ?는 아직 박스의 서명이 뒷받침하지 않는 기록입니다: 누가 중간에서 지어냈을 수도 있습니다.\n\n"
         "예:\n  pasu centre facts gn-0007 --kind hold\n  pasu centre facts gn-0007 --from -7d --to now",
-        "Show a box's ledger as it is kept here, also when the box is off or gone.\n\n"
+        "Show a box's ledger as it is kept here, also when the box is off or gone. A ? behind the number: "
+        "nothing that the box signed stands for this entry yet, and somebody on the way may have made it up.\n\n"
         "examples:\n  pasu centre facts gn-0007 --kind hold\n  pasu centre facts gn-0007 --from -7d --to now",
     )
     parser.add_argument("box", metavar="BOX", help=say("박스 id", "the box's id"))
@@ -112,13 +114,23 @@ def facts(args: argparse.Namespace) -> int:
                     "trust": one.trust,
                     "kind": one.kind,
                     "body": one.body,
+                    "proven": one.proven,
                 }
                 print(json.dumps(line, ensure_ascii=False))
             else:
                 body = " ".join(
                     f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in one.body.items()
                 )
-                print(plain(f"{one.seq}  {show_time(one.at_ms, zone)}  {kind_name(one.kind)}  {body}"))
+                mark = "" if one.proven else "?"
+                print(plain(f"{one.seq}{mark}  {show_time(one.at_ms, zone)}  {kind_name(one.kind)}  {body}"))
+        if not args.json and not all(one.proven for one in found):
+            print(
+                say(
+                    "?: 아직 박스의 서명이 뒷받침하지 않는 기록입니다.",
+                    "?: nothing that the box signed stands for this entry yet.",
+                ),
+                file=sys.stderr,
+            )
     finally:
         witness.close()
     return 0

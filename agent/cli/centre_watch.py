@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent.cli import broker_line, centre_facts, centre_receive
 from agent.cli.alarms import say_alarm, show_alarm
-from agent.cli.city import add_city, add_passphrase, now_ms, open_city, signer
+from agent.cli.city import add_city, add_passphrase, now_ms, open_city, passphrase
 from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from agent.centre.city import City
+    from agent.centre.service import Service
     from agent.centre.watch import Watch
     from agent.centre.watched import Alarm
     from agent.centre.wire import Wire
@@ -26,6 +30,8 @@ TURN_S = 0.2
 DRAW_S = 1.0
 ALARMED_STATUS = 1
 PARTLY_STATUS = 3
+WELL_S = 60.0
+NO_BROKER = ("브로커 연결 끊김", "no connection to the broker")
 
 
 def add(actions: Any) -> None:
@@ -83,13 +89,10 @@ def add(actions: Any) -> None:
 
 def watch(args: argparse.Namespace) -> int:
     """Watch, until Ctrl-C; with --once until everyone was heard."""
-    from agent.centre import registry
     from agent.centre.counters import FILE as COUNTERS_FILE
     from agent.centre.counters import Counters
-    from agent.centre.watch import CLIENT, PARTS, Watch
-    from agent.centre.wire import TOPIC, Wire
+    from agent.centre.service import Service
     from agent.centre.witness import FILE, Witness
-    from agent.clock import SystemClock, SystemSource
     from agent.errors import StorageFault
     from agent.storage.files import fault, try_lock
 
@@ -105,7 +108,7 @@ def watch(args: argparse.Namespace) -> int:
             hint=say("그 `pasu centre watch`를 보십시오", "look at that `pasu centre watch`"),
             city=str(city.folder),
         )
-    if next(registry.boxes(city), None) is None:
+    if not any(city.at("boxes").glob("*.json")):
         print(
             say(
                 "아직 등록된 박스가 없습니다: `pasu centre enrol`. 등록하면 바로 나타납니다.",
@@ -113,12 +116,71 @@ def watch(args: argparse.Namespace) -> int:
             ),
             file=sys.stderr,
         )
-    own = None if args.only_look else signer(args, city, None)
-    source = SystemSource()
-    witness = Witness(city.at(FILE))
-    counters = None if own is None else Counters(city.at(COUNTERS_FILE))
-    wire = Wire(city, CLIENT, [f"{TOPIC}/+/{part}" for part in PARTS], keep=True)
     try:
+        service = (
+            None if args.only_look else Service(city, partial(passphrase, args.passphrase_file), now_ms())
+        )
+        # What is damaged is told before anything is waited for.
+        Witness(city.at(FILE)).close()
+        if service is not None:
+            Counters(city.at(COUNTERS_FILE)).close()
+        if args.once:
+            return _watch(args, city, service)
+        return keep_on(lambda: _watch(args, city, service))
+    finally:
+        os.close(lock)
+
+
+def keep_on(run: Callable[[], int], pause: Callable[[float], None] = time.sleep) -> int:
+    """Watch, and begin anew where the disk of the centre's own files failed: what was not kept comes again.
+
+    Each reason is said once, until it went well for a while.
+    """
+    from agent.cli.problem import show_error
+    from agent.errors import StorageFault
+
+    said: set[tuple[str, str]] = set()
+    while True:
+        began_s = time.monotonic()
+        try:
+            return run()
+        except StorageFault as fault:
+            reason = (fault.code, str(fault.context.get("reason", "")))
+            if time.monotonic() - began_s > WELL_S:
+                said.clear()
+            if reason not in said:
+                said.add(reason)
+                show_error(fault)
+                print(
+                    say(
+                        "지켜보기를 처음부터 다시 시작합니다. 그만두려면 Ctrl-C.",
+                        "The watch begins anew, until it can go on. Ctrl-C ends it.",
+                    ),
+                    file=sys.stderr,
+                    flush=True,
+                )
+            pause(broker_line.AGAIN_S)
+
+
+def _watch(args: argparse.Namespace, city: City, service: Service | None) -> int:
+    """Open everything, and watch. Raises StorageFault WITNESS_UNUSABLE, COUNTERS_UNUSABLE; UplinkFault with --once."""
+    from agent.centre.counters import FILE as COUNTERS_FILE
+    from agent.centre.counters import Counters
+    from agent.centre.watch import CLIENT, PARTS, Watch
+    from agent.centre.wire import TOPIC, Wire
+    from agent.centre.witness import FILE, Witness
+    from agent.clock import SystemClock, SystemSource
+
+    source = SystemSource()
+    with ExitStack() as stack:
+        witness = Witness(city.at(FILE))
+        stack.callback(witness.close)
+        counters = None
+        if service is not None:
+            counters = Counters(city.at(COUNTERS_FILE))
+            stack.callback(counters.close)
+        wire = Wire(city, CLIENT, [f"{TOPIC}/+/{part}" for part in PARTS], keep=True)
+        stack.callback(wire.close)
         if args.once:
             wire.open(CONNECT_S)
         else:
@@ -128,23 +190,16 @@ def watch(args: argparse.Namespace) -> int:
             wire,
             witness,
             SystemClock(),
-            signer=own,
+            service=service,
             counters=counters,
             confirm_time=lambda: args.confirm_time or source.kernel_synced(),
             chunk=centre_receive.over_mqtt(city, wire.receipt),
         )
         return _once(args, city, watching) if args.once else _forever(args, city, watching, wire)
-    finally:
-        wire.close()
-        witness.close()
-        if counters is not None:
-            counters.close()
-        os.close(lock)
 
 
 def _once(args: argparse.Namespace, city: City, watching: Watch) -> int:
-    import time
-
+    from agent.centre.notices import is_grave
     from agent.cli import board
 
     until = time.monotonic() + args.within
@@ -154,7 +209,7 @@ def _once(args: argparse.Namespace, city: City, watching: Watch) -> int:
     grave = False
     for alarm in watching.alarms():
         say_alarm(alarm, as_json=args.json)
-        grave = grave or alarm.what not in ("silent", "back")
+        grave = grave or is_grave(alarm)
     rows = watching.rows()
     if args.json:
         for row in rows:
@@ -167,8 +222,6 @@ def _once(args: argparse.Namespace, city: City, watching: Watch) -> int:
 
 
 def _forever(args: argparse.Namespace, city: City, watching: Watch, wire: Wire) -> int:
-    import time
-
     from rich.console import Console
     from rich.live import Live
 
@@ -191,16 +244,13 @@ def _forever(args: argparse.Namespace, city: City, watching: Watch, wire: Wire) 
                 console.print(f"[bold red]{board.safe(show_alarm(alarm))}[/bold red]")
             if time.monotonic() - drawn_s >= DRAW_S:
                 drawn_s = time.monotonic()
-                live.update(board.table(city.name, watching.rows()), refresh=True)
+                title = city.name if wire.connected else f"{city.name}: {say(*NO_BROKER)}"
+                live.update(board.table(title, watching.rows()), refresh=True)
 
 
 def _turned(watching: Watch, wire: Wire, line: broker_line.Line) -> Iterator[Alarm]:
-    """Watch for a moment; yield what is to be said, the broker's absence before the boxes' silence."""
-    import time
-
-    from agent.centre.watched import Alarm
-
+    """Watch for a moment; yield what is to be said."""
     watching.turn(TURN_S)
     if what := line.turn(time.monotonic(), connected=wire.connected):
-        yield Alarm(now_ms(), "", what, {})
+        watching.say(what, {"reason": wire.refusal})
     yield from watching.alarms()

@@ -17,6 +17,7 @@ from agent.centre import founding, registry, rings, sender
 from agent.centre.city import read_signing_key
 from agent.centre.counters import FILE as COUNTERS
 from agent.centre.counters import Counters
+from agent.centre.service import Service
 from agent.centre.watch import CLIENT, PARTS, Watch
 from agent.centre.wire import TOPIC, Wire
 from agent.centre.witness import FILE as WITNESS
@@ -99,7 +100,6 @@ class Town:
         grant = rings.Grant(Role.OFFICER, say("김OO", "Kim"))
         ring, kid = rings.add_key(city, root, grant, _now_ms())
         self.officer = rings.signer(city, rings.find(ring, kid, None, _now_ms()), _unlocked)
-        service = rings.signer(city, rings.find(ring, rings.SERVICE, Role.SERVICE, _now_ms()), _unlocked)
         self._counters = Counters(city.at(COUNTERS))
         self._stack.callback(self._counters.close)
         witness = Witness(city.at(WITNESS))
@@ -116,7 +116,7 @@ class Town:
             wire,
             witness,
             SystemClock(),
-            signer=service,
+            service=Service(city, _unlocked, _now_ms()),
             counters=self._counters,
             confirm_time=lambda: True,
         )

@@ -92,6 +92,11 @@ class Courier:
         return max(0, self._size - self.cursor.seq)
 
     @property
+    def size(self) -> int:
+        """The ledger's newest seq, as it was seen last."""
+        return self._size
+
+    @property
     def drained(self) -> bool:
         """Whether all that is read was acknowledged: nothing is on its way or waits."""
         return not self._sent and not self._waiting and self._size <= self.cursor.seq

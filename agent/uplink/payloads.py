@@ -157,6 +157,10 @@ class Health(Payload):
         places=("processor, %", "memory, %", "hottest, °C", "load, hundredths"),
     )
     backlog: int = about("entries of the ledger that the broker has not acknowledged")
+    seq: int | None = field(
+        default=None,
+        metadata={"about": "the newest entry of the ledger, 0 while there is none; in one health of ten"},
+    )
     historical: bool | None = field(
         default=None, metadata={"about": "true for what is told afterwards, of a time without a connection"}
     )

@@ -95,8 +95,8 @@ class Reports(Protocol):
         """Return who the box is, in full."""
         ...
 
-    def health(self, n: int, backlog: int) -> Health:
-        """Return how it is now."""
+    def health(self, n: int, backlog: int, seq: int | None) -> Health:
+        """Return how it is now; backlog and seq are of the ledger, as agent.uplink.payloads has them."""
         ...
 
 

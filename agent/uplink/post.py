@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 """How often the ledger, the replies and the health files are looked at."""
 CHECKPOINT_S = 600.0
+SEQ_HEALTHS = 10
+"""One of so many says how long the ledger is: the centre has half an hour's patience, and the line costs."""
 HISTORY_AFTER_S = 60.0  # a line that is away for less leaves no hole that anybody would miss
 BACKLOG_MANY = 2_000
 """About two hours of 16 cameras: more than a night's pause, less than what a day brings."""
@@ -265,7 +267,8 @@ class Post:
 
     def _beat(self, now_s: float) -> None:
         """Say how the box is, or keep it for later."""
-        health = self._box.reports.health(self._health_n, self.backlog)
+        seq = self._courier.size if self._health_n % SEQ_HEALTHS == 0 else None
+        health = self._box.reports.health(self._health_n, self.backlog, seq)
         up = self.is_up
         if not up and self._away_s is not None and now_s - self._away_s < HISTORY_AFTER_S:
             return

@@ -42,10 +42,12 @@ def health(
     keep: Mapping[str, Any] | None,
     wrong: Sequence[FullCondition],
     backlog: int,
+    seq: int | None,
 ) -> Health:
     """Make a health.
 
     record, keep  their health files, None for a process that is silent
+    backlog, seq  of the ledger: entries that the broker has not acknowledged; the newest, None where it is not told
     """
     cameras = _get(record, "cameras")
     return Health(
@@ -60,6 +62,7 @@ def health(
         vaults=[_vault(vault) for vault in _list(_get(keep, "vaults"))],
         box_vitals=_vitals(_get(keep, "vitals")),
         backlog=backlog,
+        seq=seq,
     )
 
 

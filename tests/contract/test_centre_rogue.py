@@ -167,7 +167,7 @@ def test_e7_a_box_that_is_gone_is_not_kept_alive(town, box, rogue, again):
             rogue.say(part, data)
         passed(centre, box)
         assert centre.row().standing.silent
-        assert set(centre.found) - {(OTHER, "silent")} == {(BOX, "silent")}
+        assert set(centre.found) - {(OTHER, "silent")} == {(BOX, "silent"), (BOX, "stale")}
         box.send_health()
         centre.alarmed("back")
     finally:

@@ -13,6 +13,7 @@ from agent.centre import rings
 from agent.centre.counters import FILE as COUNTERS
 from agent.centre.counters import Counters
 from agent.centre.following import Following
+from agent.centre.service import Service
 from agent.centre.watch import CLIENT, PARTS, Watch
 from agent.centre.wire import Wire
 from agent.centre.witness import FILE, Witness
@@ -21,7 +22,7 @@ from agent.command.keyring import Role
 from agent.consignment import Receipt, Where
 from agent.model import Instant, Trust
 from agent.storage.proof import merkle
-from tests.town import FakeBox, Town, edited, wait_until
+from tests.town import FakeBox, Town, edited, no_passphrase, wait_until
 
 BOX = "gn-0001"
 FACT = 1_800_000_000_000
@@ -43,7 +44,7 @@ class Leap:
 class Centre:
     """A running watch, turned by the test."""
 
-    def __init__(self, town: Town, *, confirm_time: bool = False, asks: bool = True) -> None:
+    def __init__(self, town: Town, *, confirm_time: bool = False, asks: bool = True, chunk=None) -> None:
         self.clock = Leap()
         self.witness = Witness(town.city.at(FILE))
         self.counters = Counters(town.city.at(COUNTERS))
@@ -55,9 +56,10 @@ class Centre:
             self.wire,
             self.witness,
             self.clock,
-            signer=town.service() if asks else None,
+            service=Service(town.city, no_passphrase, time.time_ns() // 1_000_000) if asks else None,
             counters=self.counters,
             confirm_time=lambda: confirm_time,
+            chunk=chunk or (lambda *_: None),
         )
 
     def until(self, true, what="") -> None:
@@ -259,7 +261,7 @@ def test_e1_no_reply_moves_the_centres_numbers_out_of_reach(town, box, code, fol
         (order,) = box.orders
         detail = {"expects": 2**53 - 1}
         box.say("reply", id=order["id"], command="time.confirm", status="refused", code=code, detail=detail)
-        centre.until(lambda: not centre.watch._asked, "answered")
+        centre.until(lambda: not centre.watch._asking.open, "answered")
         assert order["counter"] == 1
         assert centre.counters.take(town.service().key.kid, BOX) == following
     finally:
@@ -567,7 +569,7 @@ def test_i6_what_came_is_told_to_its_box_by_a_signed_order(town, box, centre):
 
     centre.until(told, "the order")
     assert [each["arguments"] for each in told()] == [wanted]
-    centre.until(lambda: not centre.watch._asked, "the answer")
+    centre.until(lambda: not centre.watch._asking.open, "the answer")
     centre.clock.ahead_s += 2000
     box.send_health()
     for _ in range(20):

@@ -93,6 +93,7 @@ def test_a_box_that_goes_without_a_word_has_a_will(wire, listener):
 
 
 def test_health_goes_every_thirty_seconds_and_at_once_when_it_matters(wire, listener):
+    wire.memory.size = 5
     wire.up()
     wire.until("the first", lambda: listener.of("health"))
     wire.pass_time(61)
@@ -101,6 +102,7 @@ def test_health_goes_every_thirty_seconds_and_at_once_when_it_matters(wire, list
     wire.pass_time(3)
     listener.wait("the alarm", lambda: len(listener.of("health")) == 4)
     assert [each["n"] for each in listener.of("health")] == [0, 1, 2, 3]
+    assert [each.get("seq") for each in listener.of("health")] == [5, None, None, None]
 
 
 def test_a_birth_is_said_again_when_the_box_changed(wire, listener):

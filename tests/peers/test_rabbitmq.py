@@ -1,7 +1,7 @@
 """E10, E11, E3: RabbitMQ with its MQTT plug-in, nodes of which one dies, as `pasu centre broker rabbitmq` configures it.
 
 It speaks MQTT 3.1.1 only, so the box falls back to that. Three nodes go on without one of them. Of two, the one that is
-left pauses (`pause_minority`): it cannot know which of them is cut off (ADR 0017). What it must not do is lose anything.
+left pauses (`pause_minority`): it cannot know which of them is cut off (ADR 0019). What it must not do is lose anything.
 """
 
 from __future__ import annotations

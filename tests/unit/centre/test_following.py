@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.centre.following import BLOCK, LEVEL, MOST_PENDING, Following, What, origin_of
+from agent.cli.kinds import KINDS
 from agent.storage.proof import leaf, merkle, note
 
 ORIGIN = "pasu/v1/gn-0007/0011223344556677"
@@ -89,6 +90,24 @@ def test_heads_of_any_size_are_verified_in_any_order(sizes, data):
         assert [one.what for one in store.open().head(head(forged), 1).findings] == [What.DOUBTED]
     assert [entry.seq for entry in store.entries] == list(range(1, total + 1))
     assert store.following.root(total) == merkle.root_of([leaf.object_hash(one) for one in said])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"kind": "hold.placed\n99 forged"}, {"kind": "x" * 65}, {"kind": ""}, {"trust": "SURE"}],
+    ids=["lines", "long", "empty", "trust"],
+)
+def test_e9_an_entry_that_no_box_writes_is_told_and_kept(store, odd):
+    """E9: where a signed head stands for it, it is what the box has."""
+    said = [*entries(1, 4), entries(5, 5)[0] | odd, *entries(6, 9)]
+    assert store.take(said) == [What.INVALID]
+    assert store.head(head(said)) == [What.VERIFIED]
+    assert len(store.entries) == 9
+
+
+def test_what_a_box_writes_is_nothing_to_tell(store):
+    said = [entry | {"kind": kind} for entry, kind in zip(entries(1, len(KINDS)), KINDS, strict=True)]
+    assert store.take(said) == []
 
 
 def test_a_head_waits_for_its_entries(store):

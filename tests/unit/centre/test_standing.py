@@ -12,6 +12,7 @@ HEALTH = {
     "trust": "SYNCED",
     "challenge": "ab",
     "backlog": 7,
+    "seq": 100,
     "cameras": [[4, 150, 2000], [5, 0, 0]],
     "conditions": [["camera.lost", "cam02", 5]],
     "vaults": [[120, 304], [None, None]],
@@ -41,7 +42,7 @@ def wish(box, now_s, ledger=None, acknowledged=0, time_ms=None):
 
 
 def test_health_is_read(box):
-    assert (box.trust, box.challenge, box.backlog, box.recording) == ("SYNCED", "ab", 7, 1)
+    assert (box.trust, box.challenge, box.backlog, box.seq, box.recording) == ("SYNCED", "ab", 7, 100, 1)
     assert box.conditions == [Seen("camera.lost", "cam02", 5)]
     assert box.vaults == [(120, 304), (None, None)]
 
@@ -124,6 +125,84 @@ def test_silence_is_told_once_and_ends_with_the_next_word(box):
 
 def test_a_box_that_never_spoke_falls_silent_too():
     assert Standing("gn-0007", "site", 5.0).fell_silent(65.0)
+
+
+def test_silence_counts_from_when_somebody_listens_again(box):
+    """A broker that was away says nothing of any box."""
+    box.listen(300.0)
+    assert not box.fell_silent(359.9)
+    assert box.fell_silent(360.0)
+    never = Standing("gn-0007", "site", 0.0)
+    never.listen(300.0)
+    assert not never.fell_silent(359.9)
+    assert never.fell_silent(360.0)
+
+
+def heard(box, now_s, seq, recording=1):
+    cameras = [[4, 150, 2000]] * recording
+    box.hear("health", HEALTH | {"seq": seq, "cameras": cameras}, now_s, retained=False)
+
+
+def away(box, verified, seq, *, recording=1, begin_s=0, end_s=4000):
+    """Return when it is told that the ledger stays away, of a box that is heard all the time."""
+    told = []
+    for now_s in range(begin_s, end_s, 30):
+        heard(box, float(now_s), seq(now_s), recording)
+        if box.ledger_stays_away(verified(now_s), float(now_s)):
+            told.append(now_s)
+    return told
+
+
+def test_e7_a_ledger_that_does_not_come_is_told_once_though_the_box_is_heard(box):
+    """E7: somebody on the way lets the health through, and nothing else."""
+    assert away(box, lambda now_s: 60, lambda now_s: 100 + now_s) == [1800]
+    assert away(box, lambda now_s: 100 + now_s, lambda now_s: 100 + now_s, begin_s=4000, end_s=5000) == []
+    assert away(box, lambda now_s: 5100, lambda now_s: 100 + now_s, begin_s=5000, end_s=8000) == [6800]
+
+
+def test_e7_a_ledger_that_comes_ever_later_is_told(box):
+    """E7: one old head now and then is not enough."""
+    assert away(box, lambda now_s: now_s // 4, lambda now_s: 100 + now_s) == [3900]
+
+
+def test_a_ledger_that_comes_in_its_time_is_nothing_to_tell(box):
+    def verified(now_s):
+        return 100 + max(0, now_s - 60) // 600 * 600  # a head every ten minutes
+
+    assert away(box, verified, lambda now_s: 100 + now_s, end_s=20_000) == []
+
+
+def test_a_box_that_records_and_has_nothing_to_tell_is_told(box):
+    """E7: an uplink that was taken over says nothing of what it keeps back."""
+    assert away(box, lambda _: 100, lambda _: 100) == [1800]
+    assert away(box, lambda _: 100, lambda _: 100, recording=0, begin_s=4000, end_s=9000) == []
+
+
+def test_a_box_that_is_never_heard_of_its_ledger_is_told(box):
+    """E7: the healths that name it are held back too."""
+    told = []
+    for now_s in range(0, 4000, 30):
+        body = {name: said for name, said in HEALTH.items() if name not in ("seq", "cameras")}
+        more = {"seq": 100} if now_s % 300 == 0 and now_s < 1000 else {}
+        box.hear("health", body | more, float(now_s), retained=False)
+        if box.ledger_stays_away(100, float(now_s)):
+            told.append(now_s)
+    assert told == [1770 + 1800]
+
+
+def test_a_ledger_that_is_shorter_than_what_is_proven_is_told(box):
+    assert away(box, lambda _: 100, lambda _: 50, recording=0) == [1800]
+
+
+def test_what_nobody_could_hear_does_not_count(box):
+    assert away(box, lambda _: 60, lambda _: 100, end_s=1700) == []
+    box.listen(1700.0)
+    assert away(box, lambda _: 60, lambda _: 100, begin_s=1700, end_s=3400) == []
+    assert box.fell_silent(4000.0)
+    assert not box.ledger_stays_away(60, 4000.0)
+    assert away(box, lambda _: 60, lambda _: 100, begin_s=4010, end_s=5700) == []
+    never = Standing("gn-0007", "site", 0.0)
+    assert not never.ledger_stays_away(0, 9000.0)
 
 
 def test_nothing_is_asked_of_who_is_not_there(box):

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent.centre import founding, push, rings, sender, wire
+from agent.centre import founding, notices, push, rings, sender, wire
+from agent.centre.following import GRAVE, What
 from agent.centre.watched import Alarm
 from agent.centre.witness import FILE, Witness
-from agent.cli import broker_line, centre_command
-from agent.cli.alarms import show_alarm
+from agent.cli import broker_line, centre_command, centre_watch
+from agent.cli.alarms import ALARMS, show_alarm
 from agent.cli.fields import plain
 from agent.cli.main import main
 from agent.cli.times import show_time
 from agent.command.strict import MOST_INTEGER
 from agent.enrolment import form
-from agent.errors import UplinkFault
+from agent.errors import StorageFault, UplinkFault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,10 +47,13 @@ def run(city: City, *words: str) -> int:
     return main(["centre", *words, "--city", str(city.folder)])
 
 
-def keep(city: City, *rows: tuple[int, int, str, dict[str, Any]]) -> None:
-    """Keep entries of a box: number, time, kind, body."""
+def keep(city: City, *rows: tuple[int, int, str, dict[str, Any]], verified: int = 1000) -> None:
+    """Keep entries of a box: number, time, kind, body; so many of them proven."""
     witness = Witness(city.at(FILE))
-    witness._write("INSERT INTO ledger (id, box, ledger, first_ms) VALUES (1, 'gn-0007', 'a', 0)", ())
+    witness._write(
+        "INSERT INTO ledger (id, box, ledger, first_ms, verified) VALUES (1, 'gn-0007', 'a', 0, ?)",
+        (verified,),
+    )
     for seq, at_ms, kind, body in rows:
         text = json.dumps(body, ensure_ascii=False)
         witness._write("INSERT INTO fact VALUES (1, ?, ?, 0, 'SYNCED', ?, ?)", (seq, at_ms, kind, text))
@@ -77,6 +81,55 @@ def test_what_a_box_wrote_while_its_clock_stood_in_1970_is_shown(city: City, cap
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["1", "2", "3"]
     assert run(city, "facts", "gn-0007", "--from", "1975-01-01", "--to", "1985-01-01") == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["2"]
+
+
+def test_e7_what_nothing_signed_stands_for_is_marked(city: City, capsys) -> None:
+    """E7: entries beyond the newest proven head may be anybody's who holds the wire."""
+    keep(city, (1, 5, "hold.placed", {}), (2, 6, "hold.released", {}), verified=1)
+    assert run(city, "facts", "gn-0007") == 0
+    shown = capsys.readouterr()
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["1", "2?"]
+    assert shown.err.startswith("?: ")
+    assert run(city, "facts", "gn-0007", "--json") == 0
+    shown = capsys.readouterr()
+    assert [json.loads(line)["proven"] for line in shown.out.splitlines()] == [True, False]
+    assert shown.err == ""
+    assert run(city, "facts", "gn-0007", "--kind", "hold.placed") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_every_alarm_has_its_words() -> None:
+    words = [
+        word
+        for name, word in vars(notices).items()
+        if name.isupper() and not name.startswith("_") and isinstance(word, str)
+    ]
+    assert len(words) > 10
+    for what in (*words, *GRAVE, What.LET_GO):
+        assert str(what) in ALARMS
+
+
+def test_whose_alarm_it_is_is_said() -> None:
+    assert "the broker: is gone" in show_alarm(Alarm(1, "", broker_line.AWAY, {}))
+    assert "the centre: its service key" in show_alarm(Alarm(1, "", notices.SERVICE_KEY, {"days": 3}))
+
+
+def test_e9_the_watch_begins_anew_where_its_own_disk_failed(capsys) -> None:
+    """E9: what was not kept comes again; each reason is said once."""
+    full = StorageFault("WITNESS_UNUSABLE", "the witness's file cannot be used", reason="disk is full")
+    broken = StorageFault("COUNTERS_UNUSABLE", "the numbers cannot be used", reason="disk I/O error")
+    faults = [full, full, broken, full]
+
+    def run() -> int:
+        if faults:
+            raise faults.pop(0)
+        return 0
+
+    paused: list[float] = []
+    assert centre_watch.keep_on(run, paused.append) == 0
+    assert len(paused) == 4
+    err = capsys.readouterr().err
+    assert (err.count("WITNESS_UNUSABLE"), err.count("COUNTERS_UNUSABLE")) == (1, 1)
 
 
 def test_e9_no_alarm_and_no_reply_moves_the_cursor() -> None:

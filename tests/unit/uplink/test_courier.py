@@ -67,7 +67,7 @@ def test_entries_go_in_order_and_the_cursor_follows_the_acknowledgements():
     courier = made(ledger)
     first = send_all(courier, ledger, 0.0)
     assert seqs(first) == list(range(1, 501))
-    assert courier.backlog == 1200
+    assert (courier.backlog, courier.size) == (1200, 1200)
     assert courier.acknowledged(1) == Cursor(LEDGER, 500)
     second = send_all(courier, ledger, 2.0, 2)
     third = send_all(courier, ledger, 3.0, 3)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agent.uplink import payloads
 from agent.uplink.courier import Courier, Cursor
 from agent.uplink.payloads import KINDS, FullCondition, pack, parse_topic, read, topic, write
+from agent.uplink.post import SEQ_HEALTHS
 from agent.uplink.seal import SIGNATURE_BYTES
 from tests.unit.uplink.samples import LEDGER, T0, erased, health, segment
 
@@ -139,12 +140,18 @@ def day(*, erasing: bool) -> dict[str, int]:
         # It goes with a health, in one burst; PUBACK comes back with TCP's acknowledgement, and is acknowledged.
         facts += on_the_wire(len(data), records=0) + 4 + RECORD + IP_TCP
     healths = sum(
-        on_the_wire(len(write(health(n, cameras=busy(chance)))) + SIGNATURE_BYTES) for n in range(2 * minutes)
+        on_the_wire(len(write(health(n, cameras=busy(chance), seq=length(n)))) + SIGNATURE_BYTES)
+        for n in range(2 * minutes)
     )
     # Every second health has no facts beside it that the broker would acknowledge: it asks (PINGREQ, PINGRESP).
     pings = minutes * (2 + 2 + RECORD + IP_TCP)
     note = 24 * 6 * (on_the_wire(420 + SIGNATURE_BYTES) + 4 + RECORD + IP_TCP)
     return {"facts": facts * 24, "health": healths * 24, "pings": pings * 24, "checkpoints": note}
+
+
+def length(n: int) -> int | None:
+    """Return what a health says of the ledger, of a box that has recorded for a year."""
+    return None if n % SEQ_HEALTHS else 8_409_600
 
 
 def busy(chance: random.Random) -> list[tuple[int, int, int]]:

@@ -38,7 +38,7 @@ def config() -> Config:
 
 
 def made(record=None, keep=None, wrong=()):
-    return summary.health(config(), "s", 3, NOW, record=record, keep=keep, wrong=wrong, backlog=7)
+    return summary.health(config(), "s", 3, NOW, record=record, keep=keep, wrong=wrong, backlog=7, seq=1234)
 
 
 RECORD = {
@@ -74,10 +74,11 @@ def test_a_health_is_made_of_what_is_named_and_nothing_else():
     assert health.cameras == [(4, 150, 4000), (5, 0, 0)]
     assert health.vaults == [(123, 305), (None, None)]
     assert health.box_vitals == (12, 34, 51, 20)
-    assert (health.challenge, health.n, health.backlog, health.at_ms, health.trust) == (
+    assert (health.challenge, health.n, health.backlog, health.seq, health.at_ms, health.trust) == (
         "ab" * 16,
         3,
         7,
+        1234,
         T0,
         "SYNCED",
     )
