@@ -32,7 +32,7 @@ STREAM = {
         ),
         (
             "근거 monitoring은 카메라의 설치 목적으로만 씁니다. 다른 근거는 `pasu hold place --help`에 있습니다",
-            "the ground monitoring is for the camera's own purpose alone; `pasu hold place --help` lists the other grounds",
+            "the ground monitoring is for the purpose of the camera alone; others: `pasu hold place --help`",
         ),
     ),
     "STREAM_BUSY": code(
