@@ -33,7 +33,7 @@ IDLE_S = 60.0
 AGAIN_S = 1.0
 PROCEDURE_S = 3.0
 MAY_S = 1.0
-GATHER_S = 0.004
+GATHER_S = 0.015
 """The cameras of a worker are handed out one after the other: one wake for all of them costs less than one for each."""
 
 log = logging.getLogger("pasu.uplink")
