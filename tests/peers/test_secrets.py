@@ -90,7 +90,8 @@ def private_keys(box: LiveBox) -> set[bytes]:
     """Return pieces of the box's private keys: of the certificate's (PKCS #8, bytes 36 to 67), and of the ledger's."""
     first, second = (box.state / "uplink" / "box.key").read_bytes().splitlines()[1:3]
     signing = (box.state / "keys" / "box.key").read_bytes().strip()
-    secret = base64.b64decode(signing.rpartition(b"+")[2])[1:]
+    *_, encoded = signing.split(b"+", 4)  # PRIVATE+KEY+name+id+base64, and base64 has pluses too
+    secret = base64.b64decode(encoded)[1:]
     return {first[48:64], second[:24], signing[-32:], secret.hex().encode(), base64.b64encode(secret)[:32]}
 
 
