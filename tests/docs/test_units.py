@@ -85,6 +85,7 @@ def test_what_talks_outside_writes_folders_of_its_own_and_sees_no_footage() -> N
         "pasu/state/exchange/orders",
         "pasu/state/exchange/replies",
         "pasu/state/exchange/carried",
+        "pasu/state/exchange/streams",
         "pasu/state/uplink/memory",
     }
     assert written(uplink, "RuntimeDirectory") == {"pasu/uplink"}

@@ -197,7 +197,7 @@ def test_a_box_that_has_the_ring_already_is_no_failure(city: City, monkeypatch, 
                 "serial": "1",
                 "until_ms": 0,
             }
-            | {"enrolled_ms": 0, "out_ms": None, "earlier": []}
+            | {"enrolled_ms": 0, "out_ms": None, "earlier": [], "tunnel": []}
         )
     )
     answer = {"gn-0007": {"status": "refused", "code": "RING_EPOCH"}}
