@@ -25,21 +25,46 @@ GRANT_NAME = re.compile(r"[0-9a-f]{32}\Z")
 MOST_MINUTES = 15
 """Longer is asked for again (duties: section 5-2-2; S11)."""
 MOST_CAMERAS = 8
-"""Shown at a time (F11): so many relays there are."""
+"""Shown at a time by orders of single grants (F11)."""
 MOST_GRANTS = 100
+MOST_RANK = 99
+MOST_BEFORE_S = 30
+"""Past seconds that a trigger may ask for: they are held in memory."""
 LIMIT_BYTES = 4096
 """What is longer is no message of ours."""
 MONITORING = "monitoring"
 """The ground of those who watch for what the camera is there for (Gangneung regulation art. 20)."""
 VERSION = 1
 _CAMERA = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
+_CENTRE = re.compile(r"(?:[a-z0-9][a-z0-9-]{0,31})?\Z")
 _BOOT = re.compile(r"[0-9A-Za-z-]{0,40}\Z")
 _WORD = re.compile(r"[ -~]{0,80}\Z")
-_MOST = 1 << 53
+_MOST = (1 << 53) - 1
 
 
 class Unreadable(ValueError):
     """Not what it should be, or not of this version."""
+
+
+class Kind(StrEnum):
+    """Why a camera is shown."""
+
+    ORDER = "order"  # somebody asked for it: stream.grant
+    DISASTER = "disaster"
+    TRIGGER = "trigger"
+    CONFIGURATION = "configuration"  # always selected
+
+
+RANKS = {Kind.DISASTER: 0, Kind.TRIGGER: 10, Kind.ORDER: 20, Kind.CONFIGURATION: 30}
+"""Who is served first on a line that is too slow: lives, then a call for help, then who watches, then what runs by
+itself. A camera's priority, 1 to 9, is added (ADR 0020)."""
+
+
+class Most(StrEnum):
+    """The best that may go out."""
+
+    MAIN = "main"
+    SUB = "sub"
 
 
 class Stage(StrEnum):
@@ -57,6 +82,10 @@ class Grant:
     boot           the kernel's name of the boot by whose clock it ends; in another boot it has ended
     until_boot_ms  CLOCK_BOOTTIME
     has_sub        the camera has a second stream
+    centre         to which media server: the name of a [[centre]] table, "" for that of [uplink]
+    rank           the lowest is served first on a line that is too slow for all: RANKS and the camera's priority
+    before_s       seconds before now that are wanted first; 0 begins at the last keyframe
+    most           the best step that it may have
     """
 
     grant: str
@@ -64,6 +93,10 @@ class Grant:
     boot: str
     until_boot_ms: int
     has_sub: bool = False
+    centre: str = ""
+    rank: int = RANKS[Kind.ORDER] + 5
+    before_s: int = 0
+    most: Most = Most.MAIN
 
     def is_open(self, boot: str, now_boot_ms: int) -> bool:
         """Tell whether it may be shown now."""
@@ -97,21 +130,41 @@ def encode_grant(grant: Grant) -> bytes:
             "boot": grant.boot,
             "until_boot_ms": grant.until_boot_ms,
             "has_sub": grant.has_sub,
+            "centre": grant.centre,
+            "rank": grant.rank,
+            "before_s": grant.before_s,
+            "most": str(grant.most),
         }
     ).encode()
 
 
 def parse_grant(data: bytes) -> Grant:
     """Read a grant. Raises Unreadable."""
-    body = _object(data, {"v", "grant", "camera", "boot", "until_boot_ms", "has_sub"})
-    if not isinstance(body["has_sub"], bool):
-        raise Unreadable("has_sub")
+    members = {
+        "v",
+        "grant",
+        "camera",
+        "boot",
+        "until_boot_ms",
+        "has_sub",
+        "centre",
+        "rank",
+        "before_s",
+        "most",
+    }
+    body = _object(data, members)
+    if not isinstance(body["has_sub"], bool) or body["most"] not in [*Most]:
+        raise Unreadable("has_sub, most")
     return Grant(
         _text(body, "grant", GRANT_NAME),
         _text(body, "camera", _CAMERA),
         _text(body, "boot", _BOOT),
         _number(body, "until_boot_ms"),
         body["has_sub"],
+        _text(body, "centre", _CENTRE),
+        _number(body, "rank", MOST_RANK),
+        _number(body, "before_s", MOST_BEFORE_S),
+        Most(body["most"]),
     )
 
 
@@ -170,8 +223,8 @@ def _text(body: dict[str, Any], name: str, form: re.Pattern[str]) -> str:
     return value
 
 
-def _number(body: dict[str, Any], name: str) -> int:
+def _number(body: dict[str, Any], name: str, most: int = _MOST) -> int:
     value = body[name]
-    if type(value) is not int or not 0 <= value < _MOST:
+    if type(value) is not int or not 0 <= value <= most:
         raise Unreadable(name)
     return value

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent import grants
-from agent.grants import MOST_CAMERAS, MOST_GRANTS, Grant, Report, Stage, Unreadable
+from agent.grants import MOST_CAMERAS, MOST_GRANTS, Grant, Most, Report, Stage, Unreadable
 
 NAME = "0123456789abcdef" * 2
 GRANT = Grant(NAME, "cam01", "8d1f0c52-0b7a-4d8e-9a51-2f1f0c9f6a10", 900_000, has_sub=True)
@@ -18,6 +18,8 @@ REPORT = Report(NAME, Stage.FLOWING, flowed=True, reason="", sent_bytes=12, left
 
 def test_what_is_written_is_read() -> None:
     assert grants.parse_grant(grants.encode_grant(GRANT)) == GRANT
+    more = replace(GRANT, centre="disaster-office", rank=3, before_s=30, most=Most.SUB)
+    assert grants.parse_grant(grants.encode_grant(more)) == more
     for stage in Stage:
         report = replace(REPORT, stage=stage, reason="timeout")
         assert grants.parse_report(grants.encode_report(report)) == report
@@ -44,6 +46,14 @@ def test_f12_a_grant_ends_by_the_clock_of_its_boot_and_in_no_other() -> None:
         ("until_boot_ms", 1 << 60),
         ("until_boot_ms", 1.5),
         ("has_sub", 1),
+        ("centre", "../x"),
+        ("centre", None),
+        ("rank", -1),
+        ("rank", 100),
+        ("before_s", 31),
+        ("before_s", 0.5),
+        ("most", "keyframes"),
+        ("most", ["main"]),
     ],
 )
 def test_a_grant_that_is_none(member: str, wrong: Any) -> None:
