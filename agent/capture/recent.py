@@ -53,18 +53,22 @@ class Recent:
         """Learn of a keyframe, and let go of what came before it; false where its begin is not kept.
 
         timestamp  of RTP, 32 bits
-        arrival    monotonic seconds at which its first packet came
+        arrival    monotonic seconds at which its first packet was whole
         """
         if arrival <= self._cleared:
             return False
-        self.keyframe = timestamp
-        self.serial += 1
-        first = 0
-        for place, (at, missing, _) in enumerate(self._kept):
-            if missing is not None:
+        first = None
+        for place, (at, missing, data) in enumerate(self._kept):
+            if at >= arrival and missing not in {0, DATAGRAM}:
+                break  # the keyframe's first packet may be the one that is cut here: it came with its end
+            if missing is not None and missing < len(data):
                 first = place
             if at >= arrival:
                 break
+        if first is None:
+            return False
+        self.keyframe = timestamp
+        self.serial += 1
         for _ in range(first):
             _, missing, data = self._kept.popleft()
             self._bytes -= len(data) + (_DATAGRAM_OVERHEAD if missing == DATAGRAM else 0)

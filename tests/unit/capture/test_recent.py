@@ -53,13 +53,13 @@ def test_from_the_keyframe_on_however_the_bytes_are_cut(seed: int) -> None:
         end = at + chooser.randrange(1, 700)
         now += 1.0
         for packet, place in zip(packets, places, strict=True):
-            if place < end and packet[4:8] not in arrivals:
+            if place + len(frame(packet)) <= end and packet[4:8] not in arrivals:
                 arrivals[packet[4:8]] = now
         line.bring(stream[at:end], now)
         at = end
     key = chooser.randrange(2, 18)
     timestamp = key.to_bytes(4, "big")
-    # The arrival is that of the chunk which completes the keyframe's first packet, so at the earliest this one.
+    # The arrival is that of the chunk which completes the keyframe's first packet, wherever that began.
     assert line.recent.begins(key, arrivals[timestamp])
     _, found = pick(line.recent, 0, 96)
     assert found == b"".join(frame(packet) for packet in packets[key * 4 :])
@@ -101,6 +101,17 @@ def test_too_much_is_dropped_and_the_next_keyframe_begins_anew() -> None:
     assert (recent.keyframe, recent.serial) == (7, 2)
 
 
+def test_where_the_first_packet_is_cut_by_what_was_dropped_the_next_keyframe_is_waited_for() -> None:
+    recent = Recent()
+    recent.add(bytes(MOST_BYTES + 1), 0, 1.0)
+    recent.add(frame(rtp(1, 1))[9:] + frame(rtp(2, 1)), len(frame(rtp(1, 1))) - 9, 2.0)
+    assert not recent.begins(1, 2.0)
+    assert (recent.keyframe, recent.serial) == (None, 0)
+    recent.add(frame(rtp(3, 2)), 0, 3.0)
+    assert recent.begins(2, 3.0)
+    assert pick(recent, 0, 96)[1] == frame(rtp(3, 2))
+
+
 def test_datagrams() -> None:
     recent = Recent()
     for number in range(6):
@@ -129,7 +140,7 @@ def test_nothing_is_picked_where_the_keyframe_is_not_to_be_found() -> None:
     assert pick(recent, 0, 96)[1] == b""
     lost = Recent()
     lost.add(frame(rtp(1, 1))[3:], None, 1.0)
-    lost.begins(1, 1.0)
+    assert not lost.begins(1, 1.0)
     assert pick(lost, 0, 96)[1] == b""
 
 
