@@ -147,6 +147,7 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         TimeKeeper(state, storage.vaults),
         config=config.file,
         run=run,
+        page=config.page.folder if config.page else None,
         watch=Watch(run).look,
         beat=lambda: faulthandler.dump_traceback_later(HUNG_S, exit=True),
         **more,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
 Language = Literal["ko", "en"]
 
 _logging = False
+_asked: ContextVar[Language | None] = ContextVar("asked", default=None)
 
 
 def language() -> Language:
     """Return "ko" when the first of LC_ALL, LC_MESSAGES and LANG that is set starts with "ko", else "en"; in `english`
-    always that.
+    always that, and in `speaking` what it says.
     """
+    asked = _asked.get()
+    if asked is not None:
+        return asked
     if _logging:
         return "en"
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
@@ -34,6 +39,16 @@ def language() -> Language:
 def say(korean: str, english: str) -> str:
     """Return the text for the person who reads it now."""
     return korean if language() == "ko" else english
+
+
+@contextmanager
+def speaking(asked: Language) -> Iterator[None]:
+    """Say everything in one language meanwhile, in this thread: to a visitor of the page, say."""
+    token = _asked.set(asked)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
 
 
 @contextmanager

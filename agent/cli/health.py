@@ -11,9 +11,6 @@ from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
-
-    from agent.config import Config
 
 REFRESH_S = 2.0
 
@@ -44,69 +41,26 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show once, or again and again."""
+    from agent import overview
     from agent.config import load
 
     config = load(args.config)
     if args.json:
-        print(json.dumps(_read(config), ensure_ascii=False))
+        print(json.dumps(overview.of_box(config), ensure_ascii=False))
         return 0
     from agent.cli.health_view import draw
     from agent.cli.show import console
 
     screen = console()
     if not args.watch:
-        screen.print(draw(config, _read(config)))
+        screen.print(draw(config, overview.of_box(config)))
         return 0
     from rich.live import Live
 
     with Live(console=screen, auto_refresh=False, screen=screen.is_terminal) as live:
         try:
             while True:
-                live.update(draw(config, _read(config)), refresh=True)
+                live.update(draw(config, overview.of_box(config)), refresh=True)
                 time.sleep(REFRESH_S)
         except KeyboardInterrupt:
             return 0
-
-
-def _read(config: Config) -> dict[str, Any]:
-    """Read the files; return box, at_ms, conditions (as `health.gather`), and each process's own words."""
-    from agent.clock import SystemClock
-    from agent.health import Raised, gather, read_health
-    from agent.reporting import is_enrolled
-
-    run = config.storage.run
-    healths = {}
-    enrolled = config.uplink is not None and is_enrolled(config)
-    also = [Raised("uplink.not_enrolled")] if config.uplink and not enrolled else []
-    for process in (
-        "record",
-        "keep",
-        *(["uplink"] if enrolled else []),
-        *(["tunnel"] if config.tunnel else []),
-    ):
-        if process != "uplink":  # whose file may be anything: it is read with care, or taken for silent
-            _check(run / f"{process}.json")
-        healths[process] = read_health(run, process)
-    now = SystemClock(config.storage.state).now()
-    boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return {
-        "box": config.box.id,
-        "site": config.box.site,
-        "at_ms": now.utc_ms,
-        "trust": str(now.trust),
-        "boot_ms": int(boot_s * 1000),
-        "conditions": gather(healths, boot_s, now, also=also),
-        "processes": healths,
-    }
-
-
-def _check(file: Path) -> None:
-    """Make sure that a file which is there may be read: else its process would look silent. Raises StorageFault."""
-    from agent.errors import StorageFault
-    from agent.storage.files import Disk
-
-    try:
-        Disk().close(Disk().open_reading(file))
-    except StorageFault as fault:
-        if fault.code != "DISK_MISSING":
-            raise

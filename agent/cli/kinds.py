@@ -73,6 +73,11 @@ KINDS = {
     "stream.revoked": ("실시간 영상 허가 취소", "grant of a live stream taken back"),
     "stream.started": ("실시간 영상 시작", "live stream started"),
     "stream.stopped": ("실시간 영상 끝", "live stream stopped"),
+    "pass.issued": ("출입증 발급", "pass issued"),
+    "pass.revoked": ("출입증 취소", "pass revoked"),
+    "page.visited": ("상태 페이지 방문", "health page visited"),
+    "page.refused": ("상태 페이지 거절", "refused at the health page"),
+    "page.locked": ("상태 페이지 잠김", "health page locked"),
 }
 
 

@@ -7,7 +7,7 @@ passwords.
 
 from agent.config.load import ConfigProblems, ConfigWarning, Problem, load
 from agent.config.secrets import Login, Secrets, read_secrets
-from agent.config.values import Box, Camera, Config, Purpose, SourceKind, Storage, Tunnel, Uplink
+from agent.config.values import Box, Camera, Config, Page, Purpose, SourceKind, Storage, Tunnel, Uplink
 
 __all__ = [
     "Box",
@@ -16,6 +16,7 @@ __all__ = [
     "ConfigProblems",
     "ConfigWarning",
     "Login",
+    "Page",
     "Problem",
     "Purpose",
     "Secrets",

@@ -65,6 +65,7 @@ TABLES = (
     Table("camera", "카메라: 한 대마다 표 하나", "Cameras: one table each", many=True),
     Table("uplink", "관제센터로 보내는 보고와 실시간 영상", "Reports and live streams", required=False),
     Table("tunnel", "관제센터와 잇는 터널", "The tunnel to the centre", required=False),
+    Table("page", "현장에서 보는 상태 페이지", "The health page on the site", required=False),
 )
 
 RTSP_ONLY = ("rtsp",)
@@ -203,6 +204,28 @@ KEYS = (
         "tunnel", "group", rules.group(), "pasu-uplink", '"pasu-uplink"',
         "pasu uplink의 그룹. 커널은 이것으로 uplink가 보내는 것을 알아봅니다",
         "group of `pasu uplink`, by which the kernel knows what it sends",
+    ),
+    Key(
+        "page", "listen", rules.addresses(), Absent.REQUIRED, '"192.168.77.1"',
+        "상태 페이지를 여는 박스의 IP 주소: 정비용 포트의 것. 여럿이면 목록으로",
+        "the box's IP address at which the page is served, that of the maintenance port; a list for several",
+    ),
+    Key(
+        "page", "port", rules.integer(1, 65535), 8443, "8443",
+        "상태 페이지의 포트 (HTTPS)", "port of the page (HTTPS)",
+    ),
+    Key(
+        "page", "metrics", rules.address(), None, '"10.77.1.2"',
+        "Prometheus가 /metrics를 읽는 박스의 IP 주소: 터널 안의 것. 없으면 열지 않습니다",
+        "the box's IP address at which Prometheus reads /metrics, the one inside the tunnel; without it none is served",
+    ),
+    Key(
+        "page", "metrics_port", rules.integer(1, 65535), 9464, "9464",
+        "/metrics의 포트 (HTTP, 터널 안)", "port of /metrics (HTTP, inside the tunnel)",
+    ),
+    Key(
+        "page", "folder", rules.folder(), Path("/var/lib/pasu-page"), '"/var/lib/pasu-page"',
+        "출입증과 방문, 페이지의 인증서가 놓이는 폴더", "folder of passes, visits, and the page's certificate",
     ),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from agent.config.keys import BY_TABLE, TABLES, Absent, Key, Table
 from agent.config.rules import Refused, is_address, mask
-from agent.config.values import Box, Camera, Config, ConfigWarning, Storage, Tunnel, Uplink
+from agent.config.values import Box, Camera, Config, ConfigWarning, Page, Storage, Tunnel, Uplink
 from agent.errors import ConfigError
 from agent.language import say
 
@@ -146,11 +146,12 @@ class _Reading:
         for name in content:
             if name not in BY_TABLE:
                 self._unknown_table(name)
-        box, storage, uplink, tunnel = (self._single(table, content) for table in TABLES if not table.many)
+        box, storage, uplink, tunnel, page = (self._single(table, content) for table in TABLES if not table.many)
         self._check_folders(storage)
         cameras = self._cameras(content.get("camera"), storage)
         if tunnel:
             self._check_tunnel(tunnel, uplink)
+        self._check_page(page, storage)
         if self.problems:
             return None
         self._think_twice(storage, cameras)
@@ -161,6 +162,7 @@ class _Reading:
             cameras=tuple(Camera(**camera) for camera in cameras),
             uplink=Uplink(**uplink) if uplink else None,
             tunnel=Tunnel(**tunnel) if tunnel else None,
+            page=Page(**page) if page else None,
             warnings=tuple(self._warnings),
         )
 
@@ -293,6 +295,20 @@ class _Reading:
                 'line = "eth1"',
             )
 
+    def _check_page(self, page: dict[str, Any], storage: dict[str, Any]) -> None:
+        """Keep the page's folder apart from all that its process must not see."""
+        folder = page.get("folder")
+        others = [*storage.get("vault", ()), storage.get("state"), storage.get("run")]
+        near = [other for other in others if other and folder and _touch(folder, other)]
+        if near:
+            self._problem(
+                "CONFIG_FOLDERS",
+                "page.folder",
+                str(folder),
+                say(f"{near[0]} 밖의, 그것을 품지 않는 폴더", f"a folder neither in {near[0]} nor around it"),
+                'folder = "/var/lib/pasu-page"',
+            )
+
     def _think_twice(self, storage: dict[str, Any], cameras: list[dict[str, Any]]) -> None:
         if len(storage["recipients"]) < 2:
             self._warn(
@@ -362,6 +378,10 @@ class _Reading:
 
     def _warn(self, code: str, key: str, korean: str, english: str) -> None:
         self._warnings.append(ConfigWarning(code, key, say(korean, english)))
+
+
+def _touch(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _did_you_mean(word: str) -> str:

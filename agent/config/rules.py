@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TEXT_LIMIT = 200
 URL_LIMIT = 1000
 FOLDERS_LIMIT = 16
+ADDRESSES_LIMIT = 8
 MAX_RETENTION_DAYS = 30  # Gangneung regulation art. 31(1)
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -325,6 +326,40 @@ def url(schemes: tuple[str, ...], korean: str, english: str) -> Rule:
         return value
 
     return Rule(korean, english, accept)
+
+
+def address() -> Rule:
+    """Allow one IP address of the box, and not all of them at once: who is let in is decided by where it listens."""
+
+    def accept(value: Any) -> str:
+        if not isinstance(value, str):
+            raise Refused
+        try:
+            found = ipaddress.ip_address(value)
+        except ValueError:
+            raise Refused from None
+        if found.is_unspecified or found.is_multicast or getattr(found, "scope_id", None):
+            raise Refused
+        return str(found)
+
+    return Rule("박스의 IP 주소 (0.0.0.0과 :: 말고)", "an IP address of the box, not 0.0.0.0 nor ::", accept)
+
+
+def addresses() -> Rule:
+    """Allow one such address, or a list of several. Always a tuple comes back."""
+    one = address()
+
+    def accept(value: Any) -> tuple[str, ...]:
+        values = value if isinstance(value, list) else [value]
+        if not 0 < len(values) <= ADDRESSES_LIMIT:
+            raise Refused
+        return tuple(dict.fromkeys(one.accept(each) for each in values))
+
+    return Rule(
+        f"{one.korean}; 여럿이면 목록 ({ADDRESSES_LIMIT}개까지)",
+        f"{one.english}; a list of them for several, {ADDRESSES_LIMIT} at most",
+        accept,
+    )
 
 
 def is_address(host: str) -> bool:

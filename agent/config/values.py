@@ -165,6 +165,22 @@ class Tunnel:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """The health page on the site.
+
+    listen, port           where it is served, by HTTPS: addresses of the box
+    metrics, metrics_port  where Prometheus reads /metrics, by HTTP inside the tunnel; None serves none
+    folder                 of passes, visits, and the page's certificate
+    """
+
+    listen: tuple[str, ...]
+    port: int
+    metrics: str | None
+    metrics_port: int
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigWarning:
     """Something that is allowed and still deserves a look: code, the key, and what to think about."""
 
@@ -183,6 +199,7 @@ class Config:
     cameras: tuple[Camera, ...]
     uplink: Uplink | None
     tunnel: Tunnel | None
+    page: Page | None
     warnings: tuple[ConfigWarning, ...]
 
     def camera(self, camera_id: str) -> Camera | None:

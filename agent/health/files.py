@@ -1,7 +1,7 @@
 """What each process says of itself: one small JSON file under the run directory, replaced as a whole.
 
-The uplink, which talks to the outside, has a folder of its own there, so that its unit can write no file of the others.
-What it says is read as `agent.health.heard` has it.
+The uplink and the page, which talk to others, have each a folder of their own there, so that their units can write no
+file of the others. What they say is read as `agent.health.heard` has it.
 
 Nothing in it shows pictures, passwords or addresses. A stale file is itself a sign, so each carries its time.
 """
@@ -24,11 +24,17 @@ MOST_BYTES = 1 << 20
 
 
 UPLINK = "uplink"
+PAGE = "page"
+APART = (UPLINK, PAGE)
+"""These talk to strangers: each has a folder of its own, and what it says of itself is read with care."""
+MODE = 0o644
+"""Every user of the box may read them, whatever the umask: the page has a user of its own, and nothing in them is
+secret."""
 
 
 def folder_of(run: Path, process: str) -> Path:
-    """Return where a process writes its health file: a folder of its own for the uplink, <run> for all others."""
-    return run / UPLINK if process == UPLINK else run
+    """Return where a process writes its health file: a folder of its own for some, <run> for all others."""
+    return run / process if process in APART else run
 
 
 def write_health(run: Path, process: str, body: dict[str, Any]) -> None:
@@ -44,7 +50,8 @@ def write_health(run: Path, process: str, body: dict[str, Any]) -> None:
     part.unlink(missing_ok=True)
     # Never through a link: `pasu disks` writes as root where another user may have put one.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(part, flags, 0o644), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor has no path
+    with open(os.open(part, flags, MODE), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor has no path
+        os.fchmod(file.fileno(), MODE)
         json.dump(body, file, ensure_ascii=False)
     os.replace(part, place)  # noqa: PTH105 - as short as its Path form, and the Path form hides that it is atomic
 
@@ -61,7 +68,7 @@ def read_health(run: Path, process: str) -> dict[str, Any] | None:
         return None
     if not isinstance(body, dict):
         return None
-    return heard.uplink(body) if process == UPLINK else body
+    return heard.READERS[process](body) if process in APART else body
 
 
 def _read(place: Path) -> bytes:

@@ -1,6 +1,6 @@
-"""What the uplink says of itself, as whoever reads it takes it: that process talks to the outside. Pure.
+"""What the uplink and the page say of themselves, as whoever reads it takes it: they talk to others. Pure.
 
-If it is ever taken over, its word may be a lie about its own connection, and nothing else: no condition of others, no
+If one is ever taken over, its word may be a lie about itself, and nothing else: no condition of others, no
 type that a reader stumbles over, nothing that a terminal would obey.
 """
 
@@ -25,8 +25,17 @@ def uplink(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Unknown keys are left out, and so are conditions of others: who is silent each reader sees for itself.
     """
+    return _taken(body, FORMS)
+
+
+def page(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what of the page's health file is in order, likewise. It has no conditions: nobody would believe them."""
+    return _taken(body, PAGE_FORMS)
+
+
+def _taken(body: Mapping[str, Any], forms: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any] | None:
     try:
-        return {key: FORMS[key](value) for key, value in body.items() if key in FORMS}
+        return {key: forms[key](value) for key, value in body.items() if key in forms}
     except (ValueError, LookupError, TypeError):
         return None
 
@@ -101,3 +110,18 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "dropped": _counts,
     "conditions": _conditions,
 }
+
+PAGE_FORMS: dict[str, Callable[[Any], Any]] = {
+    "process": _text,
+    "version": _text,
+    "box": _text,
+    "pid": _count,
+    "at_ms": _count,
+    "trust": _text,
+    "boot_ms": _count,
+    "fingerprint": _text,
+    "serving": _counts,
+    "visitors": _count,
+    "locked": _whether,
+}
+READERS = {"uplink": uplink, "page": page}

@@ -313,10 +313,11 @@ class Disk:
             return
         self.fsync_directory(path.parent)
 
-    def atomic_replace(self, path: Path, data: bytes, *, sync: bool) -> None:
+    def atomic_replace(self, path: Path, data: bytes, *, sync: bool, mode: int = FILE_MODE) -> None:
         """Give a file new content, so that a reader sees the old or the new, whole.
 
         sync    make it durable here; otherwise a later `syncfs` does
+        mode    who may read it, whatever the umask
         Raises  StorageFault, the old content is then in place
         """
         temporary = path.with_name(path.name + TEMPORARY)
@@ -326,6 +327,8 @@ class Disk:
         try:
             try:
                 self.write_all(fd, temporary, data)
+                if mode != FILE_MODE:
+                    self._do("chmod", temporary, os.fchmod, fd, mode)
                 if sync:
                     self.fdatasync(fd, temporary)
             finally:

@@ -25,6 +25,7 @@ from agent.storage.catalogue import FILE, Catalogue
 from agent.storage.files import Disk
 from agent.storage.keep import (
     daily,
+    day,
     disks,
     holds,
     outgoing,
@@ -35,6 +36,7 @@ from agent.storage.keep import (
     survey,
     tend,
     unread,
+    visitors,
 )
 from agent.storage.keep.batch import CYCLE_S
 from agent.storage.keep.orders import Desk, Place, Turn
@@ -81,6 +83,7 @@ class Keeper:
         *,
         config: Path | None = None,
         run: Path | None = None,
+        page: Path | None = None,
         watch: Callable[[float], tuple[list[Raised], dict[str, Any]]] = lambda _: ([], {}),
         disk: Disk | None = None,
         monotonic: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
@@ -93,6 +96,7 @@ class Keeper:
         vaults     the configured ones
         config     agent.toml, which the centre may propose to change; None where there is none
         run        where the health file goes; None writes none
+        page       the folder of passes and visits; None where there is no page
         watch      takes seconds since boot; returns what is wrong with the machine, and for the health file
         monotonic  seconds since boot, sleep included
         step       told each numbered step, so that tests may kill after it
@@ -131,6 +135,8 @@ class Keeper:
         self._desk = Desk(place)
         self._streams = streams.Streams(box, state, self._disk, self._take_step)
         self._outlook = Outlook(rules)
+        self._day = day.Day(state)
+        self._visitors = visitors.Visitors(page, self._disk, self._take_step) if page else None
         self._unsettled = 0
         self._today: tuple[int, dict[str, int]] = (-1, {})
         self._odd_turn = 0
@@ -247,6 +253,7 @@ class Keeper:
         self._part("clock", lambda: self._watch_clock(catalogue, now))
         self._part("orders", lambda: self._take_orders(catalogue, now))
         self._part("streams", lambda: self._tend_streams(catalogue, now, mono))
+        self._part("page", lambda: self._hear_page(catalogue, now, mono))
         if due:
             self._due = mono + CYCLE_S
             self._part("holds", lambda: self._tend_holds(catalogue, now))
@@ -260,6 +267,7 @@ class Keeper:
             else:
                 self._part("check", lambda: self._check(catalogue, now))
                 self._part("outlook", lambda: self._look_out(catalogue, now))
+                self._part("day", lambda: self._look_back(catalogue, now, mono))
                 if mono >= self._clear_due and not self._blocked:
                     self._part("quarantine", lambda: self._clear(catalogue, now))
             self._part("daily", lambda: self._daily(catalogue, now))
@@ -312,6 +320,15 @@ class Keeper:
 
     def _tend_streams(self, catalogue: Catalogue, now: Instant, mono: float) -> Iterable[Raised]:
         self._streams.turn(catalogue, now, self._clock.boot_id, int(mono * 1000), self._desk.ring)
+        return ()
+
+    def _hear_page(self, catalogue: Catalogue, now: Instant, mono: float) -> Iterable[Raised]:
+        if self._visitors is not None:
+            self._visitors.turn(catalogue, now, mono)
+        return ()
+
+    def _look_back(self, catalogue: Catalogue, now: Instant, mono: float) -> Iterable[Raised]:
+        self._day.turn(catalogue, self._rules.retention_ms, now.utc_ms, mono)
         return ()
 
     def _look(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
@@ -557,6 +574,7 @@ class Keeper:
             "unsettled": self._unsettled,
             "challenge": self._desk.challenge,
             "orders": self._desk.to_json(),
+            "day": self._day.to_json(),
             "vaults": [self._vault(vault) for vault in (roll.view.vaults if roll.view else ())],
         }
         self._teller.health(now, body)

@@ -1,0 +1,107 @@
+"""What was stored of each camera in the last 24 hours, in slots of five minutes: for whoever may not see the catalogue.
+
+`slots` is pure; `Day` reads, a few cameras at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent.model import UTC_DAY_MS, Span, uncovered
+from agent.storage import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from agent.storage.catalogue import Catalogue
+
+SLOT_MS = 300_000
+SLOTS = UTC_DAY_MS // SLOT_MS
+JOIN_MS = 100  # less between two segments is the rounding of frame times, no hole
+LAG_MS = 5000
+"""What is being recorded is written down once per loss window: so near to now nothing is missed yet."""
+EVERY_S = 60.0
+A_TURN = 8
+STORED = ("COMMITTED", "SALVAGED")
+BEFORE = "-"
+"""A slot of which nothing is expected: before the camera was known, or not begun."""
+
+
+def begin_of(now_ms: int) -> int:
+    """Return where the first of SLOTS slots begins, whose last is the one of now."""
+    return (now_ms // SLOT_MS - SLOTS + 1) * SLOT_MS
+
+
+def slots(stored: Sequence[Span], begin_ms: int, now_ms: int, first_ms: int) -> str:
+    """Return a letter for each slot: 0 to 9 for the tenths that are stored, 9 only for all of it, or BEFORE.
+
+    stored    spans of stored video, in any order
+    now_ms    the last slot is looked at up to here
+    first_ms  since when there is something to be stored
+    """
+    drawn = ""
+    parts = sorted(stored, key=lambda part: part.start_ms)
+    at = 0
+    for number in range(SLOTS):
+        start = begin_ms + number * SLOT_MS
+        slot = Span(max(start, min(first_ms, start + SLOT_MS)), max(start, min(start + SLOT_MS, now_ms)))
+        if slot.start_ms >= slot.end_ms:
+            drawn += BEFORE
+            continue
+        while at < len(parts) and parts[at].end_ms <= start:
+            at += 1
+        near = []
+        for part in parts[at:]:
+            if part.start_ms >= slot.end_ms:
+                break
+            near.append(part)
+        missing = sum(hole.length_ms for hole in uncovered(near, slot, JOIN_MS))
+        drawn += str(min(9, 10 * (slot.length_ms - missing) // slot.length_ms) if missing else 9)
+    return drawn
+
+
+class Day:
+    """The last day of all cameras."""
+
+    def __init__(self, state: Path) -> None:
+        """Know nothing yet."""
+        self._state = state
+        self._known: dict[str, tuple[float, int, int, str]] = {}
+
+    def turn(self, catalogue: Catalogue, cameras: Iterable[str], now_ms: int, now_s: float) -> None:
+        """Look at the cameras that were not looked at for longest. now_s: seconds since boot. Raises StorageFault."""
+        wanted = set(cameras)
+        self._known = {camera: known for camera, known in self._known.items() if camera in wanted}
+        due = [camera for camera in sorted(wanted) if self._looked_s(camera) + EVERY_S <= now_s]
+        due = sorted(due, key=self._looked_s)[:A_TURN]
+        if not due:
+            return
+        begin_ms = begin_of(now_ms)
+        # Before the catalogue: what is committed in between is then found twice, and not never.
+        opened = progress.read_all(self._state).values()
+        firsts = dict(catalogue.read("SELECT id, first_seen_ms FROM camera"))
+        for camera in due:
+            spans = [
+                Span(one.start_ms, one.reached_ms(now_ms))
+                for one in opened
+                if one.camera == camera
+            ]
+            found = catalogue.coverage(camera, Span(begin_ms, max(begin_ms, now_ms)))
+            spans += [each.span for each in found.segments if each.state in STORED]
+            first_ms = int(firsts.get(camera, now_ms))
+            drawn = slots(spans, begin_ms, now_ms - LAG_MS, first_ms)
+            self._known[camera] = (now_s, begin_ms, now_ms, drawn)
+
+    def _looked_s(self, camera: str) -> float:
+        return self._known[camera][0] if camera in self._known else float("-inf")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part of the health file: of each camera where its slots begin, when it was looked at, and they."""
+        return {
+            "slot_s": SLOT_MS // 1000,
+            "cameras": {
+                camera: {"begin_ms": begin_ms, "at_ms": at_ms, "slots": drawn}
+                for camera, (_, begin_ms, at_ms, drawn) in sorted(self._known.items())
+            },
+        }
