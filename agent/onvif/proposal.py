@@ -1,0 +1,78 @@
+"""What is written into agent.toml and secrets.toml for a camera that was chosen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """One camera to add.
+
+    url, sub_url  without log-in; sub_url is "" when there is none
+    allow_basic   whether the password may go out in clear, which somebody has waived
+    username      "" when the camera wants no log-in
+    """
+
+    id: str
+    name: str
+    url: str
+    sub_url: str
+    purpose: str
+    legal_basis: str
+    allow_basic: bool = False
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+def next_id(taken: Collection[str]) -> str:
+    """Propose the first free of cam01, cam02, ..."""
+    number = 1
+    while f"cam{number:02d}" in taken:
+        number += 1
+    return f"cam{number:02d}"
+
+
+def quoted(text: str) -> str:
+    """Write a TOML basic string. Source toml.io 1.0.0; of JSON's escapes all but that of DEL are the same."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def camera_tables(additions: Sequence[Addition]) -> str:
+    """Write the [[camera]] tables, each after an empty line."""
+    parts = []
+    for each in additions:
+        lines = [
+            "",
+            "[[camera]]",
+            f"id = {quoted(each.id)}",
+            f"name = {quoted(each.name)}",
+            f"url = {quoted(each.url)}",
+        ]
+        if each.sub_url:
+            lines.append(f"sub_url = {quoted(each.sub_url)}")
+        lines += [f"purpose = {quoted(each.purpose)}", f"legal_basis = {quoted(each.legal_basis)}"]
+        if each.username:
+            lines.append(f"allow_basic_auth = {str(each.allow_basic).lower()}")
+        parts.append("\n".join(lines) + "\n")
+    return "".join(parts)
+
+
+def log_in_tables(additions: Sequence[Addition]) -> str:
+    """Write the [camera.ID] tables of those that have a log-in, each after an empty line."""
+    return "".join(
+        f"\n[camera.{each.id}]\nusername = {quoted(each.username)}\npassword = {quoted(each.password)}\n"
+        for each in additions
+        if each.username
+    )
+
+
+def appended(content: bytes, tables: str) -> bytes:
+    """Add tables at the end of a file, and touch nothing else in it: comments and order stay."""
+    ended = content if not content or content.endswith(b"\n") else content + b"\n"
+    return ended + (tables if content else tables.lstrip("\n")).encode()
