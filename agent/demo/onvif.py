@@ -13,13 +13,15 @@ import re
 import socket
 import struct
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from agent.demo.camera import VirtualCamera
 
 GROUP = ("239.255.255.250", 3702)
 MAX_REQUEST = 64 * 1024
@@ -97,8 +99,10 @@ class OnvifSpec:
 class OnvifCamera:
     """One camera's services over HTTP. `asked` counts what it was asked, by name; `log_ins` wrong and right ones."""
 
-    def __init__(self, spec: OnvifSpec) -> None:
+    def __init__(self, spec: OnvifSpec, on_silence: Callable[[], None] = lambda: None) -> None:
+        """on_silence is called when no profile has an audio encoder any more."""
         self.spec = spec
+        self._on_silence = on_silence
         self.asked: list[str] = []
         self.heads: list[str] = []
         self.bodies: list[str] = []
@@ -204,6 +208,8 @@ class OnvifCamera:
         if token is not None and token[1] in self.audio and name == "RemoveAudioEncoderConfiguration":
             if "keeps_audio" not in self.spec.quirks:
                 self.audio[token[1]] = ""
+                if not any(self.audio.values()):
+                    self._on_silence()
             return 200, _ENVELOPE.format("<trt:RemoveAudioEncoderConfigurationResponse/>")
         return 400, _ENVELOPE.format(
             "<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code>"
@@ -341,3 +347,24 @@ class Responder(asyncio.DatagramProtocol):
 
 def _token(number: int) -> str:
     return f"p{number}"
+
+
+_SOUNDS = {"pcmu": "G711", "aac": "AAC", "none": ""}
+
+
+def speaking(camera: VirtualCamera) -> OnvifCamera:
+    """Give a virtual camera its ONVIF side: its own stream and log-in; sound that is turned off is offered no more."""
+    spec = camera.spec
+
+    def silence() -> None:
+        camera.spec = replace(camera.spec, audio="none")
+
+    said = OnvifSpec(
+        spec.name,
+        [(camera.url, spec.codec, spec.width, spec.height, round(spec.fps) or 1)],
+        audio=_SOUNDS[spec.audio],
+        username=spec.username,
+        password=spec.password,
+        host=spec.host,
+    )
+    return OnvifCamera(said, silence)

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from agent.demo.camera import VirtualCamera
 from agent.demo.encoder import CODECS
+from agent.demo.onvif import OnvifCamera, Responder, speaking
 from agent.demo.quirks import describe
 from agent.demo.spec import CameraSpec
 
@@ -33,6 +34,8 @@ class Fleet:
 
     def __init__(self, cameras: Sequence[VirtualCamera]) -> None:
         self.cameras = {camera.spec.number: camera for camera in cameras}
+        self._speaking: list[OnvifCamera] = []
+        self._responder: Responder | None = None
 
     @classmethod
     async def open(cls, specs: Sequence[CameraSpec], ledger_directory: Path | None = None) -> Fleet:
@@ -43,10 +46,25 @@ class Fleet:
         fleet = cls(cameras)
         for camera in cameras:
             await camera.start()
+        await fleet.speak()
         return fleet
+
+    async def speak(self) -> None:
+        """Answer ONVIF, for the cameras that do; where the port of searches is taken, those are asked by address."""
+        self._speaking += [speaking(camera) for camera in self.cameras.values() if camera.spec.onvif]
+        for camera in self._speaking:
+            await camera.start()
+        if self._speaking:
+            self._responder = Responder(self._speaking)
+            with contextlib.suppress(OSError):
+                await self._responder.start(self._speaking[0].spec.host)
 
     async def close(self) -> None:
         """Stop all cameras."""
+        if self._responder is not None:
+            self._responder.stop()
+        for speaker in self._speaking:
+            await speaker.stop()
         for camera in self.cameras.values():
             await camera.stop()
 
@@ -249,6 +267,7 @@ def specs_from(arguments: argparse.Namespace) -> list[CameraSpec]:
             quirks=arguments.quirks,
             prepared=arguments.prepared,
             audio=arguments.audio,
+            onvif=arguments.onvif,
         )
         for number in range(1, arguments.cameras + 1)
     ]
@@ -273,6 +292,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--quirks", default="", help="name, name=value, name=value@seconds; divided by commas")
     made.add_argument("--prepared", action="store_true", help="play one encoded GOP over and over")
     made.add_argument("--audio", choices=("pcmu", "aac", "none"), default="pcmu")
+    made.add_argument("--onvif", action="store_true", help="answer searches, and say by ONVIF what they are")
     made.add_argument("--ledger", type=Path, help="directory for ledgers as JSON lines")
     made.add_argument("--specs-on-stdin", action="store_true", help="first line: JSON list of cameras")
     return made

@@ -100,7 +100,8 @@ def show(seconds: int, cameras: int, output: Path, *, mosquitto: str | None, kee
 def _sites(place: Path, cameras: int) -> list[Site]:
     """Make the boxes, their cameras numbered through."""
     specs = [
-        CameraSpec(number, **KINDS[(number - 1) % len(KINDS)]) for number in range(1, BOXES * cameras + 1)
+        CameraSpec(number, onvif=True, **KINDS[(number - 1) % len(KINDS)])
+        for number in range(1, BOXES * cameras + 1)
     ]
     return [
         Site(place / f"demo-{number}", f"demo-{number}", specs[(number - 1) * cameras : number * cameras])

@@ -28,6 +28,7 @@ class CameraSpec:
     path      in the URL; any other path is answered too
     scene     "" chooses by number
     threads   of the encoder
+    onvif     whether it answers searches, and says by ONVIF what it is
     """
 
     number: int
@@ -48,6 +49,7 @@ class CameraSpec:
     audio: str = "pcmu"
     scene: str = ""
     threads: int = 1
+    onvif: bool = False
 
     def __post_init__(self) -> None:
         checks = {

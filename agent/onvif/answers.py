@@ -13,7 +13,7 @@ from agent.onvif.text import dig, items, number, tame
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_PROFILES = 16
+MAX_PROFILES = 64  # a recorder with 32 channels has two for each
 MAX_SERVICES = 8
 MAX_SCOPES = 64
 TOKEN_LIMIT = 64  # ONVIF's ReferenceToken; onvif.xsd
@@ -80,7 +80,7 @@ def clock_ms(answer: Any, now_ms: int) -> int | None:
 
 
 def profiles(answer: Any) -> tuple[Profile, ...]:
-    """Read GetProfiles: at most 16, each once."""
+    """Read GetProfiles: at most 64, each once."""
     found: dict[str, Profile] = {}
     for each in items(answer, MAX_PROFILES):
         token = dig(each, "token")
@@ -103,6 +103,7 @@ def _profile(token: str, answer: Any) -> Profile:
         number(dig(rate, "FrameRateLimit"), 1, 1000),
         number(dig(rate, "BitrateLimit"), 1, 1_000_000),
         None if audio is None else tame(dig(audio, "Encoding")) or "?",
+        tame(dig(answer, "VideoSourceConfiguration", "SourceToken")),
     )
 
 
@@ -120,6 +121,7 @@ def stream(profile: Profile, answer: Any, host: str) -> Stream:
         () if profile.audio is None else (profile.audio,),
         "" if url else named_host(said),
         profile=profile.token,
+        source=profile.source,
     )
 
 

@@ -27,7 +27,7 @@ CAMERA_S = 60.0
 CONNECT_S = 1.5
 AT_ONCE = 16
 TELNET_PORT = 23
-_MAX_STREAMS = 8  # addresses that are asked for by RTSP
+_MAX_STREAMS = 64  # addresses that are asked for by RTSP
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +90,31 @@ async def who_listens(hosts: Sequence[str]) -> list[Place]:
     return [place for place in found if place is not None]
 
 
-async def examine(place: Place, login: Login | None, manner: Manner) -> Camera:
-    """Ask one camera everything; what cannot be learned is left out and named in `faults`."""
+async def examine(place: Place, login: Login | None, manner: Manner) -> tuple[Camera, Login | None]:
+    """Ask one camera everything; what cannot be learned is left out and named in `faults`.
+
+    Returns  what is known, and the log-in that it took or refused: the one given, or a factory's that it took
+    """
+    camera = await _bounded(place, login, manner)
+    if camera.log_in is not LogIn.NEEDED or not manner.factory or login is not None:
+        return camera, login
+    for username, password in factory.candidates(_maker(place, camera)):
+        candidate = Login(username, password)
+        tried = await _bounded(place, candidate, manner)
+        if tried.log_in is LogIn.GOOD:
+            return replace(tried, factory=True), candidate
+        if tried.log_in is not LogIn.REFUSED:
+            break  # it has stopped answering: perhaps it has locked itself
+    return camera, None
+
+
+async def _bounded(place: Place, login: Login | None, manner: Manner) -> Camera:
     known = Camera(place.host, name=place.name, device=Device(model=place.hardware), foreign=place.foreign)
     try:
         async with asyncio.timeout(CAMERA_S):
-            camera = await _examine(place, known, login, manner)
+            return await _examine(place, known, login, manner)
     except TimeoutError:
-        return replace(known, faults=("timeout",))
-    if camera.log_in is not LogIn.NEEDED or not manner.factory or login is not None:
-        return camera
-    for username, password in factory.candidates(_maker(place, camera)):
-        try:
-            async with asyncio.timeout(CAMERA_S):
-                tried = await _examine(place, known, Login(username, password), manner)
-        except TimeoutError:
-            break
-        if tried.log_in is LogIn.GOOD:
-            return replace(tried, factory=True)
-    return camera
+        return replace(known, service=place.service, faults=("timeout",))
 
 
 def _maker(place: Place, camera: Camera) -> Device:

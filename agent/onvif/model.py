@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -60,6 +60,7 @@ class Profile:
     codec  "h264", "h265", "mpeg4", "mjpeg", or "" when it does not say
     width, height, fps, kbps  None when it does not say
     audio  encoding of its audio encoder, None when it has none
+    source  the lens or the channel that it shows, "" when it does not say
     """
 
     token: str
@@ -70,6 +71,7 @@ class Profile:
     fps: int | None
     kbps: int | None
     audio: str | None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Stream:
     log_in   how RTSP took us
     fault    code of agent.rtsp.errors when it was asked for in vain
     profile  token of its ONVIF profile, "" when it has none
+    source   the lens or the channel that it shows
     basic    whether it was described for a password in clear, which somebody has waived
     """
 
@@ -99,6 +102,7 @@ class Stream:
     log_in: LogIn = LogIn.UNKNOWN
     fault: str = ""
     profile: str = ""
+    source: str = ""
     basic: bool = False
 
     @property
@@ -155,6 +159,21 @@ class Camera:
         """Return what to call it: its own name, else its make, else its address."""
         make = f"{self.device.manufacturer} {self.device.model}".strip()
         return self.name or make or self.host
+
+
+def by_source(camera: Camera) -> tuple[Camera, ...]:
+    """Divide a device with several lenses or channels: each is a camera to record."""
+    sources = tuple(dict.fromkeys(stream.source for stream in camera.streams))
+    if len(sources) < 2:
+        return (camera,)
+    return tuple(
+        replace(
+            camera,
+            name=f"{camera.title} {number}",
+            streams=tuple(stream for stream in camera.streams if stream.source == source),
+        )
+        for number, source in enumerate(sources, 1)
+    )
 
 
 def usable(stream: Stream) -> bool:

@@ -30,6 +30,19 @@ class Addition:
     password: str = field(default="", repr=False)
 
 
+# What usually allows a camera of this purpose; where the law names no one paragraph, nothing is proposed.
+# Source Personal Information Protection Act art. 25(1); names as agent.config.values.Purpose
+_ACT = "개인정보 보호법 제25조제1항제{}호"
+BASES = {
+    "crime-prevention": _ACT.format(2),
+    "parking-management": _ACT.format(3),
+    "fire-prevention": _ACT.format(3),
+    "facility-management": _ACT.format(3),
+    "illegal-parking": _ACT.format(4),
+    "traffic-information": _ACT.format(5),
+}
+
+
 def next_id(taken: Collection[str]) -> str:
     """Propose the first free of cam01, cam02, ..."""
     number = 1

@@ -8,9 +8,11 @@ from agent.cli.codes.centre import CENTRE
 from agent.cli.codes.clock import CLOCK
 from agent.cli.codes.code import Code
 from agent.cli.codes.command import COMMAND
+from agent.cli.codes.discover import DISCOVER
 from agent.cli.codes.export import EXPORT
 from agent.cli.codes.hold import HOLD
 from agent.cli.codes.met import MET
+from agent.cli.codes.page import PAGE
 from agent.cli.codes.proof import PROOF
 from agent.cli.codes.stream import STREAM
 from agent.cli.codes.tunnel import TUNNEL
@@ -42,4 +44,6 @@ CODES = {
     **UPLINK,
     **TUNNEL,
     **STREAM,
+    **PAGE,
+    **DISCOVER,
 }
