@@ -141,10 +141,12 @@ def parse(data: bytes) -> Pass:
     """Read a pass. Raises Unreadable."""
     found = _object(data)
     try:
-        texts = {name: str(found[name]) for name in ("id", "digest", "name", "company", "by", "boot")}
+        texts: dict[str, Any] = {
+            name: str(found[name]) for name in ("id", "digest", "name", "company", "by", "boot")
+        }
         numbers = {name: _count(found[name]) for name in ("issued_ms", "until_ms", "until_boot_ms")}
         revoked = found["revoked_ms"]
-        one = Pass(**texts, **numbers, revoked_ms=None if revoked is None else _count(revoked))
+        one = Pass(**{**texts, **numbers, "revoked_ms": None if revoked is None else _count(revoked)})
     except (LookupError, TypeError) as error:
         raise Unreadable("no pass") from error
     if not _NAME.fullmatch(one.id) or not _DIGEST.fullmatch(one.digest):

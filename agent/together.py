@@ -21,6 +21,8 @@ def run(config: Config, secrets: Secrets) -> int:
     if config.uplink is not None:
         enrolled = partial(reporting.is_enrolled, config)
         minders.append(minding.Minder("uplink", "agent.reporting", config, enrolled))
+    if config.page is not None:
+        minders.append(minding.Minder("page", "agent.field.page.life", config))
 
     def beside() -> None:
         for minder in minders:

@@ -9,9 +9,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.show import size, table
+from agent.cli.show import table
 from agent.cli.times import show_time
-from agent.health import CONDITIONS, Severity, silent_s
+from agent.field import words
+from agent.field.words import age, size, tunnel_fields, uplink_fields, vital_fields
+from agent.health import Severity, silent_s
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -20,15 +22,12 @@ if TYPE_CHECKING:
     from agent.config import Config
 
 BAR_CELLS = 12
-NAMED = 3
-"""Of more cameras than these that have the same condition, only the ids are shown."""
 STYLES = {
     Severity.CRITICAL: "bold white on red",
     Severity.ALARM: "bold red",
     Severity.WARNING: "bold yellow",
     Severity.INFO: "cyan",
 }
-AGES = ((86_400, "일", "d"), (3600, "시간", "h"), (60, "분", "min"), (1, "초", "s"))
 
 
 def draw(config: Config, found: dict[str, Any]) -> RenderableType:
@@ -75,7 +74,7 @@ def camera_table(config: Config, cameras: dict[str, dict[str, Any]]) -> Table:
         drawn.add_row(
             Text(name),
             Text(known.name if known else ""),
-            Text(_state(str(state.get("state", ""))), style="green" if recording else "bold red"),
+            Text(words.camera_state(str(state.get("state", ""))), style="green" if recording else "bold red"),
             Text(f"{codec} {state.get('width', 0)}x{state.get('height', 0)}" if codec else "–"),
             Text(f"{state.get('fps', 0):.1f}" if recording else "–"),
             Text(f"{state.get('kbit_s', 0) / 1000:.2f}" if recording else "–"),
@@ -155,63 +154,6 @@ def disk_table(disks: list[dict[str, Any]]) -> Table:
     return drawn
 
 
-def vital_fields(vitals: dict[str, Any], trust: str) -> Iterator[tuple[str, str]]:
-    """Say how the machine is; what it does not tell is left out."""
-    cpu, hottest = vitals["cpu_percent"], vitals["hottest"]
-    loads = " ".join(f"{load / 100:.2f}" for load in vitals["load_hundredths"])
-    busy = "" if cpu is None else f"{cpu} %, "
-    yield say("프로세서", "processor"), busy + say(f"부하 {loads}", f"load {loads}")
-    swap = vitals["swap_percent"]
-    swapped = say(f", 스왑 {swap} %", f", swap {swap} %") if swap else ""
-    yield say("메모리", "memory"), f"{vitals['memory_percent']} %{swapped}"
-    if hottest:
-        sensor, limit = hottest["sensor"], hottest["limit_celsius"]
-        text = say(f"한도 {limit} °C, {sensor}", f"limit {limit} °C, {sensor}")
-        yield say("온도", "heat"), f"{hottest['celsius']} °C ({text})"
-    power = []
-    if vitals["low_voltage"] is not None:
-        low = vitals["low_voltage"]
-        power.append(say("전압 낮음", "voltage low") if low else say("전압 정상", "voltage good"))
-    if vitals["on_battery"] is not None:
-        away = vitals["on_battery"]
-        power.append(say("외부 전원 끊김", "mains gone") if away else say("외부 전원", "mains"))
-        power.append(say(f"배터리 {vitals['battery_percent']} %", f"battery {vitals['battery_percent']} %"))
-    yield say("전원", "power"), ", ".join(power)
-    yield say("가동", "up"), age(vitals["uptime_s"])
-    trusts = {
-        "SYNCED": say("믿음, 동기됨", "trusted, synchronised"),
-        "HOLDOVER": say("믿음, 동기 없이 이어짐", "trusted, goes on without synchronisation"),
-    }
-    yield say("시각", "time"), trusts.get(trust, say("믿지 않음", "not trusted"))
-
-
-def uplink_fields(uplink: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Say how the connection is."""
-    state = say("연결됨", "connected") if uplink.get("connected") else say("끊김", "not connected")
-    protocol = {5: "MQTT 5", 4: "MQTT 3.1.1"}.get(uplink.get("protocol", 0), "")
-    more = [protocol, uplink.get("reason", ""), uplink.get("trouble", "")]
-    yield say("상태", "state"), " · ".join(filter(None, [state, *more]))
-    if (backlog := uplink.get("backlog")) is not None:
-        yield say("보낼 기록", "entries to send"), str(backlog)
-    if (days := uplink.get("certificate_days")) is not None:
-        yield say("인증서", "certificate"), say(f"{days}일 남음", f"{days} days left")
-
-
-def tunnel_fields(tunnel: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Say how the tunnel is."""
-    yield (
-        say("상태", "state"),
-        say("올라와 있음", "up") if tunnel.get("up") else say("올라와 있지 않음", "not up"),
-    )
-    since = tunnel.get("handshake_s")
-    yield (
-        say("마지막 악수", "handshake"),
-        "–" if since is None else say(f"{age(since)} 전", f"{age(since)} ago"),
-    )
-    barred = say("막혀 있음", "barred") if not tunnel.get("lacks") else say("열려 있음", "open")
-    yield say("다른 길", "other ways"), barred
-
-
 def process_table(processes: dict[str, dict[str, Any] | None], boot_s: float) -> Table:
     """Draw who runs, in which version, and when each was heard last."""
     heads = (say("프로세스", "process"), say("버전", "version"), "pid", say("마지막 소식", "heard"))
@@ -230,15 +172,6 @@ def bar(part: float) -> str:
     return "█" * full + "░" * (BAR_CELLS - full)
 
 
-def age(seconds: float) -> str:
-    """Write a length of time in its largest unit: "5 min"."""
-    for length, korean, english in AGES:
-        if seconds >= length:
-            count = int(seconds // length)
-            return say(f"{count}{korean}", f"{count} {english}")
-    return say("0초", "0 s")
-
-
 def _head(found: dict[str, Any]) -> Text:
     text = Text()
     text.append(f"{found['box']} · {found['site']}", style="bold")
@@ -254,47 +187,15 @@ def _conditions(config: Config, found: dict[str, Any]) -> Iterator[RenderableTyp
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    words = {
-        Severity.CRITICAL: say("위급", "critical"),
-        Severity.ALARM: say("경보", "alarm"),
-        Severity.WARNING: say("주의", "warning"),
-        Severity.INFO: say("알림", "info"),
-    }
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for each in found["conditions"]:
-        groups.setdefault(each["code"], []).append(each)
-    for code, several in groups.items():
-        condition = CONDITIONS[code]
-        subjects = ", ".join(filter(None, _subjects(config, several)))
+    for each in words.wrong(config, found):
         what = Text()
-        what.append(f"{subjects}: " if subjects else "", style="bold")
-        what.append(condition.what, style="bold")
-        since = age((found["at_ms"] - min(each["since_ms"] for each in several)) / 1000)
-        details = dict.fromkeys(each["detail"] for each in several)
-        more = [say(f"{since} 전부터", f"for {since}"), code, *details]
-        what.append("\n" + " · ".join(filter(None, more)), style="dim")
-        what.append(f"\n→ {condition.next}")
-        style = STYLES[condition.severity]
-        grid.add_row(Text(f" {words[condition.severity]} ", style=style), what)
+        what.append(f"{each.subjects}: " if each.subjects else "", style="bold")
+        what.append(each.condition.what, style="bold")
+        more = [say(f"{each.since} 전부터", f"for {each.since}"), each.code, *each.details]
+        what.append("\n" + " · ".join(more), style="dim")
+        what.append(f"\n→ {each.condition.next}")
+        grid.add_row(Text(f" {each.word} ", style=STYLES[each.condition.severity]), what)
     yield Padding(grid, (1, 0, 0, 0))
-
-
-def _subjects(config: Config, several: list[dict[str, Any]]) -> Iterator[str]:
-    """Name what has one condition: cameras with their names, where these are few."""
-    for each in several:
-        camera = config.camera(each["subject"]) if len(several) <= NAMED else None
-        yield f"{each['subject']} ({camera.name})" if camera else each["subject"]
-
-
-def _state(word: str) -> str:
-    return {
-        "recording": say("녹화 중", "recording"),
-        "playing": say("첫 키프레임 대기", "awaiting keyframe"),
-        "connecting": say("연결 중", "connecting"),
-        "lost": say("끊김", "lost"),
-        "waiting": say("대기", "waiting"),
-        "stopped": say("정지", "stopped"),
-    }.get(word, word)
 
 
 def _title(korean: str, english: str) -> RenderableType:

@@ -10,8 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agent.field.words import size
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+__all__ = ["console", "size", "table"]
 
 PIPE_COLUMNS = 200  # a file or a pipe has no width of its own; a row should stay one line
 
@@ -50,13 +54,3 @@ def table(
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     return drawn
-
-
-def size(count: int) -> str:
-    """Write a number of bytes for people: 312 B, 4.2 MB. Decimal units, as disks are sold."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"

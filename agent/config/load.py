@@ -146,7 +146,9 @@ class _Reading:
         for name in content:
             if name not in BY_TABLE:
                 self._unknown_table(name)
-        box, storage, uplink, tunnel, page = (self._single(table, content) for table in TABLES if not table.many)
+        box, storage, uplink, tunnel, page = (
+            self._single(table, content) for table in TABLES if not table.many
+        )
         self._check_folders(storage)
         cameras = self._cameras(content.get("camera"), storage)
         if tunnel:

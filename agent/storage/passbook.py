@@ -119,7 +119,9 @@ def _names(folder: Path, form: re.Pattern[str], most: int) -> list[str]:
     """Return names of a form, at most `most`; none where there is no such folder."""
     try:
         with os.scandir(folder) as found:
-            near = itertools.islice(found, 2 * most)  # of a folder that somebody filled, the rest is passed over
+            near = itertools.islice(
+                found, 2 * most
+            )  # of a folder that somebody filled, the rest is passed over
             return [*itertools.islice((each.name for each in near if form.fullmatch(each.name)), most)]
     except OSError:
         return []

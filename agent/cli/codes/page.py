@@ -18,7 +18,7 @@ PAGE = {
         ("페이지의 인증서나 그 키를 읽을 수 없습니다", "the page's certificate or its key cannot be read"),
         (
             "페이지 폴더의 own/cert.pem과 own/key.pem을 함께 지우면 새로 만듭니다. 지문이 바뀝니다",
-            "remove own/cert.pem and own/key.pem in the page's folder, both: new ones are made, with another fingerprint",
+            "remove both own/cert.pem and own/key.pem in the page's folder: new ones are made; the fingerprint changes",
         ),
     ),
     "PAGE_SESSIONS": code(

@@ -34,7 +34,7 @@ def begin_of(now_ms: int) -> int:
 
 
 def slots(stored: Sequence[Span], begin_ms: int, now_ms: int, first_ms: int) -> str:
-    """Return a letter for each slot: 0 to 9 for the tenths that are stored, 9 only for all of it, or BEFORE.
+    """Return a letter for each slot: 0 to 8 for the tenths that are stored, 9 for all of it, or BEFORE.
 
     stored    spans of stored video, in any order
     now_ms    the last slot is looked at up to here
@@ -57,7 +57,7 @@ def slots(stored: Sequence[Span], begin_ms: int, now_ms: int, first_ms: int) -> 
                 break
             near.append(part)
         missing = sum(hole.length_ms for hole in uncovered(near, slot, JOIN_MS))
-        drawn += str(min(9, 10 * (slot.length_ms - missing) // slot.length_ms) if missing else 9)
+        drawn += str(min(8, 10 * (slot.length_ms - missing) // slot.length_ms) if missing else 9)
     return drawn
 
 
@@ -82,11 +82,7 @@ class Day:
         opened = progress.read_all(self._state).values()
         firsts = dict(catalogue.read("SELECT id, first_seen_ms FROM camera"))
         for camera in due:
-            spans = [
-                Span(one.start_ms, one.reached_ms(now_ms))
-                for one in opened
-                if one.camera == camera
-            ]
+            spans = [Span(one.start_ms, one.reached_ms(now_ms)) for one in opened if one.camera == camera]
             found = catalogue.coverage(camera, Span(begin_ms, max(begin_ms, now_ms)))
             spans += [each.span for each in found.segments if each.state in STORED]
             first_ms = int(firsts.get(camera, now_ms))

@@ -1,0 +1,222 @@
+"""Who is let in: a pass's code opens one session, once; a cookie is the session. Edge.
+
+    <page>/own/sessions.json   of each pass that was used: the SHA-256 of its cookie, and since when
+
+    D1  the code is looked up by its digest; its pass must be good and not used
+    D2  that it is used now is written down, durably
+    D3  the page tells keep, which makes a fact of it
+    D4  the visitor gets the cookie
+
+Killed after D2 the pass is spent, and another one is to be issued; never the other way round.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent import passes
+from agent.errors import StorageFault
+from agent.passes import Lock, Standing, What, Why, Word
+from agent.storage import passbook
+from agent.storage.files import Disk, read_small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agent.passes import Pass
+
+SESSIONS = "sessions.json"
+COOKIE_BYTES = 32
+TELL_S = 60.0
+"""Refusals of one kind are told at most so often, with their number."""
+_LIMIT_BYTES = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Now: UTC ms; the kernel's name of this boot; milliseconds since then."""
+
+    utc_ms: int
+    boot: str
+    boot_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A session that was opened: its cookie, and its pass."""
+
+    cookie: str
+    by: Pass
+
+
+class Door:
+    """Lets visitors in. Used by many threads."""
+
+    def __init__(
+        self,
+        folder: Path,
+        times: Callable[[], Times],
+        disk: Disk | None = None,
+        step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Look at nothing yet. `folder`: the page's; `step`: told each numbered step."""
+        self._folder = folder
+        self._times = times
+        self._disk = disk or Disk()
+        self._step = step
+        self._mutex = threading.Lock()
+        self._lock = Lock()
+        self._untold: dict[Why, tuple[int, Word]] = {}
+        self._told_s: dict[Why, float] = {}
+
+    def enter(self, typed: str, source: str) -> Entered | Why:
+        """Open a session with a code, or say why not. Raises StorageFault when D2 cannot be done."""
+        with self._mutex:
+            now = self._times()
+            if self._lock.is_locked(source, now.boot_ms / 1000):
+                self._refuse(Why.LOCKED, "", source, now)
+                return Why.LOCKED
+            digest = passes.digest_of(typed)
+            one = next((each for each in self._passes() if digest and _same(each.digest, digest)), None)
+            why = self._why_not(one, now)
+            if one is None or why is not None:
+                why = why or Why.UNKNOWN
+                self._refuse(why, one.id if one else "", source, now)
+                if self._lock.failed(source, now.boot_ms / 1000):
+                    self._tell(Word(What.LOCKED, "", None, 1, source), now)
+                return why
+            cookie = secrets.token_urlsafe(COOKIE_BYTES)
+            known = self._sessions() | {one.id: {"digest": _digest(cookie), "since_ms": now.utc_ms}}
+            kept = {each.id for each in self._passes()}
+            known = {name: session for name, session in known.items() if name in kept}
+            self._disk.atomic_replace(self._own / SESSIONS, json.dumps(known).encode(), sync=True)
+            self._step("D2")
+            self._tell(Word(What.VISITED, one.id, None, 1, source), now)
+            self._step("D3")
+            return Entered(cookie, one)
+
+    def who(self, cookie: str) -> Pass | None:
+        """Return the pass whose session a cookie is, as long as it is good."""
+        digest = _digest(cookie[:100])
+        now = self._times()
+        sessions = self._sessions()
+        for one in self._passes():
+            session = sessions.get(one.id)
+            if session is not None and _same(str(session.get("digest", "")), digest):
+                good = one.standing(now.utc_ms, now.boot, now.boot_ms) is Standing.GOOD
+                return one if good else None
+        return None
+
+    def leave(self, cookie: str) -> None:
+        """End a session; its pass stays used. Raises StorageFault."""
+        with self._mutex:
+            sessions = self._sessions()
+            for session in sessions.values():
+                if _same(str(session.get("digest", "")), _digest(cookie[:100])):
+                    session["digest"] = ""
+            self._disk.atomic_replace(self._own / SESSIONS, json.dumps(sessions).encode(), sync=True)
+
+    def tell_rest(self) -> None:
+        """Tell keep of refusals that were put together; to be called every few seconds."""
+        with self._mutex:
+            now = self._times()
+            for why in [*self._untold]:
+                self._tell_refusals(why, now)
+
+    @property
+    def is_locked(self) -> bool:
+        """Tell whether everybody has to wait."""
+        return self._lock.all_locked(self._times().boot_ms / 1000)
+
+    def open_sessions(self) -> int:
+        """Return how many sessions are open."""
+        now, sessions = self._times(), self._sessions()
+        return sum(
+            bool(sessions.get(one.id, {}).get("digest"))
+            and one.standing(now.utc_ms, now.boot, now.boot_ms) is Standing.GOOD
+            for one in self._passes()
+        )
+
+    def _why_not(self, one: Pass | None, now: Times) -> Why | None:
+        if one is None:
+            return Why.UNKNOWN
+        standing = one.standing(now.utc_ms, now.boot, now.boot_ms)
+        if standing is not Standing.GOOD:
+            return Why(standing.value)
+        return Why.USED if one.id in self._sessions() else None
+
+    def _refuse(self, why: Why, name: str, source: str, now: Times) -> None:
+        count = self._untold[why][0] if why in self._untold else 0
+        count = min(count + 1, passes.MOST_COUNT)
+        self._untold[why] = (count, Word(What.REFUSED, name, why, count, source))
+        self._tell_refusals(why, now)
+
+    def _tell_refusals(self, why: Why, now: Times) -> None:
+        now_s = now.boot_ms / 1000
+        if now_s - self._told_s.get(why, -TELL_S) >= TELL_S and self._tell(self._untold[why][1], now):
+            self._told_s[why] = now_s
+            del self._untold[why]
+
+    def _tell(self, word: Word, now: Times) -> bool:
+        """Do D3. That keep cannot be told stops no visitor: the disk is full, say, and that is what they come for."""
+        with contextlib.suppress(StorageFault):
+            return passbook.put_word(self._folder, word, now.utc_ms, self._disk)
+        return False
+
+    @property
+    def _own(self) -> Path:
+        return self._folder / passbook.OWN
+
+    def _passes(self) -> list[Pass]:
+        return passbook.listed(self._folder)
+
+    def _sessions(self) -> dict[str, dict[str, Any]]:
+        """Return which passes were used. Raises StorageFault when that cannot be read: then nobody is let in."""
+        place = self._own / SESSIONS
+        try:
+            found = json.loads(read_small(place, _LIMIT_BYTES))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise StorageFault(
+                "PAGE_SESSIONS", "which passes were used cannot be read", path=str(place)
+            ) from error
+        return {name: each for name, each in found.items() if isinstance(each, dict)}
+
+
+def clock() -> Times:
+    """Ask the machine."""
+    import time
+
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123 - as short
+        boot = file.read().strip()
+        return Times(time.time_ns() // 1_000_000, boot, _since_boot_ms())
+    return Times(time.time_ns() // 1_000_000, "", _since_boot_ms())
+
+
+def _since_boot_ms() -> int:
+    import time
+
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)
+
+
+def chance() -> bytes:
+    """Return chance for a code."""
+    return os.urandom(passes.CODE_BYTES)
+
+
+def _digest(cookie: str) -> str:
+    return hashlib.sha256(b"pasu-session\0" + cookie.encode()).hexdigest()
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
