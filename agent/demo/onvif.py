@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import calendar
 import contextlib
 import hashlib
 import re
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = ("239.255.255.250", 3702)
 MAX_REQUEST = 64 * 1024
+FRESH_S = 60  # by its own clock; WS-UsernameToken profile, section 4
 QUIRKS = {
     "clock": "its clock is `value` seconds ahead",
     "small": "says that its pictures are 160x120",
@@ -227,8 +229,8 @@ class OnvifCamera:
             return False
         text = base64.b64decode(found["Nonce"]) + (found["Created"] + self.spec.password).encode()
         digest = base64.b64encode(hashlib.sha1(text).digest()).decode()  # noqa: S324 - WS-UsernameToken says SHA-1
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.spec.quirks.get("clock", 0)))
-        near = found["Created"][:15] == now[:15] or found["Created"][:10] == now[:10]
+        created = calendar.timegm(time.strptime(found["Created"][:19], "%Y-%m-%dT%H:%M:%S"))
+        near = abs(created - time.time() - self.spec.quirks.get("clock", 0)) < FRESH_S
         right = found["Username"] == self.spec.username and found["Password"] == digest and near
         self.log_ins.append(right)
         return right

@@ -79,7 +79,7 @@ def own_stream(said: object, host: str) -> RtspUrl | None:
         url = parse_url(said.strip())
     except RtspError:
         return None
-    if " " in url.target or "#" in url.target or not same_host(url.host, host):
+    if " " in url.target or not same_host(url.host, host):
         return None
     return RtspUrl(url.scheme, url.host, url.port, url.target)
 

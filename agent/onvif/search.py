@@ -31,6 +31,8 @@ MAX_CAMERAS = 256
 MAX_PER_HOST = 16  # answers; each probe is sent twice, and a camera may have two addresses
 MAX_MATCHES = 4  # in one answer
 REPEAT_S = 0.2
+BUFFER_BYTES = 8 * 1024 * 1024
+_SO_RCVBUFFORCE = 33  # linux/socket.h; Python has no name for it
 _TYPES = (
     ("http://www.onvif.org/ver10/network/wsdl", "NetworkVideoTransmitter"),
     ("http://www.onvif.org/ver10/device/wsdl", "Device"),
