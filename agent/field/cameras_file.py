@@ -15,7 +15,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from agent.config import read_secrets
+from agent.config import Login, read_secrets
 from agent.config.load import load_text
 from agent.errors import StorageFault
 from agent.onvif.proposal import appended, camera_tables, log_in_tables
@@ -53,9 +53,12 @@ def add_cameras(
     config = load_text(content, file)
     step("1")
     hidden = config.secrets_file
-    tables = log_in_tables(additions)
+    known = read_secrets(hidden)
+    # What an attempt that was killed after step 3 has left is not written twice.
+    tables = log_in_tables(
+        [each for each in additions if known.login(each.id) != Login(each.username, each.password)]
+    )
     if tables:
-        read_secrets(hidden)
         before = _read(hidden) if hidden.exists() else None
         fresh = hidden.with_name(hidden.name + NEW)
         owner = os.stat(hidden if before is not None else file)  # noqa: PTH116 - whose service reads it

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 GROUP = ("239.255.255.250", 3702)  # ONVIF core specification, section 7.3; WS-Discovery 2.4
 MAX_CAMERAS = 256
-MAX_PER_HOST = 16  # answers; each probe is sent twice, and a camera may have two addresses
+MAX_PER_HOST = 128  # answers; a camera gives four, and virtual ones share an address
+MAX_HEARD = 8192  # answers of all; reading one takes 0.3 ms
 MAX_MATCHES = 4  # in one answer
 REPEAT_S = 0.2
 BUFFER_BYTES = 8 * 1024 * 1024
@@ -78,7 +79,7 @@ class _Listener(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         host = addr[0]
-        if len(self._heard) >= MAX_CAMERAS and host not in self._heard:
+        if self._heard.total() >= MAX_HEARD or len(self._found) >= MAX_CAMERAS:
             return
         if self._heard[host] >= MAX_PER_HOST or not self._interface.holds(host):
             return

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 
-import numpy
+import numpy as np
 from ipycam import CameraConfig, IPCamera
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     started = camera.start()
     threading.Thread(target=_end_with_input, daemon=True).start()
     print(json.dumps({"started": bool(started), "service": config.onvif_url}), flush=True)
-    picture = numpy.zeros((360, 640, 3), numpy.uint8)
+    picture = np.zeros((360, 640, 3), np.uint8)
     while True:
         picture[:] = (picture[0, 0, 0] + 1) % 255
         camera.stream(picture)

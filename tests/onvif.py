@@ -1,0 +1,66 @@
+"""Our own ONVIF cameras in a thread of their own, for tests of those who ask them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Self
+
+from agent.demo.onvif import OnvifCamera, OnvifSpec, Responder
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+LO = "127.0.0.1"
+
+
+class Cameras:
+    """Cameras that answer while the block lasts.
+
+    with Cameras([OnvifSpec(...)], search=True) as cameras:
+        cameras[0].service
+    """
+
+    def __init__(self, specs: Sequence[OnvifSpec], *, search: bool = False) -> None:
+        self._cameras = [OnvifCamera(spec) for spec in specs]
+        self._responder = Responder(self._cameras) if search else None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __getitem__(self, number: int) -> OnvifCamera:
+        return self._cameras[number]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        for camera in self._cameras:
+            self._run(camera.start())
+        if self._responder is not None:
+            self._run(self._responder.start(LO))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._responder is not None:
+            self._loop.call_soon_threadsafe(self._responder.stop)
+        self._run(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(30)
+        self._loop.close()
+
+    async def _stop(self) -> None:
+        """Cut what still hangs, then stop listening."""
+        for task in asyncio.all_tasks():
+            if task is not asyncio.current_task():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        for camera in self._cameras:
+            await camera.stop()
+
+    def _run(self, work: Coroutine[object, object, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+
+def spec(name: str = "cam", url: str = "rtsp://127.0.0.1:9/main", **change: object) -> OnvifSpec:
+    """Describe one; its stream is where nobody listens, unless a test says otherwise."""
+    return OnvifSpec(name, [(url, "h264", 640, 360, 15)], **change)  # type: ignore[arg-type]
