@@ -18,7 +18,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from agent import passes
-from agent.storage.files import Disk, exists, fault, read_small
+from agent.storage.files import Disk, exists, read_small
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,14 +105,6 @@ def write_seen(folder: Path, lately: Sequence[dict[str, Any]], disk: Disk) -> No
     """Replace that. Raises StorageFault."""
     data = json.dumps(lately[:MOST_SEEN], ensure_ascii=False).encode()
     disk.atomic_replace(folder / PASSES / SEEN, data, sync=False, mode=READ_MODE)
-
-
-def require(folder: Path) -> None:
-    """Make sure that passes can be issued. Raises StorageFault."""
-    try:
-        (folder / PASSES).stat()
-    except OSError as error:
-        raise fault("open", folder / PASSES, error) from error
 
 
 def _names(folder: Path, form: re.Pattern[str], most: int) -> list[str]:

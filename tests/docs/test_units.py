@@ -16,6 +16,7 @@ EXPOSURE = {
     "pasu-disks.service": 1.5,
     "pasu-egress.service": 1.6,
     "pasu-keep.service": 0.6,
+    "pasu-page.service": 1.0,
     "pasu-record.service": 1.9,
     "pasu-tunnel.service": 2.5,
     "pasu-uplink.service": 1.2,
@@ -100,3 +101,24 @@ def test_what_talks_outside_writes_folders_of_its_own_and_sees_no_footage() -> N
     denied = " ".join(line for line in uplink if line.startswith("SystemCallFilter=~"))
     for call in ("kill", "tgkill", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd"):
         assert call in denied.split()
+
+
+def test_the_page_has_a_user_of_its_own_and_sees_health_and_passes_alone() -> None:
+    """H10: who looks after the box is given a page, and the page is given nothing to leak."""
+    page = lines("pasu-page.service")
+    assert "User=pasu-page" in page
+    assert not any(line.startswith("SupplementaryGroups") for line in page)
+    assert "ProtectSystem=strict" in page
+    assert written(page, "ReadWritePaths") == {"/var/lib/pasu-page/own", "/var/lib/pasu-page/visits"}
+    assert written(page, "RuntimeDirectory") == {"pasu/page"}
+    assert {"-/var/lib/pasu", "-/run/pasu/live", "-/etc/pasu"} <= written(page, "InaccessiblePaths")
+    assert "RestrictAddressFamilies=AF_INET AF_INET6" in page  # no Unix socket: no live stream
+    (user,) = [
+        line
+        for line in (UNITS / "pasu.sysusers.conf").read_text().splitlines()
+        if line.startswith("u pasu-page")
+    ]
+    assert user
+    folders = (UNITS / "pasu.tmpfiles.conf").read_text()
+    for line in ("passes 2750 pasu pasu-page", "visits 2770 pasu pasu-page", "own 0700 pasu-page pasu-page"):
+        assert f"d /var/lib/pasu-page/{line} -" in folders

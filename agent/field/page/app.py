@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from agent.errors import PasuError
 from agent.field.page import view
@@ -70,6 +70,7 @@ class App:
         )
         style, script = (made.get_template(name).render() for name in ("style.css", "enter.js"))
         made.globals |= {"say": say, "style": Markup(style), "script": Markup(script), "refresh_s": REFRESH_S}  # noqa: S704 - our own files
+        made.filters["typed"] = typed
         self._box, self._entrance = made.get_template("box.html"), made.get_template("enter.html")
         self._policy = (
             f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; form-action 'self';"
@@ -97,7 +98,7 @@ class App:
                 ("Content-Security-Policy", self._policy),
                 ("X-Content-Type-Options", "nosniff"),
                 ("X-Frame-Options", "DENY"),
-                ("Referrer-Policy", "no-referrer"),
+                ("Referrer-Policy", "same-origin"),
                 ("Permissions-Policy", "camera=(), microphone=(), geolocation=()"),
                 ("Cross-Origin-Opener-Policy", "same-origin"),
                 ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -193,6 +194,14 @@ def refusal(why: Why) -> str:
 
 
 _ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
+
+
+def typed(text: str) -> Markup:
+    """Set what stands between backquotes, which is to be typed, apart."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts)
+    )
 
 
 def _kept(chosen: Language) -> str:

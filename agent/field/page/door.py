@@ -16,14 +16,16 @@ import contextlib
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent import passes
+from agent.clock import BOOT_ID
 from agent.errors import StorageFault
+from agent.health import read_health
 from agent.passes import Lock, Standing, What, Why, Word
 from agent.storage import passbook
 from agent.storage.files import Disk, read_small
@@ -77,6 +79,7 @@ class Door:
         self._lock = Lock()
         self._untold: dict[Why, tuple[int, Word]] = {}
         self._told_s: dict[Why, float] = {}
+        self._word_ms = 0
 
     def enter(self, typed: str, source: str) -> Entered | Why:
         """Open a session with a code, or say why not. Raises StorageFault when D2 cannot be done."""
@@ -168,8 +171,9 @@ class Door:
 
     def _tell(self, word: Word, now: Times) -> bool:
         """Do D3. That keep cannot be told stops no visitor: the disk is full, say, and that is what they come for."""
+        self._word_ms = max(now.utc_ms, self._word_ms + 1)  # their names give their order
         with contextlib.suppress(StorageFault):
-            return passbook.put_word(self._folder, word, now.utc_ms, self._disk)
+            return passbook.put_word(self._folder, word, self._word_ms, self._disk)
         return False
 
     @property
@@ -193,25 +197,15 @@ class Door:
         return {name: each for name, each in found.items() if isinstance(each, dict)}
 
 
-def clock() -> Times:
-    """Ask the machine."""
-    import time
-
-    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123 - as short
-        boot = file.read().strip()
-        return Times(time.time_ns() // 1_000_000, boot, _since_boot_ms())
-    return Times(time.time_ns() // 1_000_000, "", _since_boot_ms())
-
-
-def _since_boot_ms() -> int:
-    import time
-
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)
-
-
-def chance() -> bytes:
-    """Return chance for a code."""
-    return os.urandom(passes.CODE_BYTES)
+def clock(run: Path | None = None) -> Times:
+    """Ask the machine. run: of the health files, where keep names the boot to whom /proc does not."""
+    try:
+        boot = BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        keep = (read_health(run, "keep") if run else None) or {}
+        boot = str(keep.get("boot", ""))
+    boot_ms = int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)
+    return Times(time.time_ns() // 1_000_000, boot, boot_ms)
 
 
 def _digest(cookie: str) -> str:

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent import __version__, logs, minding, overview
@@ -104,7 +105,7 @@ def serve(config: Config) -> int:
     passbook.make(page.folder, disk)
     own = page.folder / passbook.OWN
     fingerprint = tls.ensure(own, config.box.id, page.listen, disk)
-    entrance = door.Door(page.folder, door.clock, disk)
+    entrance = door.Door(page.folder, partial(door.clock, config.storage.run), disk)
     served = servings(config, page, tls.context(own), entrance)
     health = Health(config, fingerprint, entrance, served)
     log.info("page of %s, certificate %s", config.box.id, fingerprint)

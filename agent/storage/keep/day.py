@@ -34,7 +34,7 @@ def begin_of(now_ms: int) -> int:
 
 
 def slots(stored: Sequence[Span], begin_ms: int, now_ms: int, first_ms: int) -> str:
-    """Return a letter for each slot: 0 to 8 for the tenths that are stored, 9 for all of it, or BEFORE.
+    """Return a letter for each slot: 0 for nothing stored, 9 for all of it, the tenths between them, or BEFORE.
 
     stored    spans of stored video, in any order
     now_ms    the last slot is looked at up to here
@@ -45,10 +45,11 @@ def slots(stored: Sequence[Span], begin_ms: int, now_ms: int, first_ms: int) -> 
     at = 0
     for number in range(SLOTS):
         start = begin_ms + number * SLOT_MS
-        slot = Span(max(start, min(first_ms, start + SLOT_MS)), max(start, min(start + SLOT_MS, now_ms)))
-        if slot.start_ms >= slot.end_ms:
+        begin, end = max(start, first_ms), min(start + SLOT_MS, now_ms)
+        if begin >= end:
             drawn += BEFORE
             continue
+        slot = Span(begin, end)
         while at < len(parts) and parts[at].end_ms <= start:
             at += 1
         near = []
@@ -57,8 +58,14 @@ def slots(stored: Sequence[Span], begin_ms: int, now_ms: int, first_ms: int) -> 
                 break
             near.append(part)
         missing = sum(hole.length_ms for hole in uncovered(near, slot, JOIN_MS))
-        drawn += str(min(8, 10 * (slot.length_ms - missing) // slot.length_ms) if missing else 9)
+        drawn += _letter(slot.length_ms - missing, slot.length_ms)
     return drawn
+
+
+def _letter(stored_ms: int, length_ms: int) -> str:
+    if stored_ms in (0, length_ms):
+        return "9" if stored_ms else "0"
+    return str(min(8, max(1, 10 * stored_ms // length_ms)))
 
 
 class Day:
@@ -85,7 +92,7 @@ class Day:
             spans = [Span(one.start_ms, one.reached_ms(now_ms)) for one in opened if one.camera == camera]
             found = catalogue.coverage(camera, Span(begin_ms, max(begin_ms, now_ms)))
             spans += [each.span for each in found.segments if each.state in STORED]
-            first_ms = int(firsts.get(camera, now_ms))
+            first_ms = min([int(firsts.get(camera, now_ms)), *(span.start_ms for span in spans)])
             drawn = slots(spans, begin_ms, now_ms - LAG_MS, first_ms)
             self._known[camera] = (now_s, begin_ms, now_ms, drawn)
 

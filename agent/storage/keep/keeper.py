@@ -572,6 +572,7 @@ class Keeper:
                 "forecast_tenths_of_days": min(reaches, default=None),
             },
             "unsettled": self._unsettled,
+            "boot": self._clock.boot_id,
             "challenge": self._desk.challenge,
             "orders": self._desk.to_json(),
             "day": self._day.to_json(),

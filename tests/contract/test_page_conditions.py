@@ -1,0 +1,142 @@
+"""Every condition that a box can have is shown on the page, in both languages, with what to do; nothing is taken for markup."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+from agent import overview
+from agent.field.page.app import App, typed
+from agent.field.page.door import Door, clock
+from agent.health import CONDITIONS, Raised
+from agent.model import Instant, Trust
+from agent.passes import Why
+from agent.storage import passbook
+from agent.storage.files import Disk
+from tests.page_lab import CAMERAS, Site, site
+
+LANGUAGES = ("ko", "en")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    box = site(tmp_path_factory.mktemp("page"))
+    passbook.make(box.folder, Disk())
+    door = Door(box.folder, clock)
+    _, code = box.issue()
+    return box, door, door.enter(code, "127.0.0.1").cookie
+
+
+def shown(place, language: str) -> str:
+    """Return the page, as the application answers a request for it."""
+    box, door, cookie = place
+
+    def read():
+        import time
+
+        return overview.read(box.config, Instant(time.time_ns() // 1_000_000, Trust.SYNCED), enrolled=True)
+
+    told: list[str] = []
+    body = App(box.config, door, read)(
+        {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_COOKIE": f"pasu={cookie}; language={language}"},
+        lambda status, headers: told.append(status),
+    )
+    assert told == ["200 OK"]
+    return b"".join(body).decode()
+
+
+def read_aloud(text: str) -> str:
+    """Return what a person reads of it."""
+    return html.unescape(re.sub(r"<[^>]*>", "", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", sorted(CONDITIONS))
+def test_every_condition_has_its_sentence_and_what_to_do(place, code, language):
+    box: Site = place[0]
+    box.is_well(Raised(code, "cam02" if code.startswith("camera.") else "", "a detail"))
+    text = read_aloud(shown(place, language))
+    condition = CONDITIONS[code]
+    what, then, other = (
+        (condition.what_korean, condition.next_korean, condition.what_english)
+        if language == "ko"
+        else (condition.what_english, condition.next_english, condition.what_korean)
+    )
+    assert what.replace("`", "") in text
+    assert then.replace("`", "") in text
+    assert other not in text
+    assert code in text
+    assert "a detail" in text
+    if code.startswith("camera."):
+        assert "cam02 (놀이터 정문)" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_all_of_them_at_once_stand_with_the_worst_first(place, language):
+    place[0].is_well(*(Raised(code, "x") for code in CONDITIONS))
+    severities = re.findall(r'<li class="(critical|alarm|warning|info)">', shown(place, language))
+    assert len(severities) > 60
+    order = ["critical", "alarm", "warning", "info"]
+    assert severities == sorted(severities, key=order.index)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_box_that_is_well_says_so(place, language):
+    place[0].is_well()
+    text = read_aloud(shown(place, language))
+    assert {"ko": "이상이 없습니다", "en": "Nothing is wrong"}[language] in text
+    for _, name in CAMERAS:
+        assert name in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_box_whose_processes_say_nothing_is_shown_too(place, language):
+    box = place[0]
+    for name in ("record", "keep", "tunnel"):
+        (box.run / f"{name}.json").unlink(missing_ok=True)
+    text = read_aloud(shown(place, language))
+    assert (
+        CONDITIONS["process.silent"].what_korean in text or CONDITIONS["process.silent"].what_english in text
+    )
+    assert "cam03" in text
+
+
+def test_what_processes_and_files_say_is_no_markup(place):
+    """E7: a camera's name for itself, a process that was taken over, a pass's name."""
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+    box = place[0]
+    box.is_well(Raised("box.hot", evil, evil))
+    box.write("record", cameras={"cam01": {"state": evil, "codec": evil, "width": evil, "height": 1}})
+    box.write("uplink", connected=True, reason=evil, trouble=evil)
+    visit = {
+        "at_ms": evil,
+        "what": evil,
+        "name": evil,
+        "company": evil,
+        "why": evil,
+        "source": evil,
+        "count": evil,
+    }
+    passbook.write_seen(box.folder, [visit], Disk())
+    text = shown(place, "en")
+    passbook.write_seen(box.folder, [], Disk())
+    assert "&lt;img" in text
+    assert "<img" not in text
+    assert text.lower().count("<script>") == 0
+
+
+def test_what_is_to_be_typed_is_set_apart_and_no_markup():
+    assert str(typed("see `pasu <x>` & go")) == "see <code>pasu &lt;x&gt;</code> &amp; go"
+
+
+def test_every_refusal_is_said_in_both_languages():
+    from agent.field.page.app import refusal
+    from agent.language import speaking
+
+    said = set()
+    for language in LANGUAGES:
+        with speaking(language):
+            said |= {refusal(why) for why in Why}
+    assert len(said) == 2 * len(Why)
