@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from agent.demo.onvif import OnvifCamera, OnvifSpec, Responder
+from tests.tunnel_lab import inside
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -18,15 +19,29 @@ LO = "127.0.0.1"
 class Cameras:
     """Cameras that answer while the block lasts.
 
-    with Cameras([OnvifSpec(...)], search=True) as cameras:
+    with Cameras([OnvifSpec(...)], search=LO) as cameras:
         cameras[0].service
+
+    search     address of the interface on which they hear searches; "" hears none
+    namespace  network namespace that they are in, by name
     """
 
-    def __init__(self, specs: Sequence[OnvifSpec], *, search: bool = False) -> None:
+    def __init__(self, specs: Sequence[OnvifSpec], *, search: str = "", namespace: str = "") -> None:
         self._cameras = [OnvifCamera(spec) for spec in specs]
-        self._responder = Responder(self._cameras) if search else None
+        self._responder = Responder(self._cameras)
+        self._search = search
+        self._namespace = namespace
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    @property
+    def searches(self) -> int:
+        """How many searches they heard."""
+        return self._responder.searches
+
+    def _serve(self) -> None:
+        with inside(self._namespace) if self._namespace else contextlib.nullcontext():
+            self._loop.run_forever()
 
     def __getitem__(self, number: int) -> OnvifCamera:
         return self._cameras[number]
@@ -35,13 +50,12 @@ class Cameras:
         self._thread.start()
         for camera in self._cameras:
             self._run(camera.start())
-        if self._responder is not None:
-            self._run(self._responder.start(LO))
+        if self._search:
+            self._run(self._responder.start(self._search))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._responder is not None:
-            self._loop.call_soon_threadsafe(self._responder.stop)
+        self._loop.call_soon_threadsafe(self._responder.stop)
         self._run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(30)

@@ -57,7 +57,10 @@ class Talk:
             if ":" in user or len(user) > LIMIT or not user.isprintable():
                 self._tell(say("':'이 없는 한 줄의 글", "one line of text without ':'"))
                 continue
-            word = self._password(say("비밀번호: ", "password: "))
+            try:
+                word = self._password(say("비밀번호: ", "password: "))
+            except EOFError:
+                return None
             if len(word) > LIMIT or not (word.isprintable() or not word):
                 self._tell(say(f"한 줄의 글, {LIMIT}자까지", f"one line of text, at most {LIMIT} characters"))
                 continue

@@ -308,9 +308,10 @@ class OnvifCamera:
 
 
 class Responder(asyncio.DatagramProtocol):
-    """Answers searches for all cameras of this process."""
+    """Answers searches for all cameras of this process; `searches` counts them."""
 
     def __init__(self, cameras: Sequence[OnvifCamera]) -> None:
+        self.searches = 0
         self._cameras = list(cameras)
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -336,6 +337,7 @@ class Responder(asyncio.DatagramProtocol):
         found = re.search(r"<(?:[\w-]+:)?MessageID>\s*([^<\s]+)\s*<", text)
         if found is None or not re.search(r"<(?:[\w-]+:)?Probe[ />]", text) or self._transport is None:
             return
+        self.searches += 1
         for number, camera in enumerate(self._cameras):
             answer = _MATCH.format(
                 serial=f"00000000-0000-0000-0000-{number:012d}",

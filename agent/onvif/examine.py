@@ -100,7 +100,7 @@ async def examine(place: Place, login: Login | None, manner: Manner) -> tuple[Ca
         return camera, login
     for username, password in factory.candidates(_maker(place, camera)):
         candidate = Login(username, password)
-        tried = await _bounded(place, candidate, manner)
+        tried = await _bounded(place, candidate, manner, sparing=True)
         if tried.log_in is LogIn.GOOD:
             return replace(tried, factory=True), candidate
         if tried.log_in is not LogIn.REFUSED:
@@ -108,11 +108,12 @@ async def examine(place: Place, login: Login | None, manner: Manner) -> tuple[Ca
     return camera, None
 
 
-async def _bounded(place: Place, login: Login | None, manner: Manner) -> Camera:
+async def _bounded(place: Place, login: Login | None, manner: Manner, *, sparing: bool = False) -> Camera:
+    """Ask everything in bounded time. sparing: a log-in that ONVIF refused is not offered to RTSP."""
     known = Camera(place.host, name=place.name, device=Device(model=place.hardware), foreign=place.foreign)
     try:
         async with asyncio.timeout(CAMERA_S):
-            return await _examine(place, known, login, manner)
+            return await _examine(place, known, login, manner, sparing=sparing)
     except TimeoutError:
         return replace(known, service=place.service, faults=("timeout",))
 
@@ -121,7 +122,9 @@ def _maker(place: Place, camera: Camera) -> Device:
     return camera.device if camera.device.manufacturer else Device(place.name, place.hardware)
 
 
-async def _examine(place: Place, camera: Camera, login: Login | None, manner: Manner) -> Camera:
+async def _examine(
+    place: Place, camera: Camera, login: Login | None, manner: Manner, *, sparing: bool
+) -> Camera:
     services = [place.service] if place.service else await _services(place.host)
     for service in services:
         try:
@@ -132,11 +135,14 @@ async def _examine(place: Place, camera: Camera, login: Login | None, manner: Ma
         if camera.service:
             break
     streams = camera.streams
-    if not streams and camera.log_in not in (LogIn.REFUSED, LogIn.BASIC):
-        streams = await _by_paths(place.host, login, manner)
-    # One wrong password is enough: the next would bring the camera nearer to locking itself.
-    elif camera.log_in is not LogIn.REFUSED:
+    refused = camera.log_in is LogIn.REFUSED
+    if streams:
         streams = await _described(streams, login, manner)
+    elif not (refused and sparing):
+        streams = await _by_paths(place.host, login, manner)
+    if refused and any(stream.log_in is LogIn.GOOD for stream in streams):
+        # Some makers keep ONVIF's users apart: this one is a user of the streams.
+        camera = replace(camera, log_in=LogIn.GOOD, faults=(*camera.faults, "not-authorised"))
     camera = replace(camera, streams=streams, telnet=await is_open(place.host, TELNET_PORT))
     if camera.log_in is LogIn.UNKNOWN:
         ways = [stream.log_in for stream in streams if stream.log_in is not LogIn.UNKNOWN]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_REQUESTS = 80
+MAX_ALL_BYTES = (
+    2 * 1024 * 1024
+)  # of one camera; the library reads some 300 KB a second, and meanwhile nobody else
 REQUEST_S = 6.0
 _TYPE = "application/soap+xml; charset=utf-8"
 _CHUNK = 32 * 1024
@@ -50,6 +53,7 @@ class Post:
         """Make it inside a running loop; `aclose` it."""
         self.host = host
         self.requests = 0
+        self._bytes = 0
         self._log_in = Authenticator(
             username, password, allow_basic=False, cnonce=lambda: secrets.token_hex(8)
         )
@@ -116,6 +120,9 @@ class Post:
                 if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                     raise AnswerError("encoding", response.headers.get("Content-Encoding", ""))
                 content = await _bounded(response)
+                self._bytes += len(content)
+                if self._bytes > MAX_ALL_BYTES:
+                    raise AnswerError("too-long")
                 return response.status, response.headers.getall("WWW-Authenticate", []), content
         except TimeoutError:
             raise AnswerError("timeout") from None

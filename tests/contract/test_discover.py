@@ -16,7 +16,7 @@ from agent.cli import discover_view
 from agent.cli.discover_talk import Talk
 from agent.cli.main import main
 from agent.config import Login, load, read_secrets
-from agent.demo.onvif import _MATCH
+from agent.demo.onvif import _ENVELOPE, _MATCH, OnvifCamera
 from agent.demo.server import CameraProcess
 from agent.demo.spec import CameraSpec
 from agent.field.cameras_file import add_cameras
@@ -35,7 +35,6 @@ from tests.unit.config.samples import RIGHT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent.demo.onvif import OnvifCamera
     from agent.onvif.model import Camera
 
 LOOPBACK = Interface("lo", "127.0.0.1/8")
@@ -57,7 +56,7 @@ def codes(camera: Camera) -> list[str]:
 
 
 def test_cameras_answer_a_search_each_once() -> None:
-    with Cameras([spec("문 앞"), spec("cam2")], search=True) as cameras:
+    with Cameras([spec("문 앞"), spec("cam2")], search=LO) as cameras:
         found = asyncio.run(search([LOOPBACK], 1.0))
         assert {(each.name, each.services) for each in found} == {
             ("문 앞", (cameras[0].service,)),
@@ -67,8 +66,8 @@ def test_cameras_answer_a_search_each_once() -> None:
 
 def test_d14_a_camera_that_answers_ten_thousand_times_is_one_camera_and_the_others_are_found() -> None:
     with (
-        Cameras([spec("quiet")], search=True) as quiet,
-        Cameras([spec("babbler", quirks={"babbles": 10_000})], search=True),
+        Cameras([spec("quiet")], search=LO) as quiet,
+        Cameras([spec("babbler", quirks={"babbles": 10_000})], search=LO),
     ):
         found = asyncio.run(search([LOOPBACK], 2.0))
         # All of loopback is one host, so that its answers are counted together: what counts is that they end.
@@ -89,7 +88,7 @@ def test_d14_ten_thousand_answers_of_one_host_cost_another_nothing() -> None:
 
 
 def test_d14_an_answer_from_another_network_than_was_asked_is_not_heard() -> None:
-    with Cameras([spec()], search=True):
+    with Cameras([spec()], search=LO):
         narrow = Interface("lo", "127.0.0.1/8")
         assert asyncio.run(search([narrow], 0.6))
     other = Interface("lo", "127.0.0.1/32")
@@ -202,6 +201,19 @@ def test_d12_a_factory_password_that_is_typed_is_found_too() -> None:
         assert "factory-password" in codes(asked(cameras[0], Login("admin", "12345"))[0])
 
 
+def test_a_maker_that_keeps_onvifs_users_apart_is_asked_by_rtsp_with_the_same_log_in() -> None:
+    host = "127.0.9.2"
+    stream = CameraSpec(1, host=host, port=8554, username="viewer", password=WORD, audio="none")
+    with CameraProcess([stream]), Cameras([spec(username="other", password="other", host=host)]) as cameras:
+        place = Place(host, cameras[0].service)
+        camera, _ = asyncio.run(examine(place, Login("viewer", WORD), PLAIN))
+        assert (camera.log_in, camera.faults) == (LogIn.GOOD, ("not-authorised",))
+        assert camera.main is not None
+        assert obstacles(camera, ()) == ()
+        asyncio.run(examine(place, Login("viewer", "wrong"), PLAIN))
+        assert cameras[0].log_ins == [False, False]
+
+
 # ------------------------------------------------------------------ hostile cameras
 
 
@@ -258,6 +270,29 @@ def test_a_session_asks_no_more_than_it_may() -> None:
 
     with Cameras([spec()]) as cameras, pytest.raises(AnswerError, match="too-many"):
         asyncio.run(many(cameras[0].service))
+
+
+def test_d14_documents_that_are_long_deep_or_many_end() -> None:
+    long = "<tt:Profiles/>" * 20_000
+    deep = "<a>" * 50_000
+
+    class Odd(OnvifCamera):
+        text = ""
+
+        def answer(self, body: str) -> tuple[int, str]:
+            status, said = super().answer(body)
+            return (200, self.text) if "GetProfiles" in self.asked[-1:] else (status, said)
+
+    for text in (
+        _ENVELOPE.format(f"<trt:GetProfilesResponse>{long}</trt:GetProfilesResponse>"),
+        deep,
+        "<a/>",
+        "x" * 1000,
+    ):
+        with Cameras([spec()]) as cameras:
+            cameras[0].__class__ = type("Answering", (Odd,), {"text": text, "__slots__": ()})
+            camera, _ = asked(cameras[0])
+            assert camera.streams == ()
 
 
 def test_the_library_carries_its_wsdl_files_and_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
