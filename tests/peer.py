@@ -26,6 +26,7 @@ PACKAGES = {
     "wg-quick": "wireguard-tools",
     "wireguard-go": "wireguard-go",
     "gst-launch-1.0": "gstreamer1.0-tools",
+    "chromium": "chromium",
 }
 
 
