@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -278,7 +279,10 @@ def raw(box: Site, request: bytes) -> bytes:
 
 
 def test_a_thousand_connections_that_say_nothing_keep_nobody_out(own):
-    """K3: and of the page's descriptors, none is left behind."""
+    """K3: and when they are gone, none of the page's descriptors is left behind."""
+    descriptors = Path(f"/proc/{own_pid(own)}/fd")
+    assert ask(own, path="/enter").status == 200
+    before = len([*descriptors.iterdir()])
     page = own.config.page
     place = (page.listen[0], page.port)
     many = []
@@ -292,6 +296,14 @@ def test_a_thousand_connections_that_say_nothing_keep_nobody_out(own):
     finally:
         for each in many:
             each.close()
+    wait_for(lambda: len([*descriptors.iterdir()]) <= before, 90)
+
+
+def own_pid(box: Site) -> int:
+    from agent.health import read_health
+
+    wait_for(lambda: read_health(box.run, "page"))
+    return read_health(box.run, "page")["pid"]
 
 
 def test_slow_senders_keep_nobody_out(own):
@@ -328,6 +340,7 @@ def test_slow_senders_keep_nobody_out(own):
 
 
 def test_metrics_are_numbers_without_addresses_and_only_there(box):
+    """H11: no camera's address, no name, no path."""
     page = box.config.page
 
     def scrape(request: bytes) -> bytes:

@@ -104,7 +104,7 @@ def test_a_box_whose_processes_say_nothing_is_shown_too(place, language):
 
 
 def test_what_processes_and_files_say_is_no_markup(place):
-    """E7: a camera's name for itself, a process that was taken over, a pass's name."""
+    """A camera's name for itself, a process that was taken over, a pass's name."""
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     box = place[0]
     box.is_well(Raised("box.hot", evil, evil))

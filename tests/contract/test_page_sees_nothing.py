@@ -152,8 +152,8 @@ def reached(paths: list[str], ways: list[str], free: str) -> list[str]:
     return found
 
 
-def test_h3_the_pages_user_opens_connects_moves_and_removes_nothing_of_it(place):
-    """H3, H10: all files there are, each in every way."""
+def test_h10_the_pages_user_opens_connects_moves_and_removes_nothing_of_it(place):
+    """H10: all files there are, each in every way: what a contractor is given is no way to footage."""
     box, _ = place
     free = box.root.parent / "free"
     free.mkdir()
@@ -224,7 +224,7 @@ def answers(box) -> bool:
 
 
 def test_the_page_can_put_nothing_in_the_place_of_what_the_agent_writes(place):
-    """E7: taken over, it writes no pass, and no link where keep writes as another user."""
+    """Taken over, it writes no pass, and no link where keep writes as another user."""
     box, _ = place
     page = box.folder
 

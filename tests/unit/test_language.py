@@ -45,3 +45,21 @@ def test_what_goes_into_a_log_is_english_in_every_thread_and_only_there(monkeypa
         work()
     assert heard == ["two", "three"] * 2
     assert say("하나", "one") == "하나"
+
+
+def test_to_one_visitor_in_his_language_whatever_the_process_speaks(monkeypatch):
+    import threading
+
+    from agent.language import english, language, speaking
+
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    heard = []
+    with english(), speaking("ko"):
+        other = threading.Thread(target=lambda: heard.append(language()))
+        other.start()
+        other.join()
+        heard.append(language())
+        with speaking("en"):
+            heard.append(language())
+        heard.append(language())
+    assert [*heard, language()] == ["en", "ko", "en", "ko", "en"]

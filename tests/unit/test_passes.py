@@ -97,7 +97,7 @@ def test_what_is_no_pass_is_refused(data):
     ],
 )  # fmt: skip
 def test_what_is_no_word_is_refused(other):
-    """E7: the page may have become anything."""
+    """The page may have become anything."""
     with pytest.raises(Unreadable):
         passes.parse_word(spoilt(passes.encode_word(WORD), **other))
 

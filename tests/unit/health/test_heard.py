@@ -104,3 +104,35 @@ def test_a_time_that_is_none_is_no_word():
         assert silences({"keep": {"boot_ms": boot_ms}}, 1000.0) == [
             Raised("process.silent", "keep", "1000 s")
         ]
+
+
+def test_the_pages_word_is_taken_with_the_same_care():
+    said = {
+        "process": "page",
+        "pid": 7,
+        "serving": {"10.0.0.1:8443": 1},
+        "fingerprint": "AB",
+        "visitors": 1,
+        "locked": False,
+    }
+    assert heard.page(said) == said
+    assert heard.page(said | {"conditions": [OWN], "vaults": []}) == said
+    for wrong in ({"locked": "no"}, {"visitors": -1}, {"serving": [1]}, {"fingerprint": 7}):
+        assert heard.page(said | wrong) is None
+
+
+@pytest.mark.parametrize("process", ["record", "keep", "uplink", "page"])
+def test_every_user_of_the_box_may_read_health_whatever_the_umask(tmp_path, process):
+    """The page has a user of its own."""
+    import os
+
+    (tmp_path / "uplink").mkdir()
+    (tmp_path / "page").mkdir()
+    before = os.umask(0o077)
+    try:
+        write_health(tmp_path, process, {"process": process})
+    finally:
+        os.umask(before)
+    (file,) = tmp_path.rglob("*.json")
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert read_health(tmp_path, process) == {"process": process}

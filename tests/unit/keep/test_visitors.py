@@ -76,7 +76,7 @@ def test_killed_after_each_step_each_word_is_one_fact(box, dies):
 
 
 def test_a_page_that_was_taken_over_cannot_fill_the_ledger(box):
-    """E7: it writes as many words as it likes."""
+    """It writes as many words as it likes."""
     folder, catalogue = box
     visitors = Visitors(folder, Disk())
     for minute in range(10):
@@ -89,7 +89,7 @@ def test_a_page_that_was_taken_over_cannot_fill_the_ledger(box):
 
 
 def test_what_is_no_word_makes_no_fact_and_stops_nothing(box):
-    """E7: pipes, links, folders, bytes of any kind, another's pass."""
+    """Pipes, links, folders, bytes of any kind, another's pass."""
     folder, catalogue = box
     visits = folder / "visits"
 

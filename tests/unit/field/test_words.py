@@ -1,0 +1,57 @@
+"""What health files say, in words: also of a machine that tells little."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.field import words
+from agent.language import speaking
+
+BARE = {
+    "cpu_percent": None, "memory_percent": 9, "swap_percent": 0, "load_hundredths": [1, 2, 3], "uptime_s": 0, "hottest": None,
+    "low_voltage": None, "on_battery": None, "battery_percent": None,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _english():
+    with speaking("en"):
+        yield
+
+
+def test_a_machine_that_tells_little_has_few_words():
+    assert dict(words.vital_fields(BARE, "UNTRUSTED")) == {
+        "processor": "load 0.01 0.02 0.03", "memory": "9 %", "power": "", "up": "0 s", "time": "not trusted",
+    }  # fmt: skip
+    told = dict(
+        words.vital_fields(BARE | {"low_voltage": True, "on_battery": True, "battery_percent": 7}, "HOLDOVER")
+    )
+    assert told["power"] == "voltage low, mains gone, battery 7 %"
+    told = dict(
+        words.vital_fields(BARE | {"low_voltage": False, "cpu_percent": 5, "swap_percent": 2}, "SYNCED")
+    )
+    assert (told["power"], told["memory"]) == ("voltage good", "9 %, swap 2 %")
+
+
+def test_ways_to_the_centre():
+    assert dict(words.uplink_fields({})) == {"state": "not connected"}
+    assert dict(words.uplink_fields({"connected": True, "protocol": 4, "backlog": 7, "certificate_days": 3})) == {
+        "state": "connected · MQTT 3.1.1", "entries to send": "7", "certificate": "3 days left",
+    }  # fmt: skip
+    assert dict(words.tunnel_fields({})) == {"state": "not up", "handshake": "–", "other ways": "barred"}
+    assert dict(words.tunnel_fields({"up": True, "handshake_s": 90, "lacks": ["output"]})) == {
+        "state": "up", "handshake": "1 min ago", "other ways": "open",
+    }  # fmt: skip
+
+
+def test_words_that_nobody_knows_stay_as_they_are():
+    assert words.camera_state("odd") == "odd"
+    assert words.process_word("odd") == "odd"
+    assert words.process_word("keep") == "keeping"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (4_200_000, "4.2 MB"), (3 * 10**15, "3000.0 TB")]
+)
+def test_sizes(count, text):
+    assert words.size(count) == text
