@@ -99,7 +99,10 @@ class OnvifSpec:
 
 
 class OnvifCamera:
-    """One camera's services over HTTP. `asked` counts what it was asked, by name; `log_ins` wrong and right ones."""
+    """One camera's services over HTTP. `asked` counts what it was asked, by name; `log_ins` wrong and right ones.
+
+    poured  bytes that were taken of an answer without end
+    """
 
     def __init__(self, spec: OnvifSpec, on_silence: Callable[[], None] = lambda: None) -> None:
         """on_silence is called when no profile has an audio encoder any more."""
@@ -109,6 +112,7 @@ class OnvifCamera:
         self.heads: list[str] = []
         self.bodies: list[str] = []
         self.log_ins: list[bool] = []
+        self.poured = 0
         self.audio = {_token(number): spec.audio for number in range(len(spec.streams))}
         self._server: asyncio.Server | None = None
         self.port = spec.port
@@ -155,6 +159,7 @@ class OnvifCamera:
             for _ in range(4096):
                 writer.write(b"<b>" * 8192)
                 await writer.drain()
+                self.poured += 3 * 8192
             return
         if "bomb" in quirks:
             self._send(writer, 200, _BOMB)

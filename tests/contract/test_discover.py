@@ -7,10 +7,14 @@ import base64
 import io
 import json
 import logging
+import re
 import socket
+import socketserver
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from lxml import etree
 
 from agent.cli import discover_view
 from agent.cli.discover_talk import Talk
@@ -26,7 +30,7 @@ from agent.onvif.examine import Manner, Place, examine, is_open, silence, who_li
 from agent.onvif.findings import findings, obstacles
 from agent.onvif.model import LogIn
 from agent.onvif.places import Interface
-from agent.onvif.post import MAX_REQUESTS
+from agent.onvif.post import MAX_REQUESTS, Post
 from agent.onvif.screen import AnswerError
 from agent.onvif.search import MAX_PER_HOST, _Listener, probes, read, search
 from tests.onvif import LO, Cameras, spec
@@ -196,6 +200,31 @@ def test_d12_factory_passwords_are_tried_only_with_consent_and_only_a_few() -> N
         assert cameras[1].log_ins == [False, False, False]
 
 
+def test_d12_a_factory_password_that_onvif_refused_is_not_offered_to_rtsp_too() -> None:
+    host, heard = "127.0.9.3", []
+
+    class Streams(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            said = self.rfile.read1(4096)
+            heard.append(said)
+            sequence = re.search(rb"CSeq: \d+", said)
+            head = b"RTSP/1.0 401 -\r\n" + (sequence[0] if sequence else b"")
+            self.wfile.write(head + b'\r\nWWW-Authenticate: Digest realm="c", nonce="n"\r\n\r\n')
+            heard.append(self.rfile.read1(4096))
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = daemon_threads = True
+
+    with Server((host, 554), Streams) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Cameras([spec(username="admin", password=WORD, host=host)]) as cameras:
+            asyncio.run(examine(Place(host, cameras[0].service), None, Manner(factory=True)))
+            assert cameras[0].log_ins == [False, False, False]
+            assert any(b"RTSP/1.0" in said for said in heard)
+            assert not any(b"Authorization" in said for said in heard)
+        server.shutdown()
+
+
 def test_d12_a_factory_password_that_is_typed_is_found_too() -> None:
     with Cameras([spec(username="admin", password="12345")]) as cameras:
         assert "factory-password" in codes(asked(cameras[0], Login("admin", "12345"))[0])
@@ -203,7 +232,7 @@ def test_d12_a_factory_password_that_is_typed_is_found_too() -> None:
 
 def test_a_maker_that_keeps_onvifs_users_apart_is_asked_by_rtsp_with_the_same_log_in() -> None:
     host = "127.0.9.2"
-    stream = CameraSpec(1, host=host, port=8554, username="viewer", password=WORD, audio="none")
+    stream = CameraSpec(1, host=host, port=554, username="viewer", password=WORD, audio="none")
     with CameraProcess([stream]), Cameras([spec(username="other", password="other", host=host)]) as cameras:
         place = Place(host, cameras[0].service)
         camera, _ = asyncio.run(examine(place, Login("viewer", WORD), PLAIN))
@@ -227,6 +256,9 @@ def test_d14_what_a_hostile_camera_answers_is_refused_by_name(quirk: str, fault:
         assert camera.faults == (fault,)
         assert "odd-answers" in codes(camera)
         assert len(cameras[0].heads) < 5
+        assert (
+            cameras[0].poured < 32 * 1024 * 1024
+        )  # of a hundred: what two sockets hold, and no more is taken
 
 
 def test_d14_a_media_service_on_another_host_is_asked_on_the_camera_itself() -> None:
@@ -260,6 +292,22 @@ def test_d8_small_and_slow_pictures_by_what_the_camera_says() -> None:
         small, slow = (asked(cameras[number])[0].streams[0] for number in range(2))
     assert (small.width, small.height, slow.fps) == (160, 120, 5)
     assert small.fault == "closed"  # nobody listens at its stream
+
+
+def test_d14_nothing_is_posted_to_another_host_whoever_says_so() -> None:
+    async def astray() -> None:
+        post = Post(LO, "viewer", WORD)
+        try:
+            await post.post_xml("http://127.0.9.9/onvif", etree.Element("a"), {})
+        finally:
+            await post.aclose()
+
+    with socket.create_server(("127.0.9.9", 80)) as other:
+        other.setblocking(False)
+        with pytest.raises(AnswerError, match="redirect"):
+            asyncio.run(astray())
+        with pytest.raises(BlockingIOError):
+            other.accept()
 
 
 def test_a_session_asks_no_more_than_it_may() -> None:
@@ -331,7 +379,7 @@ def fleet():
         CameraSpec(2, onvif=True, audio="aac"),
         CameraSpec(3, onvif=True, audio="none", width=160, height=120, fps=10.0),
         CameraSpec(4, onvif=True, username="viewer", password=WORD, quirks="basic"),
-        CameraSpec(5, host="127.0.9.1", port=8554, username="viewer", password=WORD, audio="none"),
+        CameraSpec(5, host="127.0.9.1", port=554, username="viewer", password=WORD, audio="none"),
     ]
     with CameraProcess(cameras) as running:
         yield running
@@ -384,7 +432,7 @@ def test_a_host_that_speaks_no_onvif_is_asked_by_rtsp(fleet: CameraProcess) -> N
     assert camera.service == ""
     assert camera.log_in is LogIn.GOOD
     assert camera.main is not None
-    assert camera.main.url.startswith("rtsp://127.0.9.1:8554/")
+    assert camera.main.url.startswith("rtsp://127.0.9.1/")
 
 
 def test_sound_is_turned_off_and_that_is_asked_again(fleet: CameraProcess) -> None:
