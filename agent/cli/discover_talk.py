@@ -131,19 +131,22 @@ class Talk:
             purpose,
             legal,
             allow_basic="basic-only" in waived and camera.basic,
+            waived=tuple(finding.code for finding in obstacles(camera, ())),
             username=login.username if login else "",
             password=login.password if login else "",
         )
 
     def _purpose(self, before: str | None) -> str:
         purposes = list(Purpose)
-        self._tell(say("설치 목적 (운영 규정 제6조):", "purpose (regulation art. 6):"))
-        for number, purpose in enumerate(purposes, 1):
-            self._tell(f"  {number}. {purpose.title}")
+        title = say("설치 목적 (운영 규정 제6조)", "purpose (regulation art. 6)")
+        if before is None:
+            self._tell(f"{title}:")
+            for number, purpose in enumerate(purposes, 1):
+                self._tell(f"  {number}. {purpose.title}")
         usual = purposes.index(Purpose(before)) + 1 if before else None
         shown = f" [{usual}]" if usual else ""
         while True:
-            answer = self._ask(say(f"번호{shown}: ", f"number{shown}: ")) or str(usual or "")
+            answer = self._ask(f"{title}{shown}: ") or str(usual or "")
             if (
                 answer.isascii()
                 and answer.isdigit()

@@ -16,6 +16,7 @@ class Addition:
 
     url, sub_url  without log-in; sub_url is "" when there is none
     allow_basic   whether the password may go out in clear, which somebody has waived
+    waived        findings that somebody has put up with; they are written beside it
     username      "" when the camera wants no log-in
     """
 
@@ -26,6 +27,7 @@ class Addition:
     purpose: str
     legal_basis: str
     allow_basic: bool = False
+    waived: tuple[str, ...] = ()
     username: str = ""
     password: str = field(default="", repr=False)
 
@@ -63,6 +65,7 @@ def camera_tables(additions: Sequence[Addition]) -> str:
         lines = [
             "",
             "[[camera]]",
+            *(f"# waived when it was added: {code}" for code in each.waived),
             f"id = {quoted(each.id)}",
             f"name = {quoted(each.name)}",
             f"url = {quoted(each.url)}",

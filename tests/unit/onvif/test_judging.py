@@ -184,9 +184,9 @@ def test_what_is_written_is_read_back_whatever_is_in_it() -> None:
             "rtsp://10.0.0.11/sub",
             "crime-prevention",
             "법",
-            True,
-            "u",
-            hard,
+            allow_basic=True,
+            username="u",
+            password=hard,
         ),
         Addition("cam02", "n", "rtsp://10.0.0.12/main", "", "crime-prevention", "법"),
     ]
@@ -199,6 +199,13 @@ def test_what_is_written_is_read_back_whatever_is_in_it() -> None:
     assert tomllib.loads(log_in_tables(many)) == {"camera": {"cam01": {"username": "u", "password": hard}}}
     assert hard not in repr(many)
     assert tomllib.loads(f"a = {quoted(hard)}")["a"] == hard
+
+
+def test_d12_what_was_put_up_with_stands_beside_the_camera() -> None:
+    waived = Addition(
+        "cam01", "n", "rtsp://10.0.0.11/main", "", "crime-prevention", "법", waived=("factory-password",)
+    )
+    assert "[[camera]]\n# waived when it was added: factory-password\nid = " in camera_tables([waived])
 
 
 def test_what_stands_in_a_file_is_not_touched() -> None:
