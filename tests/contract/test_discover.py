@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
 import logging
@@ -26,6 +27,7 @@ from agent.demo.spec import CameraSpec
 from agent.field.cameras_file import add_cameras
 from agent.field.discovering import Found, Known, Request, find, interfaces, known, places
 from agent.onvif import session
+from agent.onvif.ask_rtsp import describe
 from agent.onvif.examine import Manner, Place, examine, is_open, silence, who_listens
 from agent.onvif.findings import findings, obstacles
 from agent.onvif.model import LogIn
@@ -275,6 +277,31 @@ def test_d14_a_stream_on_another_host_is_shown_and_never_asked_for() -> None:
         assert camera.main is None
         assert camera.streams[0].foreign == "192.0.2.9"
         assert {"no-stream", "foreign-address"} <= set(codes(camera))
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        (b"RTSP/1.0 302 -\r\nCSeq: 1\r\nLocation: rtsp://192.0.2.9/main\r\n\r\n", "redirect_refused"),
+        (b"$" * 65_536, "limit"),
+        (b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 99999999\r\n\r\n", "limit"),
+        (b"", "closed"),
+    ],
+)
+def test_d14_what_a_hostile_stream_answers_is_refused_by_name(said: bytes, fault: str) -> None:
+    class Streams(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.read1(4096)
+            with contextlib.suppress(OSError):
+                for _ in range(64 if fault == "limit" else 1):
+                    self.wfile.write(said)
+
+    with socketserver.ThreadingTCPServer((LO, 0), Streams) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stream = asyncio.run(describe(f"rtsp://{LO}:{server.server_address[1]}/main", Login("viewer", WORD)))
+        server.shutdown()
+    assert (stream.fault, stream.shown) == (fault, False)
 
 
 def test_a_name_with_escapes_is_shown_harmlessly(capsys: pytest.CaptureFixture[str]) -> None:
