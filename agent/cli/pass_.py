@@ -108,6 +108,7 @@ def run_issue(args: argparse.Namespace) -> int:
     from agent import passes
     from agent.clock import SystemClock
     from agent.field import issuing
+    from agent.field.issuing import PassError
     from agent.field.page.door import clock
     from agent.field.page.life import require
     from agent.storage.files import Disk
@@ -115,7 +116,7 @@ def run_issue(args: argparse.Namespace) -> int:
     config, by = _load(args)
     page = require(config)
     if args.qr is not None and args.qr.suffix not in (".svg", ".png"):
-        raise issuing.PassError(
+        raise PassError(
             "PASS_FILE",
             say(f"쓸 수 없는 이름: {args.qr}", f"not a name for it: {args.qr}"),
             file=str(args.qr),

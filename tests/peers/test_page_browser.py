@@ -45,6 +45,7 @@ def test_it_can_be_read_on_every_screen(place, size, accepts, dark):
     box.is_well(Raised("camera.refused", "cam02", "401"), Raised("box.hot", detail="cpu: 90 C"))
     browser.screen(size, accepts=accepts, dark=dark)
     go_in(box, browser)
+    browser.wait_for("document.querySelectorAll('.conditions li').length == 2")
     text = browser.text
     condition = CONDITIONS["camera.refused"]
     assert {"ko": condition.what_korean, "en": condition.what_english}[accepts] in text
@@ -75,6 +76,7 @@ def test_texts_stand_out_from_their_ground(place):
     for dark in (False, True):
         browser.screen(DESKTOP, accepts="en", dark=dark)
         go_in(box, browser)
+        browser.wait_for("document.querySelectorAll('.conditions li').length == 4")
         weak = browser.run(CONTRAST)
         assert weak == [], (dark, weak)
 

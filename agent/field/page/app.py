@@ -11,16 +11,14 @@ import hashlib
 import logging
 import threading
 import time
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from agent.errors import PasuError
-from agent.field.page import view
-from agent.field.page.server import BODY_BYTES
+from agent.field.page import asked, view
+from agent.field.page.asked import COOKIE, LANGUAGE_COOKIE
 from agent.language import Language, language, say, speaking
 from agent.passes import Why
 
@@ -30,10 +28,10 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from agent.config import Config
+    from agent.field.page.asked import Asked
     from agent.field.page.door import Door
     from agent.passes import Pass
 
-COOKIE, LANGUAGE_COOKIE = "pasu", "language"
 LANGUAGE_S = 30 * 86_400
 REFRESH_S = 15
 READ_S = 1.0
@@ -79,10 +77,10 @@ class App:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        cookies = _cookies(environ.get("HTTP_COOKIE", ""))
-        with speaking(_language(cookies.get(LANGUAGE_COOKIE, ""), environ.get("HTTP_ACCEPT_LANGUAGE", ""))):
+        wanted = asked.read(environ)
+        with speaking(wanted.language):
             try:
-                status, more, text = self._answer(environ, cookies.get(COOKIE, ""))
+                status, more, text = self._answer(wanted)
             except PasuError as error:
                 log.error("%s", error)  # noqa: TRY400 - the fault says it all
                 text = self._enter(
@@ -106,24 +104,23 @@ class App:
                 *more,
             ],
         )
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        return [b"" if wanted.method == "HEAD" else body]
 
-    def _answer(self, environ: WSGIEnvironment, cookie: str) -> Answer:
-        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+    def _answer(self, wanted: Asked) -> Answer:
         routes: dict[str, dict[str, Callable[[], Answer]]] = {
-            "/": {"GET": lambda: self._show(cookie)},
+            "/": {"GET": lambda: self._show(wanted.cookie)},
             "/enter": {
                 "GET": lambda: ("200 OK", [], self._enter("")),
-                "POST": lambda: self._let_in(environ),
+                "POST": lambda: self._let_in(wanted),
             },
-            "/leave": {"POST": lambda: self._let_out(environ, cookie)},
+            "/leave": {"POST": lambda: self._let_out(wanted)},
             "/ko": {"GET": lambda: _moved("/", _kept("ko"))},
             "/en": {"GET": lambda: _moved("/", _kept("en"))},
         }
-        allowed = routes.get(path)
+        allowed = routes.get(wanted.path)
         if allowed is None:
             return "404 Not Found", [], self._enter(say("이런 페이지는 없습니다", "There is no such page"))
-        work = allowed.get("GET" if method == "HEAD" else method)
+        work = allowed.get("GET" if wanted.method == "HEAD" else wanted.method)
         if work is None:
             text = self._enter(say("이렇게는 쓸 수 없습니다", "This cannot be done in that way"))
             return "405 Method Not Allowed", [("Allow", ", ".join(allowed))], text
@@ -145,24 +142,24 @@ class App:
                 self._found = now, self._overview()
             return self._found[1]
 
-    def _let_in(self, environ: WSGIEnvironment) -> Answer:
-        if not _is_own(environ):
+    def _let_in(self, wanted: Asked) -> Answer:
+        if not wanted.is_own:
             return (
                 "403 Forbidden",
                 [],
                 self._enter(say("이 페이지에서 넣은 것이 아닙니다", "Not sent from this page")),
             )
-        typed = _form(environ).get("code", [""])[0]
-        entered = self._door.enter(typed, environ.get("REMOTE_ADDR", ""))
+        typed = wanted.form().get("code", [""])[0]
+        entered = self._door.enter(typed, wanted.source)
         if isinstance(entered, Why):
             waits = entered is Why.LOCKED
             status = "429 Too Many Requests" if waits else "403 Forbidden"
             return status, [("Retry-After", "600")] if waits else [], self._enter(refusal(entered))
         return _moved("/", f"{COOKIE}={entered.cookie}; {_ATTRIBUTES}")
 
-    def _let_out(self, environ: WSGIEnvironment, cookie: str) -> Answer:
-        if _is_own(environ) and cookie:
-            self._door.leave(cookie)
+    def _let_out(self, wanted: Asked) -> Answer:
+        if wanted.is_own and wanted.cookie:
+            self._door.leave(wanted.cookie)
         return _moved("/enter", f"{COOKIE}=; Max-Age=0; {_ATTRIBUTES}")
 
     def _enter(self, why: str) -> str:
@@ -214,40 +211,3 @@ def _moved(place: str, cookie: str = "") -> Answer:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _cookies(header: str) -> dict[str, str]:
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header[:4096]).items()}
-    except CookieError:
-        return {}
-
-
-def _language(chosen: str, accepted: str) -> Language:
-    """Return what was chosen, or else which of the two stands first with a browser; Korean where neither does."""
-    if chosen in ("ko", "en"):
-        return "ko" if chosen == "ko" else "en"
-    for part in accepted[:200].lower().split(","):
-        name = part.strip().partition(";")[0].partition("-")[0]
-        if name in ("ko", "en"):
-            return "ko" if name == "ko" else "en"
-    return "ko"
-
-
-def _is_own(environ: WSGIEnvironment) -> bool:
-    """Tell whether a form was sent from this page, as far as the browser says."""
-    origin, site = environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE")
-    own = f"https://{environ.get('HTTP_HOST', '')}"
-    return origin in (None, own) and site in (None, "same-origin", "none")
-
-
-def _form(environ: WSGIEnvironment) -> dict[str, list[str]]:
-    try:
-        length = min(int(environ.get("CONTENT_LENGTH") or 0), BODY_BYTES)
-    except ValueError:
-        return {}
-    data = environ["wsgi.input"].read(length) if length > 0 else b""
-    try:
-        return parse_qs(data.decode("ascii"), max_num_fields=4)
-    except ValueError:
-        return {}

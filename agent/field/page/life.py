@@ -100,7 +100,6 @@ def serve(config: Config) -> int:
     page = require(config)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the key of the certificate
     logs.to_stderr()
-    os.environ.pop("LISTEN_PID", None)  # cheroot would take a descriptor that is not there
     disk = Disk()
     passbook.make(page.folder, disk)
     own = page.folder / passbook.OWN

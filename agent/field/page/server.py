@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import sys
 import threading
@@ -158,6 +159,11 @@ class Guarded(Server):
         self._interface = interface
         if context is not None:
             self.ssl_adapter = Tls(context)
+
+    def prepare(self) -> None:
+        """Listen. Raises OSError."""
+        os.environ.pop("LISTEN_PID", None)  # cheroot would take a descriptor for its socket that nobody gave
+        super().prepare()
 
     def bind(self, family: int, type: int, proto: int = 0) -> Any:  # noqa: A002 - cheroot's name
         """Make the listening socket, bound to its interface where there is one. Raises OSError."""
