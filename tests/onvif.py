@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import subprocess
 import threading
 from typing import TYPE_CHECKING, Self
 
 from agent.demo.onvif import OnvifCamera, OnvifSpec, Responder
+from tests.peer import need
 from tests.tunnel_lab import inside
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Iterator, Sequence
 
 LO = "127.0.0.1"
+
+
+@contextlib.contextmanager
+def own_loopback(name: str) -> Iterator[None]:
+    """Be where no other test's cameras answer, and every port is free: threads and programs begun meanwhile are too.
+
+    name  of this module's network namespace, beside the process's number
+    """
+    need("ip")
+    namespace = f"pasud-{os.getpid()}-{name}"
+    subprocess.run(["ip", "netns", "add", namespace], check=True)
+    try:
+        subprocess.run(["ip", "-n", namespace, "link", "set", "lo", "up"], check=True)
+        with inside(namespace):
+            yield
+    finally:
+        subprocess.run(["ip", "netns", "del", namespace], check=False)
 
 
 class Cameras:

@@ -125,15 +125,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         found = asyncio.run(find(request, knows, ask, discover_view.progress(sys.stderr)))
     except OSError as error:
-        raise UsageError(
-            "DISCOVER_NOWHERE",
-            say("어느 인터페이스에서도 찾을 수 없습니다", "no interface can be searched on"),
-            hint=say(
-                "카메라 망의 케이블과 주소를 확인하거나 --interface, --host로 지정하십시오",
-                "check cable and address of the camera network, or name --interface or --host",
-            ),
-            error=error.strerror or str(error),
-        ) from None
+        raise _nowhere(error.strerror or str(error)) from None
     if args.audio_off:
         found = asyncio.run(_audio_off(found, request, quiet=args.json))
     waived = tuple(args.waive)
@@ -192,22 +184,36 @@ def _request(args: argparse.Namespace, knows: Known) -> tuple[Request, Places]:
     where = Places((), ())
     if args.interface or not (hosts or nets):
         where = discovering.places(args.interface, knows.tunnel)
-        missing = set(args.interface) - {each.name for each in where.chosen}
-        if missing or not where.chosen:
+        missing = ", ".join(sorted(set(args.interface) - {each.name for each in where.chosen}))
+        if missing:
             there = ", ".join(sorted({each.name for each in discovering.interfaces()}))
             raise UsageError(
                 "DISCOVER_INTERFACE",
                 say(
-                    f"쓸 수 있는 인터페이스가 아닙니다: {', '.join(sorted(missing)) or '-'}",
-                    f"not an interface to search on: {', '.join(sorted(missing)) or '-'}",
+                    f"쓸 수 있는 인터페이스가 아닙니다: {missing}",
+                    f"not an interface to search on: {missing}",
                 ),
                 hint=say(f"IPv4 주소가 있는 것: {there}", f"with an IPv4 address there are: {there}"),
             )
+        if not where.chosen:
+            raise _nowhere(say("IPv4 주소가 있고 켜진 것이 없습니다", "none is up and has an IPv4 address"))
     manner = Manner(factory=args.try_factory_passwords, basic="basic-only" in args.waive)
     request = discovering.Request(
         where.chosen, tuple(hosts), tuple(dict.fromkeys(nets)), args.seconds, manner
     )
     return request, where
+
+
+def _nowhere(reason: str) -> UsageError:
+    return UsageError(
+        "DISCOVER_NOWHERE",
+        say("어느 인터페이스에서도 찾을 수 없습니다", "no interface can be searched on"),
+        hint=say(
+            "카메라 망의 케이블과 주소를 확인하거나 --interface, --host로 지정하십시오",
+            "check cable and address of the camera network, or name --interface or --host",
+        ),
+        reason=reason,
+    )
 
 
 async def _audio_off(found: list[Found], request: Request, *, quiet: bool) -> list[Found]:

@@ -35,7 +35,7 @@ from agent.onvif.places import Interface
 from agent.onvif.post import MAX_REQUESTS, Post
 from agent.onvif.screen import AnswerError
 from agent.onvif.search import MAX_PER_HOST, _Listener, probes, read, search
-from tests.onvif import LO, Cameras, spec
+from tests.onvif import LO, Cameras, own_loopback, spec
 from tests.unit.config.samples import RIGHT
 
 if TYPE_CHECKING:
@@ -56,6 +56,12 @@ def asked(
 
 def codes(camera: Camera) -> list[str]:
     return [found.code for found in findings(camera)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_network():
+    with own_loopback("contract"):
+        yield
 
 
 # ------------------------------------------------------------------ searching
@@ -129,7 +135,7 @@ def test_where_no_search_can_be_sent_that_is_an_error() -> None:
 def test_loopback_is_an_interface_and_is_not_searched_unless_named() -> None:
     assert LOOPBACK in interfaces()
     assert places(["lo"], None).chosen == (LOOPBACK,)
-    assert LOOPBACK not in places([], None).chosen
+    assert places([], None).left_out == ((LOOPBACK, "loopback"),)
 
 
 # ------------------------------------------------------------------ log-ins
@@ -400,7 +406,7 @@ def test_telnet_and_hosts_that_listen() -> None:
 
 
 @pytest.fixture(scope="module")
-def fleet():
+def fleet(_own_network):
     cameras = [
         CameraSpec(1, onvif=True, username="viewer", password=WORD, quirks="digest_sha256"),
         CameraSpec(2, onvif=True, audio="aac"),
@@ -514,6 +520,7 @@ def test_it_says_where_nothing_is(
         (["--host", "camera.local"], "DISCOVER_HOST"),
         (["--net", "8.8.8.0/24"], "DISCOVER_NET"),
         (["--interface", "none0"], "DISCOVER_INTERFACE"),
+        ([], "DISCOVER_NOWHERE"),  # there is loopback alone
         (["--seconds", "0"], "NUMBER_OUT_OF_RANGE"),
     ],
 )

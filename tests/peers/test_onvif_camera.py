@@ -18,6 +18,7 @@ from agent.onvif.examine import Manner, Place, examine
 from agent.onvif.findings import findings
 from agent.onvif.model import LogIn
 from agent.onvif.places import Interface
+from tests.onvif import own_loopback
 from tests.peer import need
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ START_S = 60
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     need("ffmpeg")
+    with own_loopback("ipycam"):
+        yield from _run(tmp_path_factory)
+
+
+def _run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = Path(__file__).with_name("onvif_camera.py")
