@@ -9,8 +9,10 @@ import os
 import select
 import subprocess
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PHONE, DESKTOP = (360, 780), (1280, 900)
 
