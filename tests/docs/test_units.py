@@ -95,7 +95,9 @@ def test_what_talks_outside_writes_folders_of_its_own_and_sees_no_footage() -> N
     for path in ("/var/lib/pasu/state/keys", "/etc/pasu/secrets.toml"):
         assert path in hidden
     assert "RestrictNetworkInterfaces=pasu0 lo" in uplink
-    assert "RestrictAddressFamilies=AF_INET AF_INET6" in uplink
+    # Its relays connect to live sockets; nobody it could ask for something is in sight.
+    assert "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6" in uplink
+    assert {"-/run/dbus", "-/run/systemd"} <= set(hidden.replace("InaccessiblePaths=", "").split())
     # The others run as the same user.
     denied = " ".join(line for line in uplink if line.startswith("SystemCallFilter=~"))
     for call in ("kill", "tgkill", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd"):
