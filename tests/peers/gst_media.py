@@ -96,6 +96,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--path", action="append", default=[])
     parser.add_argument("--ledger", type=Path, required=True)
     parser.add_argument("--decode", action="store_true")
@@ -104,7 +105,7 @@ def main() -> None:
     Gst.init(None)
     options.ledger.mkdir(parents=True, exist_ok=True)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(options.address)
     server.set_service(str(options.port))
     mounts = server.get_mount_points()
     books = []
