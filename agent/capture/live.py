@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from agent.capture.recent import DATAGRAM, Picker, Recent, pick
 from agent.rtsp.announce import announce, describe
@@ -112,6 +112,11 @@ class Listener:
         self.is_told = False
         self.waits_for: int | None = serial
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether something waits that the socket did not take."""
+        return bool(self._pending)
+
     def give(self, packets: Sequence[bytes], serial: int) -> None:
         """Queue packets; when too many wait, drop all that wait and what comes until the next keyframe."""
         self._bytes += sum(map(len, packets))
@@ -156,15 +161,45 @@ class Listener:
         self._socket.close()
 
 
-class Live:
-    """What one stream hands out. Called from the loop that records it; never raises."""
+class Handout(Protocol):
+    """What the loop gives what a camera sends, so that others may have it. Nothing of it raises."""
+
+    def take(self, data: bytes, session: ClientSession, now: float) -> None:
+        """Take what a connection brought, before the session reads it."""
+        ...
+
+    def take_datagram(self, data: bytes, session: ClientSession, now: float) -> None:
+        """Take a datagram of the camera's RTP port."""
+        ...
+
+    def described(self, described: Described) -> None:
+        """Learn what the camera offers."""
+        ...
+
+    def picture(self, unit: AccessUnit) -> None:
+        """Learn of a keyframe among the access units."""
+        ...
+
+    def session_over(self, now: float) -> None:
+        """Learn that the session is over."""
+        ...
+
+    def turn(self, ready: frozenset[int] | set[int]) -> None:
+        """Serve who listens. ready: descriptors at which something waits."""
+        ...
+
+    def close(self) -> None:
+        """Hang up on everybody, and stop listening."""
+        ...
+
+
+class Door:
+    """One socket of one stream, and who listens there. Called from the loop that records it; never raises."""
 
     def __init__(self, run: str, name: str, poller: select.epoll) -> None:
         """Listen at `name`.sock; where that fails nothing is handed out, and the log says so."""
         self._name = name
-        self._recent = Recent()
         self._listeners: list[Listener] = []
-        self._picker: Picker | None = None
         self._session: ClientSession | None = None
         self._described: Described | None = None
         self._format: VideoFormat | None = None
@@ -186,25 +221,6 @@ class Live:
 
     # what the session brings
 
-    def take(self, data: bytes, session: ClientSession, now: float) -> None:
-        """Take what a connection brought, before the session reads it."""
-        if self._socket is None:
-            return
-        missing = session.missing
-        self._session = session
-        self._recent.add(data, missing, now)
-        if self._picker is not None:
-            self._feed(data, missing)
-
-    def take_datagram(self, data: bytes, session: ClientSession, now: float) -> None:
-        """Take a datagram of the camera's RTP port."""
-        if self._socket is None:
-            return
-        self._session = session
-        self._recent.add(data, DATAGRAM, now)
-        if self._picker is not None:
-            self._feed(data, DATAGRAM)
-
     def described(self, described: Described) -> None:
         """Learn what the camera offers."""
         self._described = described
@@ -216,14 +232,19 @@ class Live:
         if unit.format is not self._format and unit.format != self._format:
             if self._format is not None:
                 self._hang_up()  # whoever comes again gets another description
+                self._other_format()
             self._format = unit.format
-        self._recent.begins(unit.timestamp & 0xFFFFFFFF, unit.arrival)
+        self._begins(unit)
 
     def session_over(self, now: float) -> None:
         """Learn that the session is over: another one begins anew, for listeners too."""
         self._hang_up()
-        self._recent.clear(now)
+        self._forget(now)
         self._session = self._described = self._format = None
+
+    def introduce(self, other: Door) -> None:
+        """Tell another one of the session that is going on."""
+        other._session, other._described, other._format = self._session, self._described, self._format
 
     # what the loop asks for
 
@@ -250,12 +271,88 @@ class Live:
             self._socket.close()
             self._socket = None
 
+    # what is kept
+
+    def _serial(self) -> int:
+        """Return how many keyframes there were."""
+        raise NotImplementedError
+
+    def _begins(self, unit: AccessUnit) -> None:
+        """Learn of a keyframe that can be begun with."""
+        raise NotImplementedError
+
+    def _other_format(self) -> None:
+        """Learn that what came so far is of another format than what comes now."""
+
+    def _forget(self, now: float) -> None:
+        """Let go of all that came until now."""
+        raise NotImplementedError
+
+    def _serve(self) -> None:
+        """Give all who listen what there is for them, and let go of those who are gone."""
+        raise NotImplementedError
+
+    # what they have in common
+
     def _accept(self, door: LiveSocket) -> None:
         while (connection := door.accept()) is not None:
             if len(self._listeners) >= LISTENERS:
                 connection.close()
                 continue
-            self._listeners.append(Listener(connection, self._recent.serial))
+            self._listeners.append(Listener(connection, self._serial()))
+
+    def _announcement(self) -> bytes:
+        assert self._described is not None  # packets of a keyframe were found
+        assert self._format is not None
+        return announce("*", describe(self._described, self._format))
+
+    def _give_up(self) -> None:
+        """Hand out nothing more after a bug of ours, which must not cost a picture of the recording."""
+        self.close()
+        self._forget(0.0)
+
+    def _hang_up(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+
+class Live(Door):
+    """What one stream hands out from now on."""
+
+    def __init__(self, run: str, name: str, poller: select.epoll) -> None:
+        """Do as `Door`."""
+        super().__init__(run, name, poller)
+        self._recent = Recent()
+        self._picker: Picker | None = None
+
+    def take(self, data: bytes, session: ClientSession, now: float) -> None:
+        """Take what a connection brought, before the session reads it."""
+        if self._socket is None:
+            return
+        missing = session.missing
+        self._session = session
+        self._recent.add(data, missing, now)
+        if self._picker is not None:
+            self._feed(data, missing)
+
+    def take_datagram(self, data: bytes, session: ClientSession, now: float) -> None:
+        """Take a datagram of the camera's RTP port."""
+        if self._socket is None:
+            return
+        self._session = session
+        self._recent.add(data, DATAGRAM, now)
+        if self._picker is not None:
+            self._feed(data, DATAGRAM)
+
+    def _serial(self) -> int:
+        return self._recent.serial
+
+    def _begins(self, unit: AccessUnit) -> None:
+        self._recent.begins(unit.timestamp & 0xFFFFFFFF, unit.arrival)
+
+    def _forget(self, now: float) -> None:
+        self._recent.clear(now)
 
     def _serve(self) -> None:
         fresh = self._picker.taken() if self._picker is not None else []
@@ -288,11 +385,6 @@ class Live:
             self._picker = picker
         return packets
 
-    def _announcement(self) -> bytes:
-        assert self._described is not None  # packets of a keyframe were found
-        assert self._format is not None
-        return announce("*", describe(self._described, self._format))
-
     def _feed(self, data: bytes, missing: int | None) -> None:
         assert self._picker is not None
         try:
@@ -305,13 +397,6 @@ class Live:
             log.exception(BUG, self._name)
             self._give_up()
 
-    def _give_up(self) -> None:
-        """Hand out nothing more after a bug of ours, which must not cost a picture of the recording."""
-        self.close()
-        self._recent.clear(0.0)
-
     def _hang_up(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()
+        super()._hang_up()
         self._picker = None
