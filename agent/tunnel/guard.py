@@ -10,6 +10,7 @@ import errno
 import grp
 import json
 import os
+import pwd
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,32 @@ def group_id(group: str) -> int:
             hint=f"systemd-sysusers, or: groupadd --system {group}",
             group=group,
         ) from None
+
+
+def refuse_recording(group: int, state: Path) -> None:
+    """Refuse a group of recording itself: the rules would bar it from its cameras.
+
+    state   folder of the agent's state, whose owner records
+    Raises  ConfigError TUNNEL_GROUP_RECORDS
+    """
+    try:
+        owner = state.stat()
+        own = {0, owner.st_gid, pwd.getpwuid(owner.st_uid).pw_gid}
+    except (OSError, KeyError):
+        own = {0}  # a state that is not there, and a user without a name, are told elsewhere
+    if group in own:
+        raise ConfigError(
+            "TUNNEL_GROUP_RECORDS",
+            say(
+                "[tunnel] group이 녹화가 쓰는 그룹입니다. 규칙이 녹화를 카메라에서 끊게 됩니다",
+                "[tunnel] group is a group of recording itself: the rules would cut it off from its cameras",
+            ),
+            hint=say(
+                'uplink만의 그룹을 적으십시오. 예: group = "pasu-uplink"',
+                'name a group that is the uplink\'s alone, as group = "pasu-uplink"',
+            ),
+            group=group,
+        )
 
 
 def load(guard: Guard) -> None:

@@ -38,6 +38,8 @@ MARK = "119"
 """Number (`proto`) that tells our routes from others'."""
 LAST_METRIC = "4278198272"
 APPEAR_S = 10.0
+TUNNEL_KINDS = ("wireguard", "tun")
+"""The kernel's own, and wireguard-go's."""
 SYSCTL = Path("/proc/sys/net")
 SETTINGS = {
     "ipv4/conf/{}/forwarding": "0",
@@ -126,8 +128,12 @@ def up(
 
 
 def down(interface: str) -> None:
-    """Remove the interface. Guard and barred ways stay: what is down must not leave otherwise. Raises UplinkFault."""
+    """Remove the interface. Guard and barred ways stay: what is down must not leave otherwise.
+
+    Raises  ConfigError TUNNEL_FOREIGN, UplinkFault
+    """
     if has_interface(interface):
+        _refuse_foreign(interface)
         tools.call("ip", "link", "delete", "dev", interface)
     _wait(lambda: not has_interface(interface), interface)
 
@@ -155,8 +161,19 @@ def fits(device: Device, terms: Terms, interface: str) -> bool:
     return _addresses(found) == set(terms.addresses) and set(_routes(interface)) == set(terms.allowed)
 
 
+def aims(device: Device, terms: Terms) -> bool:
+    """Tell whether packets go to the endpoint that the terms name: no other passes the guard."""
+    try:
+        return all(
+            written.split_endpoint(peer.endpoint) == written.split_endpoint(terms.endpoint)
+            for peer in device.peers
+        )
+    except ValueError:  # none, or one of a kind that no terms have
+        return False
+
+
 def remind(interface: str, terms: Terms) -> None:
-    """Have packets leave from the address that the line has now.
+    """Have packets go to the endpoint of the terms, from the address that the line has now.
 
     wireguard-go sends from the address of the last packet that came, until it is told the endpoint anew; left alone it
     took 25 s. Raises UplinkFault
@@ -184,13 +201,34 @@ def _make(interface: str) -> None:
     if has_interface(interface):
         if observe(interface) is not None:
             return
-        # wireguard-go was killed a moment ago, or somebody else has this name: a way into the tunnel it is not.
+        # wireguard-go was killed a moment ago: a way into the tunnel it is not.
+        _refuse_foreign(interface)
         tools.call("ip", "link", "delete", "dev", interface)
     try:
         tools.call("ip", "link", "add", "dev", interface, "type", "wireguard")
     except UplinkFault:
         tools.spawn("wireguard-go", interface)
     _wait(lambda: observe(interface) is not None, interface)
+
+
+def _refuse_foreign(interface: str) -> None:
+    """Refuse to take away what no tunnel left there: a bridge or a VLAN may be the cameras' way."""
+    found = tools.listed("ip", "-j", "-d", "link", "show", "dev", interface)
+    kind = found[0].get("linkinfo", {}).get("info_kind") if found else None
+    if found and kind not in TUNNEL_KINDS:
+        raise ConfigError(
+            "TUNNEL_FOREIGN",
+            say(
+                "터널의 이름을 가진 다른 인터페이스가 이 박스에 있습니다",
+                "another interface of this box has the tunnel's name",
+            ),
+            hint=say(
+                'agent.toml의 [tunnel] interface에 쓰이지 않는 이름을 적으십시오. 예: "pasu0"',
+                'write a name that is not in use into [tunnel] interface of agent.toml, as "pasu0"',
+            ),
+            interface=interface,
+            kind=str(kind),
+        )
 
 
 def _wait(state: Callable[[], bool], interface: str) -> None:

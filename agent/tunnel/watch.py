@@ -60,7 +60,9 @@ def wanted(config: Config) -> Wanted:
     """Put together what a box's tunnel is to be. Raises ConfigError, IntegrityFault, StorageFault."""
     tunnel = require_table(config)
     terms, pair = keys.require(config.storage.state)
-    rules = Guard.of(terms, tunnel.interface, guard.group_id(tunnel.group), tunnel.line)
+    group = guard.group_id(tunnel.group)
+    guard.refuse_recording(group, config.storage.state)
+    rules = Guard.of(terms, tunnel.interface, group, tunnel.line)
     return Wanted(tunnel.interface, terms, pair, rules, camera_hosts(config))
 
 
@@ -131,6 +133,8 @@ class Watch:
             self._mend(wanted(self.config), now_s)
         except PasuError as error:
             self._tell(error, before)
+            tunnel = self.config.tunnel
+            self._measure(link.observe(tunnel.interface) if tunnel else None, now_s)
         else:
             if self._conflict is not None:
                 self._tell(self._conflict, before)
@@ -181,7 +185,7 @@ class Watch:
         if on_line:
             self.lacks = (*self.lacks, "a camera is reached by the line, which is therefore not barred")
         elif self._conflict is not None:
-            self.device = link.observe(want.interface)
+            self._measure(link.observe(want.interface), now_s)
             return
         device = link.observe(want.interface)
         if device is None or not link.fits(device, want.terms, want.interface):
@@ -191,15 +195,21 @@ class Watch:
             link.up(want.terms, want.pair, want.interface, rules)
             self.kernel = link.is_kernels(want.interface)
             device = link.observe(want.interface)
-        self.device = device
-        peer = device.peers[0] if device and device.peers else None
-        self._age_s = self._handshakes.age_s(peer.handshake_s, time.time(), now_s) if peer else None
+            self._began_s = now_s  # of this one no handshake can be old
+        elif not link.aims(device, want.terms):
+            link.remind(want.interface, want.terms)
+        self._measure(device, now_s)
         address = link.own_address(want.terms.endpoint)
         if address and self._from and address != self._from:
             self.roamed += 1
             log.info("the line has another address")
             link.remind(want.interface, want.terms)
         self._from = address or self._from
+
+    def _measure(self, device: Device | None, now_s: float) -> None:
+        self.device = device
+        peer = device.peers[0] if device and device.peers else None
+        self._age_s = self._handshakes.age_s(peer.handshake_s, time.time(), now_s) if peer else None
 
     def _look_for_cameras(self, want: Wanted, now_s: float) -> None:
         """See whether a camera's way is the tunnel's or the line's: when something changed, and each minute.

@@ -42,6 +42,28 @@ TUNNEL = {
             "run `systemd-sysusers`, or make it with `groupadd --system pasu-uplink`",
         ),
     ),
+    "TUNNEL_GROUP_RECORDS": code(
+        "installer",
+        (
+            "[tunnel] group이 녹화가 쓰는 그룹입니다. 규칙이 녹화를 카메라에서 끊게 됩니다",
+            "[tunnel] group is a group of recording itself: the rules would cut it off from its cameras",
+        ),
+        (
+            'uplink만의 그룹을 적으십시오. 예: group = "pasu-uplink"',
+            'name a group that is the uplink\'s alone, as group = "pasu-uplink"',
+        ),
+    ),
+    "TUNNEL_FOREIGN": code(
+        "installer",
+        (
+            "터널의 이름을 가진 다른 인터페이스가 이 박스에 있습니다",
+            "another interface of this box has the tunnel's name",
+        ),
+        (
+            'agent.toml의 [tunnel] interface에 쓰이지 않는 이름을 적으십시오. 예: "pasu0"',
+            'write a name that is not in use into [tunnel] interface of agent.toml, as "pasu0"',
+        ),
+    ),
     "TUNNEL_OVERLAP": code(
         "installer",
         (

@@ -28,6 +28,18 @@ TUNNEL = {
             "check the line and the modem, then the centre's end of the tunnel",
         ),
     ),
+    "tunnel.trouble": condition(
+        Severity.ALARM,
+        (
+            "터널은 올라와 있지만 지켜 줄 수 없습니다. 다음 시작 때 올라오지 않거나 카메라의 주소와 겹칠 수 있습니다",
+            "the tunnel is up and cannot be kept: it may not come up at the next start, or takes a camera's addresses",
+        ),
+        (
+            "`pasu tunnel status`를 보고, 이유가 말하는 것을 고치십시오",
+            "see `pasu tunnel status`, and mend what it names",
+        ),
+        visible_s=10,
+    ),
     "tunnel.unguarded": condition(
         Severity.ALARM,
         (

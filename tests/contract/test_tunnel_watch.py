@@ -1,0 +1,162 @@
+"""`pasu tunnel watch` and what it calls, before a kernel that is played: what is refused, told and put right."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+from agent.clock import SystemClock
+from agent.errors import ConfigError
+from agent.tunnel import guard, keys, link, tools, watch
+from agent.tunnel.dump import STALE_S, Device, Peer
+from agent.tunnel.guard import Verdict
+from agent.tunnel.watch import Watch
+from tests.contract.test_tunnel_enrol import config, enrolled, town  # noqa: F401 - fixtures
+
+
+class Kernel:
+    """An interface as `ip` and `wg` would show it."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.device: Device | None = None
+        self.ups: list[float] = []
+        self.reminded: list[str] = []
+        self.conflict: ConfigError | None = None
+        for module, name in (
+            (link, "observe"),
+            (link, "up"),
+            (link, "remind"),
+            (link, "refuse_conflicts"),
+            (link, "own_address"),
+        ):
+            monkeypatch.setattr(module, name, getattr(self, name))
+        monkeypatch.setattr(link, "fits", lambda *_: True)
+        monkeypatch.setattr(link, "is_kernels", lambda *_: True)
+        monkeypatch.setattr(guard, "group_id", lambda _: 4242)
+        monkeypatch.setattr(guard, "listed", lambda _: Verdict(()))
+
+    def observe(self, _interface):
+        return self.device
+
+    def up(self, terms, pair, _interface, _rules):
+        peer = Peer(terms.peer, terms.endpoint, terms.allowed, 0, 0, 0, terms.keepalive_s)
+        self.device = Device(pair.public, 1, (peer,))
+
+    def remind(self, _interface, terms):
+        self.reminded.append(terms.endpoint)
+        assert self.device is not None
+        self.device = replace(self.device, peers=(replace(self.device.peers[0], endpoint=terms.endpoint),))
+
+    def refuse_conflicts(self, *_):
+        if self.conflict is not None:
+            raise self.conflict
+
+    def own_address(self, _endpoint):
+        return "192.0.2.2"
+
+    def shaken(self, wall_s: int) -> None:
+        assert self.device is not None
+        self.device = replace(self.device, peers=(replace(self.device.peers[0], handshake_s=wall_s),))
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    return Kernel(monkeypatch)
+
+
+def codes(watching: Watch) -> set[str]:
+    return {each["code"] for each in watching.tracker.to_json()}
+
+
+def looks(watching: Watch, *times: float) -> None:
+    for now_s in times:
+        watching.look(now_s)
+
+
+def test_another_endpoint_in_the_terms_is_taken_up(town, config, kernel):  # noqa: F811
+    """A hub that moved: the bundle is accepted, and nothing else has to be done at the box."""
+    enrolled(town, config)
+    watching = Watch(config, SystemClock())
+    looks(watching, 1.0, 6.0)
+    assert kernel.reminded == []
+    plan = town.city.at("tunnel", "hub.json")
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"endpoint": "203.0.113.9:51820"}))
+    enrolled(town, config)
+    looks(watching, 11.0, 16.0)
+    assert kernel.reminded == ["203.0.113.9:51820"]
+
+
+def test_f1_an_interface_that_has_just_come_again_is_not_stale(town, config, kernel):  # noqa: F811
+    enrolled(town, config)
+    watching = Watch(config, SystemClock())
+    watching.look(1.0)
+    kernel.shaken(1)
+    looks(watching, 1000.0)
+    kernel.device = None
+    looks(watching, 1005.0, 1010.0)
+    assert codes(watching) == set()
+    looks(watching, 1006.0 + STALE_S, 1020.0 + STALE_S)
+    assert codes(watching) == {"tunnel.stale"}
+
+
+def test_a_tunnel_that_is_up_and_takes_a_cameras_addresses_is_told(town, config, kernel):  # noqa: F811
+    """Recording comes first: networks may come to overlap long after the tunnel came up."""
+    enrolled(town, config)
+    watching = Watch(config, SystemClock())
+    looks(watching, 1.0, 100.0)
+    assert codes(watching) == set()
+    kernel.conflict = link.overlap(["10.77.0.0/24"])
+    looks(watching, 200.0, 220.0)
+    assert watching.trouble == "TUNNEL_OVERLAP"
+    assert "tunnel.trouble" in codes(watching)
+
+
+def test_what_is_gone_is_told_whatever_else_is_wrong(town, config, kernel):  # noqa: F811
+    enrolled(town, config)
+    watching = Watch(config, SystemClock())
+    looks(watching, 1.0)
+    path = config.storage.state / "tunnel" / "tunnel.json"
+    path.write_text("{}")
+    looks(watching, 10.0, 30.0)
+    assert watching.to_json(30.0)["up"]
+    assert codes(watching) >= {"tunnel.trouble"}
+    kernel.device = None
+    looks(watching, 40.0, 60.0)
+    assert not watching.to_json(60.0)["up"]
+    assert "tunnel.down" in codes(watching)
+
+
+def test_a_group_that_records_is_refused(town, config, monkeypatch):  # noqa: F811
+    """Recording comes first: rules for its own group would bar it from its cameras."""
+    enrolled(town, config)
+    own = config.storage.state.stat().st_gid
+    monkeypatch.setattr(guard, "group_id", lambda _: own)
+    with pytest.raises(ConfigError) as caught:
+        watch.wanted(config)
+    assert caught.value.code == "TUNNEL_GROUP_RECORDS"
+    monkeypatch.setattr(guard, "group_id", lambda _: 0)
+    with pytest.raises(ConfigError):
+        watch.wanted(config)
+    monkeypatch.setattr(guard, "group_id", lambda _: 4242)
+    assert os.getgid() != 4242
+    assert watch.wanted(config).rules.group == 4242
+    assert keys.require(config.storage.state)
+
+
+@pytest.mark.parametrize("kind", ["bridge", "vlan", "bond", None])
+def test_an_interface_that_is_no_tunnel_is_never_taken_away(monkeypatch, kind):
+    """Recording comes first: a bridge or a VLAN that was named by mistake may be the cameras' way."""
+    asked: list[tuple[str, ...]] = []
+    shown = {"ifname": "br0", **({"linkinfo": {"info_kind": kind}} if kind else {})}
+    monkeypatch.setattr(link, "has_interface", lambda _: True)
+    monkeypatch.setattr(link, "observe", lambda _: None)
+    monkeypatch.setattr(tools, "listed", lambda *_: [shown])
+    monkeypatch.setattr(tools, "call", lambda *words, **_: asked.append(words) or "")
+    for act in (link.down, link._make):
+        with pytest.raises(ConfigError) as caught:
+            act("br0")
+        assert caught.value.code == "TUNNEL_FOREIGN"
+    assert asked == []
