@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 import time
@@ -41,7 +42,7 @@ def age_s(running: Running, past: PastLive) -> float:
 def assert_continuous(ear: Ear) -> None:
     """Sequence numbers without a hole and in order, also where the past becomes the present."""
     numbers = [int.from_bytes(packet[2:4], "big") for packet in ear.packets]
-    assert all((two - one) & 0xFFFF == 1 for one, two in zip(numbers, numbers[1:], strict=False))
+    assert all((two - one) & 0xFFFF == 1 for one, two in itertools.pairwise(numbers))
     assert not ear.lost
 
 
