@@ -97,13 +97,15 @@ class Relay:
     @property
     def skipped(self) -> int:
         """Return how many packets were left out, since the line was slow."""
-        queue = self._source.queue if self._source is not None else None
+        source = self._source  # asked by another thread than the one that lets go of it
+        queue = source.queue if source is not None else None
         return self.left_out + (queue.left_out if queue is not None else 0)
 
     @property
     def is_flowing(self) -> bool:
         """Tell whether the media server takes packets now."""
-        return self._sink is not None and self._sink.takes_packets
+        sink = self._sink  # as above
+        return sink is not None and sink.takes_packets
 
     def end(self, reason: str, now: float) -> None:
         """End: by expiry, revocation, or the end of the process."""
@@ -270,7 +272,9 @@ class Relay:
         if self._sink is None:
             self._gone(now)
             return
+        before = self._sink.sent
         self._sink.end(now)
+        self.sent_bytes += self._sink.sent - before
         self._finish(now, {})
 
     def _finish(self, now: float, ready: dict[int, int]) -> None:

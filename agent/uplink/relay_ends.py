@@ -33,6 +33,9 @@ TAKE_BYTES = 128 << 10
 UNSENT_BYTES = 32 << 10
 TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; the socket module does not name it
 SIOCOUTQ = 0x5411  # asm-generic/ioctls.h, as TIOCOUTQ: bytes that the other end has not acknowledged
+RESET_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+CARRIED_S = 10
+"""What the line has not carried for so long the kernel throws away, with the connection; also while this is stopped."""
 QUEUED_LEAST_BYTES = 48 << 10
 QUEUED_FIRST_BYTES = 192 << 10
 QUEUED_MOST_BYTES = 2 << 20
@@ -120,6 +123,8 @@ class Sink:
         self.since: float | None = None
         """When the server began to take packets."""
         self._out = b""
+        self._gone = 0  # of that
+        self._has_packets = False
         self._channel = 0
         self._connected = False
         self._connect_until = now + CONNECT_S
@@ -129,6 +134,9 @@ class Sink:
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            # However this process ends: nothing goes out behind its back, when the line comes back (F12).
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_ONCE)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, CARRIED_S * 1000)
             if interface:
                 bind_to(self._socket, interface)
             with contextlib.suppress(BlockingIOError):
@@ -174,22 +182,20 @@ class Sink:
         self.wants_out = held = False
         while True:
             if not self._out:
-                self._out = self._session.output()
+                self._out, self._has_packets = self._session.output(), False
             if not self._out and queue is not None and queue.bytes and self.takes_packets:
                 room = self._limit - self.unacknowledged()
                 held = room <= 0
-                self._out = b"" if held else queue.take(min(room, TAKE_BYTES))
+                self._out, self._has_packets = b"" if held else queue.take(min(room, TAKE_BYTES)), True
                 self.sent += len(self._out)
             if not self._out:
                 return held
-            try:
-                count = self._socket.send(self._out)
-            except BlockingIOError:
-                count = 0
-            self._out = self._out[count:]
-            if self._out:
+            with contextlib.suppress(BlockingIOError):
+                self._gone += self._socket.send(memoryview(self._out)[self._gone :])
+            if self._gone < len(self._out):
                 self.wants_out = True
                 return False
+            self._out, self._gone = b"", 0
 
     def unacknowledged(self) -> int:
         """Return how many bytes the other end has not acknowledged."""
@@ -202,15 +208,19 @@ class Sink:
         self._limit = min(QUEUED_MOST_BYTES, max(QUEUED_LEAST_BYTES, wanted))
 
     def end(self, now: float) -> None:
-        """Say TEARDOWN after what was begun; packets are taken no more."""
+        """Say TEARDOWN after the frame that was begun; packets are taken no more."""
+        if self._has_packets:
+            stop = 0
+            while stop < self._gone:
+                stop += 4 + (self._out[stop + 2] << 8 | self._out[stop + 3])
+            self.sent -= len(self._out) - stop
+            self._out = self._out[:stop]
         if self._connected:
             self._session.close(now)
         self.is_over = self._session.state in (PublisherState.NEW, PublisherState.OVER)
 
     def close(self) -> None:
         """Hang up; what the line has not carried yet is thrown away."""
-        with contextlib.suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     def _finish_connecting(self, now: float, events: int) -> None:
