@@ -155,6 +155,13 @@ def terms(hub: Hub, box: str, place: Place, now_ms: int) -> Terms:
     )
 
 
+def is_in(hub: Hub, address: str) -> bool:
+    """Tell whether an address is one of the hub's network, and none of the centre's own."""
+    found = ipaddress.ip_address(address)
+    centre = [ipaddress.ip_network(each) for each in hub.allowed]
+    return found in ipaddress.ip_network(hub.network) and not any(found in each for each in centre)
+
+
 def free(hub: Hub, taken: Iterable[str]) -> str:
     """Return the lowest address that no box has; the first of the network are the centre's.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import ssl
 import stat
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -221,15 +223,105 @@ def test_what_was_changed_on_the_disk_does_not_count(town, config):
         with pytest.raises(IntegrityFault) as caught:
             keys.require(state)
         assert caught.value.code == "TUNNEL_TERMS_DAMAGED"
-    box.accept(config, answer(town, ask_again(config, path, body)), Disk())  # as the hint of the error says
-    keys.require(state)
+    box.accept(
+        config, answer(town, ask(config)), Disk()
+    )  # as the hint of the error says, without another key
+    assert keys.require(state)[0].addresses == ("10.77.1.1/32",)
 
 
-def ask_again(config, path, body) -> form.Request:
-    path.write_text(json.dumps(body))
+def test_a_waiting_key_that_is_damaged_takes_nothing_away(town, config):
+    """The tunnel stays up on the key in use; the next request makes another in its place."""
+    enrolled(town, config)
+    state = config.storage.state
+    _, pair = keys.require(state)
+    waiting = keys.asking(state, Disk(), new=True)
+    waiting.path.write_bytes(b"\xff" * 45)
+    assert keys.require(state)[1] == pair
+    assert keys.asking(state, Disk()) == pair
+    bundle = answer(town, ask(config))
+    assert keys.asking(state, Disk(), new=True) not in (pair, waiting)
+    box.accept(config, bundle, Disk())
+    assert keys.require(state)[1] == pair
+
+
+def test_the_power_is_cut_before_the_old_key_is_away(town, config):
+    """F2: the old key is asked for no more, and is away after whatever is taken in next."""
+    enrolled(town, config)
+    state = config.storage.state
+    first = keys.require(state)[1]
+    keys.asking(state, Disk(), new=True)
+    bundle = answer(town, ask(config))
+
+    def step(number: str) -> None:
+        if number == "N6":
+            raise Killed
+
+    with pytest.raises(Killed):
+        box.accept(config, bundle, Disk(), step)
+    assert first.path.exists()
+    second = keys.require(state)[1]
+    assert ask(config).tunnel == second.public != first.public
+    box.accept(config, answer(town, ask(config)), Disk())
+    assert not first.path.exists()
+    assert keys.require(state)[1] == second
+    third = keys.asking(state, Disk(), new=True)  # and so on: what waits is never taken for what is gone
+    box.accept(config, answer(town, ask(config)), Disk())
+    assert keys.require(state)[1] == third
+    assert [path.name for path in (state / "tunnel").glob("*.key")] == [third.path.name]
+
+
+def test_a_bundle_from_before_is_refused(town, config):
+    """Terms of old name an endpoint that may be somebody else's by now."""
+    old = enrolled(town, config)
+    time.sleep(0.002)
+    new = enrolled(town, config)
+    assert new.tunnel.issued_ms > old.tunnel.issued_ms
+    with pytest.raises(ConfigError) as caught:
+        box.accept(config, replace(new, tunnel=old.tunnel), Disk())
+    assert caught.value.code == "ENROL_OLDER"
+    assert keys.require(config.storage.state)[0] == new.tunnel
+    box.accept(config, new, Disk())
+    (config.storage.state / "tunnel" / "tunnel.json").write_text("{}")
+    box.accept(config, replace(new, tunnel=old.tunnel), Disk())  # better than none
+
+
+def test_a_key_keeps_its_address_whatever_was_asked_meanwhile(town, config):
+    """A rotation that was given up: the hub must not move the key that the box still uses."""
+    enrolled(town, config)
+    state = config.storage.state
+    waiting = keys.asking(state, Disk(), new=True)
+    answer(town, ask(config))
+    waiting.path.unlink()  # lost, and with it the bundle
+    enrolled(town, config)
+    assert keys.require(state)[0].addresses == ("10.77.1.1/32",)
+    keys.asking(state, Disk(), new=True)
     asked = ask(config)
-    path.write_text("{}")
-    return asked
+    answer(town, asked)
+    known = registry.find(town.city, "gn-0007").tunnel
+    assert {place.address for place in known} == {"10.77.1.1", "10.77.1.2", "10.77.1.3"}
+    assert known[-1].key == asked.tunnel
+    assert keys.require(state)[0].key in {place.key for place in known}
+
+
+def test_h7_the_key_of_another_box_is_refused(town, config, tmp_path):
+    """H7: a copied disk under another id would take the first box's traffic."""
+    enrolled(town, config)
+    other = with_tunnel(tmp_path / "other", "gn-0008")
+    shutil.copytree(config.storage.state / "tunnel", other.storage.state / "tunnel")
+    with pytest.raises(ConfigError) as caught:
+        answer(town, ask(other))
+    assert caught.value.code == "ENROL_TUNNEL_TAKEN"
+    assert registry.find(town.city, "gn-0008") is None
+    shutil.rmtree(other.storage.state / "tunnel")
+    assert enrolled(town, other).tunnel.addresses == ("10.77.1.2/32",)
+
+
+def test_a_box_gets_another_address_in_another_network(town, config):
+    """The centre planned its tunnel anew, elsewhere."""
+    enrolled(town, config)
+    shutil.rmtree(town.city.at("tunnel"))
+    tunnels.found(town.city, *plan(network="10.99.0.0/16", address="10.99.0.1", allowed=("10.99.0.1/32",)))
+    assert enrolled(town, config).tunnel.addresses == ("10.99.1.1/32",)
 
 
 def test_a_damaged_key_is_told_and_not_replaced(town, config):

@@ -135,8 +135,8 @@ TUNNEL = {
         "investigator",
         ("터널의 설정 파일을 쓸 수 없습니다", "the tunnel's terms cannot be used"),
         (
-            "관제센터의 묶음을 `pasu enrol accept`로 다시 넣으십시오. 녹화는 계속됩니다",
-            "take the centre's bundle in again with `pasu enrol accept`; recording goes on",
+            "묶음을 `pasu enrol accept`로 다시 넣거나, `pasu enrol request`로 다시 신청하십시오. 녹화는 계속됩니다",
+            "take the bundle in again (`pasu enrol accept`), or ask anew (`pasu enrol request`); recording goes on",
         ),
     ),
     "HUB_EXISTS": code(
