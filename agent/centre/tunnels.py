@@ -221,7 +221,7 @@ def write(
         private=private,
         rules_file=f"{at}/hub.nft",
     )
-    city.replace(folder / "hub.nft", conf.hub_rules(interface).encode())
+    city.replace(folder / "hub.nft", conf.hub_rules(interface, hub.allowed).encode())
     city.replace(folder / f"{interface}.conf", text.encode())
     how: dict[str, Any] = {"at": at, "interface": interface}
     city.replace(folder / _HOW, json.dumps(how).encode() + b"\n")
@@ -229,17 +229,28 @@ def write(
 
 def refresh(where: City, boxes: Sequence[tuple[str, Sequence[Place]]]) -> None:
     """Write the configuration in the city's own folder again, the way it was written; nothing where there is none."""
-    folder = where.at("tunnel", FOLDER)
-    hub = load(where)
+    hub, how = load(where), _how(where)
+    if hub is not None and how is not None:
+        at, interface = how
+        write(where, hub, boxes, where.at("tunnel", FOLDER), at=at, interface=interface)
+
+
+def reloading(where: City) -> str:
+    """Return what is to be typed at the hub after every change of boxes; empty where no configuration was written."""
+    how = _how(where)
+    return f"wg syncconf {how[1]} <(wg-quick strip {how[0]}/{how[1]}.conf)" if how is not None else ""
+
+
+def _how(where: City) -> tuple[str, str] | None:
+    """Return where the configuration in the city's own folder is for the hub, and its interface; None without one."""
+    path = where.at("tunnel", FOLDER, _HOW)
     try:
-        how = json.loads((folder / _HOW).read_bytes())
-        at, interface = str(how["at"]), str(how["interface"])
+        how = json.loads(path.read_bytes())
+        return str(how["at"]), str(how["interface"])
     except FileNotFoundError:
-        return
+        return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise city.damaged(folder / _HOW, str(error)) from None
-    if hub is not None:
-        write(where, hub, boxes, folder, at=at, interface=interface)
+        raise city.damaged(path, str(error)) from None
 
 
 def _host(address: str) -> Any:

@@ -159,11 +159,15 @@ def write(args: argparse.Namespace) -> int:
     city = open_city(args)
     hub = _hub(city)
     folder = args.output or city.at("tunnel", tunnels.FOLDER)
-    tunnels.write(
-        city, hub, places(city), folder, at=args.at or str(folder.absolute()), interface=args.interface
-    )
+    at = args.at or str(folder.absolute())
+    with city.changing():
+        tunnels.write(city, hub, places(city), folder, at=at, interface=args.interface)
     print(say(f"허브의 설정: {folder}", f"configuration of the hub: {folder}"))
-    print(f"  wg-quick up {args.at or folder.absolute()}/{args.interface}.conf")
+    print(say("처음:", "at first:"), f"wg-quick up {at}/{args.interface}.conf")
+    print(
+        say("그다음부터, 끊김 없이:", "from then on, without a break:"),
+        f"wg syncconf {args.interface} <(wg-quick strip {at}/{args.interface}.conf)",
+    )
     return 0
 
 
@@ -208,6 +212,7 @@ def retire(args: argparse.Namespace) -> int:
     box = registry.retire(city, args.box)
     refresh(city)
     print(say(f"{box.id}의 옛 터널 키를 끝냈습니다.", f"ended the tunnel's earlier key of {box.id}."))
+    remind(city)
     return 0
 
 
@@ -222,7 +227,21 @@ def refresh(city: City) -> None:
     """Write again the hub's configuration that lies in the city's own folder."""
     from agent.centre import tunnels
 
-    tunnels.refresh(city, places(city))
+    with city.changing():  # of two changes at once the later one must not be written over
+        tunnels.refresh(city, places(city))
+
+
+def remind(city: City) -> None:
+    """Say what is to be done at the hub: until then it goes by what it read before."""
+    from agent.centre import tunnels
+
+    if tunnels.load(city) is None:
+        return
+    command = tunnels.reloading(city) or "pasu centre tunnel write, wg syncconf"
+    print(
+        say("허브에서 (그때까지 예전 그대로입니다):", "At the hub, which goes by the old until then:"),
+        command,
+    )
 
 
 def _hub(city: City) -> Hub:

@@ -459,5 +459,7 @@ def test_the_whole_way_by_hand(tmp_path, capsys, monkeypatch):
     written = (tmp_path / "gangneung" / "tunnel" / "hub" / "pasuhub.conf").read_text()
     assert "10.77.1.2/32" in written
     assert "10.77.1.1/32" not in written
+    capsys.readouterr()
     assert main(["centre", "turn-out", "gn-0007", "--city", city]) == 0
+    assert "wg syncconf pasuhub" in capsys.readouterr().out  # until then the hub knows the box
     assert "[Peer]" not in (tmp_path / "gangneung" / "tunnel" / "hub" / "pasuhub.conf").read_text()

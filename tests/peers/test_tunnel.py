@@ -414,6 +414,18 @@ def test_f10_another_box_in_the_tunnel_reaches_nobody(lab):
         seen = arriving.sources[INSIDE]
         wait_for("the box's own traffic", lambda: arriving.sources[INSIDE] > seen + 5)
         assert not arriving.marked
+        # Nor does the hub let it further than the plan does, at the hub itself and behind it.
+        lab.hub_load()
+        lab._do("ip", "-n", lab.hub, "address", "add", "10.77.0.9/32", "dev", "lo")
+        lab._do("ip", "-n", lab.hub, "route", "add", "10.77.0.10/32", "via", "198.51.100.1")
+        wait_for(
+            "the hub to drop",
+            lambda: (
+                evil.send("10.77.0.9")
+                or evil.send("10.77.0.10")
+                or all(lab.dropped(c, namespace=lab.hub, table="pasu_hub") for c in ("input", "forward"))
+            ),
+        )
         arriving.stop()
         at_hub.stop()
     finally:

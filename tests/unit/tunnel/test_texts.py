@@ -68,7 +68,29 @@ def test_the_hubs_configuration():
     )
     assert text.count("[Peer]") == text.count("/32") == 2
     assert "PreUp = nft -f /etc/wireguard/hub.nft" in text
-    assert 'iifname "pasuhub" oifname "pasuhub" counter drop' in conf.hub_rules("pasuhub")
+
+
+def test_f10_what_the_hub_lets_a_box_reach():
+    """F10: whatever a box that was taken over asks for, it is the plan's addresses that it gets to."""
+    text = conf.hub_rules("pasuhub", ("10.77.0.1/32", "10.77.0.64/28", "2001:db8:9::1/128"))
+    for chain, way in (("forward", 'iifname "pasuhub" oifname != "pasuhub"'), ("input", 'iifname "pasuhub"')):
+        rules = text.partition(f"chain {chain} ")[2].partition("}")[0].split("\n")[2:-1]
+        assert [rule.strip() for rule in rules] == [
+            f"{way} ip daddr 10.77.0.1/32 accept",
+            f"{way} ip daddr 10.77.0.64/28 accept",
+            f"{way} ip6 daddr 2001:db8:9::1/128 accept",
+            'iifname "pasuhub" counter drop',
+        ]
+    loads(text)
+
+
+def loads(text: str) -> None:
+    need("nft")
+    need("unshare")
+    done = subprocess.run(
+        ["unshare", "-n", "nft", "-f", "-"], input=text, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def listed(text: str) -> dict:
