@@ -32,9 +32,10 @@ SETTLE_S = 3.0
 RELAY = """
 import sys, time
 from agent.uplink.relaying import Relays, media_url
+from agent.uplink.streams import Want
 def now(): return time.clock_gettime(time.CLOCK_BOOTTIME)
-relays = Relays(media_url(sys.argv[1]), "gn-1", sys.argv[2], now)
-relays.want({camera: (now() + 600, False) for camera in sys.argv[3:]})
+relays = Relays({"": media_url(sys.argv[1])}, "gn-1", sys.argv[2], now)
+relays.want({(camera, ""): Want(now() + 600) for camera in sys.argv[3:]})
 sys.stdin.read()
 relays.close()
 """

@@ -36,8 +36,9 @@ SIOCOUTQ = 0x5411  # asm-generic/ioctls.h, as TIOCOUTQ: bytes that the other end
 RESET_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 CARRIED_S = 10
 """What the line has not carried for so long the kernel throws away, with the connection; also while this is stopped."""
-QUEUED_LEAST_BYTES = 48 << 10
-QUEUED_FIRST_BYTES = 192 << 10
+QUEUED_FEWEST_BYTES = 8 << 10
+QUEUED_LEAST_BYTES = 48 << 10  # of all together
+QUEUED_FIRST_BYTES = 192 << 10  # as well
 QUEUED_MOST_BYTES = 2 << 20
 QUEUED_S = 0.5
 """How much of the line's time may lie in the kernel: what lies there delays facts, and cannot be left out any more."""
@@ -50,8 +51,12 @@ class Source:
     description  of the stream
     """
 
-    def __init__(self, run: str, name: str) -> None:
-        """Connect. Raises OSError: nobody records that camera, or nobody hands it out."""
+    def __init__(self, run: str, name: str, past_s: float = 0.0) -> None:
+        """Connect. Raises OSError: nobody records that camera, or nobody hands it out.
+
+        past_s  what comes first is that old
+        """
+        self._past_s = past_s
         self.queue: RelayQueue | None = None
         self.description = b""
         self._framer = Framer()
@@ -97,7 +102,7 @@ class Source:
         if len(encodings) != 1:
             raise RtspError("no_video", "a live socket hands out one video stream", streams=len(medias))
         self.description = description
-        self.queue = RelayQueue(marker(encodings[0]))
+        self.queue = RelayQueue(marker(encodings[0]), self._past_s)
         self._framer.connect({0: self.queue.put}, {0: self.queue.put_run})
 
 
@@ -202,10 +207,11 @@ class Sink:
         answer = fcntl.ioctl(self._socket, SIOCOUTQ, b"\0\0\0\0")
         return int(struct.unpack("i", answer)[0])
 
-    def set_capacity(self, octets_s: float | None) -> None:
-        """Learn what the line carries, bytes a second; None while that is not known."""
-        wanted = QUEUED_FIRST_BYTES if octets_s is None else int(octets_s * QUEUED_S)
-        self._limit = min(QUEUED_MOST_BYTES, max(QUEUED_LEAST_BYTES, wanted))
+    def set_capacity(self, octets_s: float | None, among: int) -> None:
+        """Learn what the line carries of this, bytes a second, None while that is not known; and how many share it."""
+        wanted = QUEUED_FIRST_BYTES // among if octets_s is None else int(octets_s * QUEUED_S)
+        least = max(QUEUED_FEWEST_BYTES, QUEUED_LEAST_BYTES // among)
+        self._limit = min(QUEUED_MOST_BYTES, max(least, wanted))
 
     def end(self, now: float) -> None:
         """Say TEARDOWN after the frame that was begun; packets are taken no more."""

@@ -20,7 +20,9 @@ import pytest
 from agent.rtsp.announce import announce
 from agent.uplink.relay_ends import CARRIED_S
 from agent.uplink.relaying import Relays, media_url
+from agent.uplink.streams import Want
 from tests.lab import ROOT, wait_for
+from tests.talk import Talk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,58 +82,6 @@ class Cameras:
                     b"".join(packet(number * 4 + i, number * 3600, kind, self._size) for i in range(4))
                 )
                 number += 1
-
-
-class Talk:
-    """One connection at the media server: reads requests, answers what it is told to."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self._data = b""
-
-    def request(self) -> tuple[str, str, str]:
-        """Return method, target and CSeq of the next request; frames before it are left out."""
-        while True:
-            while self._data[:1] == b"$" and len(self._data) >= 4:
-                end = 4 + int.from_bytes(self._data[2:4], "big")
-                if len(self._data) < end:
-                    break
-                self._data = self._data[end:]
-            head, found, rest = self._data.partition(b"\r\n\r\n")
-            if found and not self._data.startswith(b"$"):
-                lines = head.decode().split("\r\n")
-                headers = {
-                    name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])
-                }
-                length = int(headers.get("content-length", "0"))
-                while len(rest) < length:
-                    rest += self._more()
-                self._data = rest[length:]
-                method, target, _ = lines[0].split(" ")
-                return method, target, headers["cseq"]
-            self._data += self._more()
-
-    def say(self, cseq: str, status: str = "200 OK", headers: str = "", body: str = "") -> None:
-        if body:
-            headers += f"Content-Length: {len(body)}\r\n"
-        self.connection.sendall(f"RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{headers}\r\n{body}".encode())
-
-    def agree(self, *upto: str) -> str:
-        """Answer requests in good order, up to and without the first of some methods; return its CSeq."""
-        while True:
-            method, _, cseq = self.request()
-            if method in upto:
-                return cseq
-            more = (
-                "Transport: RTP/AVP/TCP;unicast;interleaved=0-1;mode=record\r\n" if method == "SETUP" else ""
-            )
-            self.say(cseq, headers="Session: 12345678;timeout=60\r\n" + more)
-
-    def _more(self) -> bytes:
-        data = self.connection.recv(65536)
-        if not data:
-            raise OSError("gone")
-        return data
 
 
 class Rogue:
@@ -284,10 +234,12 @@ def test_f11_whatever_a_media_server_does_ends_its_own_stream_alone(
 ) -> None:
     """F11: the relay as a hostage."""
     with Rogue(EVILS[name]) as rogue:
-        found = Relays(media_url(f"rtsp://user:geheim@127.0.0.1:{rogue.port}"), "gn-1", str(tmp_path), now_s)
+        found = Relays(
+            {"": media_url(f"rtsp://user:geheim@127.0.0.1:{rogue.port}")}, "gn-1", str(tmp_path), now_s
+        )
         try:
             until = now_s() + 600
-            found.want({"cam01": (until, False), "cam02": (until, False)})
+            found.want({("cam01", ""): Want(until), ("cam02", ""): Want(until)})
             wait_for("the evil one", lambda: rogue.evils >= 1)
             wait_for("pictures of the other", lambda: rogue.carried > 20_000)
             began, carried = time.monotonic(), rogue.carried
@@ -306,8 +258,9 @@ def test_f11_whatever_a_media_server_does_ends_its_own_stream_alone(
 UPLINK = """
 import sys, time
 from agent.uplink.relaying import Relays, media_url
-found = Relays(media_url(sys.argv[1]), "gn-1", sys.argv[2], lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
-found.want({"cam02": (float(sys.argv[3]), False)})
+from agent.uplink.streams import Want
+found = Relays({"": media_url(sys.argv[1])}, "gn-1", sys.argv[2], lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
+found.want({("cam02", ""): Want(float(sys.argv[3]))})
 time.sleep(600)
 """
 

@@ -100,6 +100,7 @@ def test_about_as_much_as_is_asked_for(queue: RelayQueue, camera: Camera) -> Non
 def test_too_old_is_left_out_up_to_the_last_keyframe(queue: RelayQueue, camera: Camera) -> None:
     camera.picture("KK", now=0.0)
     camera.picture("P", now=0.1)
+    queue.begin(0.5)
     assert not queue.shed(1.0)
     camera.picture("KK", now=1.2)
     camera.picture("P", now=1.3)
@@ -282,3 +283,74 @@ def test_rows_of_packets_are_taken_at_once(queue: RelayQueue, camera: Camera) ->
     camera.picture("P")
     queue.shed(99.0)
     assert queue.put_run(row, 0, len(row)) == 0  # left out
+
+
+def past(queue: RelayQueue, camera: Camera, seconds: int, *, now: float, size: int = 100) -> None:
+    """Bring so many pictures, one keyframe in five, all at once."""
+    for number in range(seconds):
+        camera.picture("P" if number % 5 else "K", size=size, now=now)
+
+
+def test_past_seconds_may_be_sent_for_as_long_as_they_are_old() -> None:
+    queue = RelayQueue(mark, 20.0)
+    camera = Camera(queue)
+    past(queue, camera, 20, now=0.0)
+    assert queue.is_past
+    assert not queue.shed(100.0)  # the connection takes its time
+    queue.begin(100.0)
+    assert not queue.shed(119.0)
+    assert (queue.left_out, queue.sheds) == (0, 0)
+    assert [place for place, _, _ in rest(queue)] == [place & 0xFFFF for place, _, _ in camera.sent]
+
+
+def test_on_a_slow_line_the_past_is_left_out_up_to_the_present() -> None:
+    queue = RelayQueue(mark, 5.0)
+    camera = Camera(queue)
+    past(queue, camera, 20, now=0.0)
+    queue.begin(0.0)
+    camera.picture("K", now=5.0)
+    camera.picture("P", now=5.1)
+    assert not queue.shed(5.1), "that the line does not carry the past as well says nothing of the present"
+    assert not queue.is_past
+    assert (queue.left_out, queue.sheds) == (20, 1)
+    assert kinds(queue.take(1 << 20)) == "KP"
+    camera.picture("P", now=6.0)
+    assert queue.shed(9.0)
+
+
+def test_when_the_past_is_sent_the_present_may_not_be_late() -> None:
+    queue = RelayQueue(mark, 20.0)
+    camera = Camera(queue)
+    past(queue, camera, 5, now=0.0)
+    queue.begin(0.0)
+    queue.take(1 << 20)
+    assert not queue.shed(0.5)
+    assert queue.is_past, "more may come"
+    assert not queue.shed(2.0)
+    assert not queue.is_past
+    camera.picture("K", now=2.0)
+    camera.picture("P", now=2.1)
+    camera.picture("K", now=2.2)
+    assert queue.shed(4.0)
+
+
+def test_more_past_than_there_is_room_for_goes_from_its_begin_by_whole_stretches() -> None:
+    queue = RelayQueue(mark, 20.0)
+    camera = Camera(queue)
+    past(queue, camera, 10, now=0.0, size=1000)
+    assert not queue.shed(0.0, 20_000)
+    begun = queue.take(10)
+    assert begun
+    assert not queue.shed(0.0, 9_000)
+    assert queue.left_out == 4, "of the first stretch what was not begun; the second one has room"
+    assert kinds(queue.take(1 << 20)) == "KPPPP"
+    past(queue, camera, 3, now=0.0, size=1000)
+    assert not queue.shed(0.0, 1_000)
+    assert queue.bytes == 0
+
+
+def test_how_much_of_a_stream_its_keyframes_are(queue: RelayQueue, camera: Camera) -> None:
+    camera.picture("KK", size=500)
+    camera.picture("P", size=200)
+    camera.picture("P", size=200)
+    assert 0.6 < queue.keys / queue.received < 0.8
