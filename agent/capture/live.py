@@ -295,7 +295,10 @@ class Door:
     # what they have in common
 
     def _accept(self, door: LiveSocket) -> None:
-        while (connection := door.accept()) is not None:
+        for _ in range(LISTENERS):  # and no more a turn: somebody may come as quickly as he is turned away
+            connection = door.accept()
+            if connection is None:
+                return
             if len(self._listeners) >= LISTENERS:
                 connection.close()
                 continue
@@ -334,7 +337,7 @@ class Live(Door):
         self._session = session
         self._recent.add(data, missing, now)
         if self._picker is not None:
-            self._feed(data, missing)
+            self._feed(data, missing, session)
 
     def take_datagram(self, data: bytes, session: ClientSession, now: float) -> None:
         """Take a datagram of the camera's RTP port."""
@@ -343,7 +346,7 @@ class Live(Door):
         self._session = session
         self._recent.add(data, DATAGRAM, now)
         if self._picker is not None:
-            self._feed(data, DATAGRAM)
+            self._feed(data, DATAGRAM, session)
 
     def _serial(self) -> int:
         return self._recent.serial
@@ -378,16 +381,17 @@ class Live(Door):
         session, described = self._session, self._described
         if session is None or described is None:
             return b""
-        picker, packets = pick(self._recent, session.channel, described.payload_type)
+        picker, packets = pick(self._recent, session.channel, described.payload_type, session.source)
         if not packets:
             return b""
         if self._picker is None:
             self._picker = picker
         return packets
 
-    def _feed(self, data: bytes, missing: int | None) -> None:
+    def _feed(self, data: bytes, missing: int | None, session: ClientSession) -> None:
         assert self._picker is not None
         try:
+            self._picker.follow(session.source)
             self._picker.feed(data, missing)
         except RtspError:  # the session that reads the same ends with it
             self._picker = None

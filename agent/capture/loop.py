@@ -218,6 +218,8 @@ class RtspCamera:
             elif isinstance(event, Redirected):
                 assert self._connection is not None
                 self._connection.redirect(event.url, now)
+                if self._live is not None:  # what comes now ends no frame of the connection before
+                    self._live.session_over(now)
             elif isinstance(event, Ended):
                 raise RtspError("closed", event.reason)
 

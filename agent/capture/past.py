@@ -153,16 +153,22 @@ class Rewind:
 
     __slots__ = ("_framed", "_offset", "_past", "_picker", "_place", "_wanted", "caught_up", "has_begun")
 
-    def __init__(self, past: Past, mark: Mark, channel: int | None, payload_type: int) -> None:
-        """Begin at a keyframe. channel, payload_type: as of `Picker`."""
+    def __init__(
+        self, past: Past, mark: Mark, channel: int | None, payload_type: int, source: int | None = None
+    ) -> None:
+        """Begin at a keyframe. channel, payload_type, source: as of `Picker`."""
         self._past = past
         self._place = mark.place
         self._offset = mark.offset
         self._wanted = mark.timestamp.to_bytes(4, "big")
-        self._picker = Picker(channel, payload_type)
+        self._picker = Picker(channel, payload_type, source)
         self._framed = False
         self.has_begun = False
         self.caught_up = False
+
+    def follow(self, source: int | None) -> None:
+        """Do as `Picker`."""
+        self._picker.follow(source)
 
     @property
     def is_lost(self) -> bool:

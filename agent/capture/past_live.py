@@ -90,6 +90,8 @@ class PastLive(Door):
             way = self._way(listener)
             if listener.is_behind or way is None or left <= 0 or not way.behind_bytes:
                 return True
+            assert self._session is not None  # without one nobody listens
+            way.follow(self._session.source)
             try:
                 packets = way.more(PIECE_BYTES)
             except RtspError:  # the session that reads the same ends with it
@@ -117,7 +119,9 @@ class PastLive(Door):
             return None
         if self.past.serial < listener.waits_for:
             return None
-        way = self._ways[listener] = Rewind(self.past, mark, session.channel, described.payload_type)
+        way = self._ways[listener] = Rewind(
+            self.past, mark, session.channel, described.payload_type, session.source
+        )
         listener.waits_for = None
         return way
 
