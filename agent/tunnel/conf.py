@@ -75,8 +75,8 @@ def hub_rules(interface: str, allowed: Sequence[str]) -> str:
         for family, each in families
     )
     here = "".join(f'\t\tiifname "{interface}" {family} daddr {each} accept\n' for family, each in families)
-    return f"""# Written by `pasu centre tunnel write`: no box reaches another through the hub, nor anything of the centre's but what the
-# plan allows to boxes.
+    return f"""# Written by `pasu centre tunnel write`: no box reaches another through the hub, and nothing else
+# that the plan does not allow to boxes.
 table inet {HUB_TABLE} {{}}
 delete table inet {HUB_TABLE}
 table inet {HUB_TABLE} {{

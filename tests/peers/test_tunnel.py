@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import random
+import re
 import signal
 import socket
 import struct
@@ -341,6 +342,33 @@ def test_f6_a_connection_outlives_other_addresses_of_the_line(lab):
     wait_for("more of the same", lambda: lab.bytes_received() > before)
     assert stream.poll() is None
     quiet(capture)
+
+
+def test_f2_packets_that_others_route_anew(tmp_path):
+    """F2: a rule of somebody else's that marks what the uplink sends, and a route for that mark: nothing leaves by it."""
+    with Lab(tmp_path, line=False) as lab:
+        lab.hub_up()
+        lab.boot()
+        lab.watch()
+        wait_for("the tunnel", lambda: lab.health().get("up") and not lab.health()["lacks"])
+        lab._do("ip", "-n", lab.box, "rule", "add", "fwmark", "7", "lookup", "100")
+        lab._do("ip", "-n", lab.box, "route", "add", "default", "via", "192.0.2.1", "table", "100")
+        chain = "table inet other {\nchain o {\ntype route hook output priority 0\n"
+        lab.at(
+            lab.box, "nft", "-f", "-", given=f"{chain}meta skgid {GROUP} counter meta mark set 7\n}}\n}}\n"
+        )
+        capture = lab.capture()
+        lab.start_uplink()
+        marked = r"counter packets (\d+)"
+        wait_for(
+            "marks",
+            lambda: (
+                int(re.findall(marked, lab.at(lab.box, "nft", "list", "chain", "inet", "other", "o"))[0])
+                > 500
+            ),
+        )
+        capture.counts["wireguard"] += 1  # whether the tunnel carries meanwhile is not the question
+        quiet(capture, line=False)
 
 
 def test_f9_a_stranger_on_the_line_hears_nothing(lab):

@@ -134,7 +134,7 @@ def test_every_change_of_a_rule_is_seen(guard):
             assert ruleset.lacks(changed, guard)
     for number in chains:
         if "hook" in entries[number]["chain"]:
-            for key, value in (("policy", "drop"), ("prio", 100), ("hook", "postrouting")):
+            for key, value in (("policy", "drop"), ("prio", 100), ("hook", "prerouting")):
                 changed = copy.deepcopy(found)
                 changed["nftables"][number]["chain"][key] = value
                 assert ruleset.lacks(changed, guard)
