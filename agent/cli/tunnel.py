@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config, load_for_state
-from agent.errors import PasuError, StorageFault
+from agent.errors import ConfigError, PasuError, StorageFault
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -126,7 +127,9 @@ def up(args: argparse.Namespace) -> int:
     from agent.tunnel import link
     from agent.tunnel.watch import wanted
 
-    want = wanted(load(args.config))
+    config = load(args.config)
+    _as_root(config)
+    want = wanted(config)
     link.refuse_conflicts(want.terms, want.interface, want.rules.line, want.cameras)
     link.up(want.terms, want.pair, want.interface, want.rules)
     print(say(f"{want.interface}이(가) 올라왔습니다.", f"{want.interface} is up."))
@@ -139,7 +142,9 @@ def down(args: argparse.Namespace) -> int:
     from agent.tunnel import link
     from agent.tunnel.watch import require_table
 
-    interface = require_table(load(args.config)).interface
+    config = load(args.config)
+    interface = require_table(config).interface
+    _as_root(config)
     link.down(interface)
     print(
         say(
@@ -155,7 +160,9 @@ def watch(args: argparse.Namespace) -> int:
     from agent.config import load
     from agent.tunnel.watch import watch
 
-    return watch(load(args.config))
+    config = load(args.config)
+    _as_root(config)
+    return watch(config)
 
 
 def rotate(args: argparse.Namespace) -> int:
@@ -184,6 +191,7 @@ def install(args: argparse.Namespace) -> int:
     from agent.tunnel.watch import wanted
 
     config = load(args.config)
+    _as_root(config)
     want = wanted(config)
     assert config.tunnel is not None
     link.refuse_conflicts(want.terms, want.interface, want.rules.line, want.cameras)
@@ -193,17 +201,7 @@ def install(args: argparse.Namespace) -> int:
     }
     for name, text in found.items():
         path = args.root / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StorageFault(
-                "OUTPUT_UNWRITABLE",
-                say("파일을 쓸 수 없습니다", "the file cannot be written"),
-                hint=say("root로 하십시오", "do it as root"),
-                path=str(path),
-                reason=error.strerror or "",
-            ) from None
+        _install(path, text)
         print(path)
     if want.interface != "pasu0":
         print(
@@ -223,11 +221,54 @@ def install(args: argparse.Namespace) -> int:
     return 0
 
 
+def _install(path: Path, text: str) -> None:
+    """Write a file that others read, whole at every moment: half of the rules would bar nothing at the next boot."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        with temporary.open("x", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StorageFault(
+            "OUTPUT_UNWRITABLE",
+            say("파일을 쓸 수 없습니다", "the file cannot be written"),
+            hint=say("root로 하십시오", "do it as root"),
+            path=str(path),
+            reason=error.strerror or "",
+        ) from None
+
+
+def _as_root(config: Any) -> None:
+    """Refuse another user before anything is looked at: to that one it all looks as if it were not there."""
+    if os.geteuid() != 0:
+        raise ConfigError(
+            "TUNNEL_NOT_ROOT",
+            say("터널은 root만 다루고 볼 수 있습니다", "the tunnel is root's alone, to change and to see"),
+            hint=say(
+                "`sudo pasu tunnel ...`로 하십시오. 상태는 `pasu health`에도 있습니다",
+                "do it with `sudo pasu tunnel ...`; how it is, `pasu health` says, too",
+            ),
+            interface=config.tunnel.interface if config.tunnel else "",
+        )
+
+
 def status(args: argparse.Namespace) -> int:
     """Show how the tunnel is. Exit status 0 when it is up, fresh and guarded, 1 otherwise."""
     from agent.config import load
 
-    found = look(load(args.config))
+    config = load(args.config)
+    _as_root(config)
+    found = look(config)
     if args.json:
         print(json.dumps(found, ensure_ascii=False, indent=1))
     else:

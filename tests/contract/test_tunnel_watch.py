@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
 
 import pytest
 
+from agent.cli.main import main
 from agent.clock import SystemClock
 from agent.errors import ConfigError
-from agent.tunnel import guard, keys, link, tools, watch
+from agent.tunnel import guard, keys, link, ruleset, tools, watch
 from agent.tunnel.dump import STALE_S, Device, Peer
 from agent.tunnel.guard import Verdict
 from agent.tunnel.watch import Watch
@@ -160,3 +162,33 @@ def test_an_interface_that_is_no_tunnel_is_never_taken_away(monkeypatch, kind):
             act("br0")
         assert caught.value.code == "TUNNEL_FOREIGN"
     assert asked == []
+
+
+@pytest.mark.parametrize("words", [("up",), ("down",), ("status",), ("watch",), ("install",)])
+def test_another_user_is_told_so(town, config, monkeypatch, capsys, words):  # noqa: F811
+    """To a user who cannot look, a box with a tunnel looks like one without."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert main(["tunnel", *words, "--config", str(config.file)]) == 78
+    said = capsys.readouterr().err
+    assert "TUNNEL_NOT_ROOT" in said
+    assert "sudo" in said
+
+
+def test_f2_the_rules_of_the_next_boot_are_whole_at_every_moment(town, config, tmp_path, monkeypatch, capsys):  # noqa: F811
+    """F2: power that is cut while `pasu tunnel install` writes leaves the rules of before, and not half of them."""
+    enrolled(town, config)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(guard, "group_id", lambda _: 4242)
+    monkeypatch.setattr(link, "refuse_conflicts", lambda *_: None)
+    install = ["tunnel", "install", "--root", str(tmp_path / "root"), "--config", str(config.file)]
+    assert main(install) == 0
+    rules = tmp_path / "root" / "etc" / "pasu" / "egress.nft"
+    before = rules.read_text()
+    assert before.startswith("table inet pasu_egress {}")
+    assert rules.stat().st_mode & 0o777 == 0o644
+    monkeypatch.setattr(ruleset, "text", lambda _: "other rules")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "I/O error")))
+    assert main(install) != 0
+    assert "OUTPUT_UNWRITABLE" in capsys.readouterr().err
+    assert rules.read_text() == before
+    monkeypatch.undo()

@@ -86,6 +86,14 @@ TUNNEL = {
             "put the cameras on another interface, or take `line` out of [tunnel] in agent.toml",
         ),
     ),
+    "TUNNEL_NOT_ROOT": code(
+        "types",
+        ("터널은 root만 다루고 볼 수 있습니다", "the tunnel is root's alone, to change and to see"),
+        (
+            "`sudo pasu tunnel ...`로 하십시오. 상태는 `pasu health`에도 있습니다",
+            "do it with `sudo pasu tunnel ...`; how it is, `pasu health` says, too",
+        ),
+    ),
     "TUNNEL_TOOL_MISSING": code(
         "installer",
         ("터널에 필요한 프로그램이 없습니다", "a program that the tunnel needs is missing"),
