@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LOOK_S = 0.25
 """How often grants are looked at: one that is taken back must stop within two seconds (F12)."""
 STALLED_S = 10.0
+MOST_TOLD = 8
+"""Cameras that stall: of a media server that is away so many say enough, and whoever reads conditions takes 32."""
 
 
 class Granted(Protocol):
@@ -86,7 +88,7 @@ class Showing:
             if now_s - since_s >= STALLED_S and reason != LINE:
                 detail = f"{centre}: {reason}" if centre else reason
                 found.setdefault(camera, Raised("stream.stalled", camera, detail))
-        return [*found.values()]
+        return [*found.values()][:MOST_TOLD]
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return what the health file shows: cameras, centres and counts, nobody's name."""
