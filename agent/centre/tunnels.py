@@ -59,21 +59,28 @@ class Hub:
     public: str
 
 
-def found(where: City, hub: Hub, private: str) -> None:
-    """Make the centre's end. Raises ConfigError HUB_EXISTS, HUB_PLAN; StorageFault."""
+def found(where: City, hub: Hub, private: str, *, again: bool = False) -> None:
+    """Make the centre's end, or, again, another plan for it, with the key it has.
+
+    Raises  ConfigError HUB_EXISTS, HUB_PLAN; StorageFault
+    A box goes by the plan before until it is enrolled anew.
+    """
     check(hub)
     path = where.at("tunnel", FILE)
-    if exists(path):
+    if exists(path) and not again:
         raise ConfigError(
             "HUB_EXISTS",
             say("이 도시에는 터널이 이미 있습니다", "this city has a tunnel already"),
-            hint=say("`pasu centre tunnel show`로 보십시오", "see it with `pasu centre tunnel show`"),
+            hint=say(
+                "`pasu centre tunnel show`로 보십시오. 다르게 계획하려면 --again을 붙이고, 박스마다 다시 등록합니다",
+                "see it with `pasu centre tunnel show`; to plan it anew add --again, and enrol each box anew",
+            ),
             path=str(path),
         )
     key = where.at("tunnel", KEY)
     Disk().make_directory(where.at("tunnel"))
     if not exists(key):
-        city.create(key, f"{private}\n".encode())
+        city.replace(key, f"{private}\n".encode())  # whole or not there, whenever the power is cut
     body = {
         "magic": MAGIC,
         "v": 1,
@@ -85,7 +92,7 @@ def found(where: City, hub: Hub, private: str) -> None:
         "keepalive_s": hub.keepalive_s,
         "public": hub.public,
     }
-    city.create(path, canonical_json(body).encode() + b"\n")
+    city.replace(path, canonical_json(body).encode() + b"\n")
 
 
 def load(where: City) -> Hub | None:
@@ -181,7 +188,10 @@ def free(hub: Hub, taken: Iterable[str]) -> str:
     raise ConfigError(
         "HUB_FULL",
         say("터널에 빈 주소가 없습니다", "there is no free address in the tunnel"),
-        hint=say("더 큰 대역으로 새로 계획하십시오", "plan it anew in a larger network"),
+        hint=say(
+            "더 큰 대역으로 새로 계획하십시오: `pasu centre tunnel init --again`",
+            "plan it anew in a larger network: `pasu centre tunnel init --again`",
+        ),
         network=hub.network,
     )
 

@@ -125,6 +125,14 @@ def _add_init(below: Any) -> None:
         metavar="S",
         help=say("살아 있음을 알리는 간격 (기본 25초)", "keepalive (default 25 s)"),
     )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help=say(
+            "있는 계획을 바꿉니다. 키는 그대로이며, 박스마다 다시 등록해야 따라옵니다",
+            "change the plan that is there; the key stays, and each box follows when it is enrolled anew",
+        ),
+    )
     add_city(parser)
     parser.set_defaults(run=init)
 
@@ -141,7 +149,8 @@ def init(args: argparse.Namespace) -> int:
     allowed = tuple(_network(each) for each in args.allow or [address])
     mtu = args.mtu or (LEAST_MTU_6 if ":" in args.network else MTU)
     hub = tunnels.Hub(args.endpoint, args.network, address, allowed, mtu, args.keepalive, public)
-    tunnels.found(city, hub, private)
+    with city.changing():
+        tunnels.found(city, hub, private, again=args.again)
     print(say(f"허브의 공개키: {public}", f"the hub's public key: {public}"))
     print(
         say(
@@ -258,15 +267,19 @@ def _hub(city: City) -> Hub:
 
 
 def _kept(city: City) -> tuple[str, str] | None:
-    """Return the hub's pair where an attempt before this one made it already."""
+    """Return the hub's pair where there is one already. Raises ConfigError CITY_DAMAGED."""
     from agent.centre import tunnels
+    from agent.centre.city import damaged
     from agent.tunnel import keys
 
     path = city.at("tunnel", tunnels.KEY)
     if not path.exists():
         return None
-    private = path.read_text(encoding="ascii").strip()
-    return private, keys.public_of(private)
+    try:
+        private = path.read_text(encoding="ascii").strip()
+        return private, keys.public_of(private)
+    except (OSError, ValueError) as error:
+        raise damaged(path, str(error)) from None
 
 
 def _first(network: str) -> str:

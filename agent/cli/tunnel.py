@@ -152,6 +152,13 @@ def down(args: argparse.Namespace) -> int:
             f"{interface} is down; other ways stay barred.",
         )
     )
+    if _is_watched(config):
+        print(
+            say(
+                "그러나 `pasu tunnel watch`가 돌고 있어 곧 다시 올립니다. 내려 두려면: systemctl stop pasu-tunnel",
+                "But `pasu tunnel watch` runs, and brings it up again. To keep it down: systemctl stop pasu-tunnel",
+            )
+        )
     return 0
 
 
@@ -212,10 +219,10 @@ def install(args: argparse.Namespace) -> int:
         )
     print(
         say(
-            "다음: systemctl daemon-reload, systemctl enable --now pasu-egress pasu-tunnel, "
-            "systemctl restart pasu-uplink",
-            "Next: systemctl daemon-reload, systemctl enable --now pasu-egress pasu-tunnel, "
-            "systemctl restart pasu-uplink",
+            "다음: systemctl daemon-reload, systemctl enable pasu-egress pasu-tunnel pasu-uplink, "
+            "systemctl restart pasu-egress pasu-tunnel pasu-uplink, pasu tunnel status",
+            "Next: systemctl daemon-reload, systemctl enable pasu-egress pasu-tunnel pasu-uplink, "
+            "systemctl restart pasu-egress pasu-tunnel pasu-uplink, pasu tunnel status",
         )
     )
     return 0
@@ -246,6 +253,16 @@ def _install(path: Path, text: str) -> None:
             path=str(path),
             reason=error.strerror or "",
         ) from None
+
+
+def _is_watched(config: Any) -> bool:
+    from agent.health.files import read_health
+    from agent.health.gather import silent_s
+    from agent.tunnel.guard import SAID_S
+    from agent.tunnel.watch import boot_s
+
+    silent = silent_s(read_health(config.storage.run, "tunnel"), boot_s())
+    return silent is not None and silent <= SAID_S
 
 
 def _as_root(config: Any) -> None:

@@ -90,8 +90,8 @@ def overlap(found: list[str]) -> ConfigError:
             "addresses inside the tunnel are those of a camera or of another network of the box",
         ),
         hint=say(
-            "센터에서 다른 대역으로 터널을 다시 주십시오: `pasu centre tunnel init --network`",
-            "have the centre plan its tunnel in another network: `pasu centre tunnel init --network`",
+            "센터에서 다른 대역으로 다시 계획하고 이 박스를 다시 등록하십시오: `pasu centre tunnel init --again`",
+            "have the centre plan it in another network, and enrol this box anew: `pasu centre tunnel init --again`",
         ),
         networks=" ".join(found),
     )

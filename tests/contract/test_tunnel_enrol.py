@@ -319,8 +319,13 @@ def test_h7_the_key_of_another_box_is_refused(town, config, tmp_path):
 def test_a_box_gets_another_address_in_another_network(town, config):
     """The centre planned its tunnel anew, elsewhere."""
     enrolled(town, config)
-    shutil.rmtree(town.city.at("tunnel"))
-    tunnels.found(town.city, *plan(network="10.99.0.0/16", address="10.99.0.1", allowed=("10.99.0.1/32",)))
+    private = town.city.at("tunnel", "hub.key").read_text().strip()
+    elsewhere, _ = plan(network="10.99.0.0/16", address="10.99.0.1", allowed=("10.99.0.1/32",))
+    public = tunnels.load(town.city).public
+    with pytest.raises(ConfigError) as caught:
+        tunnels.found(town.city, replace(elsewhere, public=public), private)
+    assert caught.value.code == "HUB_EXISTS"
+    tunnels.found(town.city, replace(elsewhere, public=public), private, again=True)
     assert enrolled(town, config).tunnel.addresses == ("10.99.1.1/32",)
 
 
@@ -436,6 +441,13 @@ def test_the_whole_way_by_hand(tmp_path, capsys, monkeypatch):
     assert main([*init, "--endpoint", "hub.example:51820"]) == 78
     assert main([*init, "--endpoint", "203.0.113.5:51820"]) == 0
     assert main([*init, "--endpoint", "203.0.113.5:51820"]) == 78
+    assert main([*init, "--endpoint", "203.0.113.6:51820", "--again"]) == 0  # the key stays
+    key = tmp_path / "gangneung" / "tunnel" / "hub.key"
+    private = key.read_text()
+    key.write_text("")
+    assert main([*init, "--endpoint", "203.0.113.6:51820", "--again"]) == 78
+    assert "CITY_DAMAGED" in capsys.readouterr().err
+    key.write_text(private)
     assert main(["centre", "tunnel", "write", "--city", city]) == 0
     assert main(["enrol", "request", "-o", request, "--config", config]) == 0
     assert main(["centre", "enrol", request, "-o", bundle, "--city", city, "--yes"]) == 0
@@ -446,6 +458,7 @@ def test_the_whole_way_by_hand(tmp_path, capsys, monkeypatch):
     assert main([*show, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["boxes"][0]["tunnel"][0]["address"] == "10.77.1.1"
+    assert said["endpoint"] == keys.require(load(config).storage.state)[0].endpoint == "203.0.113.6:51820"
     assert main(show) == 0
     assert "gn-0007  10.77.1.1" in capsys.readouterr().out
     assert main(["tunnel", "rotate", "--config", config]) == 0

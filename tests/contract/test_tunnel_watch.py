@@ -192,3 +192,14 @@ def test_f2_the_rules_of_the_next_boot_are_whole_at_every_moment(town, config, t
     assert "OUTPUT_UNWRITABLE" in capsys.readouterr().err
     assert rules.read_text() == before
     monkeypatch.undo()
+
+
+def test_down_says_that_somebody_brings_it_up_again(town, config, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    config.storage.run.mkdir(parents=True, exist_ok=True)
+    assert main(["tunnel", "down", "--config", str(config.file)]) == 0
+    assert "systemctl stop pasu-tunnel" not in capsys.readouterr().out
+    watching = Watch(config, SystemClock())
+    watch._write(config.storage.run, watching.to_json(watch.boot_s()))
+    assert main(["tunnel", "down", "--config", str(config.file)]) == 0
+    assert "systemctl stop pasu-tunnel" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from tests.peer import need
 UNITS = Path(__file__).parents[2] / "systemd"
 EXPOSURE = {
     "pasu-disks.service": 1.5,
-    "pasu-egress.service": 1.6,
+    "pasu-egress.service": 1.8,
     "pasu-keep.service": 0.6,
     "pasu-record.service": 1.9,
     "pasu-tunnel.service": 2.5,
@@ -53,6 +53,18 @@ def test_what_erases_has_no_network() -> None:
     assert "PrivateNetwork=yes" in keep
     assert "RestrictAddressFamilies=none" in keep
     assert "IPAddressDeny=any" in keep
+
+
+def test_what_meets_strangers_bytes_cannot_change_where_the_tunnel_leads() -> None:
+    """F10: the tunnel's terms lie in the state of the user that all but the watch have."""
+    for unit in ("pasu-record.service", "pasu-keep.service", "pasu-uplink.service"):
+        assert "-/var/lib/pasu/state/tunnel" in written(lines(unit), "InaccessiblePaths")
+
+
+def test_the_rules_are_read_whoever_owns_their_folder() -> None:
+    """F2: /etc/pasu may be the agent's alone, and this one is root without root's rights."""
+    egress = lines("pasu-egress.service")
+    assert written(egress, "CapabilityBoundingSet") == {"CAP_NET_ADMIN", "CAP_DAC_READ_SEARCH"}
 
 
 def test_stopping_one_leaves_the_health_of_the_other() -> None:

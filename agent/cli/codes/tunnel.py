@@ -150,7 +150,10 @@ TUNNEL = {
     "HUB_EXISTS": code(
         "types",
         ("이 도시에는 터널이 이미 있습니다", "this city has a tunnel already"),
-        ("`pasu centre tunnel show`로 보십시오", "see it with `pasu centre tunnel show`"),
+        (
+            "`pasu centre tunnel show`로 보십시오. 다르게 계획하려면 --again을 붙이고, 박스마다 다시 등록합니다",
+            "see it with `pasu centre tunnel show`; to plan it anew add --again, and enrol each box anew",
+        ),
     ),
     "HUB_MISSING": code(
         "types",
@@ -168,6 +171,9 @@ TUNNEL = {
     "HUB_FULL": code(
         "types",
         ("터널에 빈 주소가 없습니다", "there is no free address in the tunnel"),
-        ("더 큰 대역으로 새로 계획하십시오", "plan it anew in a larger network"),
+        (
+            "더 큰 대역으로 새로 계획하십시오: `pasu centre tunnel init --again`",
+            "plan it anew in a larger network: `pasu centre tunnel init --again`",
+        ),
     ),
 }
