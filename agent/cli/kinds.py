@@ -73,6 +73,10 @@ KINDS = {
     "stream.revoked": ("실시간 영상 허가 취소", "grant of a live stream taken back"),
     "stream.started": ("실시간 영상 시작", "live stream started"),
     "stream.stopped": ("실시간 영상 끝", "live stream stopped"),
+    "stream.counted": ("실시간 영상의 하루 바이트", "bytes of a live stream, once a day"),
+    "disaster.started": ("재난 모드 시작", "disaster mode started"),
+    "disaster.resumed": ("재시작 뒤 재난 모드 계속", "disaster mode goes on after a restart"),
+    "disaster.stopped": ("재난 모드 끝", "disaster mode stopped"),
 }
 
 

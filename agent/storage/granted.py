@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent import grants
 from agent.errors import StorageFault
-from agent.grants import GRANT_NAME, LIMIT_BYTES, MOST_GRANTS, Unreadable
+from agent.grants import GRANT_NAME, LIMIT_BYTES, MOST_FILES, Unreadable
 from agent.storage import files
 from agent.storage.files import Disk
 
@@ -37,7 +37,7 @@ class Granted:
     def grants(self) -> dict[str, Grant]:
         """Return the grants that there are, oldest first. One that cannot be read gives nothing to anybody."""
         found: dict[str, tuple[tuple[int, int], Grant]] = {}
-        for path in listed(self._grants)[: 2 * MOST_GRANTS]:
+        for path in listed(self._grants)[:MOST_FILES]:
             with contextlib.suppress(OSError, StorageFault, Unreadable):
                 status = path.stat()
                 mark = status.st_mtime_ns, status.st_ino

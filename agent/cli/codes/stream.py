@@ -74,6 +74,19 @@ STREAM = {
             "the ground monitoring is for the purpose of the camera alone; others: `pasu hold place --help`",
         ),
     ),
+    "STREAM_CENTRE": code(
+        "signs",
+        ("그런 센터가 박스의 설정에 없습니다", "no such centre is configured on the box"),
+        (
+            '[[centre]]에 있는 이름을 쓰십시오. 빈 글("")은 [uplink]의 미디어 서버입니다',
+            'use the name of a [[centre]]; "" is the media server of [uplink]',
+        ),
+    ),
+    "DISASTER_OFF": code(
+        "signs",
+        ("재난 모드가 켜져 있지 않습니다", "no disaster mode is on"),
+        ("`streams` 명령으로 지금 있는 것을 보십시오", "the command `streams` says what is shown"),
+    ),
     "STREAM_BUSY": code(
         "signs",
         (
