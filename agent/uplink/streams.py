@@ -87,7 +87,8 @@ class Streams:
         """Begin with none.
 
         boot    the kernel's name of this one
-        before  what an earlier life of this process said, by grant: bytes go on from there
+        before  what an earlier life of this process said, by grant: bytes go on from there. A grant that was over and
+                is open, since it was lent again or its file could not be seen for a while, begins anew
         """
         self._boot = boot
         self._seen: dict[str, _Seen] = {}
@@ -107,8 +108,14 @@ class Streams:
         """
         self._over &= grants.keys()
         for name, grant in grants.items():
-            if name not in self._seen and name not in self._over:
+            is_open = grant.is_open(self._boot, now_ms)
+            seen = self._seen.get(name)
+            if seen is None and (is_open or name not in self._over):
+                self._over.discard(name)
                 self._seen[name] = self._new(name, grant, flows.get((grant.camera, grant.centre), NONE))
+            elif seen is not None and seen.key == (grant.camera, grant.centre):
+                seen.grant = grant  # what lasts long is lent for minutes, again and again
+                seen.ended = "" if is_open else seen.ended
         for name, seen in self._seen.items():
             if seen.ended:
                 continue
@@ -116,7 +123,9 @@ class Streams:
                 seen.ended, seen.ended_ms = "revoked", now_ms
             elif not seen.grant.is_open(self._boot, now_ms):
                 seen.ended, seen.ended_ms = "expired", now_ms
-        return self._wanted(), [*self._reports(now_ms, flows)]
+        said = self._reports(now_ms, flows)
+        self._before = {name: report for name, report in self._before.items() if name in grants}
+        return self._wanted(), said
 
     def _new(self, name: str, grant: Grant, flow: Flow) -> _Seen:
         before = self._before.pop(name, None)
@@ -146,8 +155,8 @@ class Streams:
                 stage,
                 seen.flowed,
                 seen.ended if over else "" if flow.flowing else flow.reason,
-                flow.sent_bytes - seen.base.sent_bytes,
-                flow.left_out - seen.base.left_out,
+                max(0, flow.sent_bytes - seen.base.sent_bytes),
+                max(0, flow.left_out - seen.base.left_out),
             )
             if _is_news(seen, report, now_ms):
                 seen.told, seen.told_ms = report, now_ms
@@ -155,6 +164,7 @@ class Streams:
             if over:
                 del self._seen[name]
                 self._over.add(name)
+                self._before[name] = report
         return said
 
 

@@ -86,26 +86,74 @@ def test_f11_no_more_than_so_many_cameras_first_come_first_served() -> None:
     wanted, _ = streams.look(many, 0, {})
     assert list(wanted) == [(f"cam{number}", "") for number in range(1, MOST_RELAYS + 1)]
     first = next(iter(many))
-    wanted, _ = streams.look({name: one for name, one in many.items() if name != first}, 500, {})
+    left = {name: one for name, one in many.items() if name != first}
+    wanted, _ = streams.look(left, 500, {})
     assert list(wanted) == [(f"cam{number}", "") for number in range(2, MOST_RELAYS + 2)]
     urgent = replace(grant(101, "cam101"), rank=0)
-    wanted, _ = streams.look({**many, urgent.grant: urgent}, 1000, {})
+    wanted, _ = streams.look({**left, urgent.grant: urgent}, 1000, {})
     assert [*wanted][:2] == [("cam101", ""), ("cam2", "")]
     assert len(wanted) == MOST_RELAYS
 
 
 def test_after_a_restart_bytes_go_on_from_what_was_said() -> None:
-    one, over = grant(1), grant(2, "cam02")
+    one, over = grant(1), grant(2, "cam02", until_ms=500)
     before = {
         one.grant: Report(one.grant, Stage.FLOWING, flowed=True, sent_bytes=5000, left_out=7),
         over.grant: Report(over.grant, Stage.OVER, flowed=True, reason="expired", sent_bytes=9),
     }
     streams = Streams(BOOT, before)
-    wanted, said = streams.look(by_name(one, over), 0, {CAM01: Flow(True)})
+    wanted, said = streams.look(by_name(one, over), 600, {CAM01: Flow(True)})
     assert wanted == {CAM01: Want(60.0, False)}
     assert said == [Report(one.grant, Stage.FLOWING, flowed=True, sent_bytes=5000, left_out=7)]
-    _, said = streams.look(by_name(one, over), AGAIN_MS, {CAM01: Flow(True, "", 10)})
+    _, said = streams.look(by_name(one, over), 600 + AGAIN_MS, {CAM01: Flow(True, "", 10)})
     assert said[0].sent_bytes == 5010
+
+
+def test_what_is_lent_again_and_again_goes_on() -> None:
+    streams, one = Streams(BOOT), grant(1, until_ms=5000)
+    streams.look(by_name(one), 0, {CAM01: Flow(True)})
+    longer = replace(one, until_boot_ms=9000)
+    wanted, said = streams.look(by_name(longer), 3000, {CAM01: Flow(True, "", 100)})
+    assert (wanted, said) == ({CAM01: Want(9.0, False)}, [])
+    assert streams.look(by_name(longer), 6000, {CAM01: Flow(True, "", 200)})[0] == wanted
+    shorter = replace(one, until_boot_ms=7000)
+    assert streams.look(by_name(shorter), 6500, {CAM01: Flow(True, "", 200)})[0] == {CAM01: Want(7.0, False)}
+    assert streams.look(by_name(shorter), 7000, {CAM01: Flow(True, "", 300)})[0] == {}
+    _, said = streams.look(by_name(shorter), 7000 + LAST_MS, {CAM01: Flow(False, "", 300)})
+    assert said == [Report(one.grant, Stage.OVER, flowed=True, reason="expired", sent_bytes=300)]
+    # Lent again too late, by a keeper that was away: it begins anew, and its bytes go on.
+    late = replace(one, until_boot_ms=20_000)
+    wanted, said = streams.look(by_name(late), 10_000, {CAM01: Flow(False, "", 300)})
+    assert wanted == {CAM01: Want(20.0, False)}
+    assert said == [Report(one.grant, Stage.WAITING, flowed=True, sent_bytes=300)]
+    streams.look({}, 11_000, {CAM01: Flow(True, "", 310)})
+    assert streams.look({}, 11_000 + LAST_MS, {CAM01: Flow(True, "", 320)})[1][0].sent_bytes == 320
+
+
+def test_a_grant_that_could_not_be_seen_for_a_moment_is_not_taken_back_for_good() -> None:
+    """A folder that cannot be listed, while all descriptors are in use."""
+    streams, one = Streams(BOOT), grant(1)
+    wanted, _ = streams.look(by_name(one), 0, {})
+    assert streams.look({}, 250, {})[0] == {}
+    assert streams.look(by_name(one), 500, {})[0] == wanted
+    assert streams.look({}, 1000, {})[0] == {}
+    assert streams.look({}, 1000 + LAST_MS, {})[1][0].stage is Stage.OVER
+    assert streams.look(by_name(one), 5000, {})[0] == wanted
+
+
+def test_a_grant_does_not_become_one_of_another_camera() -> None:
+    streams, one = Streams(BOOT), grant(1, until_ms=5000)
+    streams.look(by_name(one), 0, {})
+    other = replace(one, camera="cam02", until_boot_ms=90_000)
+    assert list(streams.look(by_name(other), 1000, {})[0]) == [CAM01]
+    assert streams.look(by_name(other), 5000, {})[0] == {}
+
+
+def test_counts_that_went_back_are_never_less_than_nothing() -> None:
+    streams, one = Streams(BOOT), grant(1)
+    streams.look(by_name(one), 0, {CAM01: Flow(True, "", 100, 9)})
+    _, said = streams.look(by_name(one), AGAIN_MS, {CAM01: Flow(True, "", 200, 5)})
+    assert said[0].left_out == 0
 
 
 def test_one_camera_at_two_centres_is_two_relays() -> None:
