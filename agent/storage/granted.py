@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent import grants
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 GRANTS = "grants"
 REPORTS = "streams"
 ENDING = ".json"
+MOST_LISTED = 8 * MOST_FILES
 
 log = logging.getLogger("pasu.uplink")
 
@@ -67,11 +69,14 @@ class Granted:
 
 
 def listed(root: Path) -> list[Path]:
-    """Return the files of a form in a folder; none where it cannot be listed: then nothing is granted."""
+    """Return the files of a form in a folder; none where it cannot be listed: then nothing is granted.
+
+    Of more than MOST_LISTED some: whoever fills a folder keeps nobody longer than that from his work.
+    """
     try:
         return [
             path
-            for path in sorted(root.iterdir())
+            for path in sorted(islice(root.iterdir(), MOST_LISTED))
             if path.suffix == ENDING and GRANT_NAME.match(path.stem) and files.is_regular(path)
         ]
     except OSError:

@@ -101,9 +101,9 @@ def stop(context: Context, order: Order) -> Outcome:
     sent_bytes = 0
     for row in shown_rows.open_rows(context.catalogue):
         if row.kind is Kind.DISASTER:
+            streams.take_back(context.state, context.disk, row.id)
             report = streams.report_of(context.state, context.disk, row.id)
             sent_bytes += report.sent_bytes if report is not None else 0
-            streams.take_back(context.state, context.disk, row.id)
     context.step("V4")
     return Outcome(detail={"sent_bytes": sent_bytes})
 

@@ -8,6 +8,7 @@ from agent.command.errors import CommandRefused
 from agent.command.judge import Weight
 from agent.command.keyring import Role
 from agent.config.values import SourceKind
+from agent.errors import ConfigError
 from agent.grants import MONITORING, Kind, may_be_added
 from agent.model import Fact
 from agent.storage.keep import orders_weight, shown_rows, standing, streams
@@ -97,25 +98,30 @@ def revoke(context: Context, order: Order) -> Outcome:
     """
     name = order.arguments["grant"]
     row = shown_rows.find(context.catalogue, name)
-    detail: dict[str, Any] = {"grant": name, "sent_bytes": 0}
-    if row is not None:
-        report = streams.report_of(context.state, context.disk, name)
-        detail["sent_bytes"] = report.sent_bytes if report is not None else 0
-        if row.is_in_force:
-            body = {
-                "grant": name,
-                "camera": row.camera,
-                "by": order.by,
-                "reason": order.arguments["reason"],
-            }
-            row.note.update(ended="revoked", ended_boot_ms=int(context.mono_s * 1000))
-            if row.kind is Kind.CONFIGURATION and context.config_file is not None:
-                wanted = standing.selected(context.config(), context.now)[0].get(row.source)
-                row.note["window_ms"] = wanted.window_ms if wanted is not None else row.note["window_ms"]
-            shown_rows.change(context.catalogue, row, [Fact("stream.revoked", context.now, body)])
+    if row is not None and row.is_in_force:
+        body = {
+            "grant": name,
+            "camera": row.camera,
+            "by": order.by,
+            "reason": order.arguments["reason"],
+        }
+        row.note.update(ended="revoked", ended_boot_ms=int(context.mono_s * 1000))
+        if row.kind is Kind.CONFIGURATION:
+            row.note["window_ms"] = _window_ms(context, row)
+        shown_rows.change(context.catalogue, row, [Fact("stream.revoked", context.now, body)])
     streams.take_back(context.state, context.disk, name)
     context.step("V4")
-    return Outcome(detail=detail)
+    report = streams.report_of(context.state, context.disk, name)
+    return Outcome(detail={"grant": name, "sent_bytes": report.sent_bytes if report is not None else 0})
+
+
+def _window_ms(context: Context, row: Shown) -> int | None:
+    """Return when the hours began in which a selected camera is revoked; None: nobody knows the time."""
+    try:
+        wanted = standing.selected(context.config(), context.now)[0].get(row.source)
+    except ConfigError:  # one that cannot be read keeps nobody from revoking
+        wanted = None
+    return wanted.window_ms if wanted is not None else row.note["window_ms"]
 
 
 def streams_now(context: Context, order: Order) -> Outcome:

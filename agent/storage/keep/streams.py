@@ -34,7 +34,7 @@ from agent.storage.keep.disaster import Disasters
 from agent.storage.keep.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from agent.health import Raised
@@ -112,22 +112,37 @@ class Streams:
         self._lent: dict[str, int] = {}  # until when each file says, as this keeper wrote it
 
     def turn(self, catalogue: Catalogue, moment: Moment) -> list[Raised]:
-        """Bring every stream on: V1 to V6 and Y2 to Y5; return what is to be told. Raises StorageFault."""
+        """Bring every stream on: V1 to V6 and Y2 to Y5; return what is to be told.
+
+        Raises  StorageFault: the first of what failed; that of one stream keeps no other from its end
+        """
+        faults: list[StorageFault] = []
+        if moment.locked_down:  # before anything is asked of a row: nothing leaves
+            self._sweep(GRANTS, set(), faults)
         raised = [*self._disasters.look(catalogue, moment), *self._selection.look(catalogue, moment)]
         rows = shown_rows.open_rows(catalogue)
         for row in rows:
-            self._show(catalogue, row, moment)
+            with _others_go_on(faults):
+                self._show(catalogue, row, moment)
         for row in rows:
             if not row.is_in_force:
-                self._end(catalogue, row, moment)
+                with _others_go_on(faults):
+                    self._end(catalogue, row, moment)
         self._disasters.settle(catalogue, moment)
         known = {row.id for row in rows}
         self._lent = {name: until for name, until in self._lent.items() if name in known}
-        for folder in (GRANTS, REPORTS):
-            for path in listed(self._state / "exchange" / folder):
-                if path.stem not in known:
-                    self._disk.unlink(path)
+        self._sweep(GRANTS, known, faults)
+        self._sweep(REPORTS, known, faults)
+        if faults:
+            raise faults[0]
         return raised
+
+    def _sweep(self, folder: str, known: set[str], faults: list[StorageFault]) -> None:
+        """Remove the files of which no row tells."""
+        for path in listed(self._state / "exchange" / folder):
+            if path.stem not in known:
+                with _others_go_on(faults):
+                    self._disk.unlink(path)
 
     def _show(self, catalogue: Catalogue, row: Shown, moment: Moment) -> None:
         """Do V2 and V3, or write down why it is over."""
@@ -212,10 +227,22 @@ class Streams:
         else:
             shown_rows.change(catalogue, row, [Fact("stream.stopped", moment.now, body)])
         self._step("V5")
-        # Whatever lies there under that name: it is no report any more, and keeps no other stream waiting.
-        with contextlib.suppress(StorageFault):
+        with contextlib.suppress(
+            StorageFault
+        ):  # whatever lies there under that name: it is no report any more
             self._disk.unlink(_place(self._state, REPORTS, row.id))
         self._step("V6")
+
+
+@contextlib.contextmanager
+def _others_go_on(faults: list[StorageFault]) -> Iterator[None]:
+    """Keep the fault of one file for later; that of the catalogue is everybody's."""
+    try:
+        yield
+    except StorageFault as fault:
+        if fault.code.startswith("CATALOGUE"):
+            raise
+        faults.append(fault)
 
 
 def _counts(row: Shown, report: Report) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from agent.command.keyring import Role
+from agent.errors import StorageFault
 from agent.grants import RANKS, Grant, Kind, Stage
 from agent.model import Trust
+from agent.storage.granted import MOST_LISTED
 from agent.storage.keep.streams import LEASES_MS, REPORT_MS
 from tests.unit.keep.showing_box import CENTRE, Killed, Showing, camera, killer
 
@@ -451,3 +453,67 @@ def test_a_grant_that_was_tampered_with_is_put_right(box: Showing) -> None:
     box.tick()
     assert box.granted()[two].until_boot_ms - box.now_boot_ms <= LEASE_MS
     assert longer.grant == two
+
+
+def test_a_disk_that_takes_nothing_keeps_no_stream_from_its_end(box: Showing, monkeypatch) -> None:
+    """B1: what cannot be written for one is no reason to go on with another."""
+    started(box)
+    (wrong, *_others) = sorted(box.granted())
+    real = box.disk.unlink
+
+    def unlink(path) -> None:
+        if path.stem == wrong:
+            raise StorageFault("DISK_FAILED", "no", hint="", path=str(path), error="EIO")
+        real(path)
+
+    monkeypatch.setattr(box.disk, "unlink", unlink)
+    box.ask("officer 1", "lockdown", {"on": True})
+    box.tick()
+    assert sorted(box.granted()) == [wrong]
+    assert "keeper.trouble streams" in box.conditions
+    monkeypatch.undo()
+    box.tick()
+    assert box.granted() == {}
+
+
+def test_a_full_disk_begins_nothing_and_ends_what_is_to_end(box: Showing, monkeypatch) -> None:
+    """B1."""
+    first = started(box, minutes=1)
+    real = box.disk.atomic_replace
+
+    def full(path, *args, **more) -> None:
+        if path.parent.name == "grants":
+            raise StorageFault("DISK_FULL", "no", hint="", path=str(path), error="ENOSPC")
+        real(path, *args, **more)
+
+    monkeypatch.setattr(box.disk, "atomic_replace", full)
+    name = box.send("officer 1", "disaster.start", terms())
+    assert box.answer(name)["status"] == "done"
+    box.tick(60)
+    assert box.granted() == {}
+    monkeypatch.undo()
+    box.tick()
+    assert box.live() == ["cam1", "cam3", "cam4"]
+    box.tick(REPORT_MS // 1000 + 2)
+    assert [each["disaster"] for each in box.bodies("disaster.stopped")] == [first]
+
+
+def test_a_report_that_cannot_be_read_keeps_nobody_from_revoking(box: Showing) -> None:
+    """F12."""
+    started(box)
+    (one, *_others) = sorted(box.granted())
+    reports = box.state / "exchange" / "streams"
+    (reports / f"{one}.json").mkdir()
+    reply = box.ask("officer 1", "stream.revoke", {"grant": one, "reason": "x"})
+    assert (reply["status"], reply["detail"]["sent_bytes"]) == ("done", 0)
+    assert one not in box.granted()
+
+
+def test_a_folder_full_of_reports_keeps_the_keeper_no_longer_than_it_may(box: Showing) -> None:
+    reports = box.state / "exchange" / "streams"
+    started(box)
+    for number in range(MOST_LISTED + 100):
+        (reports / f"{number:032x}.json").touch()
+    box.tick(3)
+    assert len(box.granted()) == 3
+    assert [*reports.iterdir()] == []
