@@ -47,10 +47,14 @@ class LiveSocket:
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, FOLDER_MODE)  # noqa: PTH102
             os.chmod(folder, FOLDER_MODE)  # noqa: PTH101 - the unit's umask takes the group's rights away
-        self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._name = f"{name}.sock"
         self._poller = poller
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            self._socket.close()
+            raise
         new = f".{self._name}.new"
         try:
             for old in (new, self._name):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import resource
 import select
 import socket
 import threading
@@ -190,3 +192,84 @@ def test_f11_who_connects_without_end_does_not_keep_the_recording(
     for each in come:
         each.close()
     os.close(place)
+
+
+def test_f11_what_listeners_say_is_not_heard(tmp_path: Path) -> None:
+    """F11: garbage without end from one, and the other misses nothing."""
+
+    def camera(talk: Talk) -> None:
+        begin(talk)
+        pictures(talk, 1)
+
+    with Told(camera) as told, Running(tmp_path, {"cam01": f"rtsp://127.0.0.1:{told.port}/x"}) as running:
+        wait_for("pictures", lambda: len(running.units("cam01")) > 5)
+        loud, good = Ear(tmp_path, "cam01"), Ear(tmp_path, "cam01")
+        loud.socket.setblocking(False)
+        for _ in range(20):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    loud.socket.send(os.urandom(4096))
+            good.hear(len(good.units) + 3)
+        assert good.lost == 0
+        assert not running.recorder.gaps
+        for each in (loud, good):
+            each.close()
+
+
+def test_where_there_is_no_descriptor_left_nobody_comes_in_and_nothing_breaks(
+    alone: Live, tmp_path: Path
+) -> None:
+    door = alone._socket
+    assert door is not None
+    place = os.open(tmp_path / FOLDER, os.O_PATH)
+    ear = socket.socket(socket.AF_UNIX)
+    ear.connect(f"/proc/self/fd/{place}/cam01.sock")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        alone.turn({door.fileno()})
+        assert alone.listeners == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    alone.turn({door.fileno()})
+    assert alone.listeners == 1
+    ear.close()
+    os.close(place)
+
+
+@pytest.mark.parametrize(
+    "what", ["directory", "link", "folder is a link", "folder is a file", "no descriptor"]
+)
+def test_what_lies_where_a_socket_should_costs_the_live_pictures_alone(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put there by somebody else, or left by an accident; what a link points to is not touched."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "cam01.sock").write_text("precious")
+    folder = tmp_path / FOLDER
+    if what == "folder is a link":
+        folder.symlink_to(victim)
+    elif what == "folder is a file":
+        folder.write_text("")
+    else:
+        folder.mkdir()
+    if what == "directory":
+        (folder / "cam01.sock").mkdir()
+    elif what == "link":
+        (folder / "cam01.sock").symlink_to(victim / "cam01.sock")
+    if what == "no descriptor":
+        monkeypatch.setattr(os, "open", _refuse)
+    open_before = len(os.listdir("/proc/self/fd"))
+    with select.epoll() as poller:
+        live = Live(str(tmp_path), "cam01", poller)
+        monkeypatch.undo()
+        live.turn(set())
+        assert (live._socket is not None) == (what == "link")
+        live.close()
+    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert (victim / "cam01.sock").read_text() == "precious"
+
+
+def _refuse(*_arguments: object, **_more: object) -> int:
+    raise OSError(errno.EMFILE, "too many open files")
