@@ -14,7 +14,7 @@ from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 def add(commands: Any) -> None:
@@ -195,7 +195,7 @@ def install(args: argparse.Namespace) -> int:
     """Write the files of systemd and the kernel."""
     from agent.config import load
     from agent.tunnel import conf, link, ruleset, units
-    from agent.tunnel.watch import wanted
+    from agent.tunnel.watch import beyond, wanted
 
     config = load(args.config)
     _as_root(config)
@@ -217,6 +217,7 @@ def install(args: argparse.Namespace) -> int:
                 f"Change the device's name pasu0 in pasu-uplink.service to {want.interface}.",
             )
         )
+    _show_beyond(beyond(config, want.terms))
     print(
         say(
             "다음: systemctl daemon-reload, systemctl enable pasu-egress pasu-tunnel pasu-uplink, "
@@ -280,7 +281,7 @@ def _as_root(config: Any) -> None:
 
 
 def status(args: argparse.Namespace) -> int:
-    """Show how the tunnel is. Exit status 0 when it is up, fresh and guarded, 1 otherwise."""
+    """Show how the tunnel is. Exit status 0 when it is up, fresh, guarded and leads to the centre, 1 otherwise."""
     from agent.config import load
 
     config = load(args.config)
@@ -290,16 +291,18 @@ def status(args: argparse.Namespace) -> int:
         print(json.dumps(found, ensure_ascii=False, indent=1))
     else:
         _show(found)
-    return 0 if found["up"] and found["fresh"] and found["guarded"] and not found["trouble"] else 1
+    sound = found["up"] and found["fresh"] and found["guarded"]
+    return 0 if sound and not found["trouble"] and not found["beyond"] else 1
 
 
 def look(config: Any) -> dict[str, Any]:
     """Look at everything. Raises ConfigError, IntegrityFault, UplinkFault."""
-    from agent.tunnel import guard, link
+    from agent.tunnel import guard, link, tools
     from agent.tunnel.dump import STALE_S
-    from agent.tunnel.watch import wanted
+    from agent.tunnel.watch import beyond, wanted
 
     want = wanted(config)
+    tools.find("wg")  # without it an interface looks as if it were none of WireGuard's
     device = link.observe(want.interface)
     peer = device.peers[0] if device and device.peers else None
     age_s = max(0, int(time.time()) - peer.handshake_s) if peer and peer.handshake_s else None
@@ -327,11 +330,14 @@ def look(config: Any) -> dict[str, Any]:
         "mtu": want.terms.mtu,
         "guarded": not lacks,
         "lacks": [*lacks],
+        "beyond": [*beyond(config, want.terms)],
         "trouble": trouble,
     }
 
 
 def _show(found: dict[str, Any]) -> None:
+    from agent.cli.codes import CODES
+
     state = say("올라와 있음", "up") if found["up"] else say("올라와 있지 않음", "not up")
     by = (
         ""
@@ -352,5 +358,22 @@ def _show(found: dict[str, Any]) -> None:
         else say("열려 있음", "OPEN") + ": " + "; ".join(found["lacks"])
     )
     print(say("다른 길:", "other ways:"), barred)
+    _show_beyond(found["beyond"])
     if found["trouble"]:
-        print(say("문제:", "trouble:"), found["trouble"])
+        known = CODES[found["trouble"]]
+        print(say("문제:", "trouble:"), f"{known.what}  [{found['trouble']}]")
+        print("  " + known.next)
+
+
+def _show_beyond(hosts: Sequence[str]) -> None:
+    if hosts:
+        print(
+            say("터널로 닿지 않는 센터 주소:", "addresses of the centre to which the tunnel does not lead:"),
+            ", ".join(hosts),
+        )
+        print(
+            say(
+                "  agent.toml을 고치거나, 센터에서 --allow에 더해 다시 계획하고 이 박스를 다시 등록하십시오.",
+                "  Mend agent.toml, or have the centre plan anew with another --allow, and enrol this box anew.",
+            )
+        )

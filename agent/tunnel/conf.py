@@ -6,6 +6,7 @@ No DNS and no default route; of the box no private key either: that one stays in
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def box(terms: Terms, key_file: str) -> str:
 [Interface]
 Address = {", ".join(terms.addresses)}
 MTU = {terms.mtu}
-PostUp = wg set %i private-key {key_file}
+PostUp = wg set %i private-key {shlex.quote(key_file)}
 
 {_peer(terms)}"""
 
@@ -57,7 +58,7 @@ PrivateKey = {private}
 Address = {", ".join(addresses)}
 ListenPort = {port}
 MTU = {mtu}
-PreUp = nft -f {rules_file}
+PreUp = nft -f {shlex.quote(rules_file)}
 """
     for name, key, own in peers:
         text += f"\n# {name}\n[Peer]\nPublicKey = {key}\nAllowedIPs = {', '.join(own)}\n"

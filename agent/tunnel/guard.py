@@ -138,21 +138,6 @@ def of_this_process(config: Config, boot_s: float) -> Verdict:
     return Verdict((*lacks, *_said(config.storage.run, boot_s)))
 
 
-def require(config: Config, boot_s: float) -> None:
-    """See to it that nothing is sent past the tunnel. Raises UplinkFault TUNNEL_UNGUARDED, which says why."""
-    verdict = of_this_process(config, boot_s)
-    if not verdict.holds:
-        raise UplinkFault(
-            "TUNNEL_UNGUARDED",
-            say(
-                "터널 밖으로 나가는 길이 막혀 있지 않아 영상을 내보내지 않습니다",
-                "ways past the tunnel are not barred, so no picture is sent",
-            ),
-            hint=say("`pasu tunnel status`를 보십시오", "see `pasu tunnel status`"),
-            reason="; ".join(verdict.lacks),
-        )
-
-
 def has_interface(name: str) -> bool:
     """Tell whether there is a network interface of this name."""
     try:

@@ -20,6 +20,7 @@ from agent.errors import ConfigError, PasuError
 from agent.health import Tracker, write_health
 from agent.language import english
 from agent.tunnel import dump, guard, keys, link
+from agent.tunnel import terms as written
 from agent.tunnel.dump import Handshakes
 from agent.tunnel.ruleset import Guard
 
@@ -88,6 +89,14 @@ def camera_hosts(config: Config) -> tuple[str, ...]:
     urls = [url for camera in config.cameras for url in (camera.url, camera.sub_url) if url]
     hosts = {urlsplit(url.replace("udp://@", "udp://", 1)).hostname for url in urls}
     return tuple(sorted(host for host in hosts if host))
+
+
+def beyond(config: Config, terms: Terms) -> tuple[str, ...]:
+    """Return addresses of the centre that are configured and that the tunnel does not lead to."""
+    urls = [config.uplink.broker, config.uplink.media or ""] if config.uplink else []
+    urls += [centre.media for centre in config.centres]
+    hosts = sorted({host for url in urls if (host := urlsplit(url).hostname)})
+    return tuple(host for host in hosts if not written.overlaps(terms.allowed, [host]))
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from agent.tunnel import guard, keys, link, ruleset, tools, watch
 from agent.tunnel.dump import STALE_S, Device, Peer
 from agent.tunnel.guard import Verdict
 from agent.tunnel.watch import Watch
-from tests.contract.test_tunnel_enrol import config, enrolled, town  # noqa: F401 - fixtures
+from tests.contract.test_tunnel_enrol import config, enrolled, town, with_tunnel  # noqa: F401 - fixtures
 
 
 class Kernel:
@@ -203,3 +204,27 @@ def test_down_says_that_somebody_brings_it_up_again(town, config, monkeypatch, c
     watch._write(config.storage.run, watching.to_json(watch.boot_s()))
     assert main(["tunnel", "down", "--config", str(config.file)]) == 0
     assert "systemctl stop pasu-tunnel" in capsys.readouterr().out
+
+
+def test_an_address_that_the_tunnel_does_not_lead_to_is_told(town, tmp_path, kernel, monkeypatch, capsys):  # noqa: F811
+    """The guard would drop what goes there without a word: a technician looks for it in vain."""
+    more = '[uplink]\nbroker = "mqtts://10.77.0.1:8883"\nmedia = "rtsp://10.77.0.5:8554"\n'
+    config = with_tunnel(tmp_path / "box", more=more)  # noqa: F811
+    enrolled(town, config)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(tools, "find", lambda program: program)
+    kernel.up(*keys.require(config.storage.state), "pasu0", None)
+    kernel.shaken(int(time.time()))
+    status = ["tunnel", "status", "--config", str(config.file)]
+    assert main(status) == 1
+    assert "does not lead: 10.77.0.5\n" in capsys.readouterr().out
+    install = ["tunnel", "install", "--root", str(tmp_path / "root"), "--config", str(config.file)]
+    assert main(install) == 0
+    assert "does not lead: 10.77.0.5\n" in capsys.readouterr().out
+    config.file.write_text(config.file.read_text().replace("10.77.0.5", "10.77.0.1"))
+    assert main(status) == 0
+    kernel.conflict = link.overlap(["10.77.0.0/24"])
+    assert main(status) == 1
+    said = capsys.readouterr().out
+    assert "TUNNEL_OVERLAP" in said
+    assert "have the centre plan" in said

@@ -120,17 +120,6 @@ TUNNEL = {
         ("커널 설정을 바꿀 수 없습니다", "a setting of the kernel cannot be changed"),
         ("root로 하십시오", "do it as root"),
     ),
-    "TUNNEL_UNGUARDED": code(
-        "site",
-        (
-            "터널 밖으로 나가는 길이 막혀 있지 않아 영상을 내보내지 않습니다",
-            "ways past the tunnel are not barred, so no picture is sent",
-        ),
-        (
-            "`pasu tunnel status`를 보고 `systemctl status pasu-egress pasu-tunnel`을 확인하십시오",
-            "see `pasu tunnel status`, and check `systemctl status pasu-egress pasu-tunnel`",
-        ),
-    ),
     "TUNNEL_KEY_DAMAGED": code(
         "investigator",
         ("터널의 개인키가 없거나 손상되었습니다", "a private key of the tunnel is gone or damaged"),

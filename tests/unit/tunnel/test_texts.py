@@ -68,6 +68,10 @@ def test_the_hubs_configuration():
     )
     assert text.count("[Peer]") == text.count("/32") == 2
     assert "PreUp = nft -f /etc/wireguard/hub.nft" in text
+    spaced = conf.hub(
+        [], addresses=["10.77.0.1/16"], port=1, mtu=1200, private=PRIVATE, rules_file="/srv/강릉 관제/x"
+    )
+    assert "PreUp = nft -f '/srv/강릉 관제/x'" in spaced  # wg-quick has a shell read it
 
 
 def test_f10_what_the_hub_lets_a_box_reach():
