@@ -55,6 +55,7 @@ KINDS = {
     "export.expired": ("반출 기한 지남", "export lapsed"),
     "export.destroyed": ("반출본 파기", "handed-out copy destroyed"),
     "worker.lost": ("녹화 프로세스를 잃음", "recording process lost"),
+    "event.triggered": ("비상벨이나 센서가 울림", "a bell or a sensor spoke"),
     "storage.failed": ("디스크 고장", "disk failed"),
     "storage.moved": ("다른 디스크로 옮김", "moved to another disk"),
     "storage.recovered": ("디스크 회복", "disk recovered"),

@@ -17,6 +17,7 @@ from agent.health.tables.hold import HOLD
 from agent.health.tables.process import PROCESS
 from agent.health.tables.retention import RETENTION
 from agent.health.tables.showing import SHOWING
+from agent.health.tables.trigger import TRIGGER
 from agent.health.tables.tunnel import TUNNEL
 from agent.health.tables.uplink import UPLINK
 from agent.health.tables.vault import VAULT
@@ -39,6 +40,7 @@ CONDITIONS: dict[str, Condition] = {
     **TUNNEL,
     **SHOWING,
     **COMMAND,
+    **TRIGGER,
     **PROCESS,
 }
 
