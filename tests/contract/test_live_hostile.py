@@ -153,6 +153,56 @@ def test_what_a_camera_says_after_a_redirect_ends_no_packet_from_before(tmp_path
         assert running.cameras["cam01"].reconnects == 0
 
 
+def test_numbers_and_times_that_wrap_are_handed_out_without_a_hole(tmp_path: Path) -> None:
+    def camera(talk: Talk) -> None:
+        begin(talk)
+        for number in range(65_500, 70_000):
+            stamp = (number - 65_540) * 3600  # below nothing at first
+            talk.connection.sendall(frame(jpeg_packet(number, stamp)))
+            time.sleep(0.03)
+
+    with Told(camera) as told, Running(tmp_path, {"cam01": f"rtsp://127.0.0.1:{told.port}/x"}) as running:
+        ear = Ear(tmp_path, "cam01")
+        ear.hear(80)
+        ear.close()
+        numbers = [int.from_bytes(packet[2:4], "big") for packet in ear.packets]
+        assert numbers[0] > 60_000
+        assert numbers[-1] < 5_000
+        assert numbers == [(numbers[0] + place) & 0xFFFF for place in range(len(numbers))]
+        assert ear.lost == 0
+        assert not running.recorder.gaps
+
+
+def test_another_size_in_the_middle_is_another_description(tmp_path: Path) -> None:
+    """Whoever listens is hung up on, and who comes again begins with what is described to him."""
+    grown = threading.Event()
+
+    def camera(talk: Talk) -> None:
+        begin(talk)
+        for number in range(1, 5000):
+            packet = jpeg_packet(number, number * 3600)
+            if grown.is_set():
+                packet = packet[:18] + bytes((4, 3)) + packet[20:]
+            talk.connection.sendall(frame(packet))
+            time.sleep(0.03)
+
+    with Told(camera) as told, Running(tmp_path, {"cam01": f"rtsp://127.0.0.1:{told.port}/x"}) as running:
+        ear = Ear(tmp_path, "cam01")
+        ear.hear(10)
+        assert b"16,16" in ear.description
+        grown.set()
+        wait_for("the end", lambda: ear.read() or ear.over)
+        again = Ear(tmp_path, "cam01")
+        again.hear(10)
+        assert b"32,24" in again.description
+        assert {(unit.format.width, unit.format.height) for unit in again.units if unit.format} == {(32, 24)}
+        assert {(unit.format.width, unit.format.height) for unit in ear.units if unit.format} == {(16, 16)}
+        assert told.count == 1
+        for each in (ear, again):
+            each.close()
+        assert running.cameras["cam01"].reconnects == 0
+
+
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Live]:
     """A live socket without a loop around it."""
