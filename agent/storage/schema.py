@@ -256,6 +256,8 @@ def _streams(db: Any) -> None:
     db["stream"].create(stream, pk="id", not_null=set(stream) - {"id"})
     db["stream"].create_index(["kind", "source", "camera"])
     db.execute("CREATE INDEX idx_stream_open ON stream (over) WHERE over = 0")
+    # Live streams by order are looked for each second, among a week's acknowledgements.
+    db["command"].create_index(["command"])
 
 
 MIGRATIONS: tuple[Callable[[Any], None], ...] = (_first, _keep, _outgoing, _commands, _streams)

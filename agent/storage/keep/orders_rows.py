@@ -171,8 +171,11 @@ def lately_erasable(catalogue: Catalogue, since_ms: int) -> int:
 
 
 def forget(catalogue: Catalogue, before_ms: int) -> None:
-    """Forget commands that were answered long ago. Raises StorageFault."""
-    query = "SELECT id FROM command WHERE state = 'ANSWERED' AND accepted_ms < ? LIMIT 200"
+    """Forget commands that were answered long ago, but those by which something is still shown. Raises StorageFault."""
+    query = (
+        "SELECT id FROM command WHERE state = 'ANSWERED' AND accepted_ms < ?"
+        " AND ifnull(note, '') NOT LIKE '%\"over\":false%' LIMIT 200"
+    )
     old = catalogue.read(query, (before_ms,))
     if old:
         catalogue.write(lambda db: db.executemany("DELETE FROM command WHERE id = ?", old))

@@ -71,8 +71,8 @@ def test_files_are_lent_for_a_quarter_of_an_hour_at_most(box: Showing) -> None:
         assert all(LEASE_MS // 2 - 1000 <= each <= LEASE_MS for each in left)
 
 
-def test_a_keeper_that_is_no_more_lets_nothing_run_on(box: Showing) -> None:
-    """The dead man's switch."""
+def test_f12_a_keeper_that_is_no_more_lets_nothing_run_on(box: Showing) -> None:
+    """F12: the dead man's switch."""
     started(box, minutes=720)
     box.keeper.close()
     box.pass_time(LEASE_MS)
@@ -208,7 +208,7 @@ def test_the_key_of_who_began_it_is_revoked(box: Showing) -> None:
     assert box.bodies("disaster.stopped")[0]["reason"] == "key_revoked"
 
 
-def test_clock_steps_neither_lengthen_nor_shorten_it(box: Showing) -> None:
+def test_f12_clock_steps_neither_lengthen_nor_shorten_it(box: Showing) -> None:
     """F12."""
     started(box, minutes=2)
     box.source.step(365 * 86_400_000)
@@ -219,8 +219,19 @@ def test_clock_steps_neither_lengthen_nor_shorten_it(box: Showing) -> None:
     assert box.granted() == {}
 
 
-def test_over_a_power_cut_it_goes_on_to_its_end(box: Showing) -> None:
-    """A1: a disaster cuts the power too."""
+def test_what_is_on_is_not_forgotten_by_a_clock_that_was_years_behind(box: Showing) -> None:
+    name = started(box, minutes=5)
+    with box.catalogue() as catalogue:
+        catalogue.write(lambda db: db.execute("UPDATE command SET accepted_ms = 0"))
+    box.turns(5)
+    assert box.live() == ["cam1", "cam3", "cam4"]
+    box.ask("officer 1", "disaster.stop", {"reason": "끝"})
+    box.turns(2)
+    assert [each["disaster"] for each in box.bodies("disaster.stopped")] == [name]
+
+
+def test_a5_over_a_power_cut_it_goes_on_to_its_end(box: Showing) -> None:
+    """A5: a disaster cuts the power too."""
     name = started(box, minutes=60)
     box.relay(100)
     box.tick()
@@ -245,8 +256,8 @@ def test_over_a_power_cut_it_goes_on_to_its_end(box: Showing) -> None:
     assert (fact["reason"], fact["sent_bytes"]) == ("expired", 390)
 
 
-def test_after_a_power_cut_nothing_is_shown_till_the_time_is_trusted(box: Showing) -> None:
-    """C1, A1."""
+def test_c1_after_a_power_cut_nothing_is_shown_till_the_time_is_trusted(box: Showing) -> None:
+    """C1."""
     started(box, minutes=60)
     true_ms = box.source.utc
     box.source.reboot(utc_ms=0)
@@ -326,7 +337,7 @@ def test_it_does_not_count_among_the_streams_that_operators_may_have(box: Showin
     ]  # fmt: skip
 
 
-def test_48_cameras_are_shown_and_their_facts_are_small(tmp_path) -> None:
+def test_f11_48_cameras_are_shown_and_their_facts_are_small(tmp_path) -> None:
     """F11: more than relays may be by single orders."""
     box = Showing(tmp_path / "box", "".join(camera(f"c{number:02d}") for number in range(47)))
     started(box, centre="", minutes=720)
@@ -456,7 +467,7 @@ def test_a_grant_that_was_tampered_with_is_put_right(box: Showing) -> None:
 
 
 def test_a_disk_that_takes_nothing_keeps_no_stream_from_its_end(box: Showing, monkeypatch) -> None:
-    """B1: what cannot be written for one is no reason to go on with another."""
+    """What cannot be done for one is no reason to go on with another."""
     started(box)
     (wrong, *_others) = sorted(box.granted())
     real = box.disk.unlink
@@ -477,7 +488,6 @@ def test_a_disk_that_takes_nothing_keeps_no_stream_from_its_end(box: Showing, mo
 
 
 def test_a_full_disk_begins_nothing_and_ends_what_is_to_end(box: Showing, monkeypatch) -> None:
-    """B1."""
     first = started(box, minutes=1)
     real = box.disk.atomic_replace
 

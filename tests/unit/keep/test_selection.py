@@ -85,7 +85,8 @@ def test_for_days_without_a_fact_but_its_bytes_once_a_day(box: Showing) -> None:
     assert COUNT_MS == DAY_MS
 
 
-def test_its_file_is_lent_for_minutes_and_ends_with_the_keeper(box: Showing) -> None:
+def test_f12_its_file_is_lent_for_minutes_and_ends_with_the_keeper(box: Showing) -> None:
+    """F12."""
     for _ in range(30):
         box.pass_time(20_000)
         box.tick()
@@ -96,7 +97,8 @@ def test_its_file_is_lent_for_minutes_and_ends_with_the_keeper(box: Showing) -> 
     assert box.granted() == {}
 
 
-def test_a_table_that_is_gone_ends_it_within_two_seconds(box: Showing) -> None:
+def test_f12_a_table_that_is_gone_ends_it_within_two_seconds(box: Showing) -> None:
+    """F12."""
     name = only([*box.granted()])
     box.relay(70)
     box.tick()
@@ -160,7 +162,7 @@ def test_hours_begin_and_end_it_once_a_day(tmp_path) -> None:
     assert len(box.bodies("stream.granted")) == 2
 
 
-def test_with_hours_nothing_is_shown_while_nobody_knows_the_time(tmp_path) -> None:
+def test_c1_with_hours_nothing_is_shown_while_nobody_knows_the_time(tmp_path) -> None:
     """C1."""
     box = Showing(
         tmp_path / "box", THIRD + SELECTED + '[[stream]]\ncamera = "cam3"\nhours = ["00:00-24:00"]\n'
@@ -415,7 +417,8 @@ def test_revoked_it_stays_off_for_as_long_as_it_would_have_been_shown(bell: Show
     assert bell.live() == ["cam1", "cam3"]
 
 
-def test_a_bell_that_jams_is_told_of_and_starts_no_more_for_a_while(tmp_path) -> None:
+def test_f11_a_bell_that_jams_is_told_of_and_starts_no_more_for_a_while(tmp_path) -> None:
+    """F11."""
     bell = Showing(tmp_path / "box", THIRD + BELL.replace("minutes = 2", "minutes = 1"))
     for _ in range(3 * MOST_AN_HOUR):
         bell.press()
@@ -430,7 +433,8 @@ def test_a_bell_that_jams_is_told_of_and_starts_no_more_for_a_while(tmp_path) ->
     assert bell.live() == ["cam1", "cam3"]
 
 
-def test_a_bell_that_is_pressed_without_end_is_one_stream(bell: Showing) -> None:
+def test_f11_a_bell_that_is_pressed_without_end_is_one_stream(bell: Showing) -> None:
+    """F11."""
     for _ in range(200):
         bell.press()
         bell.turns()
