@@ -114,3 +114,12 @@ def test_what_talks_outside_writes_folders_of_its_own_and_sees_no_footage() -> N
     denied = " ".join(line for line in uplink if line.startswith("SystemCallFilter=~"))
     for call in ("kill", "tgkill", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd"):
         assert call in denied.split()
+
+
+def test_a_box_with_gpio_lines_opens_the_chips_and_no_other_device() -> None:
+    more = lines("pasu-record-gpio.conf")
+    assert more == ["[Service]", "PrivateDevices=no", "DevicePolicy=closed", "DeviceAllow=char-gpiochip rw"]
+    assert "PrivateDevices=yes" in lines("pasu-record.service")
+    (rule,) = lines("60-pasu-gpio.rules")
+    assert rule.startswith('SUBSYSTEM=="gpio", KERNEL=="gpiochip')
+    assert 'GROUP="pasu", MODE="0660"' in rule
