@@ -37,6 +37,8 @@ AGAIN_MOST_S = 8.0
 STEADY_S = 10.0
 SOURCE_S = 0.5  # a camera that is not recorded now will be again
 DESCRIBED_S = 10.0  # for a second stream to be asked for, and its first keyframe
+STARVED_S = 30.0
+"""Without a keyframe although one is waited for: the recording knows where one is, and the live socket begins there."""
 SECOND_AGAIN_S = 300.0  # a second stream that did not come may come again
 
 EPOLLIN, EPOLLOUT = 1, 4
@@ -103,6 +105,7 @@ class Relay:
         self._next_s = 0.0
         self._failures = 0
         self._acked = 0  # in sessions that are over
+        self._fed, self._fed_s = -1, 0.0  # how much was sent, and since when it is that
         self._shed = False
         self._held = False
         self._ending_s: float | None = None  # by when the session at hand is gone
@@ -135,6 +138,11 @@ class Relay:
             return
         if now - sink.since >= STEADY_S:
             self._failures = 0
+        if sink.sent != self._fed or not queue.wants_keyframe:
+            self._fed, self._fed_s = sink.sent, now
+        elif now - self._fed_s >= STARVED_S:
+            self._fail("keyframe", now)
+            return
         acked = sink.sent - sink.unacknowledged()
         self.meter.sample(now, acked=acked, came=queue.received, waiting=queue.bytes > 0)
         sink.set_capacity(self.meter.capacity, self.among)
@@ -253,6 +261,7 @@ class Relay:
         if sink.takes_packets and not was:
             queue.channel = sink.channel
             queue.begin(now)
+            self._fed = -1
             self._past_is_due = False
             self.reason = ""
         queue.only_keyframes(self.step is Step.KEYFRAMES)

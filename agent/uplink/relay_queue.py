@@ -2,11 +2,12 @@
 
 What is left out leaves no hole in the sequence numbers: whoever receives sees a stream with fewer pictures, not a
 damaged one. Two things are left as the loss they are: packets that the camera's own line lost, and the rest of a
-picture of which some was sent already. Payloads are never opened; of a packet's header only the number is written anew.
+picture that does not end. Payloads are never opened; of a packet's header only the number is written anew.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -147,6 +148,11 @@ class RelayQueue:
         self._waiting = self._waiting or (self._keyframes_only and not only)
         self._keyframes_only = only
 
+    @property
+    def wants_keyframe(self) -> bool:
+        """Tell whether nothing but keyframes is taken at present."""
+        return self._keyframes_only or self._waiting
+
     def begin(self, now: float) -> None:
         """Learn that packets are taken from now on: past seconds have as long to go out as they were."""
         if self._past_until:
@@ -160,8 +166,9 @@ class RelayQueue:
     def shed(self, now: float, most: int = MOST_BYTES) -> bool:
         """Leave out what is too much: up to the last keyframe that waits, or all up to the next that comes.
 
-        A keyframe that is being sent is sent to its end, else a slow line would never show one. Past seconds go first,
-        and while they are sent nothing is too old.
+        A picture that is being sent is sent to its end: else a slow line would never show a keyframe, and some media
+        servers take a hole badly (GStreamer's aborts at one, in its FEC decoder). Past seconds go first, and while they
+        are sent nothing is too old.
 
         most     bytes that may wait
         Returns  whether anything of the present was left out
@@ -177,7 +184,7 @@ class RelayQueue:
         if self.bytes > HARD_BYTES:
             self._clear(0)
         elif self.bytes > min(most, MOST_BYTES) or self.delay(now) > MOST_AGE_S:
-            begun = pictures.popleft() if pictures[0].begun and pictures[0].key else None
+            begun = pictures.popleft() if pictures[0].begun else None
             last = next((place for place in range(len(pictures) - 1, -1, -1) if pictures[place].key), -1)
             if last > 0:
                 self._leave_out_first(last)
@@ -220,14 +227,17 @@ class RelayQueue:
             self._waiting = True
 
     def delay(self, now: float) -> float:
-        """Return for how long the oldest packet has been waiting, in seconds."""
-        return now - self._pictures[0].at if self.bytes else 0.0
+        """Return for how long the oldest picture has been waiting of which nothing is sent, in seconds."""
+        waiting = next(
+            (picture for picture in itertools.islice(self._pictures, 2) if not picture.begun), None
+        )
+        return 0.0 if waiting is None else now - waiting.at
 
     def take(self, most: int) -> bytes:
         """Return packets to send, in interleaved frames, about `most` bytes; b"" when there are none."""
         taken: list[bytes] = []
         size = 0
-        choosy = self._keyframes_only or self._waiting
+        choosy = self.wants_keyframe
         while self._pictures and size < most:
             picture = self._pictures[0]
             if picture.key is None and choosy:

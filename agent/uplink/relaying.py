@@ -225,8 +225,9 @@ class Relays:
         """Have the line divided anew; those whose step changes take their turn with the next wake."""
         if now >= self._sample_s:
             self._sample_s = now + SAMPLE_S
-            for relay in self._relays.values():
+            for key, relay in self._relays.items():
                 self._try(relay, now, partial(relay.sample, now))
+                self._due[key] = min(self._due[key], relay.due(now))
         steps = self._share.judge(now, {key: relay.stand(now) for key, relay in self._relays.items()})
         running = sum(step is not Step.PAUSED for step in steps.values())
         for key, relay in self._relays.items():

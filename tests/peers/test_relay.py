@@ -17,6 +17,7 @@ from agent.clock import SystemSource
 from agent.command import jws
 from agent.demo.server import CameraProcess
 from agent.demo.spec import CameraSpec
+from agent.health.heard import STEPS
 from agent.storage import exchange
 from agent.storage.files import Disk
 from agent.storage.granted import Granted
@@ -25,6 +26,7 @@ from agent.uplink.showing import Showing
 from agent.uplink.streams import Want
 from tests.checker import check
 from tests.city import City
+from tests.contract.test_past_socket import age_s, keep
 from tests.lab import GstCameras, Site, centre_key, prepared_clip, wait_for
 from tests.live import Running
 from tests.media import GstMedia, Line
@@ -321,6 +323,106 @@ def test_where_nothing_may_leave_nothing_does(tmp_path: Path) -> None:
         why[0] = "unconfined"
         wait_for("the end", lambda: not found.state())
         assert [told.reason for told in found.told() if told.kind == "stopped"] == ["unconfined"]
+
+
+def test_two_centres_and_one_of_them_is_away(tmp_path: Path) -> None:
+    """A media server that is away concerns its own streams; to the other not a picture is lost."""
+    near, far = ("cam01", ""), ("cam01", "disaster")
+    with Scene(tmp_path) as scene, GstMedia(tmp_path / "far", "/gn-1/cam01") as office:
+        media = {"disaster": media_url(f"rtsp://127.0.0.1:{office.port}")}
+        with relays(tmp_path, scene.media.port, media=media) as found:
+            until = now_s() + 600
+            # No past is kept of this camera: it begins with the last keyframe all the same.
+            wanted = {near: Want(until), far: Want(until, rank=1, before_s=5), ("cam01", "none"): Want(until)}
+            found.want(wanted)
+            wait_for("pictures", lambda: len(scene.units()) > 10 and len(office.units("/gn-1/cam01")) > 10)
+            assert found.flows()["cam01", "none"].reason == "centre"
+            assert [(each["centre"], each["rank"]) for each in found.state()] == [("", 25), ("disaster", 1)]
+            office.stop(kill=True)
+            wait_for("that it is missed", lambda: not found.flows()[far].flowing)
+            count = len(scene.units())
+            wait_for("pictures to the other", lambda: len(scene.units()) > count + 60)
+            count = len(office.units("/gn-1/cam01"))
+            office.start()
+            wait_for("pictures again", lambda: len(office.units("/gn-1/cam01")) > count + 30)
+            assert {each["as"] for each in found.state()} == {"main"}
+        scene.check_units(whole=True)
+        scene.nothing_lost()
+
+
+def test_disaster_by_rank_within_what_the_line_carries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once on a fast line; on a slow one the first keep their pictures, and the last wait for their turn."""
+    monkeypatch.setattr("agent.uplink.share.UP_FIRST_S", 3.0)
+    names = [f"cam0{number}" for number in range(1, 5)]
+    clip = prepared_clip(640, 360, 30, 1000, gop_s=1)
+    with (
+        GstCameras(tmp_path / "c", "--clip", str(clip), "--fps", "30", "--cameras", "4") as cameras,
+        Running(tmp_path, {name: cameras.url(number) for number, name in enumerate(names)}) as running,
+        GstMedia(tmp_path / "media", *(f"/gn-1/{name}" for name in names)) as media,
+        Line(media.port) as line,
+        relays(tmp_path, line.port) as found,
+    ):
+        wait_for("recordings", lambda: all(len(running.units(name)) > 40 for name in names))
+        until = now_s() + 600
+        found.want({(name, ""): Want(until, rank=rank) for rank, name in enumerate(names)})
+
+        def steps() -> list[str]:
+            return [str(each["as"]) for each in sorted(found.state(), key=lambda each: each["rank"])]
+
+        def grows(name: str, much: int = 3) -> None:
+            count = len(media.units(f"/gn-1/{name}"))
+            wait_for(f"pictures of {name}", lambda: len(media.units(f"/gn-1/{name}")) > count + much)
+
+        for name in names:
+            grows(name)
+        line.rate = 40_000
+        wait_for("that the last pause", lambda: steps()[-1] == "paused", 60)
+        grows(names[0])
+        found_steps = [STEPS.index(step) for step in steps()]
+        assert found_steps == sorted(found_steps, reverse=True), steps()
+        assert found.flows()[names[-1], ""].reason == "line"
+        line.rate = None
+        wait_for("all of them", lambda: steps() == ["main"] * 4, 90)
+        for name in names:
+            grows(name, 30)
+        assert not running.recorder.gaps
+
+
+def test_the_last_seconds_before_a_trigger_go_out_first(tmp_path: Path) -> None:
+    """As fast as the line takes them, in order, without a hole where the past becomes the present, bit for bit."""
+    with Scene(tmp_path) as scene, relays(tmp_path, scene.media.port) as found:
+        past = keep(scene.running, "cam01", 5.0)
+        wait_for("seconds", lambda: age_s(scene.running, past) > 5.0, 60)
+        newest = scene.cameras.ledger(0)[-1].number
+        found.want({("cam01", ""): Want(now_s() + 600, before_s=5)})
+        wait_for("the present", lambda: len(scene.units()) > 5 * 30 + 60)
+        came = scene.check_units(whole=True)
+        assert came[0]["key"]
+        assert newest - 6.5 * 30 < int(came[0]["frame"]) < newest - 3.5 * 30  # type: ignore[call-overload]
+        wait_for("nothing that waits", lambda: found._share.capacity is not None or len(scene.units()) > 300)
+        scene.nothing_lost()
+
+
+def test_on_a_slow_line_the_past_gives_way_to_the_present(tmp_path: Path) -> None:
+    with (
+        Scene(tmp_path) as scene,
+        Line(scene.media.port, rate=160_000) as line,
+        relays(tmp_path, line.port) as found,
+    ):
+        past = keep(scene.running, "cam01", 5.0)
+        wait_for("seconds", lambda: age_s(scene.running, past) > 5.0, 60)
+        found.want({("cam01", ""): Want(now_s() + 600, before_s=5)})
+        wait_for("what is left out", lambda: found.flows()["cam01", ""].left_out)
+        count = len(scene.units())
+        wait_for("the present", lambda: len(scene.units()) > count + 60)
+        came = scene.check_units(whole=False)
+        numbers = [int(unit["frame"]) for unit in came]  # type: ignore[call-overload]
+        (hole,) = [place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1]
+        assert came[hole]["key"]
+        assert [each["as"] for each in found.state()] == ["main"], "the line carries the present"
+        scene.nothing_lost()
 
 
 def test_from_a_recorder_of_processes(tmp_path: Path) -> None:
