@@ -170,6 +170,8 @@ def test_what_systemd_and_the_kernel_are_told():
         "IPAddressAllow=localhost 10.77.0.0/24 10.78.0.1/32",
     ):
         assert line in drop_in
+    # E7: what the watch says of the guard, and what others say of themselves, the uplink cannot write.
+    assert not any("Paths=" in line or "Directory=" in line for line in drop_in)
     assert "net.ipv6.conf.eth1.disable_ipv6 = 1" in found[units.SYSCTL]
     assert "disable_ipv6" not in units.sysctl(GUARDS[0])
     assert "disable_ipv6" not in units.sysctl(GUARDS[2])
