@@ -167,8 +167,8 @@ def check(config: Config, bundle: Bundle) -> bool:
                     "the bundle's tunnel is older than the one that the box has",
                 ),
                 hint=say(
-                    "`pasu enrol request`로 새로 요청하십시오. 새 묶음도 거절되면 관제센터의 시계를 확인하십시오",
-                    "make a new request with `pasu enrol request`; is that refused, too, see to the centre's clock",
+                    "새로 요청하십시오. 그래도 거절되면 센터의 시계를 바로잡고 상태 폴더의 tunnel을 옮기십시오",
+                    "make a new request; is that refused, too, set the centre's clock, move `tunnel` away",
                 ),
                 box=bundle.box,
                 bundle_ms=bundle.tunnel.issued_ms,

@@ -149,7 +149,10 @@ def observe(interface: str) -> Device | None:
 
 
 def fits(device: Device, terms: Terms, interface: str) -> bool:
-    """Tell whether an interface is what the terms say: key, peer, addresses, routes, and up. Raises UplinkFault."""
+    """Tell whether an interface is what the terms say: key, peer, addresses, routes, barred ways, and up.
+
+    Raises  UplinkFault
+    """
     (peer,) = device.peers if len(device.peers) == 1 else (None,)
     if peer is None or device.key != terms.key or peer.key != terms.peer:
         return False
@@ -158,7 +161,10 @@ def fits(device: Device, terms: Terms, interface: str) -> bool:
     found = tools.listed("ip", "-j", "address", "show", "dev", interface)
     if not found or "UP" not in found[0].get("flags", []) or found[0].get("mtu") != terms.mtu:
         return False
-    return _addresses(found) == set(terms.addresses) and set(_routes(interface)) == set(terms.allowed)
+    if _addresses(found) != set(terms.addresses) or set(_routes(interface)) != set(terms.allowed):
+        return False
+    # systemd-networkd takes routes away that it did not make, whenever it starts.
+    return {network for _, network in _barred()} == set(terms.allowed)
 
 
 def aims(device: Device, terms: Terms) -> bool:
@@ -249,19 +255,24 @@ def _wait(state: Callable[[], bool], interface: str) -> None:
 def _bar(allowed: Iterable[str]) -> None:
     """T2. Ways that an earlier tunnel barred are opened again: they may be others' by now."""
     wanted = set(allowed)
-    for family in ("-4", "-6"):
-        with contextlib.suppress(UplinkFault):  # a kernel without IPv6
-            for route in tools.listed(
-                "ip", "-j", family, "route", "show", "type", "unreachable", "proto", MARK
-            ):
-                network = _whole(str(route.get("dst")))
-                if network not in wanted:
-                    tools.call("ip", family, "route", "delete", "unreachable", network, "proto", MARK)
+    for family, network in _barred():
+        if network not in wanted:
+            tools.call("ip", family, "route", "delete", "unreachable", network, "proto", MARK)
     for network in sorted(wanted):
         family = "-6" if ":" in network else "-4"
         tools.call(
             "ip", family, "route", "replace", "unreachable", network, "metric", LAST_METRIC, "proto", MARK
         )  # fmt: skip
+
+
+def _barred() -> list[tuple[str, str]]:
+    """Return the ways that are barred now, each with its family."""
+    found = []
+    for family in ("-4", "-6"):
+        with contextlib.suppress(UplinkFault):  # a kernel without IPv6
+            routes = tools.listed("ip", "-j", family, "route", "show", "type", "unreachable", "proto", MARK)
+            found += [(family, _whole(str(route.get("dst")))) for route in routes]
+    return found
 
 
 def _address(interface: str, addresses: Iterable[str]) -> None:

@@ -581,6 +581,13 @@ def test_a_guard_that_is_taken_away_is_told_and_comes_back(lab):
     lab.at(lab.box, "nft", "flush", "chain", "inet", "pasu_egress", "uplink")
     wait_for("the condition", lambda: "tunnel.unguarded" in lab.conditions())
     wait_for("the rules again", lambda: in_box(lab, asked) == " True\nmay\n")
+    lab._do("ip", "-n", lab.box, "route", "flush", "type", "unreachable")
+    wait_for(
+        "the barred ways again",
+        lambda: lab._do("ip", "-n", lab.box, "route", "show", "type", "unreachable").startswith(
+            f"unreachable {INSIDE}"
+        ),
+    )
     lab.stop_watch()
     lab.at(lab.box, "nft", "delete", "table", "inet", "pasu_egress")
     gone = in_box(lab, asked)
