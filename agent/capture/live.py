@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agent.rtsp.events import Described
     from agent.rtsp.media import AccessUnit, VideoFormat
 
-LISTENERS = 4  # of one stream: the relay, the one that takes its place, and somebody who looks for a fault
+LISTENERS = 12  # of one stream: relays to nine centres, one that takes another's place, who looks for a fault
 LISTENER_BYTES = 3 << 20  # what is kept since a keyframe, and a second on top of it
 SEND_BUFFER_BYTES = 512 << 10
 SOCKET_MODE = 0o660
@@ -121,9 +121,12 @@ class Listener:
         """Tell whether something waits that the socket did not take."""
         return bool(self._pending)
 
-    def give(self, packets: Sequence[bytes], serial: int) -> None:
-        """Queue packets; when too many wait, drop all that wait and what comes until the next keyframe."""
-        self._bytes += sum(map(len, packets))
+    def give(self, pieces: Sequence[bytes], serial: int) -> None:
+        """Queue packets; when too many wait, drop all that wait and what comes until the next keyframe.
+
+        pieces  of many packets each; kept as they are, so that those who are given the same share its memory
+        """
+        self._bytes += sum(map(len, pieces))
         if self._bytes - self._sent > LISTENER_BYTES:
             self.dropped += 1
             self.waits_for = serial + 1
@@ -133,8 +136,7 @@ class Listener:
             if begun:
                 self._pending.append(begun)
             return
-        if packets:
-            self._pending.append(b"".join(packets))
+        self._pending.extend(filter(None, pieces))
 
     def send(self) -> bool:
         """Send what the socket takes now; false when the other end is gone."""
@@ -362,12 +364,12 @@ class Live(Door):
         self._recent.clear(now)
 
     def _serve(self) -> None:
-        fresh = self._picker.taken() if self._picker is not None else []
+        fresh = b"".join(self._picker.taken()) if self._picker is not None else b""
         serial = self._recent.serial
         begin = b""
         for listener in list(self._listeners):
             if listener.waits_for is None:
-                listener.give(fresh, serial)
+                listener.give([fresh], serial)
             elif self._recent.keyframe is not None and serial >= listener.waits_for:
                 begin = begin or self._begin()
                 if begin:

@@ -100,7 +100,7 @@ class PastLive(Door):
             left -= PIECE_BYTES
             if packets:
                 announced = [] if listener.is_told else [self._announcement()]
-                listener.give([*announced, *packets], self.past.serial)
+                listener.give([b"".join([*announced, *packets])], self.past.serial)
                 listener.is_told = True
         return False
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.capture.live import FOLDER, LISTENERS, Live
+from agent.capture.live import FOLDER, LISTENER_BYTES, LISTENERS, Live
 from tests.lab import wait_for
 from tests.live import Ear, Running
 from tests.talk import Talk, Told
@@ -264,6 +264,34 @@ def test_f11_what_listeners_say_is_not_heard(tmp_path: Path) -> None:
         assert not running.recorder.gaps
         for each in (loud, good):
             each.close()
+
+
+def test_f11_those_who_do_not_read_share_what_waits_for_them(tmp_path: Path) -> None:
+    """F11: the memory of the recording, however many listen; and a relay to each of nine centres has its place."""
+    assert LISTENERS > 9
+
+    def camera(talk: Talk) -> None:
+        begin(talk)
+        for number in range(1, 5000):
+            talk.connection.sendall(frame(jpeg_packet(number, number * 3600) + bytes(60_000)))
+            time.sleep(0.02)
+
+    with Told(camera) as told, Running(tmp_path, {"cam01": f"rtsp://127.0.0.1:{told.port}/x"}) as running:
+        wait_for("pictures", lambda: len(running.units("cam01")) > 5)
+        deaf = [Ear(tmp_path, "cam01") for _ in range(LISTENERS)]
+        live = running.cameras["cam01"].live
+        assert isinstance(live, Live)
+
+        def waiting() -> tuple[int, int]:
+            """Return how much waits, and how much memory that is."""
+            pieces = [piece for listener in list(live._listeners) for piece in list(listener._pending)]
+            return sum(map(len, pieces)), sum(map(len, {id(piece): piece for piece in pieces}.values()))
+
+        wait_for("what waits", lambda: waiting()[0] > LISTENERS * (LISTENER_BYTES // 2))
+        assert waiting()[1] < 2 * LISTENER_BYTES
+        for each in deaf:
+            each.close()
+        assert running.cameras["cam01"].reconnects == 0
 
 
 def test_where_there_is_no_descriptor_left_nobody_comes_in_and_nothing_breaks(
