@@ -13,6 +13,7 @@ import pytest
 from agent.capture.live import FOLDER, LISTENER_BYTES, Live
 from agent.capture.past import PAST_BYTES
 from agent.capture.past_live import Both, PastLive, keeping, most_bytes
+from agent.clock import SystemClock
 from agent.demo.server import CameraProcess
 from agent.demo.spec import CameraSpec
 from tests.contract.test_live_socket import assert_same
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEEP_S = 4.0
+CLOCK = SystemClock()
 
 
 def keep(running: Running, name: str, keep_s: float = KEEP_S, most: int = PAST_BYTES) -> PastLive:
@@ -58,18 +60,20 @@ def test_the_last_seconds_are_the_units_recorded_bit_for_bit(
     ):
         past = keep(running, "cam01")
         wait_for("seconds", lambda: age_s(running, past) > KEEP_S, 60)
-        before = len(running.units("cam01"))
+        count, asked_s = len(running.units("cam01")), CLOCK.monotonic()
         ear = Ear(tmp_path, "cam01.past")
-        heard = ear.hear(before)
-        ear.hear(before + 30)  # of the present
-        wait_for("the recording", lambda: len(running.units("cam01")) >= before + 30)
+        heard = ear.hear(1)
+        begun_s = CLOCK.monotonic()
+        ear.hear(int(KEEP_S * 10) + 30)  # of fifteen a second at least: the past, and then of the present
+        wait_for("the recording", lambda: len(running.units("cam01")) >= count + 30)
         time.sleep(0.3)
         recorded = running.units("cam01")
         assert_same(heard, recorded)
         assert_continuous(ear)
         base = heard[0].timestamp & 0xFFFFFFFF
         (first,) = [place for place, unit in enumerate(recorded) if unit.timestamp & 0xFFFFFFFF == base]
-        assert recorded[before - 1].arrival - recorded[first].arrival >= KEEP_S - 0.5
+        # From the keyframe that was the last one so many seconds ago, neither later nor another picture group earlier.
+        assert asked_s - KEEP_S - 1.5 <= recorded[first].arrival <= begun_s - KEEP_S + 0.2
         assert not running.recorder.gaps
         text = ear.description.decode()
         assert "127.0.0.1" not in text

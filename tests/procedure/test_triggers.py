@@ -138,6 +138,31 @@ def test_what_was_not_told_yet_is_told_at_the_end(tmp_path: Path) -> None:
         assert facts(site, "box.stopped")
 
 
+def test_a_parent_that_is_killed_leaves_nobody_listening(tmp_path: Path) -> None:
+    """A1: who records next is not kept waiting, and hears the bell."""
+    with (
+        SiteBroker(tmp_path / "broker") as broker,
+        CameraProcess([CameraSpec(1)], tmp_path / "cameras") as cameras,
+        Site(tmp_path / "site", {"cam01": cameras.urls[1]}) as site,
+    ):
+        site.wait_recording()
+        rewrite(site, site.config.read_text() + table("bell01", broker.topic("site/bell01")))
+        is_heard(site, broker)
+        pid = listener(site)
+        assert pid is not None
+        assert site.process is not None
+        os.kill(site.process.pid, signal.SIGKILL)
+        site.process.wait(30)
+        wait_for("its end", lambda: not Path(f"/proc/{pid}").exists())
+        site.start()
+        wait_for("another", lambda: listener(site) not in (None, pid), 60)
+        wait_for("it listens", lambda: site.log.count("bell01: listening") == 2, 60)
+        with Bell(broker) as bell:
+            bell.ring("site/bell01")
+            wait_for("the fact", lambda: total(site, "bell01") == 1)
+        assert site.stop() == 0
+
+
 def test_a_trigger_that_is_away_is_a_condition_until_it_is_back(tmp_path: Path) -> None:
     with (
         SiteBroker(tmp_path / "broker", login=True) as broker,
