@@ -127,7 +127,8 @@ def classify(frame: bytes) -> str:
     there = socket.inet_ntoa(frame[30:34])
     port = int.from_bytes(frame[14 + length + 2 : 14 + length + 4], "big")
     if protocol == 17 and there == ENDPOINT and port == PORT:
-        return "wireguard"
+        said = frame[14 + length + 8 : 14 + length + 12]  # a type of four, and three zeros (white paper, 5.4)
+        return "wireguard" if said[:1] in (b"\1", b"\2", b"\3", b"\4") and said[1:] == b"\0\0\0" else "plain"
     if protocol in (6, 17) and port == 53:
         return "dns"
     return f"ip protocol {protocol} to {there}:{port}"

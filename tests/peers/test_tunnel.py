@@ -54,7 +54,7 @@ def test_f2_without_the_guard_all_of_it_would_leave(lab):
     capture = lab.capture()
     lab.link_up()
     lab.start_uplink()
-    kinds = ("dns", "ipv6", f"ip protocol 17 to {INSIDE}:5000", f"ip protocol 6 to {ENDPOINT}:80")
+    kinds = ("dns", "ipv6", "plain", f"ip protocol 17 to {INSIDE}:5000", f"ip protocol 6 to {ENDPOINT}:80")
     wait_for("leaks", lambda: all(capture.counts[kind] for kind in kinds))
 
 
