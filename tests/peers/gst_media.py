@@ -56,18 +56,6 @@ def without_losses(_pipeline: Gst.Element, element: Gst.Element) -> None:
         element.connect("new-jitterbuffer", lambda _bin, buffer, *_: buffer.set_property("do-lost", False))
 
 
-def newest(data: bytes) -> tuple[bytes, bool]:
-    """Return a unit without what stood before its own stamp, and whether there was any.
-
-    The depayloader joins what came of a picture that was cut off to the next one: its units without a slice.
-    """
-    units = [*nal.units_of(data)]
-    stamps = [place for place, unit in enumerate(units) if nal.STAMP in unit]
-    if len(stamps) < 2:
-        return data, False
-    return nal.sample(units[stamps[-1] :]), True
-
-
 class Book:
     """What came on one path."""
 
@@ -93,10 +81,8 @@ class Book:
     def unit(self, sink: Gst.Element) -> Gst.FlowReturn:
         buffer = sink.emit("pull-sample").get_buffer()
         data = buffer.extract_dup(0, buffer.get_size())
-        data, torn = newest(data)
         entry = {
             "monotonic": time.clock_gettime(time.CLOCK_BOOTTIME),
-            "torn": torn,
             "size": len(data),
             "sha256": nal.digest(data),
             "key": nal.is_key(data),
