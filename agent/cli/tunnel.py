@@ -307,8 +307,10 @@ def look(config: Any) -> dict[str, Any]:
     peer = device.peers[0] if device and device.peers else None
     age_s = max(0, int(time.time()) - peer.handshake_s) if peer and peer.handshake_s else None
     trouble = ""
+    address, by = link.own_way(want.terms.endpoint)
     try:
         link.refuse_conflicts(want.terms, want.interface, want.rules.line, want.cameras)
+        link.refuse_other_line(want.rules.line, by)
     except PasuError as error:
         trouble = error.code
     lacks = guard.listed(want.rules).lacks
@@ -319,7 +321,8 @@ def look(config: Any) -> dict[str, Any]:
         "kernel": link.is_kernels(want.interface) if device else None,
         "addresses": [*want.terms.addresses],
         "endpoint": peer.endpoint if peer and peer.endpoint else want.terms.endpoint,
-        "from": link.own_address(want.terms.endpoint),
+        "from": address,
+        "by": by,
         "key": want.terms.key,
         "peer": want.terms.peer,
         "handshake_s": age_s,
@@ -348,7 +351,7 @@ def _show(found: dict[str, Any]) -> None:
     )
     print(f"{found['interface']}  {state}{by}")
     print(say("안의 주소:", "address inside:"), ", ".join(found["addresses"]))
-    print(say("센터:", "centre:"), found["endpoint"], say("에서", "from"), found["from"] or "-")
+    print(say("센터:", "centre:"), found["endpoint"], say("에서", "from"), found["from"] or "-", found["by"])
     age = found["handshake_s"]
     print(say("마지막 악수:", "handshake:"), "-" if age is None else say(f"{age}초 전", f"{age} s ago"))
     print(say("받음/보냄:", "received/sent:"), found["received_bytes"], "/", found["sent_bytes"])

@@ -193,14 +193,36 @@ def is_kernels(interface: str) -> bool:
     return bool(found) and found[0].get("linkinfo", {}).get("info_kind") == "wireguard"
 
 
-def own_address(endpoint: str) -> str:
-    """Return the address from which the endpoint is reached now; empty without a way to it."""
+def own_way(endpoint: str) -> tuple[str, str]:
+    """Return the address from which, and the interface by which the endpoint is reached now; empty without a way."""
     host, _ = written.split_endpoint(endpoint)
     try:
         found = tools.listed("ip", "-j", "route", "get", str(host))
     except UplinkFault:
-        return ""
-    return str(found[0].get("prefsrc", "")) if found else ""
+        return "", ""
+    return (str(found[0].get("prefsrc", "")), str(found[0].get("dev", ""))) if found else ("", "")
+
+
+def refuse_other_line(line: str | None, by: str) -> None:
+    """Refuse that the tunnel's packets leave by another interface than the line that is barred: that one is open.
+
+    by      the interface by which they do; empty without a way to the hub
+    Raises  ConfigError TUNNEL_LINE_OTHER
+    """
+    if line is not None and by not in ("", line):
+        raise ConfigError(
+            "TUNNEL_LINE_OTHER",
+            say(
+                "터널이 [tunnel] line이 아닌 다른 인터페이스로 나갑니다. 그 인터페이스는 막혀 있지 않습니다",
+                "the tunnel leaves by another interface than [tunnel] line, and that one is not barred",
+            ),
+            hint=say(
+                "`ip route get`으로 허브에 가는 인터페이스를 보고, agent.toml의 line을 고치십시오",
+                "see with `ip route get` which one leads to the hub, and mend `line` in agent.toml",
+            ),
+            line=line,
+            by=by,
+        )
 
 
 def _make(interface: str) -> None:

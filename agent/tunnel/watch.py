@@ -208,12 +208,13 @@ class Watch:
         elif not link.aims(device, want.terms):
             link.remind(want.interface, want.terms)
         self._measure(device, now_s)
-        address = link.own_address(want.terms.endpoint)
+        address, by = link.own_way(want.terms.endpoint)
         if address and self._from and address != self._from:
             self.roamed += 1
             log.info("the line has another address")
             link.remind(want.interface, want.terms)
         self._from = address or self._from
+        link.refuse_other_line(rules.line, by)
 
     def _measure(self, device: Device | None, now_s: float) -> None:
         self.device = device

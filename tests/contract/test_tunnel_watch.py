@@ -27,13 +27,14 @@ class Kernel:
         self.device: Device | None = None
         self.ups: list[float] = []
         self.reminded: list[str] = []
+        self.by = "eth1"
         self.conflict: ConfigError | None = None
         for module, name in (
             (link, "observe"),
             (link, "up"),
             (link, "remind"),
             (link, "refuse_conflicts"),
-            (link, "own_address"),
+            (link, "own_way"),
         ):
             monkeypatch.setattr(module, name, getattr(self, name))
         monkeypatch.setattr(link, "fits", lambda *_: True)
@@ -57,8 +58,8 @@ class Kernel:
         if self.conflict is not None:
             raise self.conflict
 
-    def own_address(self, _endpoint):
-        return "192.0.2.2"
+    def own_way(self, _endpoint):
+        return "192.0.2.2", self.by
 
     def shaken(self, wall_s: int) -> None:
         assert self.device is not None
@@ -228,3 +229,21 @@ def test_an_address_that_the_tunnel_does_not_lead_to_is_told(town, tmp_path, ker
     said = capsys.readouterr().out
     assert "TUNNEL_OVERLAP" in said
     assert "have the centre plan" in said
+
+
+def test_f9_a_line_by_which_the_tunnel_does_not_leave_is_told(town, tmp_path, kernel):  # noqa: F811
+    """F9: misspelt, or the line's own interface below PPP: what is named is barred, and what is used is not."""
+    config = with_tunnel(tmp_path / "box", more='line = "eth1"\n')  # noqa: F811
+    enrolled(town, config)
+    watching = Watch(config, SystemClock())
+    kernel.by = ""  # without a way to the hub nothing is known
+    looks(watching, 1.0, 20.0)
+    assert watching.trouble == ""
+    kernel.by = "ppp0"
+    looks(watching, 30.0, 50.0)
+    assert watching.trouble == "TUNNEL_LINE_OTHER"
+    assert codes(watching) == {"tunnel.trouble"}
+    assert watching.lacks == ()
+    kernel.by = "eth1"
+    looks(watching, 60.0)
+    assert codes(watching) == set()

@@ -86,6 +86,17 @@ TUNNEL = {
             "put the cameras on another interface, or take `line` out of [tunnel] in agent.toml",
         ),
     ),
+    "TUNNEL_LINE_OTHER": code(
+        "installer",
+        (
+            "터널이 [tunnel] line이 아닌 다른 인터페이스로 나갑니다. 그 인터페이스는 막혀 있지 않습니다",
+            "the tunnel leaves by another interface than [tunnel] line, and that one is not barred",
+        ),
+        (
+            "`ip route get`으로 허브에 가는 인터페이스를 보고, agent.toml의 line을 고치십시오",
+            "see with `ip route get` which one leads to the hub, and mend `line` in agent.toml",
+        ),
+    ),
     "TUNNEL_NOT_ROOT": code(
         "types",
         ("터널은 root만 다루고 볼 수 있습니다", "the tunnel is root's alone, to change and to see"),

@@ -31,8 +31,8 @@ TUNNEL = {
     "tunnel.trouble": condition(
         Severity.ALARM,
         (
-            "터널은 올라와 있지만 지켜 줄 수 없습니다. 다음 시작 때 올라오지 않거나 카메라의 주소와 겹칠 수 있습니다",
-            "the tunnel is up and cannot be kept: it may not come up at the next start, or takes a camera's addresses",
+            "터널은 올라와 있지만 바로잡을 것이 있습니다. 그대로 두면 다음에 올라오지 않거나 카메라를 잃을 수 있습니다",
+            "the tunnel is up, and something is to be put right: else it may not come up again, or cost a camera",
         ),
         (
             "`pasu tunnel status`를 보고, 이유가 말하는 것을 고치십시오",
