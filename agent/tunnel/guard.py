@@ -94,8 +94,8 @@ def listed(guard: Guard) -> Verdict:
     try:
         text = tools.call("nft", "-j", "list", "table", "inet", TABLE)
     except UplinkFault as fault:
-        if fault.code == "TUNNEL_TOOL_MISSING" or "not permitted" in str(fault.context.get("reason")):
-            raise  # who may not look has not seen that there are none
+        if "No such file or directory" not in str(fault.context.get("reason")):
+            raise  # who may not look, or has an nft without JSON, has not seen that there are none
         return Verdict(("the kernel has no such rules",))
     try:
         found: Any = json.loads(text)

@@ -12,10 +12,11 @@ import pytest
 
 from agent.cli.main import main
 from agent.clock import SystemClock
-from agent.errors import ConfigError
+from agent.errors import ConfigError, UplinkFault
 from agent.tunnel import guard, keys, link, ruleset, tools, watch
 from agent.tunnel.dump import STALE_S, Device, Peer
 from agent.tunnel.guard import Verdict
+from agent.tunnel.ruleset import Guard
 from agent.tunnel.watch import Watch
 from tests.contract.test_tunnel_enrol import config, enrolled, town, with_tunnel  # noqa: F401 - fixtures
 
@@ -247,3 +248,26 @@ def test_f9_a_line_by_which_the_tunnel_does_not_leave_is_told(town, tmp_path, ke
     kernel.by = "eth1"
     looks(watching, 60.0)
     assert codes(watching) == set()
+
+
+@pytest.mark.parametrize(
+    ("reason", "gone"),
+    [
+        ("Error: No such file or directory", True),
+        ("Operation not permitted (you must be root)", False),
+        ("Error: JSON support not compiled-in", False),
+        ("timed out", False),
+    ],
+)
+def test_who_cannot_look_does_not_say_that_there_are_no_rules(monkeypatch, reason, gone):
+    def call(*words: str, **_: str) -> str:
+        raise tools._failed(words, reason)
+
+    monkeypatch.setattr(tools, "call", call)
+    rules = Guard("pasu0", 4242, ("10.77.1.1",), ("10.77.0.1/32",), "203.0.113.5:51820")
+    if gone:
+        assert guard.listed(rules).lacks == ("the kernel has no such rules",)
+        return
+    with pytest.raises(UplinkFault) as caught:
+        guard.listed(rules)
+    assert caught.value.context["reason"] == reason
