@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from agent import __version__, logs, minding
+from agent.config.sources import MqttSource
 from agent.errors import ConfigError, PasuError
 from agent.health import Tracker, write_health
 from agent.language import english
@@ -85,9 +86,10 @@ def require_table(config: Config) -> Any:
 
 
 def camera_hosts(config: Config) -> tuple[str, ...]:
-    """Return the hosts of the cameras' addresses."""
+    """Return the hosts of the cameras' addresses, and of the brokers of the site's bells and sensors."""
     urls = [url for camera in config.cameras for url in (camera.url, camera.sub_url) if url]
     hosts = {urlsplit(url.replace("udp://@", "udp://", 1)).hostname for url in urls}
+    hosts |= {trigger.source.host for trigger in config.triggers if isinstance(trigger.source, MqttSource)}
     return tuple(sorted(host for host in hosts if host))
 
 

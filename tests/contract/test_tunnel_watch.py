@@ -271,3 +271,13 @@ def test_who_cannot_look_does_not_say_that_there_are_no_rules(monkeypatch, reaso
     with pytest.raises(UplinkFault) as caught:
         guard.listed(rules)
     assert caught.value.context["reason"] == reason
+
+
+def test_a_bells_way_is_kept_as_a_cameras_is(town, tmp_path):  # noqa: F811
+    """An emergency bell that the guard cuts off calls nobody."""
+    more = '[[trigger]]\nid = "bell01"\nname = "비상벨"\nsource = "mqtt://10.77.0.1:1883/site/bell01"\ncameras = []\nminutes = 5\n'
+    config = with_tunnel(tmp_path / "box", more=more)  # noqa: F811
+    assert "10.77.0.1" in watch.camera_hosts(config)
+    with pytest.raises(ConfigError) as caught:
+        enrolled(town, config)
+    assert caught.value.code == "TUNNEL_OVERLAP"
