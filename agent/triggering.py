@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import select
 import signal
 import socket
@@ -40,10 +41,54 @@ BEAT_S = 1.0
 THREAD_S = 20.0
 """A broker's thread comes round every half second, and after three while it connects. One that does not is beyond
 help, and so this process ends: the parent starts another."""
-CLOSE_S = 3.0
+CLOSE_S = 5.0
 EXIT_HUNG = 70  # EX_SOFTWARE of sysexits.h
 
 log = logging.getLogger("pasu.triggers")
+
+
+class Writer:
+    """Writes facts in a thread of its own: a disk that stands still keeps nobody from listening."""
+
+    def __init__(self, state: Path, clock: Clock) -> None:
+        """Begin. state: where the catalogue is."""
+        self._queue: queue.SimpleQueue[ledger.Line | None] = queue.SimpleQueue()
+        self._outbox = Outbox(state, clock, lambda _: None)
+        self._clock = clock
+        self._complete = False
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether somebody writes: not after a bug of ours."""
+        return self._thread.is_alive()
+
+    def put(self, line: ledger.Line) -> None:
+        """Have a fact written."""
+        self._queue.put(line)
+
+    def close(self, timeout_s: float) -> bool:
+        """Write what waits; tell whether all of it is in the ledger."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+        return self._complete
+
+    def _run(self) -> None:
+        over = False
+        while not over or self._outbox:
+            wait_s = max(0.05, self._outbox.due - self._clock.monotonic()) if self._outbox else None
+            try:
+                line = self._queue.get(timeout=wait_s)
+            except queue.Empty:
+                self._outbox.drain()
+                continue
+            if line is None:
+                over = True
+            else:
+                self._outbox.put(line)
+        self._outbox.close()
+        self._complete = True
 
 
 class Listening:
@@ -53,7 +98,7 @@ class Listening:
         """Listen to nothing yet. state: where the catalogue is."""
         self.wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._clock = clock
-        self._outbox = Outbox(state, clock, lambda _: None)
+        self._writer = Writer(state, SystemClock(state))
         self._tally = Tally()
         self._lock = threading.Lock()
         self._triggers: dict[str, Trigger] = {}
@@ -97,8 +142,6 @@ class Listening:
         with self._lock:
             next_s = self._tally.next_s(now)
         waits = [wait_s] if next_s is None else [wait_s, next_s]
-        if self._outbox:
-            waits.append(max(0.05, self._outbox.due - self._clock.monotonic()))
         ready = select.select([self.wake, *more, *lines], [], [], min(waits))[0]
         if self.wake in ready:
             with contextlib.suppress(BlockingIOError):
@@ -126,7 +169,9 @@ class Listening:
 
     def is_hung(self) -> bool:
         """Tell whether a thread does not come round any more."""
-        return any(time.monotonic() - broker.beaten > THREAD_S for broker in self._brokers)
+        return not self._writer.is_alive or any(
+            time.monotonic() - broker.beaten > THREAD_S for broker in self._brokers
+        )
 
     def close(self) -> bool:
         """Listen no more, and write what was not told yet; tell whether it is in the ledger."""
@@ -137,10 +182,7 @@ class Listening:
         with self._lock:
             rest = self._tally.rest()
         self._write(rest)
-        until = time.monotonic() + CLOSE_S
-        while not self._outbox.drain(now=True) and time.monotonic() < until:
-            time.sleep(0.05)
-        return not self._outbox
+        return self._writer.close(CLOSE_S)
 
     def _note(self, trigger: str, count: int = 1, *, wake: bool = True) -> None:
         with self._lock:
@@ -154,8 +196,7 @@ class Listening:
         for name, count in due:
             body = self._known[name].to_fact(count)
             log.info("%s: triggered, %d", name, count)
-            self._outbox.put(ledger.line(Fact(KIND, self._clock.now(), body)))
-        self._outbox.drain()
+            self._writer.put(ledger.line(Fact(KIND, self._clock.now(), body)))
 
 
 @english()
@@ -180,7 +221,7 @@ def work(control_number: int) -> int:
         if now >= next_beat:
             next_beat = now + BEAT_S
             if listening.is_hung():
-                log.error("a broker's thread hangs")
+                log.error("a thread hangs, or has ended")
                 os._exit(EXIT_HUNG)
             state_now = {"cameras": {}, "away": listening.away(), "heard": listening.heard()}
             with contextlib.suppress(OSError):

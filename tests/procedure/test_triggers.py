@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,6 +138,33 @@ def test_what_was_not_told_yet_is_told_at_the_end(tmp_path: Path) -> None:
         assert site.stop() == 0
         assert [body["count"] for body in events(site, "bell01")] == [1, 3]
         assert facts(site, "box.stopped")
+
+
+def test_a_ledger_that_is_locked_gets_the_fact_later_and_with_its_time(tmp_path: Path) -> None:
+    with (
+        SiteBroker(tmp_path / "broker") as broker,
+        CameraProcess([CameraSpec(1)], tmp_path / "cameras") as cameras,
+        Site(tmp_path / "site", {"cam01": cameras.urls[1]}) as site,
+    ):
+        site.wait_recording()
+        rewrite(site, site.config.read_text() + table("bell01", broker.topic("site/bell01")))
+        is_heard(site, broker)
+        pid = listener(site)
+        with contextlib.closing(sqlite3.connect(site.state / "catalogue.db", timeout=30)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            rung_ms = time.time_ns() // 1_000_000
+            with Bell(broker) as bell:
+                bell.ring("site/bell01")
+            wait_for("the count", lambda: site.health()["triggers"]["heard"].get("bell01") == 1)
+            counted_ms = time.time_ns() // 1_000_000
+            time.sleep(4)
+            assert not events(site, "bell01")
+            other.execute("ROLLBACK")
+        wait_for("the fact", lambda: events(site, "bell01"))
+        ((_, at_ms, _),) = site.facts("event.triggered")
+        assert rung_ms - 50 <= at_ms <= counted_ms + 50
+        assert listener(site) == pid
+        assert site.stop() == 0
 
 
 def test_a_parent_that_is_killed_leaves_nobody_listening(tmp_path: Path) -> None:
