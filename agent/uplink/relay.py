@@ -17,7 +17,7 @@ from agent.grants import Most
 from agent.rtsp.errors import RtspError
 from agent.rtsp.url import RtspUrl
 from agent.uplink.ladder import Meter, Step
-from agent.uplink.relay_ends import Sink, Source
+from agent.uplink.relay_ends import Sink, Source, Watch
 from agent.uplink.share import Stand
 from agent.uplink.streams import LINE
 
@@ -41,15 +41,13 @@ STARVED_S = 30.0
 """Without a keyframe although one is waited for: the recording knows where one is, and the live socket begins there."""
 SECOND_AGAIN_S = 300.0  # a second stream that did not come may come again
 
-EPOLLIN, EPOLLOUT = 1, 4
-
 log = logging.getLogger("pasu.uplink")
 
 
 class Relay:
     """One camera's, to one centre.
 
-    want        what it is to do; to be set anew when that changes
+    want        what it is to do
     step        what it sends
     among       how many share the line with it, and the memory
     is_over     it has ended
@@ -94,7 +92,7 @@ class Relay:
         self._interface = interface
         self._chance = chance
         self._nonce = nonce
-        self._poller = poller
+        self._watch = Watch(poller)
         self._rates: dict[Step, float] = {}
         self._source: Source | None = None
         self._sink: Sink | None = None
@@ -110,8 +108,6 @@ class Relay:
         self._held = False
         self._ending_s: float | None = None  # by when the session at hand is gone
         self._ends = False  # and the relay with it
-        self._events: dict[int, int] = {}
-        self._watched: tuple[Source | None, Sink | None, bool] = (None, None, False)
 
     @property
     def skipped(self) -> int:
@@ -183,6 +179,16 @@ class Relay:
         if step is Step.PAUSED or (self._source is not None and self._is_sub != self._wants_sub(now)):
             self._end_session(now)
 
+    def take(self, want: Want) -> None:
+        """Learn what it is to do; past seconds come with the next session, if they were not wanted before."""
+        self._past_is_due = self._past_is_due or want.before_s > self.want.before_s
+        self.want = want
+
+    @property
+    def is_ending(self) -> bool:
+        """Tell whether its end has begun."""
+        return self._ends
+
     def end(self, reason: str, now: float) -> None:
         """End: by expiry, revocation, or the end of the process."""
         if self._ends:
@@ -193,7 +199,7 @@ class Relay:
 
     def is_called(self, ready: dict[int, int]) -> bool:
         """Tell whether something waits for it. ready: events by descriptor."""
-        return not ready.keys().isdisjoint(self._events)
+        return self._watch.is_called(ready)
 
     def due(self, now: float) -> float:
         """Return when it wants to be called at the latest, monotonic seconds."""
@@ -271,7 +277,7 @@ class Relay:
         if queue.shed(now, ALL_BYTES // self.among):
             self._shed = self._shed or was  # before that it is the connection that takes its time
             self.sheds += 1
-        self._watch()
+        self._watch.follow(self._source, self._sink)
 
     def _steps(self, now: float) -> tuple[Step, ...]:
         """Return what the judge may choose from."""
@@ -298,7 +304,7 @@ class Relay:
             return None
         self._opened_s = now
         self.meter = Meter(self.meter.capacity)
-        self._watch()
+        self._watch.follow(self._source, self._sink)
         return self._source
 
     def _connect(self) -> Source:
@@ -326,10 +332,10 @@ class Relay:
     def _end_session(self, now: float) -> None:
         """Steps 1 and 2 of the procedure."""
         if self._source is not None:
-            self._forget(self._source.fileno())
             self._account()
-            self._source.close()
-            self._source = None
+            source, self._source = self._source, None
+            self._watch.follow(None, self._sink)
+            source.close()
         self._held = False
         self._ending_s = now + END_S
         if self._sink is None:
@@ -342,16 +348,14 @@ class Relay:
 
     def _finish(self, now: float, ready: dict[int, int]) -> None:
         sink = self._sink
-        if sink is None or sink.is_over or now >= (self._ending_s or now):
-            self._gone(now)
-            return
-        try:
-            sink.turn(now, ready.get(sink.fileno(), 0))
-            sink.send(None)
-        except (RtspError, OSError):
-            self._gone(now)
-        else:
-            self._watch()
+        if sink is not None and now < (self._ending_s or now):
+            with contextlib.suppress(RtspError, OSError):
+                sink.turn(now, ready.get(sink.fileno(), 0))
+                sink.send(None)
+                if not sink.is_over:
+                    self._watch.follow(None, sink)
+                    return
+        self._gone(now)
 
     def _gone(self, now: float) -> None:
         """Step 3 of the procedure; a relay that only changes its stream goes on."""
@@ -361,8 +365,7 @@ class Relay:
         self.is_over = self._ends
 
     def _let_go(self) -> None:
-        for number in list(self._events):
-            self._forget(number)
+        self._watch.follow(None, None)
         self._account()
         if self._source is not None:
             self._source.close()
@@ -375,32 +378,6 @@ class Relay:
     def _account(self) -> None:
         if self._source is not None and self._source.queue is not None:
             self.left_out += self._source.queue.left_out
-
-    # what the loop waits for
-
-    def _watch(self) -> None:
-        now = (self._source, self._sink, self._sink is not None and self._sink.wants_out)
-        if now == self._watched:
-            return
-        self._watched = now
-        wanted: dict[int, int] = {}
-        if self._source is not None:
-            wanted[self._source.fileno()] = EPOLLIN
-        if self._sink is not None:
-            wanted[self._sink.fileno()] = EPOLLIN | (EPOLLOUT if self._sink.wants_out else 0)
-        for number in [number for number in self._events if number not in wanted]:
-            self._forget(number)
-        for number, events in wanted.items():
-            if number not in self._events:
-                self._poller.register(number, events)
-            elif self._events[number] != events:
-                self._poller.modify(number, events)
-        self._events = wanted
-
-    def _forget(self, number: int) -> None:
-        self._watched = (None, None, False)
-        if self._events.pop(number, None) is not None:
-            self._poller.unregister(number)
 
 
 def _acknowledged(sink: Sink) -> int:

@@ -252,3 +252,39 @@ class Sink:
     def channel(self) -> int:
         """Return the interleaved channel that the server chose."""
         return self._channel
+
+
+class Watch:
+    """What the loop waits for on behalf of one relay."""
+
+    def __init__(self, poller: select.epoll) -> None:
+        """Wait for nothing yet."""
+        self._poller = poller
+        self._events: dict[int, int] = {}
+        self._ends: tuple[Source | None, Sink | None, bool] = (None, None, False)
+
+    def is_called(self, ready: dict[int, int]) -> bool:
+        """Tell whether something that is waited for has come. ready: events by descriptor."""
+        return not ready.keys().isdisjoint(self._events)
+
+    def follow(self, source: Source | None, sink: Sink | None) -> None:
+        """Wait for these ends and no others; to be told before one is closed."""
+        ends = (source, sink, sink is not None and sink.wants_out)
+        if ends == self._ends:
+            return
+        wanted: dict[int, int] = {}
+        if source is not None:
+            wanted[source.fileno()] = select.EPOLLIN
+        if sink is not None:
+            wanted[sink.fileno()] = select.EPOLLIN | (select.EPOLLOUT if sink.wants_out else 0)
+        for number in [number for number in self._events if number not in wanted]:
+            del self._events[number]
+            with contextlib.suppress(OSError):  # it is closed next, and forgotten by the kernel with that
+                self._poller.unregister(number)
+        for number, events in wanted.items():
+            if number not in self._events:
+                self._poller.register(number, events)
+            elif self._events[number] != events:
+                self._poller.modify(number, events)
+            self._events[number] = events
+        self._ends = ends

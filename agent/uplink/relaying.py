@@ -6,6 +6,7 @@ hang or die, and the pictures stop all the same.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import os
@@ -246,9 +247,9 @@ class Relays:
         for key, relay in self._relays.items():
             want = wanted.get(key)
             if want is not None:
-                relay.want = want
+                relay.take(want)
                 self._due[key] = min(self._due[key], want.until_s)
-            else:
+            elif not relay.is_ending:
                 self._due[key] = now
                 reason = "stopped" if self._stopping else self._refused or "revoked"
                 self._try(relay, now, partial(relay.end, reason, now))
@@ -279,9 +280,11 @@ class Relays:
             self._judge(now)
 
     def _abandon(self) -> None:
+        self._share = Share()
         for relay in list(self._relays.values()):
             relay.reason = "error"
-            relay.close()
+            with contextlib.suppress(Exception):
+                relay.close()
             self._drop(relay)
 
     def _drop(self, relay: Relay) -> None:

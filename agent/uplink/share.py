@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 WINDOW_S = 4.0
 """Left out twice within this: the stream is too much. F7 has ten seconds for all steps."""
-FRESH_S = 5.0
+FRESH_S = 3.0
 UP_FIRST_S = 20.0
 UP_MOST_S = 320.0
 """How long the line is calm before more is tried: while it was never too much, after it was, and at most."""

@@ -350,10 +350,10 @@ def test_two_centres_and_one_of_them_is_away(tmp_path: Path) -> None:
         scene.nothing_lost()
 
 
-def test_disaster_by_rank_within_what_the_line_carries(
+def test_f7_disaster_by_rank_within_what_the_line_carries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All at once on a fast line; on a slow one the first keep their pictures, and the last wait for their turn."""
+    """F7: all at once on a fast line; on a slow one the first keep their pictures, and the last wait for their turn."""
     monkeypatch.setattr("agent.uplink.share.UP_FIRST_S", 3.0)
     names = [f"cam0{number}" for number in range(1, 5)]
     clip = prepared_clip(640, 360, 30, 1000, gop_s=1)
