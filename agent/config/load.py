@@ -169,6 +169,8 @@ class _Reading:
         )
         if tunnel:
             self._check_tunnel(tunnel, uplink)
+        elif uplink.get("media") is not None:
+            self._warn("CONFIG_MEDIA_OPEN", "uplink.media", *showing.OPEN)
         for wrong in showing.check(cameras, uplink, centres, streams, triggers):
             self._problem(*wrong)
         if self.problems:

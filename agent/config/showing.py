@@ -26,6 +26,12 @@ class Wrong(NamedTuple):
     example: str = ""
 
 
+OPEN = (
+    "[tunnel]이 없으면 실시간 영상이 암호화되지 않은 채 나갑니다. 다른 장비가 암호화하는지 확인하십시오",
+    "without [tunnel] live pictures leave this box in clear: make sure that another device encrypts them",
+)
+
+
 def check(
     cameras: Sequence[Values],
     uplink: Values,

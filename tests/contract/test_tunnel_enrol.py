@@ -395,6 +395,17 @@ def test_f3_behind_a_tunnel_the_centre_is_an_address(tmp_path):
             with_tunnel(tmp_path / f"c{len(group)}{group[0]}", more=f'group = "{group}"\n')
 
 
+def test_pictures_without_a_tunnel_are_warned_of(tmp_path):
+    """Regulation art. 30(3): what is sent is encrypted, and the relay itself speaks plain RTSP."""
+    config = configured(tmp_path / "plain")
+    text = config.file.read_text(encoding="utf-8")
+    media = '\n[uplink]\nbroker = "mqtts://10.77.0.1:8883"\nmedia = "rtsp://10.77.0.1:8554"\n'
+    config.file.write_text(text + media, encoding="utf-8")
+    assert "CONFIG_MEDIA_OPEN" in {warning.code for warning in load(config.file).warnings}
+    config.file.write_text(text + media + '[tunnel]\ninterface = "pasu0"\n', encoding="utf-8")
+    assert "CONFIG_MEDIA_OPEN" not in {warning.code for warning in load(config.file).warnings}
+
+
 def test_a_group_that_is_not_there_is_told():
     assert guard.group_id("4242") == 4242
     with pytest.raises(ConfigError) as caught:

@@ -18,6 +18,17 @@ TUNNEL = {
         ("[tunnel] line이 터널 자신입니다", "[tunnel] line is the tunnel itself"),
         ("바깥 회선의 인터페이스를 적으십시오", "name the interface of the line outside"),
     ),
+    "CONFIG_MEDIA_OPEN": code(
+        "installer",
+        (
+            "[tunnel]이 없어 실시간 영상이 암호화되지 않은 채 나갑니다",
+            "without [tunnel] live pictures leave the box in clear",
+        ),
+        (
+            "[tunnel]을 적거나, 회선의 다른 장비가 암호화하는지 확인하십시오 (강릉시 규정 제30조제3항)",
+            "write [tunnel], or make sure that another device of the line encrypts (Gangneung regulation, art. 30(3))",
+        ),
+    ),
     "TUNNEL_NOT_CONFIGURED": code(
         "installer",
         ("설정에 [tunnel]이 없습니다", "the configuration has no [tunnel]"),
