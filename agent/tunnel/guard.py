@@ -61,12 +61,11 @@ def group_id(group: str) -> int:
 def refuse_recording(group: int, state: Path) -> None:
     """Refuse a group of recording itself: the rules would bar it from its cameras.
 
-    state   folder of the agent's state, whose owner records
+    state   folder of the agent's state, whose owner records, with the first of that user's groups
     Raises  ConfigError TUNNEL_GROUP_RECORDS
     """
     try:
-        owner = state.stat()
-        own = {0, owner.st_gid, pwd.getpwuid(owner.st_uid).pw_gid}
+        own = {0, pwd.getpwuid(state.stat().st_uid).pw_gid}
     except (OSError, KeyError):
         own = {0}  # a state that is not there, and a user without a name, are told elsewhere
     if group in own:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pwd
 import time
 from dataclasses import replace
 
@@ -137,7 +138,9 @@ def test_what_is_gone_is_told_whatever_else_is_wrong(town, config, kernel):  # n
 def test_a_group_that_records_is_refused(town, config, monkeypatch):  # noqa: F811
     """Recording comes first: rules for its own group would bar it from its cameras."""
     enrolled(town, config)
-    own = config.storage.state.stat().st_gid
+    own = 4711
+    user = pwd.struct_passwd(("pasu", "x", 4710, own, "", "/", "/bin/false"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: user)
     monkeypatch.setattr(guard, "group_id", lambda _: own)
     with pytest.raises(ConfigError) as caught:
         watch.wanted(config)
