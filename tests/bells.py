@@ -24,10 +24,10 @@ USER, PASSWORD = "pasu", "bell-log-in-3f9c"
 class SiteBroker:
     """A mosquitto on a loopback port."""
 
-    def __init__(self, folder: Path, *, login: bool = False, more: str = "") -> None:
+    def __init__(self, folder: Path, *, login: bool = False, more: str = "", port: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         self.login = login
         lines = [
             f"listener {self.port} 127.0.0.1",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAST_BYTES = 24 << 20
-"""Thirty seconds, the most that can be asked for, of 6 Mbit/s: a camera of 4 Mbit/s with half as much in reserve for
+"""Half a minute, the most that can be asked for, of 6 Mbit/s: a camera of 4 Mbit/s with half as much in reserve for
 its keyframes and busy hours. Of one that sends more it is fewer seconds."""
 ENTRY_BYTES = 128
 """What keeping one receive costs beside its bytes: a tuple, a float, the object's head, a place in the queue."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from agent.config import Config, Secrets
 
 AWAY = "trigger.away"
+REACTION_S = 3
+"""From a bell to somebody who listens at the camera's past socket: the keeper's turn, the grant, a session with the
+media server. So much more is kept, so that what is handed out then begins `before_s` before the bell."""
 HANG_S = 10.0
 START_S = 20.0
 STOP_S = 6.0
@@ -61,12 +64,12 @@ def triggers_of(config: Config, secrets: Secrets) -> list[Trigger]:
 
 
 def past_of(config: Config) -> dict[str, int]:
-    """Return how many last seconds of which cameras triggers ask for."""
+    """Return how many last seconds of which cameras are to be kept."""
     asked: dict[str, int] = {}
     for trigger in config.triggers:
         for camera in trigger.cameras:
             if trigger.before_s:
-                asked[camera] = max(trigger.before_s, asked.get(camera, 0))
+                asked[camera] = max(trigger.before_s + REACTION_S, asked.get(camera, 0))
     return asked
 
 

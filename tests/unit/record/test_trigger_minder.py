@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from agent.capture.trigger_minder import AWAY, TriggerMinder, past_of, triggers_of
+from agent.capture.trigger_minder import AWAY, REACTION_S, TriggerMinder, past_of, triggers_of
 from agent.capture.triggers import Trigger
 from agent.clock import SystemClock
 from agent.config import Login, Secrets, load
@@ -72,7 +72,7 @@ def test_of_a_camera_so_much_is_kept_as_the_most_of_its_triggers(tmp_path: Path)
     text = trigger("one", "mqtt://10.0.0.5/a", '["cam01", "cam02"]', 5)
     text += trigger("two", "mqtt://10.0.0.5/b", '["cam02"]', 20)
     text += trigger("three", "mqtt://10.0.0.5/c", '["cam03"]')
-    assert past_of(config(tmp_path, text)) == {"cam01": 5, "cam02": 20}
+    assert past_of(config(tmp_path, text)) == {"cam01": 5 + REACTION_S, "cam02": 20 + REACTION_S}
 
 
 def test_one_that_cannot_be_started_is_told_and_tried_again_and_nothing_is_waited_for(tmp_path: Path) -> None:
