@@ -225,6 +225,18 @@ def test_revoked_it_stays_off_till_the_next_korean_day(box: Showing) -> None:
     assert len(box.granted()) == 1
 
 
+def test_revoked_after_days_it_stays_off_for_the_day_on_which_it_was_revoked(box: Showing) -> None:
+    for _ in range(3):
+        box.pass_time(DAY_MS)
+        box.tick()
+    assert (
+        box.ask("officer 1", "stream.revoke", {"grant": only([*box.granted()]), "reason": "민원"})["status"]
+        == "done"
+    )
+    box.tick(REPORT_MS // 1000 + 5)
+    assert box.granted() == {}
+
+
 def test_revoked_it_comes_back_with_another_table(box: Showing) -> None:
     box.ask("officer 1", "stream.revoke", {"grant": only([*box.granted()]), "reason": "민원"})
     box.tick(3)
@@ -363,6 +375,19 @@ def test_an_event_starts_its_streams_once_also_for_another_keeper(bell: Showing)
     bell.restart()
     bell.turns(3)
     assert {each.until_boot_ms for each in bell.granted().values()} == until
+
+
+def test_an_event_that_was_heard_starts_nothing_for_another_keeper(bell: Showing) -> None:
+    bell.press()
+    bell.turns()
+    bell.configure(THIRD)
+    bell.turns(2)
+    bell.keeper.close()
+    bell.configure(THIRD + BELL)
+    bell.start()
+    bell.turns(2)
+    assert bell.granted() == {}
+    assert len(bell.bodies("stream.granted")) == 2
 
 
 def test_an_event_while_the_keeper_was_away_counts_for_half_a_minute(bell: Showing) -> None:
