@@ -29,7 +29,7 @@ FRESH_S = 3.0
 UP_FIRST_S = 20.0
 UP_MOST_S = 320.0
 """How long the line is calm before more is tried: while it was never too much, after it was, and at most."""
-SETTLED_S = 10.0
+SETTLED_S = 30.0
 """A step that was taken up and stays for so long is one the line carries."""
 ENOUGH = 0.9
 AT_ONCE = 8
@@ -161,9 +161,7 @@ class Share:
                 self._seen[key] = _Seen(self._came, first, stand.steps[-1], stand.acked)
                 self._came += 1
         if changed and is_tight and self._seen:
-            for seen in self._seen.values():
-                seen.step = seen.best
-            self._fit([*self._seen], held)
+            self._divide(held)
             self._begin(now_s)
 
     # how it goes
@@ -243,12 +241,7 @@ class Share:
         lowest[first] = max(lowest[first], self._stands[first].steps[0])
         taken = 0
         while True:
-            cost = sum(
-                self._stands[key].cost(seen.step)
-                for key, seen in self._seen.items()
-                if not self._is_stuck(key)
-            )
-            if taken >= down and (octets_s is None or cost <= octets_s):
+            if taken >= down and (octets_s is None or self._cost() <= octets_s):
                 return
             left = [key for key in among if self._seen[key].step > lowest[key]]
             if not left:
@@ -257,14 +250,32 @@ class Share:
             self._seen[last].step = self._below(last, 1)
             taken += 1
 
+    def _cost(self) -> float:
+        """Return what all together take of the line, bytes a second."""
+        return sum(
+            self._stands[key].cost(seen.step) for key, seen in self._seen.items() if not self._is_stuck(key)
+        )
+
     def _below(self, key: Key, down: int) -> Step:
         """Return the step so many below a relay's; 0: the last of all."""
         steps = (Step.PAUSED, *self._stands[key].steps)
         return steps[max(0, steps.index(self._seen[key].step) - down)] if down else Step.PAUSED
 
+    def _divide(self, octets_s: float) -> None:
+        """Give out so much anew, in rounds."""
+        live = [key for key, stand in self._stands.items() if not stand.away and not self._is_stuck(key)]
+        for key in live:
+            self._seen[key].step = self._seen[key].best
+        if live:
+            self._fit(live, octets_s)
+
     def _up(self, now_s: float) -> None:
-        """Try more: the first of the first round that is not had."""
+        """Try more: the first of the first round that is not had; before that the rounds are put in order."""
         before = self._standing()
+        self._divide(self._cost())
+        if before != self._standing():
+            self._begin(now_s)
+            return
         for _ in range(self._count):
             nexts = {
                 key: next(step for step in self._stands[key].steps if step > seen.step)
