@@ -144,8 +144,13 @@ class Watch:
             self._mend(wanted(self.config), now_s)
         except PasuError as error:
             self._tell(error, before)
-            tunnel = self.config.tunnel
-            self._measure(link.observe(tunnel.interface) if tunnel else None, now_s)
+            self._measure(self._observe(), now_s)
+        except Exception as error:
+            # What nobody thought of, as in what a kernel lists: the end of the watch would be that of the tunnel.
+            self.trouble = type(error).__name__
+            if self.trouble != before:
+                log.exception("error in the watch of the tunnel")
+            self._measure(self._observe(), now_s)
         else:
             if self._conflict is not None:
                 self._tell(self._conflict, before)
@@ -217,6 +222,9 @@ class Watch:
             link.remind(want.interface, want.terms)
         self._from = address or self._from
         link.refuse_other_line(rules.line, by)
+
+    def _observe(self) -> Device | None:
+        return link.observe(self.config.tunnel.interface) if self.config.tunnel else None
 
     def _measure(self, device: Device | None, now_s: float) -> None:
         self.device = device

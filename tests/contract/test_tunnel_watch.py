@@ -284,3 +284,17 @@ def test_a_bells_way_is_kept_as_a_cameras_is(town, tmp_path):  # noqa: F811
     with pytest.raises(ConfigError) as caught:
         enrolled(town, config)
     assert caught.value.code == "TUNNEL_OVERLAP"
+
+
+def test_what_nobody_thought_of_does_not_end_the_watch(town, config, kernel, monkeypatch, caplog):  # noqa: F811
+    enrolled(town, config)
+    watching = Watch(config, SystemClock())
+    looks(watching, 1.0)
+    monkeypatch.setattr(link, "fits", lambda *_: {}["dst"])
+    looks(watching, 10.0, 15.0, 30.0)
+    assert (watching.trouble, watching.to_json(30.0)["up"]) == ("KeyError", True)
+    assert codes(watching) >= {"tunnel.trouble"}
+    assert caplog.text.count("Traceback") == 1
+    monkeypatch.setattr(link, "fits", lambda *_: True)
+    looks(watching, 40.0)
+    assert codes(watching) == set()
