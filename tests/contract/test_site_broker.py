@@ -213,3 +213,14 @@ def test_a_topic_that_may_not_be_read_is_told() -> None:
     with listening(rogue.port, trigger("bell", "site/bell")) as ear:
         wait_for("the reason", lambda: ear.broker.away == "no right to the topic of bell", 60)
     rogue.close()
+
+
+def test_a_line_that_is_dead_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker took the subscription and says nothing any more, not that it is gone either."""
+    monkeypatch.setattr("agent.capture.broker.KEEPALIVE_S", 2)
+    rogue = Rogue(WELCOME, bytes.fromhex("9003000101"))
+    with listening(rogue.port, trigger("bell", "site/bell")) as ear:
+        ear.wait()
+        wait_for("the loss", lambda: ear.broker.away, 60)
+        wait_for("another try", lambda: not ear.broker.away, 60)
+    rogue.close()
