@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ def write_section(name: str, head: str, section: str, lines: Sequence[str]) -> N
     text = file.read_text(encoding="utf-8") if file.exists() else head.strip() + "\n"
     before, *sections = text.split("\n## ")
     kept = {part.partition("\n")[0]: part for part in sections}
-    dated = f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())}; {machine()}."
+    load = os.getloadavg()[1]
+    dated = f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())}; {machine()}; load of the machine {load:.1f}."
     kept[section] = "\n".join((section, "", dated, "", *lines, ""))
     file.write_text("\n## ".join((before, *(part for _, part in sorted(kept.items())))), encoding="utf-8")
