@@ -180,12 +180,14 @@ def rotate(args: argparse.Namespace) -> int:
 
     config = load_for_state(args.config)
     require_table(config)
+    terms, _ = keys.require(config.storage.state)
     pair = keys.asking(config.storage.state, Disk(), new=True)
+    print(say("지금 쓰는 공개키:", "the public key in use:"), terms.key)
     print(say("새 공개키:", "the new public key:"), pair.public)
     print(
         say(
-            "지금 키를 계속 씁니다. 다음: pasu enrol request, 관제센터의 답을 pasu enrol accept",
-            "The present key stays in use. Next: pasu enrol request, and pasu enrol accept with the centre's answer",
+            "그때까지 지금 키를 계속 씁니다. 다음: pasu enrol request, 관제센터의 답을 pasu enrol accept",
+            "Until then the present key stays in use. Next: pasu enrol request, and pasu enrol accept with the answer",
         )
     )
     return 0
