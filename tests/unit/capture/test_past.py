@@ -208,3 +208,20 @@ def test_what_makes_no_sense_is_told() -> None:
     assert past.oldest is not None
     with pytest.raises(RtspError):
         Rewind(past, past.oldest, 0, 96).more(1 << 20)
+
+
+def test_packets_of_another_source_are_left_out() -> None:
+    past = Past(30.0)
+    ours, other = rtp(1, 7), bytearray(rtp(2, 7))
+    other[8:12] = b"\0\0\0\2"
+    past.add(frame(ours) + frame(bytes(other)), 0, 1.0)
+    assert past.begins(7, 1.0)
+    assert past.oldest is not None
+    rewind = Rewind(past, past.oldest, 0, 96, 0)
+    assert b"".join(rewind.more(1 << 20)) == frame(ours)
+    rewind.follow(2)
+    past.add(frame(ours) + frame(bytes(other)), 0, 2.0)
+    assert b"".join(rewind.more(1 << 20)) == frame(bytes(other))
+    rewind.follow(None)
+    past.add(frame(ours) + frame(bytes(other)), 0, 3.0)
+    assert b"".join(rewind.more(1 << 20)) == frame(ours) + frame(bytes(other))
