@@ -73,9 +73,9 @@ class Disasters:
         """Return why a camera of a mode is shown no more, "" while it is. Asked after `look`."""
         ended = self._ended.get(row.source, "renewed")
         config = moment.config
-        if ended or config is None or standing.can_be_shown(config, row.camera, row.note["centre"]) is None:
-            return ended or "unconfigured"
-        return ""
+        if ended or config is None:  # of one that cannot be read nothing is concluded
+            return ended
+        return "" if standing.can_be_shown(config, row.camera, row.note["centre"]) else "unconfigured"
 
     def settle(self, catalogue: Catalogue, moment: Moment) -> None:
         """Do Y5 for modes of which the last camera has ended. Raises StorageFault."""

@@ -320,6 +320,18 @@ def test_cameras_and_centres_that_are_not_configured_any_more(box: Showing) -> N
     assert box.granted() == {}  # who wants them again orders it again
 
 
+def test_a_configuration_that_cannot_be_read_ends_no_disaster_also_for_another_keeper(box: Showing) -> None:
+    started(box)
+    box.config_file.write_text("[[", encoding="utf-8")
+    box.turns(2)
+    box.restart()
+    box.turns(3)
+    assert box.live() == ["cam1", "cam3", "cam4"]
+    box.configure(MORE)
+    box.turns(2)
+    assert box.live() == ["cam1", "cam3", "cam4"]
+
+
 def test_it_does_not_count_among_the_streams_that_operators_may_have(box: Showing) -> None:
     """F11."""
     started(box)
