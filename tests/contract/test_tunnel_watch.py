@@ -11,9 +11,12 @@ from dataclasses import replace
 
 import pytest
 
+from agent.centre import tunnels
+from agent.cli import centre_tunnel
 from agent.cli.main import main
 from agent.clock import SystemClock
 from agent.errors import ConfigError, UplinkFault
+from agent.storage.files import try_lock
 from agent.tunnel import guard, keys, link, ruleset, tools, watch
 from agent.tunnel.dump import STALE_S, Device, Peer
 from agent.tunnel.guard import Verdict
@@ -298,3 +301,17 @@ def test_what_nobody_thought_of_does_not_end_the_watch(town, config, kernel, mon
     monkeypatch.setattr(link, "fits", lambda *_: True)
     looks(watching, 40.0)
     assert codes(watching) == set()
+
+
+def test_the_hubs_configuration_is_written_by_one_at_a_time(town, monkeypatch):  # noqa: F811
+    """H1: of two changes at once, an enrolment must not write a box in again that was just turned out."""
+    locked: list[bool] = []
+
+    def refresh(where, _boxes) -> None:
+        fd = os.open(where.at("lock"), os.O_RDWR | os.O_CREAT)
+        locked.append(not try_lock(fd))
+        os.close(fd)
+
+    monkeypatch.setattr(tunnels, "refresh", refresh)
+    centre_tunnel.refresh(town.city)
+    assert locked == [True]
