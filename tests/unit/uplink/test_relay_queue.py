@@ -274,7 +274,9 @@ def test_rows_of_packets_are_taken_at_once(queue: RelayQueue, camera: Camera) ->
     framed = b"$\0" + len(head).to_bytes(2, "big") + head
     row = b"".join(framed[:6] + number.to_bytes(2, "big") + framed[8:] for number in (65531, 65532, 65533))
     assert queue.put_run(row + framed[:50], 0, len(row) + 50) == len(row)
-    assert queue.put_run(framed, 0, len(framed)) == 0  # one is no row
+    assert queue.put_run(framed[:50], 0, 50) == 0  # not whole
+    short = framed[:2] + b"\0\4" + framed[4:16]
+    assert queue.put_run(short, 0, len(short)) == 0  # no packet of RTP
     other = b"".join(framed[:8] + b"\1" + framed[9:] for _ in range(3))
     assert queue.put_run(other, 0, len(other)) == 0  # nor another picture's
     elsewhere = b"".join(b"$\1" + framed[2:] for _ in range(3))
