@@ -57,6 +57,8 @@ class Flow:
 NONE = Flow()
 LINE = "line"
 """The reason of a relay that pauses: the line is others' for now."""
+FULL = "full"
+"""The reason of one that there is none for: others come first."""
 
 
 @dataclass(slots=True)
@@ -123,9 +125,10 @@ class Streams:
                 seen.ended, seen.ended_ms = "revoked", now_ms
             elif not seen.grant.is_open(self._boot, now_ms):
                 seen.ended, seen.ended_ms = "expired", now_ms
-        said = self._reports(now_ms, flows)
+        wanted = self._wanted()
+        said = self._reports(now_ms, flows, wanted)
         self._before = {name: report for name, report in self._before.items() if name in grants}
-        return self._wanted(), said
+        return wanted, said
 
     def _new(self, name: str, grant: Grant, flow: Flow) -> _Seen:
         before = self._before.pop(name, None)
@@ -143,10 +146,11 @@ class Streams:
         first = sorted(wanted, key=lambda key: wanted[key].rank)[:MOST_RELAYS]
         return {key: wanted[key] for key in first}
 
-    def _reports(self, now_ms: int, flows: Mapping[Key, Flow]) -> list[Report]:
+    def _reports(self, now_ms: int, flows: Mapping[Key, Flow], wanted: Mapping[Key, Want]) -> list[Report]:
         said = []
         for name, seen in [*self._seen.items()]:
             flow = flows.get(seen.key, NONE)
+            reason = flow.reason if seen.key in wanted or seen.ended else FULL
             seen.flowed = seen.flowed or (flow.flowing and not seen.ended)
             over = bool(seen.ended) and now_ms >= seen.ended_ms + LAST_MS
             stage = Stage.OVER if over else Stage.FLOWING if flow.flowing else Stage.WAITING
@@ -154,7 +158,7 @@ class Streams:
                 name,
                 stage,
                 seen.flowed,
-                seen.ended if over else "" if flow.flowing else flow.reason,
+                seen.ended if over else "" if flow.flowing else reason,
                 max(0, flow.sent_bytes - seen.base.sent_bytes),
                 max(0, flow.left_out - seen.base.left_out),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.grants import Grant, Most, Report, Stage
-from agent.uplink.streams import AGAIN_MS, LAST_MS, MOST_RELAYS, Flow, Streams, Want
+from agent.uplink.streams import AGAIN_MS, FULL, LAST_MS, MOST_RELAYS, Flow, Streams, Want
 
 BOOT = "b0"
 CAM01 = ("cam01", "")
@@ -83,7 +83,8 @@ def test_f11_no_more_than_so_many_cameras_first_come_first_served() -> None:
     """F11: a hundred grants."""
     streams = Streams(BOOT)
     many = by_name(*(grant(number, f"cam{number}") for number in range(1, 101)))
-    wanted, _ = streams.look(many, 0, {})
+    wanted, said = streams.look(many, 0, {})
+    assert [report.reason for report in said] == [""] * MOST_RELAYS + [FULL] * (100 - MOST_RELAYS)
     assert list(wanted) == [(f"cam{number}", "") for number in range(1, MOST_RELAYS + 1)]
     first = next(iter(many))
     left = {name: one for name, one in many.items() if name != first}
