@@ -19,7 +19,7 @@ from agent.health import Raised
 from agent.language import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from agent.capture.roster import Difference
@@ -184,12 +184,14 @@ class Adoption:
         sha256: str,
         files: Watched,
         ring: Watched,
+        adopted: Callable[[Config, Secrets], None] = lambda *_: None,
     ) -> None:
         """Begin with what the recorder was started with.
 
         numbers     that were given to its cameras
         sha256      of agent.toml
         files,ring  configuration and passwords, and what a key ring consists of; from before they were read
+        adopted     told of each configuration that is in force now
         """
         self.config = config
         self.sealing = sealing
@@ -197,6 +199,7 @@ class Adoption:
         self._numbers = numbers
         self._files = files
         self._ring = ring
+        self._adopted = adopted
         self._state = "applied"
         self._problems: tuple[str, ...] = ()
         self._waiting: tuple[str, ...] = ()
@@ -268,6 +271,7 @@ class Adoption:
         self.config = effective
         self._sha256, self._problems, self._waiting = said["sha256"], (), waiting
         self._state = "needs_restart" if waiting else "applied"
+        self._adopted(effective, secrets)
         if others:
             self._seal(workers, forks)
         if not same:

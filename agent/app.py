@@ -21,6 +21,7 @@ from agent.adopt import Adoption, Numbers, Sealing, Watched, refuse_older
 from agent.bulletin import Bulletin, Familiar
 from agent.capture.roster import assign
 from agent.capture.supervisor import Supervisor
+from agent.capture.trigger_minder import TriggerMinder, past_of, triggers_of
 from agent.clock import SystemClock
 from agent.errors import PasuError, StorageFault
 from agent.forks import forked
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue
 
 WORKER = (sys.executable, "-P", "-m", "agent.worker")  # -P: never code from the directory we were started in
+TRIGGERS = (sys.executable, "-P", "-m", "agent.triggering")
 PARENT_TURN_S = 1.0  # a heartbeat or a worker's end wakes it before that
 HEALTH_S = 2.0
 ALONE_S = 20.0  # for the workers of a parent that was killed to end
@@ -85,7 +87,16 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
         cause=start["cause"],
         tell=lambda facts: _tell_forked(storage.state, facts),
     )
-    adoption = Adoption(config, sealing, numbers, sha256=start["sha256"], files=files, ring=ring)
+    minder = TriggerMinder(str(storage.state), TRIGGERS, clock)
+
+    def adopted(config: Config, secrets: Secrets) -> None:
+        supervisor.keep_past(past_of(config))
+        minder.want(triggers_of(config, secrets))
+
+    adopted(config, secrets)
+    adoption = Adoption(
+        config, sealing, numbers, sha256=start["sha256"], files=files, ring=ring, adopted=adopted
+    )
     familiar = Familiar(start["likenesses"])
     bulletin = Bulletin(storage.run, supervisor, clock, familiar)
     box, forks = config.box.id, _Forks(storage.state)
@@ -95,6 +106,7 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
         while not told:
             beside()
             supervisor.turn(PARENT_TURN_S)
+            minder.turn()
             now = clock.monotonic()
             if now < next_health:
                 continue
@@ -106,14 +118,16 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
                 familiar.forget(camera)
             if faces.changed():
                 familiar.replace(forks.likenesses())
-            raised = adoption.raised()
+            raised = [*adoption.raised(), *minder.raised()]
             if silences({"keep": read_health(storage.run, "keep")}, now, since_s):
                 raised.append(Raised("process.silent", "keep"))
             new = bulletin.hear(adoption.config, raised)
             if new and forks.remember(new):
                 faces.changed()
-            bulletin.write(box, "recording", adoption.to_json(), adoption.sealing.to_fact())
+            bulletin.write(box, "recording", adoption.to_json(), adoption.sealing.to_fact(), minder.to_json())
+        minder.ask_to_stop()
         clean = supervisor.stop()
+        minder.stop()
     if clean:
         body = {
             "version": __version__,
@@ -124,7 +138,7 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
         log.info("clean: all that was recorded is committed")
     else:
         log.error("not clean: the next start puts in order what is left")
-    bulletin.write(box, "stopped", adoption.to_json(), adoption.sealing.to_fact())
+    bulletin.write(box, "stopped", adoption.to_json(), adoption.sealing.to_fact(), {})
     os.close(lock)
     return 0 if clean else 1
 

@@ -129,11 +129,19 @@ class Bulletin:
             body["hidden_by"] = hidden_by
         self._supervisor.say("condition.raised" if came else "condition.cleared", body)
 
-    def write(self, box: str, state: str, config: Mapping[str, Any], sealing: Mapping[str, Any]) -> None:
+    def write(
+        self,
+        box: str,
+        state: str,
+        config: Mapping[str, Any],
+        sealing: Mapping[str, Any],
+        triggers: Mapping[str, Any],
+    ) -> None:
         """Replace the health file.
 
-        state    recording, stopped
-        config   which file was looked at last, and what became of it; sealing: whom segments are sealed to
+        state     recording, stopped
+        config    which file was looked at last, and what became of it; sealing: whom segments are sealed to
+        triggers  what listens to bells and sensors, empty where there are none
         """
         if self._run is None:
             return
@@ -156,6 +164,7 @@ class Bulletin:
             "storage": self._storage(),
             "config": dict(config),
             "sealing": dict(sealing),
+            "triggers": dict(triggers),
             "conditions": self._tracker.to_json(),
             "hidden": self._tracker.hidden(),
         }

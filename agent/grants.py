@@ -4,7 +4,9 @@ grant   keeper to uplink, <state>/exchange/grants/<grant>.json: one camera may b
 report  uplink to keeper, <state>/exchange/streams/<grant>.json: what became of it
 
 A grant ends by the clock of this boot, CLOCK_BOOTTIME, which nobody sets: the uplink needs no word from anybody to end
-a stream in time, nor the right time of day (F12). Whoever takes a grant back removes its file.
+a stream in time, nor the right time of day (F12). Whoever takes a grant back removes its file. A file that is written
+anew says the grant's end anew, and nothing else: what lasts long is lent for minutes, again and again, and ends by
+itself when the keeper is no more.
 """
 
 from __future__ import annotations
@@ -27,6 +29,11 @@ MOST_MINUTES = 15
 MOST_CAMERAS = 8
 """Shown at a time by orders of single grants (F11)."""
 MOST_GRANTS = 100
+"""By orders, at a time."""
+MOST_FILES = 512
+"""Of grants of all kinds: by orders, 64 of a disaster, 64 by the configuration, 64 by triggers, and some that end."""
+FOREVER_MS = (1 << 53) - 1
+"""The end of what has none."""
 MOST_RANK = 99
 MOST_BEFORE_S = 30
 """Past seconds that a trigger may ask for: they are held in memory."""
@@ -39,7 +46,6 @@ _CAMERA = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 _CENTRE = re.compile(r"(?:[a-z0-9][a-z0-9-]{0,31})?\Z")
 _BOOT = re.compile(r"[0-9A-Za-z-]{0,40}\Z")
 _WORD = re.compile(r"[ -~]{0,80}\Z")
-_MOST = (1 << 53) - 1
 
 
 class Unreadable(ValueError):
@@ -223,7 +229,7 @@ def _text(body: dict[str, Any], name: str, form: re.Pattern[str]) -> str:
     return value
 
 
-def _number(body: dict[str, Any], name: str, most: int = _MOST) -> int:
+def _number(body: dict[str, Any], name: str, most: int = FOREVER_MS) -> int:
     value = body[name]
     if type(value) is not int or not 0 <= value <= most:
         raise Unreadable(name)

@@ -31,6 +31,9 @@ HUNG_S = 300.0
 since a disk may take its time; the alarm for what stays too long is due within the hour."""
 
 LOOK_S = 2.0
+ORDERS_S = 0.2
+"""How often, between two turns, it looks for an order: a picture is waited for, and who takes one back does not want to
+wait for its end (F12)."""
 SHORTER_S = 60.0
 """A configuration that lets recordings go sooner must have stood for so long: what a slip of the hand erases is not
 to be had back."""
@@ -95,23 +98,41 @@ def keep(config: Config) -> int:
     logs.to_stderr()
     lock = only_keeper(config.storage.state.absolute())
     keeper = make_keeper(config)
+    orders = config.storage.state.absolute() / "exchange" / "orders"
     following = Following(config, time.monotonic())
     with english(), minding.woken_by(signal.SIGTERM, signal.SIGINT) as (stopped, wake):
         log.info("keeping %s", config.box.id)
         while not stopped:
             faulthandler.dump_traceback_later(HUNG_S, exit=True)
+            known = _mark(orders)
             pause_s = keeper.tick()
             if (newer := following.look(time.monotonic())) is not None:
                 log.info("other rules of keeping: %s", rules_of(newer))
                 keeper.close()
                 keeper = make_keeper(newer)
-            if pause_s and not stopped:
-                select.select([wake], [], [], pause_s)
+            if not stopped:
+                _wait(wake, pause_s, orders, known)
     faulthandler.cancel_dump_traceback_later()
     keeper.close()
     os.close(lock)
     log.info("kept until told to stop")
     return 0
+
+
+def _wait(wake: int, pause_s: float, orders: Path, known: int) -> None:
+    """Wait until the next turn is due, a signal came, or the uplink has put an order where it was `known` before."""
+    end_s = time.monotonic() + pause_s
+    while (left_s := end_s - time.monotonic()) > 0:
+        if select.select([wake], [], [], min(left_s, ORDERS_S))[0] or _mark(orders) != known:
+            return
+
+
+def _mark(folder: Path) -> int:
+    """Return what changes when something is put into a folder; 0 for one that is not there."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def rules_of(config: Config) -> Rules:

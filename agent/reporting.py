@@ -247,9 +247,16 @@ class Reporter:
         except ConfigError:
             return
         before = self._reports.config
-        self.is_outdated = (config.box.id, config.uplink, config.tunnel, config.storage.state) != (
+        self.is_outdated = (
+            config.box.id,
+            config.uplink,
+            config.centres,
+            config.tunnel,
+            config.storage.state,
+        ) != (
             before.box.id,
             before.uplink,
+            before.centres,
             before.tunnel,
             before.storage.state,
         )
@@ -267,11 +274,12 @@ def _showing(config: Config, state: Path, disk: Disk) -> Showing | None:
 
     if config.uplink is None or config.uplink.media is None:
         return None
-    try:
-        media = media_url(config.uplink.media)
-    except (ValueError, RtspError) as error:
-        log.error("nothing is shown live: the media server: %s", error)  # noqa: TRY400 - it says it all
-        return None
+    media = {}
+    for name, address in (("", config.uplink.media), *((each.name, each.media) for each in config.centres)):
+        try:
+            media[name] = media_url(address)
+        except (ValueError, RtspError) as error:
+            log.error("nothing is shown live to %s: the media server: %s", name or "the centre", error)  # noqa: TRY400 - it says it all
     relays = Relays(
         media,
         config.box.id,

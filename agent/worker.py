@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.capture.camera import CameraPlan, CameraRecorder
+    from agent.capture.live import Handout
     from agent.capture.loop import RtspCamera
     from agent.storage.envelope import Recipient
     from agent.storage.recorder import DiskRecorder
@@ -92,6 +93,7 @@ def _record_rtsp(
     from agent.capture.connection import Login
     from agent.capture.live import Live
     from agent.capture.loop import RtspCamera, RtspLoop
+    from agent.capture.past_live import keeping, machine_bytes, most_bytes
     from agent.capture.sub import SubStream
 
     settings = order["settings"]
@@ -103,15 +105,21 @@ def _record_rtsp(
         beat=beat,
     )
     witness = shared.note if shared.witness else None
+    past: dict[str, int] = settings.get("past", {})
+
+    def keep_past(live: Handout, camera: str) -> Handout:
+        most = most_bytes(machine_bytes(), len(past))
+        return keeping(live, settings["live"], camera, loop.poller, past.get(camera, 0), most)
 
     def make(
         number: int, camera: str, plan: dict[str, Any], covered_ms: int | None, cause: str
     ) -> RtspCamera:
         more = (plan["username"], plan["password"], plan["transport"], plan["allow_basic"])
         camera_plan, camera_recorder = _camera(settings, camera, plan, recorder, covered_ms, cause)
-        live = sub = None
+        live: Handout | None = None
+        sub = None
         if settings["live"]:
-            live = Live(settings["live"], camera, loop.poller)
+            live = keep_past(Live(settings["live"], camera, loop.poller), camera)
             if plan["sub_url"]:
                 sub = SubStream(
                     Login(plan["sub_url"], *more), Live(settings["live"], f"{camera}.sub", loop.poller)
@@ -132,6 +140,12 @@ def _record_rtsp(
             loop.add(make(new["number"], camera, new["plan"], covered_ms, new["cause"]))
         if "recipients" in said:
             recorder.seal_to(_recipients(said["recipients"]))
+        if "past" in said:
+            past.clear()
+            past.update(said["past"])
+            for each in loop.cameras:
+                if each.live is not None:
+                    each.hand_out(keep_past(each.live, each.id))
 
     for number, (camera, plan) in enumerate(order["cameras"].items()):
         loop.add(make(number, camera, plan, recorder.covered_until(camera), order["cause"]))

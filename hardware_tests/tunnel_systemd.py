@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from agent.config import load  # noqa: E402
+from agent.health.files import folder_of  # noqa: E402
 from agent.tunnel import keys  # noqa: E402
 
 BACK_S = 120.0
@@ -77,7 +78,7 @@ class Line:
 
 def connected(run_folder: Path) -> bool:
     try:
-        said = json.loads((run_folder / "uplink.json").read_text())
+        said = json.loads((folder_of(run_folder, "uplink") / "uplink.json").read_text())
     except (OSError, ValueError):
         return False
     return bool(said["connected"]) and time.clock_gettime(time.CLOCK_BOOTTIME) - said["boot_ms"] / 1000 < 10

@@ -130,12 +130,25 @@ def need_gstreamer() -> None:
 
 
 class GstCameras:
-    """A GStreamer RTSP server with one mount per camera; arguments go to tests/peers/gst_server.py."""
+    """A GStreamer RTSP server with one mount per camera; arguments go to tests/peers/gst_server.py.
 
-    def __init__(self, folder: Path, *arguments: str, cameras: int = 1, port: int = 0) -> None:
+    within  a program that starts it
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        cameras: int = 1,
+        port: int = 0,
+        address: str = "127.0.0.1",
+        within: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
         self.cameras = cameras
         self.port = port
+        self.address = address
+        self.within = within
         self.arguments = arguments
         self.process: subprocess.Popen[str] | None = None
 
@@ -151,8 +164,9 @@ class GstCameras:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "server.log").open("a") as log:
             server = [SYSTEM_PYTHON, str(ROOT / "tests/peers/gst_server.py"), "--ledger", str(self.folder)]
+            where = ["--port", str(self.port), "--address", self.address]
             self.process = subprocess.Popen(
-                [*server, "--port", str(self.port), *self.arguments],
+                [*self.within, *server, *where, *self.arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -170,7 +184,7 @@ class GstCameras:
             self.process = None
 
     def url(self, camera: int) -> str:
-        return f"rtsp://127.0.0.1:{self.port}/cam{camera}"
+        return f"rtsp://{self.address}:{self.port}/cam{camera}"
 
     def ledger(self, camera: int) -> list[Frame]:
         lines = (self.folder / f"cam{camera}.jsonl").read_text().splitlines()

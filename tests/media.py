@@ -14,17 +14,26 @@ from typing import TYPE_CHECKING, Any, Self
 from tests.lab import ROOT, SYSTEM_PYTHON, need_gstreamer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
 class GstMedia:
-    """GStreamer's RTSP server in RECORD mode (tests/peers/gst_media.py)."""
+    """GStreamer's RTSP server in RECORD mode (tests/peers/gst_media.py). `within`: a program that starts it."""
 
     def __init__(
-        self, folder: Path, *paths: str, port: int = 0, decode: bool = False, user: str = ""
+        self,
+        folder: Path,
+        *paths: str,
+        port: int = 0,
+        decode: bool = False,
+        user: str = "",
+        address: str = "127.0.0.1",
+        within: Sequence[str] = (),
     ) -> None:
         self.folder, self.paths, self.port = folder, paths, port
-        self._more = ["--decode"] * decode + (["--user", user] if user else [])
+        self._within = within
+        self._more = ["--address", address] + ["--decode"] * decode + (["--user", user] if user else [])
         self.said: list[dict[str, Any]] = []
         self.process: subprocess.Popen[str] | None = None
 
@@ -43,6 +52,7 @@ class GstMedia:
         with (self.folder / "media.log").open("a") as log:
             self.process = subprocess.Popen(
                 [
+                    *self._within,
                     SYSTEM_PYTHON,
                     str(ROOT / "tests/peers/gst_media.py"),
                     "--port",

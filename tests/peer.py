@@ -17,6 +17,7 @@ PACKAGES = {
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
     "mosquitto": "mosquitto",
+    "mosquitto_passwd": "mosquitto",
     "rabbitmq-server": "rabbitmq-server",
     "smartctl": "smartmontools",
     "unshare": "util-linux",
@@ -25,6 +26,7 @@ PACKAGES = {
     "wg": "wireguard-tools",
     "wg-quick": "wireguard-tools",
     "wireguard-go": "wireguard-go",
+    "gcc": "gcc linux-libc-dev",
     "gst-launch-1.0": "gstreamer1.0-tools",
     "chromium": "chromium",
 }

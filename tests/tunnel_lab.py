@@ -29,6 +29,7 @@ from agent.centre import broker_files, founding, registry, tunnels
 from agent.config import load
 from agent.enrolment import box as enrolled
 from agent.enrolment import form
+from agent.health import read_health
 from agent.storage.files import Disk
 from agent.tunnel import keys
 from tests.lab import ROOT, tree, wait_for
@@ -126,7 +127,8 @@ def classify(frame: bytes) -> str:
     there = socket.inet_ntoa(frame[30:34])
     port = int.from_bytes(frame[14 + length + 2 : 14 + length + 4], "big")
     if protocol == 17 and there == ENDPOINT and port == PORT:
-        return "wireguard"
+        said = frame[14 + length + 8 : 14 + length + 12]  # a type of four, and three zeros (white paper, 5.4)
+        return "wireguard" if said[:1] in (b"\1", b"\2", b"\3", b"\4") and said[1:] == b"\0\0\0" else "plain"
     if protocol in (6, 17) and port == 53:
         return "dns"
     return f"ip protocol {protocol} to {there}:{port}"
@@ -288,10 +290,14 @@ class Lab:
         endpoint = f"{ENDPOINT}:{PORT}"
         hub = tunnels.Hub(endpoint, "10.77.0.0/16", INSIDE, (f"{INSIDE}/32",), self.mtu, 5, public)
         tunnels.found(self.city, hub, private)
+        self.hire()
         self.config_file = self.configure("box", "gn-0007", self.interface)
         self.config = load(self.config_file)
         self.bundle = self.answer(self.config)
         enrolled.accept(self.config, self.bundle, Disk())
+
+    def hire(self) -> None:
+        """Give keys to whoever is to command the box; it is enrolled afterwards, and knows them."""
 
     def configure(self, folder: str, box: str, interface: str) -> Path:
         place = self.folder / folder
@@ -469,11 +475,8 @@ class Lab:
 
     def said(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
         """Return what this very uplink says of itself."""
-        try:
-            found: dict[str, Any] = json.loads((self.config.storage.run / "uplink.json").read_text())
-        except (OSError, ValueError):
-            return {}
-        return found if found["pid"] in tree(process.pid) else {}
+        found = read_health(self.config.storage.run, "uplink") or {}
+        return found if found.get("pid") in tree(process.pid) else {}
 
     def kill_uplink(self) -> None:
         if self.uplink is not None:

@@ -18,7 +18,7 @@ from agent.rtsp.events import ClientConfig, Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.capture.live import Live
+    from agent.capture.live import Handout
     from agent.rtsp.url import RtspUrl
 
 RECEIVE_BYTES = 256 << 10  # one call carries what a 4 Mbit/s camera sends in half a second
@@ -61,7 +61,7 @@ class Connection:
         now: float,
         witness: Callable[[bytes], None] | None = None,
         *,
-        live: Live | None = None,
+        live: Handout | None = None,
     ) -> None:
         """Begin with the name look-up.
 
@@ -70,7 +70,7 @@ class Connection:
         self.sockets: list[socket.socket] = []
         self._login = login
         self._witness = witness
-        self._live = live
+        self.live = live
         self._url = url
         self._poller = poller
         self._deadline = now + LOOK_UP_S
@@ -184,8 +184,8 @@ class Connection:
                 raise RtspError("closed", "the camera closed the connection")
             if self._witness is not None:
                 self._witness(data)
-            if self._live is not None:
-                self._live.take(data, session, now)
+            if self.live is not None:
+                self.live.take(data, session, now)
             events += session.receive(data, now)
             left -= len(data)
             # Cameras put each packet into a record of its own: a short one says nothing about what waits.
@@ -205,8 +205,8 @@ class Connection:
             if source[0] == self._peer:
                 if self._witness is not None:
                     self._witness(data)
-                if self._live is not None and not rtcp:
-                    self._live.take_datagram(data, session, now)
+                if self.live is not None and not rtcp:
+                    self.live.take_datagram(data, session, now)
                 events += session.receive_udp(rtcp, data, now)
 
     # Phases before the session; each returns true when the session stands.

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from agent.capture.recent import DATAGRAM, Picker, Recent, pick
 from agent.rtsp.announce import announce, describe
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agent.rtsp.events import Described
     from agent.rtsp.media import AccessUnit, VideoFormat
 
-LISTENERS = 4  # of one stream: the relay, the one that takes its place, and somebody who looks for a fault
+LISTENERS = 12  # of one stream: relays to nine centres, one that takes another's place, who looks for a fault
 LISTENER_BYTES = 3 << 20  # what is kept since a keyframe, and a second on top of it
 SEND_BUFFER_BYTES = 512 << 10
 SOCKET_MODE = 0o660
@@ -47,10 +47,14 @@ class LiveSocket:
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, FOLDER_MODE)  # noqa: PTH102
             os.chmod(folder, FOLDER_MODE)  # noqa: PTH101 - the unit's umask takes the group's rights away
-        self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._name = f"{name}.sock"
         self._poller = poller
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            self._socket.close()
+            raise
         new = f".{self._name}.new"
         try:
             for old in (new, self._name):
@@ -112,9 +116,17 @@ class Listener:
         self.is_told = False
         self.waits_for: int | None = serial
 
-    def give(self, packets: Sequence[bytes], serial: int) -> None:
-        """Queue packets; when too many wait, drop all that wait and what comes until the next keyframe."""
-        self._bytes += sum(map(len, packets))
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether something waits that the socket did not take."""
+        return bool(self._pending)
+
+    def give(self, pieces: Sequence[bytes], serial: int) -> None:
+        """Queue packets; when too many wait, drop all that wait and what comes until the next keyframe.
+
+        pieces  of many packets each; kept as they are, so that those who are given the same share its memory
+        """
+        self._bytes += sum(map(len, pieces))
         if self._bytes - self._sent > LISTENER_BYTES:
             self.dropped += 1
             self.waits_for = serial + 1
@@ -124,8 +136,7 @@ class Listener:
             if begun:
                 self._pending.append(begun)
             return
-        if packets:
-            self._pending.append(b"".join(packets))
+        self._pending.extend(filter(None, pieces))
 
     def send(self) -> bool:
         """Send what the socket takes now; false when the other end is gone."""
@@ -156,15 +167,45 @@ class Listener:
         self._socket.close()
 
 
-class Live:
-    """What one stream hands out. Called from the loop that records it; never raises."""
+class Handout(Protocol):
+    """What the loop gives what a camera sends, so that others may have it. Nothing of it raises."""
+
+    def take(self, data: bytes, session: ClientSession, now: float) -> None:
+        """Take what a connection brought, before the session reads it."""
+        ...
+
+    def take_datagram(self, data: bytes, session: ClientSession, now: float) -> None:
+        """Take a datagram of the camera's RTP port."""
+        ...
+
+    def described(self, described: Described) -> None:
+        """Learn what the camera offers."""
+        ...
+
+    def picture(self, unit: AccessUnit) -> None:
+        """Learn of a keyframe among the access units."""
+        ...
+
+    def session_over(self, now: float) -> None:
+        """Learn that the session is over."""
+        ...
+
+    def turn(self, ready: frozenset[int] | set[int]) -> None:
+        """Serve who listens. ready: descriptors at which something waits."""
+        ...
+
+    def close(self) -> None:
+        """Hang up on everybody, and stop listening."""
+        ...
+
+
+class Door:
+    """One socket of one stream, and who listens there. Called from the loop that records it; never raises."""
 
     def __init__(self, run: str, name: str, poller: select.epoll) -> None:
         """Listen at `name`.sock; where that fails nothing is handed out, and the log says so."""
         self._name = name
-        self._recent = Recent()
         self._listeners: list[Listener] = []
-        self._picker: Picker | None = None
         self._session: ClientSession | None = None
         self._described: Described | None = None
         self._format: VideoFormat | None = None
@@ -186,25 +227,6 @@ class Live:
 
     # what the session brings
 
-    def take(self, data: bytes, session: ClientSession, now: float) -> None:
-        """Take what a connection brought, before the session reads it."""
-        if self._socket is None:
-            return
-        missing = session.missing
-        self._session = session
-        self._recent.add(data, missing, now)
-        if self._picker is not None:
-            self._feed(data, missing)
-
-    def take_datagram(self, data: bytes, session: ClientSession, now: float) -> None:
-        """Take a datagram of the camera's RTP port."""
-        if self._socket is None:
-            return
-        self._session = session
-        self._recent.add(data, DATAGRAM, now)
-        if self._picker is not None:
-            self._feed(data, DATAGRAM)
-
     def described(self, described: Described) -> None:
         """Learn what the camera offers."""
         self._described = described
@@ -216,14 +238,19 @@ class Live:
         if unit.format is not self._format and unit.format != self._format:
             if self._format is not None:
                 self._hang_up()  # whoever comes again gets another description
+                self._other_format()
             self._format = unit.format
-        self._recent.begins(unit.timestamp & 0xFFFFFFFF, unit.arrival)
+        self._begins(unit)
 
     def session_over(self, now: float) -> None:
         """Learn that the session is over: another one begins anew, for listeners too."""
         self._hang_up()
-        self._recent.clear(now)
+        self._forget(now)
         self._session = self._described = self._format = None
+
+    def introduce(self, other: Door) -> None:
+        """Tell another one of the session that is going on."""
+        other._session, other._described, other._format = self._session, self._described, self._format
 
     # what the loop asks for
 
@@ -250,20 +277,99 @@ class Live:
             self._socket.close()
             self._socket = None
 
+    # what is kept
+
+    def _serial(self) -> int:
+        """Return how many keyframes there were."""
+        raise NotImplementedError
+
+    def _begins(self, unit: AccessUnit) -> None:
+        """Learn of a keyframe that can be begun with."""
+        raise NotImplementedError
+
+    def _other_format(self) -> None:
+        """Learn that what came so far is of another format than what comes now."""
+
+    def _forget(self, now: float) -> None:
+        """Let go of all that came until now."""
+        raise NotImplementedError
+
+    def _serve(self) -> None:
+        """Give all who listen what there is for them, and let go of those who are gone."""
+        raise NotImplementedError
+
+    # what they have in common
+
     def _accept(self, door: LiveSocket) -> None:
-        while (connection := door.accept()) is not None:
+        for _ in range(LISTENERS):  # and no more a turn: somebody may come as quickly as he is turned away
+            connection = door.accept()
+            if connection is None:
+                return
             if len(self._listeners) >= LISTENERS:
                 connection.close()
                 continue
-            self._listeners.append(Listener(connection, self._recent.serial))
+            self._listeners.append(Listener(connection, self._serial()))
+
+    def _announcement(self) -> bytes:
+        assert self._described is not None  # packets of a keyframe were found
+        assert self._format is not None
+        return announce("*", describe(self._described, self._format))
+
+    def _give_up(self) -> None:
+        """Hand out nothing more after a bug of ours, which must not cost a picture of the recording."""
+        self.close()
+        self._forget(0.0)
+
+    def _hang_up(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+
+class Live(Door):
+    """What one stream hands out from now on."""
+
+    def __init__(self, run: str, name: str, poller: select.epoll) -> None:
+        """Do as `Door`."""
+        super().__init__(run, name, poller)
+        self._recent = Recent()
+        self._picker: Picker | None = None
+
+    def take(self, data: bytes, session: ClientSession, now: float) -> None:
+        """Take what a connection brought, before the session reads it."""
+        if self._socket is None:
+            return
+        missing = session.missing
+        self._session = session
+        self._recent.add(data, missing, now)
+        if self._picker is not None:
+            self._feed(data, missing, session)
+
+    def take_datagram(self, data: bytes, session: ClientSession, now: float) -> None:
+        """Take a datagram of the camera's RTP port."""
+        if self._socket is None:
+            return
+        self._session = session
+        self._recent.add(data, DATAGRAM, now)
+        if self._picker is not None:
+            self._feed(data, DATAGRAM, session)
+
+    def _serial(self) -> int:
+        return self._recent.serial
+
+    def _begins(self, unit: AccessUnit) -> None:
+        self._recent.begins(unit.timestamp & 0xFFFFFFFF, unit.arrival)
+
+    def _forget(self, now: float) -> None:
+        self._recent.clear(now)
 
     def _serve(self) -> None:
-        fresh = self._picker.taken() if self._picker is not None else []
+        fresh = b"".join(self._picker.taken()) if self._picker is not None else b""
         serial = self._recent.serial
         begin = b""
         for listener in list(self._listeners):
             if listener.waits_for is None:
-                listener.give(fresh, serial)
+                listener.give([fresh], serial)
             elif self._recent.keyframe is not None and serial >= listener.waits_for:
                 begin = begin or self._begin()
                 if begin:
@@ -281,21 +387,17 @@ class Live:
         session, described = self._session, self._described
         if session is None or described is None:
             return b""
-        picker, packets = pick(self._recent, session.channel, described.payload_type)
+        picker, packets = pick(self._recent, session.channel, described.payload_type, session.source)
         if not packets:
             return b""
         if self._picker is None:
             self._picker = picker
         return packets
 
-    def _announcement(self) -> bytes:
-        assert self._described is not None  # packets of a keyframe were found
-        assert self._format is not None
-        return announce("*", describe(self._described, self._format))
-
-    def _feed(self, data: bytes, missing: int | None) -> None:
+    def _feed(self, data: bytes, missing: int | None, session: ClientSession) -> None:
         assert self._picker is not None
         try:
+            self._picker.follow(session.source)
             self._picker.feed(data, missing)
         except RtspError:  # the session that reads the same ends with it
             self._picker = None
@@ -305,13 +407,6 @@ class Live:
             log.exception(BUG, self._name)
             self._give_up()
 
-    def _give_up(self) -> None:
-        """Hand out nothing more after a bug of ours, which must not cost a picture of the recording."""
-        self.close()
-        self._recent.clear(0.0)
-
     def _hang_up(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()
+        super()._hang_up()
         self._picker = None

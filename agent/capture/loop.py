@@ -28,10 +28,10 @@ from agent.rtsp.url import RtspUrl, parse_url
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from agent.capture.camera import CameraPlan, CameraRecorder
-    from agent.capture.live import Live
+    from agent.capture.live import Handout
     from agent.capture.sub import SubStream
     from agent.clock import Clock
     from agent.ports import Recorder
@@ -70,7 +70,7 @@ class RtspCamera:
         recorder: CameraRecorder,
         witness: Callable[[bytes], None] | None = None,
         *,
-        live: Live | None = None,
+        live: Handout | None = None,
         sub: SubStream | None = None,
     ) -> None:
         """Start without a connection.
@@ -97,6 +97,17 @@ class RtspCamera:
         self._next_try = 0.0
         self._failures = 0
         self._uninvited = False
+
+    @property
+    def live(self) -> Handout | None:
+        """Return what hands out what the camera sends."""
+        return self._live
+
+    def hand_out(self, live: Handout) -> None:
+        """Give what the camera sends to another one from now on, in the session that is going on, too."""
+        self._live = live
+        if self._connection is not None:
+            self._connection.live = live
 
     def turn(self, now: float, instant: Instant, ready: list[socket.socket], poller: select.epoll) -> None:
         """Serve the camera once; an error of the session ends it and sets the time of the next try."""
@@ -207,6 +218,8 @@ class RtspCamera:
             elif isinstance(event, Redirected):
                 assert self._connection is not None
                 self._connection.redirect(event.url, now)
+                if self._live is not None:  # what comes now ends no frame of the connection before
+                    self._live.session_over(now)
             elif isinstance(event, Ended):
                 raise RtspError("closed", event.reason)
 
@@ -269,6 +282,11 @@ class RtspLoop:
         self._turned = clock.monotonic()
         self._counted: dict[str, tuple[int, int]] = {}
         self._counted_at = 0.0
+
+    @property
+    def cameras(self) -> Sequence[RtspCamera]:
+        """Return the cameras of the loop."""
+        return self._cameras
 
     def add(self, camera: RtspCamera) -> None:
         """Take a camera in; its first connection is made in the next turn."""

@@ -95,19 +95,29 @@ class Picker:
     packets  one or several together, each with an interleaved header for channel 0 before it
     """
 
-    __slots__ = ("_framer", "_payload_type", "packets")
+    __slots__ = ("_framer", "_payload_type", "_source", "packets")
 
-    def __init__(self, channel: int | None, payload_type: int) -> None:
+    def __init__(self, channel: int | None, payload_type: int, source: int | None = None) -> None:
         """Begin at a frame's begin.
 
         channel       interleaved, on which the pictures come; None where they come in datagrams
         payload_type  of theirs; packets of others (sound, pushed uninvited) are left out
+        source        as of `follow`
         """
         self.packets: list[bytes] = []
         self._payload_type = payload_type
+        self._source: bytes | None = None
+        self.follow(source)
         self._framer = Framer()
         if channel is not None:
             self._framer.connect({channel: self._take}, {channel: self._take_run} if channel == 0 else None)
+
+    def follow(self, source: int | None) -> None:
+        """Leave out what others send, as the session does: an older session's pictures (quirk 25), sound.
+
+        source  SSRC whose packets the session takes; None for those of all
+        """
+        self._source = None if source is None else source.to_bytes(4, "big")
 
     def feed(self, data: bytes, missing: int | None) -> None:
         """Take what came. Raises RtspError where it makes no sense."""
@@ -128,22 +138,34 @@ class Picker:
     def _take_run(self, data: bytes, at: int, end: int) -> int:
         """Take the frames from `at` on that are like the first of them, all at once; return where they end."""
         stop, count = frame_run(data, at, end)
-        if count and data[at + 4] == 0x80 and data[at + 5] == self._payload_type and data[at + 1] == 0:
-            self.packets.append(data[at:stop])
-            return stop
-        return at
+        if not count or data[at + 4] != 0x80 or data[at + 5] != self._payload_type or data[at + 1] != 0:
+            return at
+        source, size = self._source, (stop - at) // count
+        if source is not None and any(
+            data[at + 12 + place : stop : size] != source[place : place + 1] * count for place in range(4)
+        ):
+            return at
+        self.packets.append(data[at:stop])
+        return stop
 
     def _take(self, data: bytes, start: int, end: int, _now: float) -> None:
-        if end - start > _HEADER and data[start] >> 6 == 2 and data[start + 1] & 0x7F == self._payload_type:
+        if (
+            end - start > _HEADER
+            and data[start] >> 6 == 2
+            and data[start + 1] & 0x7F == self._payload_type
+            and (self._source is None or data[start + 8 : start + 12] == self._source)
+        ):
             self.packets.append(b"$\0" + data[start - 2 : end])
 
 
-def pick(recent: Recent, channel: int | None, payload_type: int) -> tuple[Picker, bytes]:
+def pick(
+    recent: Recent, channel: int | None, payload_type: int, source: int | None = None
+) -> tuple[Picker, bytes]:
     """Return a picker that has read all that is kept, and the packets from the keyframe on, framed as the picker does.
 
     They are none when the keyframe's begin cannot be found again.
     """
-    picker = Picker(channel, payload_type)
+    picker = Picker(channel, payload_type, source)
     begun = False
     try:
         for missing, data in recent:
@@ -155,7 +177,7 @@ def pick(recent: Recent, channel: int | None, payload_type: int) -> tuple[Picker
                 continue
             begun = True
     except RtspError:  # the session that reads the same ends with it
-        return Picker(channel, payload_type), b""
+        return Picker(channel, payload_type, source), b""
     taken = b"".join(picker.taken())
     if recent.keyframe is not None:
         wanted, at = recent.keyframe.to_bytes(4, "big"), 0

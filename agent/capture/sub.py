@@ -78,6 +78,7 @@ class SubStream:
                 self.live.described(event)
             elif isinstance(event, Redirected):
                 connection.redirect(event.url, now)
+                self.live.session_over(now)
             elif isinstance(event, Ended):
                 raise RtspError("closed", event.reason)
 

@@ -149,6 +149,15 @@ class Supervisor:
         for worker in self._workers:
             self._send(worker, {"recipients": list(recipients)})
 
+    def keep_past(self, seconds: Mapping[str, int]) -> None:
+        """Have so many last seconds of these cameras kept in memory, and of no others."""
+        if dict(seconds) == self._settings.get("past", {}):
+            return
+        self._settings = {**self._settings, "past": dict(seconds)}
+        for worker in self._workers:
+            if worker.assignment.kind == "rtsp":
+                self._send(worker, {"past": dict(seconds)})
+
     def reassign(self, plans: Mapping[str, dict[str, Any]], covered: Mapping[str, int | None]) -> Difference:
         """Record these cameras from now on. Those whose plan is the same are not touched.
 

@@ -123,7 +123,7 @@ def enrol(
     days    the certificate's
     agreed  two people who say that a box with new keys takes the place of the one that is known (G7)
     Raises  ConfigError ENROL_RESERVED, ENROL_AGAIN when somebody must agree first, CITY_KEY_MISSING, CITY_PASSPHRASE,
-            CITY_DAMAGED, HUB_FULL; StorageFault
+            CITY_DAMAGED, HUB_FULL, ENROL_TUNNEL_TAKEN; StorageFault
     """
     assert 0 < days <= authority.CA_DAYS
     # Client ids of the centre's own programs begin with its name.
@@ -218,15 +218,42 @@ def known_box(where: City, box_id: str) -> Box:
 
 
 def _places(where: City, hub: Hub | None, known: Box | None, request: Request) -> tuple[Place, ...]:
-    """Return a box's places in the tunnel. Another key has another address: both serve for a while."""
-    before = known.tunnel[-1:] if known is not None and is_renewal(known, request) else ()
+    """Return a box's places in the tunnel, that of the key it asks with last.
+
+    Another key has another address, and all serve until `retire`: nobody here knows which one the box uses. A key keeps
+    the address that it has, in the network that the hub has now.
+    """
+    before = known.tunnel if known is not None and is_renewal(known, request) else ()
     if hub is None or not request.tunnel:
         return before
-    if before and before[0].key == request.tunnel:
-        assert known is not None
-        return known.tunnel
-    taken = [place.address for box in boxes(where) for place in box.tunnel]
-    return (*before, Place(request.tunnel, tunnels.free(hub, taken)))
+    others = [box for box in boxes(where) if box.id != request.box]
+    _refuse_taken(hub, request, others)
+    rest = tuple(place for place in before if place.key != request.tunnel)
+    own = next((place for place in before if place.key == request.tunnel), None)
+    if own is None or not tunnels.is_in(hub, own.address):
+        taken = [place.address for place in (*before, *(each for box in others for each in box.tunnel))]
+        own = Place(request.tunnel, tunnels.free(hub, taken))
+    return (*rest, own)
+
+
+def _refuse_taken(hub: Hub, request: Request, others: Sequence[Box]) -> None:
+    """Refuse a key that is somebody else's: at the hub a key has one peer, and one of the two would be cut off."""
+    holder = next((box.id for box in others for place in box.tunnel if place.key == request.tunnel), None)
+    if holder is None and request.tunnel != hub.public:
+        return
+    raise ConfigError(
+        "ENROL_TUNNEL_TAKEN",
+        say(
+            "다른 박스나 허브가 이미 쓰는 터널 키입니다",
+            "another box, or the hub, has this key of the tunnel already",
+        ),
+        hint=say(
+            "디스크를 복제한 박스인지 확인하십시오. 그 박스에서 상태 폴더의 tunnel을 옮기고 다시 신청합니다",
+            "see whether the box's disk is a copy of another's; move `tunnel` out of its state folder, and ask anew",
+        ),
+        box=request.box,
+        holder=holder or "hub",
+    )
 
 
 def _agreement(where: City, known: Box, request: Request, agreed: Sequence[Signer], now_ms: int) -> list[str]:

@@ -59,21 +59,28 @@ class Hub:
     public: str
 
 
-def found(where: City, hub: Hub, private: str) -> None:
-    """Make the centre's end. Raises ConfigError HUB_EXISTS, HUB_PLAN; StorageFault."""
+def found(where: City, hub: Hub, private: str, *, again: bool = False) -> None:
+    """Make the centre's end, or, again, another plan for it, with the key it has.
+
+    Raises  ConfigError HUB_EXISTS, HUB_PLAN; StorageFault
+    A box goes by the plan before until it is enrolled anew.
+    """
     check(hub)
     path = where.at("tunnel", FILE)
-    if exists(path):
+    if exists(path) and not again:
         raise ConfigError(
             "HUB_EXISTS",
             say("이 도시에는 터널이 이미 있습니다", "this city has a tunnel already"),
-            hint=say("`pasu centre tunnel show`로 보십시오", "see it with `pasu centre tunnel show`"),
+            hint=say(
+                "`pasu centre tunnel show`로 보십시오. 다르게 계획하려면 --again을 붙이고, 박스마다 다시 등록합니다",
+                "see it with `pasu centre tunnel show`; to plan it anew add --again, and enrol each box anew",
+            ),
             path=str(path),
         )
     key = where.at("tunnel", KEY)
     Disk().make_directory(where.at("tunnel"))
     if not exists(key):
-        city.create(key, f"{private}\n".encode())
+        city.replace(key, f"{private}\n".encode())  # whole or not there, whenever the power is cut
     body = {
         "magic": MAGIC,
         "v": 1,
@@ -85,7 +92,7 @@ def found(where: City, hub: Hub, private: str) -> None:
         "keepalive_s": hub.keepalive_s,
         "public": hub.public,
     }
-    city.create(path, canonical_json(body).encode() + b"\n")
+    city.replace(path, canonical_json(body).encode() + b"\n")
 
 
 def load(where: City) -> Hub | None:
@@ -155,6 +162,13 @@ def terms(hub: Hub, box: str, place: Place, now_ms: int) -> Terms:
     )
 
 
+def is_in(hub: Hub, address: str) -> bool:
+    """Tell whether an address is one of the hub's network, and none of the centre's own."""
+    found = ipaddress.ip_address(address)
+    centre = [ipaddress.ip_network(each) for each in hub.allowed]
+    return found in ipaddress.ip_network(hub.network) and not any(found in each for each in centre)
+
+
 def free(hub: Hub, taken: Iterable[str]) -> str:
     """Return the lowest address that no box has; the first of the network are the centre's.
 
@@ -174,7 +188,10 @@ def free(hub: Hub, taken: Iterable[str]) -> str:
     raise ConfigError(
         "HUB_FULL",
         say("터널에 빈 주소가 없습니다", "there is no free address in the tunnel"),
-        hint=say("더 큰 대역으로 새로 계획하십시오", "plan it anew in a larger network"),
+        hint=say(
+            "더 큰 대역으로 새로 계획하십시오: `pasu centre tunnel init --again`",
+            "plan it anew in a larger network: `pasu centre tunnel init --again`",
+        ),
         network=hub.network,
     )
 
@@ -214,7 +231,7 @@ def write(
         private=private,
         rules_file=f"{at}/hub.nft",
     )
-    city.replace(folder / "hub.nft", conf.hub_rules(interface).encode())
+    city.replace(folder / "hub.nft", conf.hub_rules(interface, hub.allowed).encode())
     city.replace(folder / f"{interface}.conf", text.encode())
     how: dict[str, Any] = {"at": at, "interface": interface}
     city.replace(folder / _HOW, json.dumps(how).encode() + b"\n")
@@ -222,17 +239,28 @@ def write(
 
 def refresh(where: City, boxes: Sequence[tuple[str, Sequence[Place]]]) -> None:
     """Write the configuration in the city's own folder again, the way it was written; nothing where there is none."""
-    folder = where.at("tunnel", FOLDER)
-    hub = load(where)
+    hub, how = load(where), _how(where)
+    if hub is not None and how is not None:
+        at, interface = how
+        write(where, hub, boxes, where.at("tunnel", FOLDER), at=at, interface=interface)
+
+
+def reloading(where: City) -> str:
+    """Return what is to be typed at the hub after every change of boxes; empty where no configuration was written."""
+    how = _how(where)
+    return f"wg syncconf {how[1]} <(wg-quick strip {how[0]}/{how[1]}.conf)" if how is not None else ""
+
+
+def _how(where: City) -> tuple[str, str] | None:
+    """Return where the configuration in the city's own folder is for the hub, and its interface; None without one."""
+    path = where.at("tunnel", FOLDER, _HOW)
     try:
-        how = json.loads((folder / _HOW).read_bytes())
-        at, interface = str(how["at"]), str(how["interface"])
+        how = json.loads(path.read_bytes())
+        return str(how["at"]), str(how["interface"])
     except FileNotFoundError:
-        return
+        return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise city.damaged(folder / _HOW, str(error)) from None
-    if hub is not None:
-        write(where, hub, boxes, folder, at=at, interface=interface)
+        raise city.damaged(path, str(error)) from None
 
 
 def _host(address: str) -> Any:

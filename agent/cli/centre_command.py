@@ -269,7 +269,7 @@ def _value(argument: Argument, text: str, *, utc: bool) -> Any:
             if text.isdigit() and len(text) > 8
             else parse_time(text, now_ms(), UTC if utc else None)
         )
-    if argument.kind in (table.SEQ, table.MINUTES):
+    if argument.kind in (table.SEQ, table.MINUTES, table.MODE_MINUTES):
         return int(text) if text.isdigit() else text
     if argument.kind is table.BOOL:
         return {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}.get(

@@ -112,6 +112,7 @@ def enrol(args: argparse.Namespace) -> int:
     from agent.centre import registry
     from agent.centre.authority import CA_DAYS
     from agent.centre.city import create
+    from agent.cli import centre_tunnel
     from agent.cli.parser import UsageError
     from agent.cli.times import show_time
     from agent.enrolment import form
@@ -164,11 +165,11 @@ def enrol(args: argparse.Namespace) -> int:
     if request.tunnel:
         print(
             say(
-                "터널을 달라고 했습니다. 박스가 묶음을 받아들이기 전에 허브가 설정을 다시 읽게 하십시오 (wg syncconf).",
-                "It asks for a tunnel: have the hub read its configuration anew (wg syncconf) before the box "
-                "takes the bundle in.",
+                "터널을 달라고 했습니다. 박스가 묶음을 받아들이기 전에 허브가 설정을 다시 읽게 하십시오.",
+                "It asks for a tunnel: have the hub read its configuration anew before the box takes the bundle in.",
             )
         )
+        centre_tunnel.remind(city)
     print(
         say("도시의 지문 (박스에서 맞춰 볼 것):", "fingerprint of the city, to compare at the box:"), end=" "
     )
@@ -246,6 +247,7 @@ def boxes(args: argparse.Namespace) -> int:
 def turn_out(args: argparse.Namespace) -> int:
     """Turn a box out."""
     from agent.centre import registry
+    from agent.cli import centre_tunnel
 
     city = open_city(args)
     box = registry.turn_out(city, args.box, datetime.now(UTC), _unlock(args))
@@ -258,6 +260,7 @@ def turn_out(args: argparse.Namespace) -> int:
             "restart it: on SIGHUP alone a connection that this box has open stays open.",
         )
     )
+    centre_tunnel.remind(city)
     return 0
 
 

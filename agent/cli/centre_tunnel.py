@@ -125,6 +125,14 @@ def _add_init(below: Any) -> None:
         metavar="S",
         help=say("살아 있음을 알리는 간격 (기본 25초)", "keepalive (default 25 s)"),
     )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help=say(
+            "있는 계획을 바꿉니다. 키는 그대로이며, 박스마다 다시 등록해야 따라옵니다",
+            "change the plan that is there; the key stays, and each box follows when it is enrolled anew",
+        ),
+    )
     add_city(parser)
     parser.set_defaults(run=init)
 
@@ -141,7 +149,8 @@ def init(args: argparse.Namespace) -> int:
     allowed = tuple(_network(each) for each in args.allow or [address])
     mtu = args.mtu or (LEAST_MTU_6 if ":" in args.network else MTU)
     hub = tunnels.Hub(args.endpoint, args.network, address, allowed, mtu, args.keepalive, public)
-    tunnels.found(city, hub, private)
+    with city.changing():
+        tunnels.found(city, hub, private, again=args.again)
     print(say(f"허브의 공개키: {public}", f"the hub's public key: {public}"))
     print(
         say(
@@ -159,11 +168,15 @@ def write(args: argparse.Namespace) -> int:
     city = open_city(args)
     hub = _hub(city)
     folder = args.output or city.at("tunnel", tunnels.FOLDER)
-    tunnels.write(
-        city, hub, places(city), folder, at=args.at or str(folder.absolute()), interface=args.interface
-    )
+    at = args.at or str(folder.absolute())
+    with city.changing():
+        tunnels.write(city, hub, places(city), folder, at=at, interface=args.interface)
     print(say(f"허브의 설정: {folder}", f"configuration of the hub: {folder}"))
-    print(f"  wg-quick up {args.at or folder.absolute()}/{args.interface}.conf")
+    print(say("처음:", "at first:"), f"wg-quick up {at}/{args.interface}.conf")
+    print(
+        say("그다음부터, 끊김 없이:", "from then on, without a break:"),
+        f"wg syncconf {args.interface} <(wg-quick strip {at}/{args.interface}.conf)",
+    )
     return 0
 
 
@@ -208,6 +221,7 @@ def retire(args: argparse.Namespace) -> int:
     box = registry.retire(city, args.box)
     refresh(city)
     print(say(f"{box.id}의 옛 터널 키를 끝냈습니다.", f"ended the tunnel's earlier key of {box.id}."))
+    remind(city)
     return 0
 
 
@@ -222,7 +236,21 @@ def refresh(city: City) -> None:
     """Write again the hub's configuration that lies in the city's own folder."""
     from agent.centre import tunnels
 
-    tunnels.refresh(city, places(city))
+    with city.changing():  # of two changes at once the later one must not be written over
+        tunnels.refresh(city, places(city))
+
+
+def remind(city: City) -> None:
+    """Say what is to be done at the hub: until then it goes by what it read before."""
+    from agent.centre import tunnels
+
+    if tunnels.load(city) is None:
+        return
+    command = tunnels.reloading(city) or "pasu centre tunnel write, wg syncconf"
+    print(
+        say("허브에서 (그때까지 예전 그대로입니다):", "At the hub, which goes by the old until then:"),
+        command,
+    )
 
 
 def _hub(city: City) -> Hub:
@@ -239,15 +267,19 @@ def _hub(city: City) -> Hub:
 
 
 def _kept(city: City) -> tuple[str, str] | None:
-    """Return the hub's pair where an attempt before this one made it already."""
+    """Return the hub's pair where there is one already. Raises ConfigError CITY_DAMAGED."""
     from agent.centre import tunnels
+    from agent.centre.city import damaged
     from agent.tunnel import keys
 
     path = city.at("tunnel", tunnels.KEY)
     if not path.exists():
         return None
-    private = path.read_text(encoding="ascii").strip()
-    return private, keys.public_of(private)
+    try:
+        private = path.read_text(encoding="ascii").strip()
+        return private, keys.public_of(private)
+    except (OSError, ValueError) as error:
+        raise damaged(path, str(error)) from None
 
 
 def _first(network: str) -> str:

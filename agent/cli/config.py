@@ -71,6 +71,10 @@ def run(args: argparse.Namespace) -> int:
         if config.camera(camera) is None:
             text = say("이 이름의 카메라가 없습니다", "there is no camera of this name")
             warnings.append(ConfigWarning("CONFIG_SECRETS_UNUSED", f"secrets.toml: camera.{camera}", text))
+    for address in secrets.brokers():
+        if address not in {getattr(trigger.source, "host", None) for trigger in config.triggers}:
+            text = say("이 주소의 신호가 없습니다", "no trigger comes from this address")
+            warnings.append(ConfigWarning("CONFIG_SECRETS_UNUSED", f"secrets.toml: broker.{address}", text))
     if warnings:
         print()
         show_warnings(warnings, sys.stdout)

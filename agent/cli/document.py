@@ -40,13 +40,12 @@ ABOUT_KOREAN = (
     "아래 표에 없는 이름은 오류입니다."
 )
 SECRETS_ENGLISH = (
-    "Users and passwords of cameras, in a file beside `agent.toml`, mode 0600: it is refused when "
-    "others than its "
-    "owner may touch it."
+    "Users and passwords of cameras, and of the site's brokers that triggers come from, in a file beside "
+    "`agent.toml`, mode 0600: it is refused when others than its owner may touch it."
 )
 SECRETS_KOREAN = (
-    "카메라의 계정과 비밀번호. `agent.toml` 옆에 두며 권한은 0600입니다. 소유자가 아닌 사람이 다룰 수 있으면 "
-    "쓰지 않습니다."
+    "카메라와 현장 MQTT 서버의 계정과 비밀번호. `agent.toml` 옆에 두며 권한은 0600입니다. "
+    "소유자가 아닌 사람이 다룰 수 있으면 쓰지 않습니다."
 )
 STATUSES = (
     ("0", "done", "마쳤습니다"),
@@ -161,7 +160,7 @@ def configuration() -> str:
         SECRETS_KOREAN,
         "",
         "```toml",
-        SECRETS_EXAMPLE,
+        SECRETS_EXAMPLE.strip(),
         "```",
     ]
     return _finish(lines)

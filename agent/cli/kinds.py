@@ -55,6 +55,7 @@ KINDS = {
     "export.expired": ("반출 기한 지남", "export lapsed"),
     "export.destroyed": ("반출본 파기", "handed-out copy destroyed"),
     "worker.lost": ("녹화 프로세스를 잃음", "recording process lost"),
+    "event.triggered": ("비상벨이나 센서가 울림", "a bell or a sensor spoke"),
     "storage.failed": ("디스크 고장", "disk failed"),
     "storage.moved": ("다른 디스크로 옮김", "moved to another disk"),
     "storage.recovered": ("디스크 회복", "disk recovered"),
@@ -78,6 +79,10 @@ KINDS = {
     "page.visited": ("상태 페이지 방문", "health page visited"),
     "page.refused": ("상태 페이지 거절", "refused at the health page"),
     "page.locked": ("상태 페이지 잠김", "health page locked"),
+    "stream.counted": ("실시간 영상의 하루 바이트", "bytes of a live stream, once a day"),
+    "disaster.started": ("재난 모드 시작", "disaster mode started"),
+    "disaster.resumed": ("재시작 뒤 재난 모드 계속", "disaster mode goes on after a restart"),
+    "disaster.stopped": ("재난 모드 끝", "disaster mode stopped"),
 }
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config, load_for_state
-from agent.errors import PasuError, StorageFault
+from agent.errors import ConfigError, PasuError, StorageFault
 from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 def add(commands: Any) -> None:
@@ -126,7 +127,9 @@ def up(args: argparse.Namespace) -> int:
     from agent.tunnel import link
     from agent.tunnel.watch import wanted
 
-    want = wanted(load(args.config))
+    config = load(args.config)
+    _as_root(config)
+    want = wanted(config)
     link.refuse_conflicts(want.terms, want.interface, want.rules.line, want.cameras)
     link.up(want.terms, want.pair, want.interface, want.rules)
     print(say(f"{want.interface}이(가) 올라왔습니다.", f"{want.interface} is up."))
@@ -139,7 +142,9 @@ def down(args: argparse.Namespace) -> int:
     from agent.tunnel import link
     from agent.tunnel.watch import require_table
 
-    interface = require_table(load(args.config)).interface
+    config = load(args.config)
+    interface = require_table(config).interface
+    _as_root(config)
     link.down(interface)
     print(
         say(
@@ -147,6 +152,13 @@ def down(args: argparse.Namespace) -> int:
             f"{interface} is down; other ways stay barred.",
         )
     )
+    if _is_watched(config):
+        print(
+            say(
+                "그러나 `pasu tunnel watch`가 돌고 있어 곧 다시 올립니다. 내려 두려면: systemctl stop pasu-tunnel",
+                "But `pasu tunnel watch` runs, and brings it up again. To keep it down: systemctl stop pasu-tunnel",
+            )
+        )
     return 0
 
 
@@ -155,7 +167,9 @@ def watch(args: argparse.Namespace) -> int:
     from agent.config import load
     from agent.tunnel.watch import watch
 
-    return watch(load(args.config))
+    config = load(args.config)
+    _as_root(config)
+    return watch(config)
 
 
 def rotate(args: argparse.Namespace) -> int:
@@ -166,12 +180,14 @@ def rotate(args: argparse.Namespace) -> int:
 
     config = load_for_state(args.config)
     require_table(config)
+    terms, _ = keys.require(config.storage.state)
     pair = keys.asking(config.storage.state, Disk(), new=True)
+    print(say("지금 쓰는 공개키:", "the public key in use:"), terms.key)
     print(say("새 공개키:", "the new public key:"), pair.public)
     print(
         say(
-            "지금 키를 계속 씁니다. 다음: pasu enrol request, 관제센터의 답을 pasu enrol accept",
-            "The present key stays in use. Next: pasu enrol request, and pasu enrol accept with the centre's answer",
+            "그때까지 지금 키를 계속 씁니다. 다음: pasu enrol request, 관제센터의 답을 pasu enrol accept",
+            "Until then the present key stays in use. Next: pasu enrol request, and pasu enrol accept with the answer",
         )
     )
     return 0
@@ -181,9 +197,10 @@ def install(args: argparse.Namespace) -> int:
     """Write the files of systemd and the kernel."""
     from agent.config import load
     from agent.tunnel import conf, link, ruleset, units
-    from agent.tunnel.watch import wanted
+    from agent.tunnel.watch import beyond, wanted
 
     config = load(args.config)
+    _as_root(config)
     want = wanted(config)
     assert config.tunnel is not None
     link.refuse_conflicts(want.terms, want.interface, want.rules.line, want.cameras)
@@ -193,17 +210,7 @@ def install(args: argparse.Namespace) -> int:
     }
     for name, text in found.items():
         path = args.root / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StorageFault(
-                "OUTPUT_UNWRITABLE",
-                say("파일을 쓸 수 없습니다", "the file cannot be written"),
-                hint=say("root로 하십시오", "do it as root"),
-                path=str(path),
-                reason=error.strerror or "",
-            ) from None
+        _install(path, text)
         print(path)
     if want.interface != "pasu0":
         print(
@@ -212,42 +219,100 @@ def install(args: argparse.Namespace) -> int:
                 f"Change the device's name pasu0 in pasu-uplink.service to {want.interface}.",
             )
         )
+    _show_beyond(beyond(config, want.terms))
     print(
         say(
-            "다음: systemctl daemon-reload, systemctl enable --now pasu-egress pasu-tunnel, "
-            "systemctl restart pasu-uplink",
-            "Next: systemctl daemon-reload, systemctl enable --now pasu-egress pasu-tunnel, "
-            "systemctl restart pasu-uplink",
+            "다음: systemctl daemon-reload, systemctl enable pasu-egress pasu-tunnel pasu-uplink, "
+            "systemctl restart pasu-egress pasu-tunnel pasu-uplink, pasu tunnel status",
+            "Next: systemctl daemon-reload, systemctl enable pasu-egress pasu-tunnel pasu-uplink, "
+            "systemctl restart pasu-egress pasu-tunnel pasu-uplink, pasu tunnel status",
         )
     )
     return 0
 
 
+def _install(path: Path, text: str) -> None:
+    """Write a file that others read, whole at every moment: half of the rules would bar nothing at the next boot."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        with temporary.open("x", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StorageFault(
+            "OUTPUT_UNWRITABLE",
+            say("파일을 쓸 수 없습니다", "the file cannot be written"),
+            hint=say("root로 하십시오", "do it as root"),
+            path=str(path),
+            reason=error.strerror or "",
+        ) from None
+
+
+def _is_watched(config: Any) -> bool:
+    from agent.health.files import read_health
+    from agent.health.gather import silent_s
+    from agent.tunnel.guard import SAID_S
+    from agent.tunnel.watch import boot_s
+
+    silent = silent_s(read_health(config.storage.run, "tunnel"), boot_s())
+    return silent is not None and silent <= SAID_S
+
+
+def _as_root(config: Any) -> None:
+    """Refuse another user before anything is looked at: to that one it all looks as if it were not there."""
+    if os.geteuid() != 0:
+        raise ConfigError(
+            "TUNNEL_NOT_ROOT",
+            say("터널은 root만 다루고 볼 수 있습니다", "the tunnel is root's alone, to change and to see"),
+            hint=say(
+                "`sudo pasu tunnel ...`로 하십시오. 상태는 `pasu health`에도 있습니다",
+                "do it with `sudo pasu tunnel ...`; how it is, `pasu health` says, too",
+            ),
+            interface=config.tunnel.interface if config.tunnel else "",
+        )
+
+
 def status(args: argparse.Namespace) -> int:
-    """Show how the tunnel is. Exit status 0 when it is up, fresh and guarded, 1 otherwise."""
+    """Show how the tunnel is. Exit status 0 when it is up, fresh, guarded and leads to the centre, 1 otherwise."""
     from agent.config import load
 
-    found = look(load(args.config))
+    config = load(args.config)
+    _as_root(config)
+    found = look(config)
     if args.json:
         print(json.dumps(found, ensure_ascii=False, indent=1))
     else:
         _show(found)
-    return 0 if found["up"] and found["fresh"] and found["guarded"] and not found["trouble"] else 1
+    sound = found["up"] and found["fresh"] and found["guarded"]
+    return 0 if sound and not found["trouble"] and not found["beyond"] else 1
 
 
 def look(config: Any) -> dict[str, Any]:
     """Look at everything. Raises ConfigError, IntegrityFault, UplinkFault."""
-    from agent.tunnel import guard, link
+    from agent.tunnel import guard, link, tools
     from agent.tunnel.dump import STALE_S
-    from agent.tunnel.watch import wanted
+    from agent.tunnel.watch import beyond, wanted
 
     want = wanted(config)
+    tools.find("wg")  # without it an interface looks as if it were none of WireGuard's
     device = link.observe(want.interface)
     peer = device.peers[0] if device and device.peers else None
     age_s = max(0, int(time.time()) - peer.handshake_s) if peer and peer.handshake_s else None
     trouble = ""
+    address, by = link.own_way(want.terms.endpoint)
     try:
         link.refuse_conflicts(want.terms, want.interface, want.rules.line, want.cameras)
+        link.refuse_other_line(want.rules.line, by)
     except PasuError as error:
         trouble = error.code
     lacks = guard.listed(want.rules).lacks
@@ -258,7 +323,8 @@ def look(config: Any) -> dict[str, Any]:
         "kernel": link.is_kernels(want.interface) if device else None,
         "addresses": [*want.terms.addresses],
         "endpoint": peer.endpoint if peer and peer.endpoint else want.terms.endpoint,
-        "from": link.own_address(want.terms.endpoint),
+        "from": address,
+        "by": by,
         "key": want.terms.key,
         "peer": want.terms.peer,
         "handshake_s": age_s,
@@ -269,11 +335,14 @@ def look(config: Any) -> dict[str, Any]:
         "mtu": want.terms.mtu,
         "guarded": not lacks,
         "lacks": [*lacks],
+        "beyond": [*beyond(config, want.terms)],
         "trouble": trouble,
     }
 
 
 def _show(found: dict[str, Any]) -> None:
+    from agent.cli.codes import CODES
+
     state = say("올라와 있음", "up") if found["up"] else say("올라와 있지 않음", "not up")
     by = (
         ""
@@ -284,7 +353,7 @@ def _show(found: dict[str, Any]) -> None:
     )
     print(f"{found['interface']}  {state}{by}")
     print(say("안의 주소:", "address inside:"), ", ".join(found["addresses"]))
-    print(say("센터:", "centre:"), found["endpoint"], say("에서", "from"), found["from"] or "-")
+    print(say("센터:", "centre:"), found["endpoint"], say("에서", "from"), found["from"] or "-", found["by"])
     age = found["handshake_s"]
     print(say("마지막 악수:", "handshake:"), "-" if age is None else say(f"{age}초 전", f"{age} s ago"))
     print(say("받음/보냄:", "received/sent:"), found["received_bytes"], "/", found["sent_bytes"])
@@ -294,5 +363,22 @@ def _show(found: dict[str, Any]) -> None:
         else say("열려 있음", "OPEN") + ": " + "; ".join(found["lacks"])
     )
     print(say("다른 길:", "other ways:"), barred)
+    _show_beyond(found["beyond"])
     if found["trouble"]:
-        print(say("문제:", "trouble:"), found["trouble"])
+        known = CODES[found["trouble"]]
+        print(say("문제:", "trouble:"), f"{known.what}  [{found['trouble']}]")
+        print("  " + known.next)
+
+
+def _show_beyond(hosts: Sequence[str]) -> None:
+    if hosts:
+        print(
+            say("터널로 닿지 않는 센터 주소:", "addresses of the centre to which the tunnel does not lead:"),
+            ", ".join(hosts),
+        )
+        print(
+            say(
+                "  agent.toml을 고치거나, 센터에서 --allow에 더해 다시 계획하고 이 박스를 다시 등록하십시오.",
+                "  Mend agent.toml, or have the centre plan anew with another --allow, and enrol this box anew.",
+            )
+        )

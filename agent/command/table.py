@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 COUNTERSIGN = "countersign"
 MOST_CAMERAS = 64
+MOST_MODE_MINUTES = 720
 MOST_SPAN_MS = 366 * 86_400_000
 _HOLD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _CODE = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
@@ -144,6 +145,16 @@ MINUTES = Kind(
     f"분, 1부터 {MOST_MINUTES}까지",
     f"minutes, from 1 to {MOST_MINUTES}",
 )
+MODE_MINUTES = Kind(
+    lambda value: strict.is_number(value, 1) and value <= MOST_MODE_MINUTES,
+    f"분, 1부터 {MOST_MODE_MINUTES}까지",
+    f"minutes, from 1 to {MOST_MODE_MINUTES}",
+)
+CENTRE = Kind(
+    lambda value: value == "" or is_id(value),
+    '[[centre]]의 이름, 또는 ""이면 [uplink]의 미디어 서버',
+    'the name of a [[centre]], or "" for the media server of [uplink]',
+)
 DESTINATION = Kind(
     lambda value: value == "mqtt" or (isinstance(value, str) and _HTTPS.match(value) is not None),
     '"mqtt" 또는 터널 안의 https 주소',
@@ -246,9 +257,32 @@ _TABLE = (
         locked=True,
     ),
     Command(
+        "disaster.start",
+        "재난 때 박스의 모든 RTSP 카메라를 한꺼번에 한 센터에 보입니다. 카메라의 priority 차례로. 다시 명하면 그때부터",
+        "in a disaster, show all RTSP cameras of the box at once to one centre, by their priority. Ordered again, it"
+        " goes on from then",
+        frozenset({Role.OFFICER}),
+        (
+            Argument("reason", TEXT),
+            Argument("ground", CODE),
+            Argument("centre", CENTRE, optional=True),
+            Argument("minutes", MODE_MINUTES),
+        ),
+        whole_box=True,
+    ),
+    Command(
+        "disaster.stop",
+        "재난 모드를 끝내고, 그때까지 나간 바이트를 알립니다",
+        "end the disaster mode, and say how many bytes had left",
+        frozenset({Role.OFFICER}),
+        (Argument("reason", TEXT),),
+        whole_box=True,
+        locked=True,
+    ),
+    Command(
         "streams",
-        "지금 누가 어느 카메라의 실시간 영상을 보는지 알립니다",
-        "say who sees which camera live now",
+        "지금 어느 카메라의 실시간 영상이 누구의 명령으로, 또는 왜 나가는지 알립니다",
+        "say which camera is shown live now, by whose order, or why else",
         _ASK,
         locked=True,
     ),

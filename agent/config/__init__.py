@@ -7,11 +7,25 @@ passwords.
 
 from agent.config.load import ConfigProblems, ConfigWarning, Problem, load
 from agent.config.secrets import Login, Secrets, read_secrets
-from agent.config.values import Box, Camera, Config, Page, Purpose, SourceKind, Storage, Tunnel, Uplink
+from agent.config.values import (
+    Box,
+    Camera,
+    Centre,
+    Config,
+    Page,
+    Purpose,
+    SourceKind,
+    Storage,
+    Stream,
+    Trigger,
+    Tunnel,
+    Uplink,
+)
 
 __all__ = [
     "Box",
     "Camera",
+    "Centre",
     "Config",
     "ConfigProblems",
     "ConfigWarning",
@@ -22,6 +36,8 @@ __all__ = [
     "Secrets",
     "SourceKind",
     "Storage",
+    "Stream",
+    "Trigger",
     "Tunnel",
     "Uplink",
     "load",

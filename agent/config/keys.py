@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from agent.config import rules
+from agent.config import live_rules, rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,21 @@ TABLES = (
     Table("uplink", "관제센터로 보내는 보고와 실시간 영상", "Reports and live streams", required=False),
     Table("tunnel", "관제센터와 잇는 터널", "The tunnel to the centre", required=False),
     Table("page", "현장에서 보는 상태 페이지", "The health page on the site", required=False),
-)
+    Table(
+        "centre", "다른 미디어 서버 (재난안전상황실 등): 한 곳마다 표 하나",
+        "Further media servers inside the tunnel, as that of the disaster office: one table each",
+        many=True, required=False,
+    ),
+    Table(
+        "stream", "늘 보이는 실시간 영상 (운영 규정 제20조): 한 대마다 표 하나. 카메라의 설치 목적으로만",
+        "Cameras that are always selected (regulation art. 20), for their own purpose: one table each",
+        many=True, required=False,
+    ),
+    Table(
+        "trigger", "비상벨과 센서: 하나마다 표 하나", "Emergency bells and sensors at the site: one table each",
+        many=True, required=False,
+    ),
+)  # fmt: skip
 
 RTSP_ONLY = ("rtsp",)
 V4L2_ONLY = ("v4l2",)
@@ -179,13 +193,18 @@ KEYS = (
         "장치에 청할 초당 프레임 수", "pictures per second to ask of the device", V4L2_ONLY,
     ),
     Key(
+        "camera", "priority", rules.integer(1, 9), 5, "5",
+        "회선이 느릴 때 실시간 영상을 먼저 보내는 차례. 1이 먼저입니다",
+        "who is served first when the line is too slow for all that is shown live: 1 first",
+        RTSP_ONLY,
+    ),
+    Key(
         "uplink", "broker",
         rules.url(("mqtts",), "mqtts://호스트:포트", "mqtts://host:port"), Absent.REQUIRED, '"mqtts://10.77.0.1:8883"',
         "보고를 받는 MQTT 서버", "the MQTT broker that takes reports",
     ),
     Key(
-        "uplink", "media",
-        rules.url(("rtsp", "rtsps"), "rtsp:// 또는 rtsps:// 주소", "an rtsp:// or rtsps:// address"), None,
+        "uplink", "media", live_rules.media(), None,
         '"rtsp://10.77.0.1:8554"',
         "허가된 실시간 영상을 받는 미디어 서버", "the media server that takes granted live streams",
     ),
@@ -226,6 +245,64 @@ KEYS = (
     Key(
         "page", "folder", rules.folder(), Path("/var/lib/pasu-page"), '"/var/lib/pasu-page"',
         "출입증과 방문, 페이지의 인증서가 놓이는 폴더", "folder of passes, visits, and the page's certificate",
+    ),
+    Key(
+        "centre", "name", rules.identifier(), Absent.REQUIRED, '"disaster-office"',
+        "이 미디어 서버의 이름. 서로 달라야 합니다", "name of this media server; unique",
+    ),
+    Key(
+        "centre", "media", live_rules.media(), Absent.REQUIRED, '"rtsp://10.77.0.2:8554"',
+        "그 주소", "its address",
+    ),
+    Key(
+        "stream", "camera", rules.identifier(), Absent.REQUIRED, '"cam01"',
+        "카메라의 id", "id of the camera",
+    ),
+    Key(
+        "stream", "centre", rules.identifier(), None, '"disaster-office"',
+        "보낼 곳: [[centre]]의 이름. 없으면 [uplink]의 media",
+        "where to: the name of a [[centre]]; without it to media of [uplink]",
+    ),
+    Key(
+        "stream", "stream", rules.choice("main", "sub"), "main", '"sub"',
+        "보낼 영상: main이면 본 영상, sub이면 작은 영상", "which stream: main, or sub for the smaller one",
+    ),
+    Key(
+        "stream", "hours", live_rules.schedule(), (), '["mon-fri 08:00-20:00", "sat 22:00-06:00"]',
+        "보내는 시간. 없으면 늘 보냅니다. 시각을 믿을 수 없는 동안에는 보내지 않습니다",
+        "when; without it always. With it, not while the time is not trusted",
+    ),
+    Key(
+        "trigger", "id", rules.identifier(), Absent.REQUIRED, '"bell01"',
+        "비상벨이나 센서의 이름. 서로 달라야 합니다", "name of the bell or sensor; unique",
+    ),
+    Key(
+        "trigger", "name", rules.text(), Absent.REQUIRED, '"주차장 비상벨"',
+        "사람이 읽는 이름", "name for people",
+    ),
+    Key(
+        "trigger", "source", live_rules.source(), Absent.REQUIRED, '"mqtt://10.0.0.5:1883/site/bell01"',
+        "신호가 오는 곳: 현장의 MQTT 주제, 또는 GPIO 선",
+        "where it comes from: a topic of a broker at the site, or a GPIO line",
+    ),
+    Key(
+        "trigger", "payload", rules.text(), None, '"on"',
+        "이 글의 메시지만 신호로 봅니다 (MQTT). 없으면 모든 메시지",
+        "only messages of this text count (MQTT); without it each does",
+    ),
+    Key(
+        "trigger", "cameras", live_rules.cameras(8), (), '["cam01"]',
+        "신호가 오면 보이는 카메라. 없으면 원장에 적기만 합니다",
+        "cameras that are shown then; without any it is only noted in the ledger",
+    ),
+    Key(
+        "trigger", "minutes", rules.integer(1, 15), 5, "5",
+        "얼마 동안 보이는지(분). 다시 누르면 그때부터", "for how many minutes; pressed again, from then on",
+    ),
+    Key(
+        "trigger", "before_s", rules.integer(0, 30), 0, "10",
+        "신호 몇 초 전부터 보이는지. 그만큼을 메모리에 늘 가지고 있습니다",
+        "seconds before it that are shown first; so much is always held in memory",
     ),
 )  # fmt: skip
 

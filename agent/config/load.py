@@ -9,14 +9,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from agent.config import showing
 from agent.config.keys import BY_TABLE, TABLES, Absent, Key, Table
 from agent.config.rules import Refused, is_address, mask
-from agent.config.values import Box, Camera, Config, ConfigWarning, Page, Storage, Tunnel, Uplink
+from agent.config.toml import as_toml
+from agent.config.values import (
+    Box,
+    Camera,
+    Centre,
+    Config,
+    ConfigWarning,
+    Page,
+    Storage,
+    Stream,
+    Trigger,
+    Tunnel,
+    Uplink,
+)
 from agent.errors import ConfigError
 from agent.language import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from agent.config.showing import Values
 
 __all__ = ["ConfigProblems", "ConfigWarning", "Problem", "load", "read_toml"]
 
@@ -150,13 +166,20 @@ class _Reading:
             self._single(table, content) for table in TABLES if not table.many
         )
         self._check_folders(storage)
-        cameras = self._cameras(content.get("camera"), storage)
+        cameras = self._cameras(self._several("camera", content), storage)
+        centres, streams, triggers = (
+            self._several(name, content) for name in ("centre", "stream", "trigger")
+        )
         if tunnel:
             self._check_tunnel(tunnel, uplink)
+        elif uplink.get("media") is not None:
+            self._warn("CONFIG_MEDIA_OPEN", "uplink.media", *showing.OPEN)
+        for wrong in showing.check(cameras, uplink, centres, streams, triggers):
+            self._problem(*wrong)
         self._check_page(page, storage)
         if self.problems:
             return None
-        self._think_twice(storage, cameras)
+        self._think_twice(storage, cameras, triggers)
         return Config(
             file=self._file,
             box=Box(**box),
@@ -165,6 +188,9 @@ class _Reading:
             uplink=Uplink(**uplink) if uplink else None,
             tunnel=Tunnel(**tunnel) if tunnel else None,
             page=Page(**page) if page else None,
+            centres=tuple(Centre(**centre) for centre in centres),
+            streams=tuple(Stream(**stream) for stream in streams),
+            triggers=tuple(Trigger(**trigger) for trigger in triggers),
             warnings=tuple(self._warnings),
         )
 
@@ -181,23 +207,26 @@ class _Reading:
             return {}
         return self._values(table.name, table.name, values)
 
-    def _cameras(self, tables: Any, storage: dict[str, Any]) -> list[dict[str, Any]]:
-        """Read all cameras; every one is checked even when the one before it is wrong."""
-        table = next(table for table in TABLES if table.many)
-        if tables is None or tables == []:
-            self._missing_table(table)
+    def _several(self, name: str, content: dict[str, Any]) -> list[dict[str, Any]]:
+        """Read an array of tables; every one is checked even when the one before it is wrong."""
+        table = next(table for table in TABLES if table.name == name)
+        tables = content.get(name, [])
+        if tables == []:
+            if table.required:
+                self._missing_table(table)
             return []
         if not isinstance(tables, list) or not all(isinstance(item, dict) for item in tables):
-            allowed = say("표 배열 [[camera]]: 괄호 둘", "an array [[camera]]: two brackets")
-            self._problem("CONFIG_TABLE", "camera", tables, allowed)
+            allowed = say(f"표 배열 {table.heading}: 괄호 둘", f"an array {table.heading}: two brackets")
+            self._problem("CONFIG_TABLE", name, tables, allowed)
             return []
-        cameras = []
+        return [self._values(name, f"{name}[{number}]", values) for number, values in enumerate(tables, 1)]
+
+    def _cameras(self, cameras: list[dict[str, Any]], storage: dict[str, Any]) -> list[dict[str, Any]]:
+        """Compare cameras with each other and with the box."""
         first_of: dict[str, str] = {}
         box_days = storage.get("retention_days", 30)
-        for number, values in enumerate(tables, 1):
+        for number, camera in enumerate(cameras, 1):
             where = f"camera[{number}]"
-            camera = self._values("camera", where, values)
-            cameras.append(camera)
             name = camera.get("id")
             if name is not None and name in first_of:
                 self._problem(
@@ -278,16 +307,15 @@ class _Reading:
 
     def _check_tunnel(self, tunnel: dict[str, Any], uplink: dict[str, Any]) -> None:
         """Ask for addresses behind a tunnel: a name would have to be asked for outside it, or by it (F3)."""
-        for name in ("broker", "media"):
-            address = uplink.get(name)
-            if address is not None and not is_address(urlsplit(address).hostname or ""):
-                self._problem(
-                    "CONFIG_TUNNEL_NAME",
-                    f"uplink.{name}",
-                    address,
-                    say("[tunnel]이 있으면 이름이 아니라 IP 주소", "with [tunnel] an IP address, not a name"),
-                    f'{name} = "{address.partition("//")[0]}//10.77.0.1:{8883 if name == "broker" else 8554}"',
-                )
+        address = uplink.get("broker")
+        if address is not None and not is_address(urlsplit(address).hostname or ""):
+            self._problem(
+                "CONFIG_TUNNEL_NAME",
+                "uplink.broker",
+                address,
+                say("[tunnel]이 있으면 이름이 아니라 IP 주소", "with [tunnel] an IP address, not a name"),
+                'broker = "mqtts://10.77.0.1:8883"',
+            )
         if tunnel.get("line") is not None and tunnel.get("line") in (tunnel.get("interface"), "lo"):
             self._problem(
                 "CONFIG_TUNNEL_LINE",
@@ -311,7 +339,13 @@ class _Reading:
                 'folder = "/var/lib/pasu-page"',
             )
 
-    def _think_twice(self, storage: dict[str, Any], cameras: list[dict[str, Any]]) -> None:
+    def _think_twice(self, storage: Values, cameras: list[Values], triggers: list[Values]) -> None:
+        for key in showing.without_effect(triggers):
+            about = (
+                "MQTT 신호에만 쓰입니다. 여기서는 아무 일도 하지 않습니다",
+                "has an effect on MQTT sources only",
+            )
+            self._warn("CONFIG_WITHOUT_EFFECT", key, *about)
         if len(storage["recipients"]) < 2:
             self._warn(
                 "CONFIG_ONE_RECIPIENT",
@@ -373,7 +407,7 @@ class _Reading:
         self._problem("CONFIG_TABLE_MISSING", table.name, None, allowed, "\n".join(lines))
 
     def _problem(self, code: str, key: str, found: Any, allowed: str, example: str = "") -> None:
-        shown = "" if found is None else mask(_as_toml(found))
+        shown = "" if found is None else mask(as_toml(found))
         if len(shown) > FOUND_LIMIT:
             shown = shown[:FOUND_LIMIT] + "…"
         self.problems.append(Problem(code, str(self._file), key, shown, allowed, example))
@@ -388,17 +422,3 @@ def _touch(one: Path, other: Path) -> bool:
 
 def _did_you_mean(word: str) -> str:
     return say(f"혹시 {word}?", f"did you mean {word}?")
-
-
-def _as_toml(value: Any) -> str:
-    """Show a value much as it stands in the file."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        shown = (letter if letter.isprintable() else f"\\u{ord(letter):04X}" for letter in value)
-        return '"' + "".join(shown) + '"'
-    if isinstance(value, list):
-        return "[" + ", ".join(_as_toml(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_as_toml(item)}" for key, item in value.items()) + "}"
-    return str(value)

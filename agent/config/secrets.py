@@ -1,4 +1,4 @@
-"""Passwords of cameras: secrets.toml beside agent.toml, for its owner alone. They are shown nowhere."""
+"""Passwords of cameras and of the site's brokers: secrets.toml beside agent.toml, for its owner alone. Never shown."""
 
 from __future__ import annotations
 
@@ -9,31 +9,49 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.config.load import ConfigProblems, Problem, read_toml
-from agent.config.rules import ID
+from agent.config.rules import ID, is_address
 from agent.language import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-EXAMPLE = '[camera.cam01]\nusername = "recorder"\npassword = "…"'
+EXAMPLE = """[camera.cam01]
+username = "recorder"
+password = "…"
+
+[broker."10.0.0.5"]
+username = "pasu"
+password = "…"
+"""
+TABLES = ("camera", "broker")
 LIMIT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """User and password of one camera; neither appears in its repr."""
+    """User and password at one camera or broker; neither appears in its repr."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
 
 
 class Secrets:
-    """All log-ins, by camera."""
+    """All log-ins: by camera, and by address of a broker that triggers come from.
 
-    __slots__ = ("_logins",)
+    By address, not by trigger: whoever may say from afar where a trigger comes from has no password sent there.
+    """
 
-    def __init__(self, logins: Mapping[str, Login] | None = None) -> None:
+    __slots__ = ("_brokers", "_logins")
+
+    def __init__(
+        self, logins: Mapping[str, Login] | None = None, brokers: Mapping[str, Login] | None = None
+    ) -> None:
         self._logins = dict(logins or {})
+        self._brokers = dict(brokers or {})
+
+    def broker(self, address: str) -> Login | None:
+        """Return the log-in at the broker of an address, None when it has none."""
+        return self._brokers.get(address)
 
     def login(self, camera: str) -> Login | None:
         """Return a camera's log-in, None when it has none."""
@@ -42,6 +60,10 @@ class Secrets:
     def cameras(self) -> Iterator[str]:
         """Yield the cameras that have a log-in."""
         return iter(self._logins)
+
+    def brokers(self) -> Iterator[str]:
+        """Yield the addresses of brokers that have a log-in."""
+        return iter(self._brokers)
 
     def to_json(self, cameras: Iterable[str]) -> dict[str, list[str]]:
         """Return the log-ins of these cameras alone, for the pipe to the worker that needs them."""
@@ -55,12 +77,12 @@ class Secrets:
         return cls({camera: Login(*pair) for camera, pair in values.items()})
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secrets) and self._logins == other._logins
+        return isinstance(other, Secrets) and (self._logins, self._brokers) == (other._logins, other._brokers)
 
     __hash__ = None  # type: ignore[assignment]  # holds a dictionary
 
     def __repr__(self) -> str:
-        return f"<Secrets for {len(self._logins)} cameras>"
+        return f"<Secrets for {len(self._logins)} cameras and {len(self._brokers)} brokers>"
 
 
 def read_secrets(path: Path | str) -> Secrets:
@@ -94,28 +116,40 @@ def read_secrets(path: Path | str) -> Secrets:
         )
         raise ConfigProblems(file, problems)
     content = read_toml(file)
-    tables = content.get("camera", {})
     for name in content:
-        if name != "camera":
-            add("CONFIG_KEY_UNKNOWN", name, "", "[camera.카메라id]만 둡니다", "only [camera.ID] tables")
-    logins: dict[str, Login] = {}
-    if not isinstance(tables, dict):
-        add("CONFIG_TABLE", "camera", "", "[camera.카메라id]", "[camera.ID]")
-        tables = {}
-    for camera, values in tables.items():
-        login = _login(camera, values, add)
-        if login is not None:
-            logins[camera] = login
+        if name not in TABLES:
+            allowed = (
+                '[camera.카메라id]와 [broker."주소"]만 둡니다',
+                'only [camera.ID] and [broker."ADDRESS"] tables',
+            )
+            add("CONFIG_KEY_UNKNOWN", name, "", *allowed)
+    found = {name: _logins(name, content.get(name, {}), add) for name in TABLES}
     if problems:
         raise ConfigProblems(file, problems)
-    return Secrets(logins)
+    return Secrets(found["camera"], found["broker"])
 
 
-def _login(camera: str, values: Any, add: Any) -> Login | None:
+def _logins(table: str, tables: Any, add: Any) -> dict[str, Login]:
+    """Check all of one kind; what is wrong is added."""
+    if not isinstance(tables, dict):
+        add("CONFIG_TABLE", table, "", *_ALLOWED[table])
+        return {}
+    found = {name: _login(table, name, values, add) for name, values in tables.items()}
+    return {name: login for name, login in found.items() if login is not None}
+
+
+_ALLOWED = {
+    "camera": ("[camera.카메라id]", "[camera.ID]"),
+    "broker": ('[broker."주소"]', '[broker."ADDRESS"]'),
+}
+
+
+def _login(table: str, of: str, values: Any, add: Any) -> Login | None:
     """Check one table; what is wrong is added, and None comes back."""
-    where = f"camera.{camera}"
-    if not ID.fullmatch(camera) or not isinstance(values, dict):
-        add("CONFIG_TABLE", where, "", "[camera.카메라id]", "[camera.ID]")
+    where = f"{table}.{of}"
+    named = is_address(of) if table == "broker" else ID.fullmatch(of)
+    if not named or not isinstance(values, dict):
+        add("CONFIG_TABLE", where, "", *_ALLOWED[table])
         return None
     good = True
     for name in values:

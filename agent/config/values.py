@@ -11,6 +11,9 @@ from agent.language import say
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agent.config.hours import Hours
+    from agent.config.sources import GpioSource, MqttSource
+
 
 class Purpose(StrEnum):
     """What a camera may be installed for: the purposes named in the Gangneung regulation, article 6.
@@ -112,6 +115,7 @@ class Camera:
     retention_days    full days, the box's where the camera has none of its own
     allow_basic_auth  whether the password may be sent unhashed when the camera asks for that
     width,height,fps  what to ask of a V4L2 device; None leaves it to the device
+    priority          1 to 9: of several that are shown live on a slow line, 1 is served first
     """
 
     id: str
@@ -126,6 +130,7 @@ class Camera:
     width: int | None
     height: int | None
     fps: int | None
+    priority: int
 
     @property
     def kind(self) -> SourceKind:
@@ -181,6 +186,48 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Centre:
+    """A further media server inside the tunnel, as that of the disaster office (재난안전상황실)."""
+
+    name: str
+    media: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A camera that is always selected (real-time monitoring, Gangneung regulation art. 20).
+
+    centre  the name of a Centre, None for the uplink's media server
+    stream  the best that goes out: "main" or "sub"
+    hours   when, in Korean time; none: always
+    """
+
+    camera: str
+    centre: str | None
+    stream: str
+    hours: tuple[Hours, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """An emergency bell or a sensor at the site.
+
+    payload   the message that counts; None: each
+    cameras   which are shown when it speaks; none: it is a fact alone
+    minutes   for how long, at most 15
+    before_s  seconds before it that are shown first
+    """
+
+    id: str
+    name: str
+    source: MqttSource | GpioSource
+    payload: str | None
+    cameras: tuple[str, ...]
+    minutes: int
+    before_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigWarning:
     """Something that is allowed and still deserves a look: code, the key, and what to think about."""
 
@@ -200,11 +247,20 @@ class Config:
     uplink: Uplink | None
     tunnel: Tunnel | None
     page: Page | None
+    centres: tuple[Centre, ...]
+    streams: tuple[Stream, ...]
+    triggers: tuple[Trigger, ...]
     warnings: tuple[ConfigWarning, ...]
 
     def camera(self, camera_id: str) -> Camera | None:
         """Return the camera with this id, None when there is none."""
         return next((camera for camera in self.cameras if camera.id == camera_id), None)
+
+    def media(self, centre: str = "") -> str | None:
+        """Return the address of a media server: a Centre's by its name, the uplink's for ""; None: there is none."""
+        if not centre:
+            return self.uplink.media if self.uplink is not None else None
+        return next((each.media for each in self.centres if each.name == centre), None)
 
     @property
     def secrets_file(self) -> Path:

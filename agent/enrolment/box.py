@@ -118,7 +118,8 @@ def request(config: Config, disk: Disk, now_ms: int, *, new_key: bool = False) -
 def check(config: Config, bundle: Bundle) -> bool:
     """Tell whether a bundle is for this box, and whether its city is known already: False asks a person.
 
-    Raises  ConfigError ENROL_OTHER_BOX, ENROL_OTHER_CITY, ENROL_OTHER_KEY, TUNNEL_OVERLAP; IntegrityFault
+    Raises  ConfigError ENROL_OTHER_BOX, ENROL_OTHER_CITY, ENROL_OTHER_KEY, ENROL_OLDER, TUNNEL_OVERLAP;
+            IntegrityFault
     """
     if bundle.box != config.box.id:
         raise ConfigError(
@@ -137,8 +138,8 @@ def check(config: Config, bundle: Bundle) -> bool:
                 "이 박스는 이미 다른 도시 키로 등록되었습니다", "this box is enrolled under another root key"
             ),
             hint=say(
-                "박스를 넘겨받았다면 상태 폴더의 centre와 uplink를 옮기고 다시 등록하십시오",
-                "if the box was handed over, move `centre` and `uplink` out of the state folder and enrol anew",
+                "박스를 넘겨받았다면 상태 폴더의 centre, uplink, tunnel을 옮기고 다시 등록하십시오",
+                "if the box was handed over, move `centre`, `uplink`, `tunnel` out of the state folder and enrol anew",
             ),
             bundle=bundle.fingerprint,
             box=form.city_fingerprint(root),
@@ -158,6 +159,20 @@ def check(config: Config, bundle: Bundle) -> bool:
         )
     if bundle.tunnel is not None:
         _check_tunnel(config, bundle)
+        if root is not None and tunnels.is_older(state, bundle.tunnel):
+            raise ConfigError(
+                "ENROL_OLDER",
+                say(
+                    "박스가 지금 쓰는 터널 설정보다 오래된 묶음입니다",
+                    "the bundle's tunnel is older than the one that the box has",
+                ),
+                hint=say(
+                    "새로 요청하십시오. 그래도 거절되면 센터의 시계를 바로잡고 상태 폴더의 tunnel을 옮기십시오",
+                    "make a new request; is that refused, too, set the centre's clock, move `tunnel` away",
+                ),
+                box=bundle.box,
+                bundle_ms=bundle.tunnel.issued_ms,
+            )
     return root is not None
 
 

@@ -9,7 +9,7 @@ from agent.health import CONDITIONS, Severity
 from agent.language import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agent.config import Config
     from agent.health import Condition
@@ -148,6 +148,25 @@ def uplink_fields(uplink: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield say("보낼 기록", "entries to send"), str(backlog)
     if (days := uplink.get("certificate_days")) is not None:
         yield say("인증서", "certificate"), say(f"{days}일 남음", f"{days} days left")
+    if streams := uplink.get("streams"):
+        yield say("실시간", "live"), ", ".join(_live(streams))
+
+
+def _live(streams: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Say how many streams go out as what."""
+    names = {
+        "main": say("주 영상", "main"),
+        "sub": say("보조 영상", "second stream"),
+        "keyframes": say("키프레임만", "keyframes alone"),
+        "paused": say("회선이 좁아 쉼", "paused for the line"),
+    }
+    for step, name in names.items():
+        if count := sum(
+            stream["as"] == step and (stream["flowing"] or step == "paused") for stream in streams
+        ):
+            yield f"{name} {count}"
+    if away := sum(not stream["flowing"] and stream["as"] != "paused" for stream in streams):
+        yield say(f"나가지 않음 {away}", f"not flowing {away}")
 
 
 def tunnel_fields(tunnel: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MOST_CONDITIONS = 32
 MOST_LETTERS = 300
+MOST_STREAMS = 64
+STEPS = ("paused", "keyframes", "sub", "main")
+"""What of a camera is relayed, least first (agent.uplink.ladder)."""
 MOST = 1 << 53
 """No number is larger: a time in milliseconds, bytes since the start."""
 
@@ -91,6 +94,28 @@ def _conditions(value: Any) -> list[dict[str, Any]]:
     ]
 
 
+def _streams(value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or len(value) > MOST_STREAMS:
+        raise TypeError("no streams")
+    return [{key: form(each[key]) for key, form in STREAM.items()} for each in value]
+
+
+def _step(value: Any) -> str:
+    return STEPS[STEPS.index(value)]
+
+
+STREAM: dict[str, Callable[[Any], Any]] = {
+    "camera": _text,
+    "centre": _text,
+    "rank": _count,
+    "flowing": _whether,
+    "as": _step,
+    "reason": _text,
+    "sent_bytes": _count,
+    "left_out": _count,
+    "sheds": _count,
+}
+"""What is said of one live stream."""
 FORMS: dict[str, Callable[[Any], Any]] = {
     "process": _text,
     "version": _text,
@@ -108,6 +133,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "sent_bytes": _count,
     "received_bytes": _count,
     "dropped": _counts,
+    "streams": _streams,
     "conditions": _conditions,
 }
 

@@ -16,6 +16,8 @@ from agent.health.tables.export import EXPORT
 from agent.health.tables.hold import HOLD
 from agent.health.tables.process import PROCESS
 from agent.health.tables.retention import RETENTION
+from agent.health.tables.showing import SHOWING
+from agent.health.tables.trigger import TRIGGER
 from agent.health.tables.tunnel import TUNNEL
 from agent.health.tables.uplink import UPLINK
 from agent.health.tables.vault import VAULT
@@ -36,7 +38,9 @@ CONDITIONS: dict[str, Condition] = {
     **BOX,
     **UPLINK,
     **TUNNEL,
+    **SHOWING,
     **COMMAND,
+    **TRIGGER,
     **PROCESS,
 }
 

@@ -192,6 +192,11 @@ class ClientSession:
         return self._media.channel if self._media and self._set_up else None
 
     @property
+    def source(self) -> int | None:
+        """Return the SSRC whose packets are taken; None while none has come."""
+        return self._media.source if self._media else None
+
+    @property
     def stats(self) -> SessionStats:
         """Counts since the connection began."""
         return SessionStats(

@@ -47,17 +47,21 @@ def _h264(data: bytes, start: int, end: int) -> Mark:
         return Mark.UNSAID
     kind = data[at] & 31
     if kind in (h264.FU_A, h264.FU_B):
-        return _h264_unit(data[at + 1] & 31)
+        # A parameter set that needs fragments holds a keyframe behind it (V380 cameras; agent.rtsp.nal).
+        return Mark.KEY if data[at + 1] & 31 == h264.SPS else _h264_kind(data[at + 1] & 31)
     if kind in (h264.STAP_A, h264.STAP_B):
-        return _aggregate(
-            data, at + (1 if kind == h264.STAP_A else 3), end, lambda first: _h264_unit(first & 31)
-        )
+        return _aggregate(data, at + (1 if kind == h264.STAP_A else 3), end, _h264_unit)
+    return _h264_unit(data, at, end)
+
+
+def _h264_unit(data: bytes, at: int, end: int) -> Mark:
+    kind = data[at] & 31
     if kind == h264.SEI and h264.is_recovery_point(data[at:end]):
         return Mark.KEY
-    return _h264_unit(kind)
+    return _h264_kind(kind)
 
 
-def _h264_unit(kind: int) -> Mark:
+def _h264_kind(kind: int) -> Mark:
     if kind == h264.IDR:
         return Mark.KEY
     return Mark.OTHER if h264.SLICE <= kind < h264.IDR else Mark.UNSAID
@@ -69,27 +73,32 @@ def _h265(data: bytes, start: int, end: int) -> Mark:
         return Mark.UNSAID
     kind = data[at] >> 1 & 63
     if kind == h265.FU:
-        return _h265_unit(data[at + 2] & 63)
+        return _h265_kind(data[at + 2] & 63)
     if kind == h265.AP:
-        return _aggregate(data, at + 2, end, lambda first: _h265_unit(first >> 1 & 63))
-    return _h265_unit(kind)
+        return _aggregate(data, at + 2, end, _h265_unit)
+    return _h265_kind(kind)
 
 
-def _h265_unit(kind: int) -> Mark:
+def _h265_unit(data: bytes, at: int, _end: int) -> Mark:
+    return _h265_kind(data[at] >> 1 & 63)
+
+
+def _h265_kind(kind: int) -> Mark:
     if h265.IRAP_FIRST <= kind <= h265.IRAP_LAST:
         return Mark.KEY
     return Mark.OTHER if kind <= h265.VCL_LAST else Mark.UNSAID
 
 
-def _aggregate(data: bytes, at: int, end: int, unit: Callable[[int], Mark]) -> Mark:
+def _aggregate(data: bytes, at: int, end: int, unit: Marker) -> Mark:
     """Return the strongest that the units behind 16-bit lengths say."""
     said = Mark.UNSAID
     while at + 2 < end:
-        mark = unit(data[at + 2])
+        stop = at + 2 + (data[at] << 8 | data[at + 1])
+        mark = unit(data, at + 2, min(stop, end))
         if mark is Mark.KEY:
             return mark
         said = mark if mark is Mark.OTHER else said
-        at += 2 + (data[at] << 8 | data[at + 1])
+        at = stop
     return said
 
 

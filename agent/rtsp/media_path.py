@@ -80,6 +80,11 @@ class MediaPath:
         """Return the interleaved channel of RTP, None over UDP."""
         return self._stream.channel if self._config.transport == "tcp" else None
 
+    @property
+    def source(self) -> int | None:
+        """Return the SSRC whose packets are taken, None while none has come."""
+        return self._stream.source
+
     def push_datagram(self, rtcp: bool, data: bytes, now: float) -> None:
         """Take a datagram from the camera's RTP or RTCP port."""
         push = self._stream.push_rtcp if rtcp else self._stream.push

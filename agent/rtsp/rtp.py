@@ -434,6 +434,11 @@ class RtpStream:
         return rtcp.receiver_report(self._us, block, CNAME)
 
     @property
+    def source(self) -> int | None:
+        """SSRC whose packets are taken; None while none has come."""
+        return self._ssrc
+
+    @property
     def packets(self) -> int:
         """Packets taken from the source; cheap, for watching whether any come."""
         return self._packets

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent import grants
 from agent.errors import StorageFault
-from agent.grants import GRANT_NAME, LIMIT_BYTES, MOST_GRANTS, Unreadable
+from agent.grants import GRANT_NAME, LIMIT_BYTES, MOST_FILES, Unreadable
 from agent.storage import files
 from agent.storage.files import Disk
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 GRANTS = "grants"
 REPORTS = "streams"
 ENDING = ".json"
+MOST_LISTED = 8 * MOST_FILES
 
 log = logging.getLogger("pasu.uplink")
 
@@ -37,7 +39,7 @@ class Granted:
     def grants(self) -> dict[str, Grant]:
         """Return the grants that there are, oldest first. One that cannot be read gives nothing to anybody."""
         found: dict[str, tuple[tuple[int, int], Grant]] = {}
-        for path in listed(self._grants)[: 2 * MOST_GRANTS]:
+        for path in listed(self._grants)[:MOST_FILES]:
             with contextlib.suppress(OSError, StorageFault, Unreadable):
                 status = path.stat()
                 mark = status.st_mtime_ns, status.st_ino
@@ -67,11 +69,14 @@ class Granted:
 
 
 def listed(root: Path) -> list[Path]:
-    """Return the files of a form in a folder; none where it cannot be listed: then nothing is granted."""
+    """Return the files of a form in a folder; none where it cannot be listed: then nothing is granted.
+
+    Of more than MOST_LISTED some: whoever fills a folder keeps nobody longer than that from his work.
+    """
     try:
         return [
             path
-            for path in sorted(root.iterdir())
+            for path in sorted(islice(root.iterdir(), MOST_LISTED))
             if path.suffix == ENDING and GRANT_NAME.match(path.stem) and files.is_regular(path)
         ]
     except OSError:

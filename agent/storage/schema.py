@@ -243,7 +243,24 @@ def _commands(db: Any) -> None:
     db["command_counter"].create({"kid": str, "mark": int, "open": str}, pk="kid", not_null={"mark", "open"})
 
 
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (_first, _keep, _outgoing, _commands)
+def _streams(db: Any) -> None:
+    """What live streams need that no command grants one by one: see agent/storage/keep/shown_rows.py."""
+    stream = {
+        "id": str,
+        "kind": str,
+        "source": str,  # the order of the disaster mode, "camera@centre" of the configuration, the trigger's id
+        "camera": str,
+        "note": str,
+        "over": int,
+    }
+    db["stream"].create(stream, pk="id", not_null=set(stream) - {"id"})
+    db["stream"].create_index(["kind", "source", "camera"])
+    db.execute("CREATE INDEX idx_stream_open ON stream (over) WHERE over = 0")
+    # Live streams by order are looked for each second, among a week's acknowledgements.
+    db["command"].create_index(["command"])
+
+
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_first, _keep, _outgoing, _commands, _streams)
 """Each brings the schema from its place's number to the next; `PRAGMA user_version` counts those that were
 done.
 """

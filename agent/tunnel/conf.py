@@ -6,6 +6,7 @@ No DNS and no default route; of the box no private key either: that one stays in
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def box(terms: Terms, key_file: str) -> str:
 [Interface]
 Address = {", ".join(terms.addresses)}
 MTU = {terms.mtu}
-PostUp = wg set %i private-key {key_file}
+PostUp = wg set %i private-key {shlex.quote(key_file)}
 
 {_peer(terms)}"""
 
@@ -57,22 +58,36 @@ PrivateKey = {private}
 Address = {", ".join(addresses)}
 ListenPort = {port}
 MTU = {mtu}
-PreUp = nft -f {rules_file}
+PreUp = nft -f {shlex.quote(rules_file)}
 """
     for name, key, own in peers:
         text += f"\n# {name}\n[Peer]\nPublicKey = {key}\nAllowedIPs = {', '.join(own)}\n"
     return text
 
 
-def hub_rules(interface: str) -> str:
-    """Write the hub's rules: no box reaches another (F10); one address for each key is WireGuard's to check."""
-    return f"""# Written by `pasu centre tunnel write`: no box reaches another through the hub.
+def hub_rules(interface: str, allowed: Sequence[str]) -> str:
+    """Write the hub's rules: no box reaches another, or anything but what is allowed to it (F10).
+
+    What its own terms allow, a box that was taken over does not ask. One address for each key is WireGuard's to check.
+    """
+    families = [(f"ip{'6' if ':' in each else ''}", each) for each in allowed]
+    on = "".join(
+        f'\t\tiifname "{interface}" oifname != "{interface}" {family} daddr {each} accept\n'
+        for family, each in families
+    )
+    here = "".join(f'\t\tiifname "{interface}" {family} daddr {each} accept\n' for family, each in families)
+    return f"""# Written by `pasu centre tunnel write`: no box reaches another through the hub, and nothing else
+# that the plan does not allow to boxes.
 table inet {HUB_TABLE} {{}}
 delete table inet {HUB_TABLE}
 table inet {HUB_TABLE} {{
 	chain forward {{
 		type filter hook forward priority filter - 10; policy accept;
-		iifname "{interface}" oifname "{interface}" counter drop
+{on}		iifname "{interface}" counter drop
+	}}
+	chain input {{
+		type filter hook input priority filter - 10; policy accept;
+{here}		iifname "{interface}" counter drop
 	}}
 }}
 """

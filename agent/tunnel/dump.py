@@ -106,14 +106,16 @@ def raised(
 
     device   None when the interface is not there
     age_s    of the newest handshake, None without one
-    up_s     for how long this has been looked at: a tunnel that has just come up is not stale
+    up_s     for how long it has been up, or missed: a tunnel that has just come up is not stale
     lacks    why the guard is not in force; empty when it is
-    trouble  code of the error that keeps the interface away
+    trouble  code of the error that keeps the interface away, or from being kept as it should be
     """
     found = []
     if device is None:
         found.append(Raised("tunnel.down", "", trouble))
-    elif (up_s if age_s is None else age_s) > STALE_S:
+    elif trouble:
+        found.append(Raised("tunnel.trouble", "", trouble))
+    if device is not None and (up_s if age_s is None else age_s) > STALE_S:
         found.append(Raised("tunnel.stale", "", "-" if age_s is None else f"{int(age_s)} s"))
     if lacks:
         found.append(Raised("tunnel.unguarded", "", "; ".join(lacks)))

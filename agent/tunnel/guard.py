@@ -10,6 +10,7 @@ import errno
 import grp
 import json
 import os
+import pwd
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,31 @@ def group_id(group: str) -> int:
         ) from None
 
 
+def refuse_recording(group: int, state: Path) -> None:
+    """Refuse a group of recording itself: the rules would bar it from its cameras.
+
+    state   folder of the agent's state, whose owner records, with the first of that user's groups
+    Raises  ConfigError TUNNEL_GROUP_RECORDS
+    """
+    try:
+        own = {0, pwd.getpwuid(state.stat().st_uid).pw_gid}
+    except (OSError, KeyError):
+        own = {0}  # a state that is not there, and a user without a name, are told elsewhere
+    if group in own:
+        raise ConfigError(
+            "TUNNEL_GROUP_RECORDS",
+            say(
+                "[tunnel] group이 녹화가 쓰는 그룹입니다. 규칙이 녹화를 카메라에서 끊게 됩니다",
+                "[tunnel] group is a group of recording itself: the rules would cut it off from its cameras",
+            ),
+            hint=say(
+                'uplink만의 그룹을 적으십시오. 예: group = "pasu-uplink"',
+                'name a group that is the uplink\'s alone, as group = "pasu-uplink"',
+            ),
+            group=group,
+        )
+
+
 def load(guard: Guard) -> None:
     """Put the rules in force, those before them out of it, in one step. Raises UplinkFault."""
     tools.call("nft", "-f", "-", given=ruleset.text(guard))
@@ -67,8 +93,8 @@ def listed(guard: Guard) -> Verdict:
     try:
         text = tools.call("nft", "-j", "list", "table", "inet", TABLE)
     except UplinkFault as fault:
-        if fault.code == "TUNNEL_TOOL_MISSING" or "not permitted" in str(fault.context.get("reason")):
-            raise  # who may not look has not seen that there are none
+        if "No such file or directory" not in str(fault.context.get("reason")):
+            raise  # who may not look, or has an nft without JSON, has not seen that there are none
         return Verdict(("the kernel has no such rules",))
     try:
         found: Any = json.loads(text)
@@ -109,21 +135,6 @@ def of_this_process(config: Config, boot_s: float) -> Verdict:
     if not has_interface(config.tunnel.interface):
         lacks.append(f"there is no interface {config.tunnel.interface}")
     return Verdict((*lacks, *_said(config.storage.run, boot_s)))
-
-
-def require(config: Config, boot_s: float) -> None:
-    """See to it that nothing is sent past the tunnel. Raises UplinkFault TUNNEL_UNGUARDED, which says why."""
-    verdict = of_this_process(config, boot_s)
-    if not verdict.holds:
-        raise UplinkFault(
-            "TUNNEL_UNGUARDED",
-            say(
-                "터널 밖으로 나가는 길이 막혀 있지 않아 영상을 내보내지 않습니다",
-                "ways past the tunnel are not barred, so no picture is sent",
-            ),
-            hint=say("`pasu tunnel status`를 보십시오", "see `pasu tunnel status`"),
-            reason="; ".join(verdict.lacks),
-        )
 
 
 def has_interface(name: str) -> bool:

@@ -1,10 +1,12 @@
 """The box's key pairs of the tunnel, and the centre's terms for one of them, on the box's disk.
 
 <state>/tunnel/<name>.key    a private key as `wg` reads it, mode 0600; made here, never shown, never leaves
-<state>/tunnel/tunnel.json   the terms, as the bundle had them, and the authority's certificate that signed them
+<state>/tunnel/tunnel.json   the terms, as the bundle had them, the authority's certificate that signed them, and
+                             `gone`: the key that was in use before, empty without one
 
 Which key is in use, tunnel.json says: taking in other terms is one rename. A key that it does not name is one that was
-asked for and not answered yet.
+asked for and not answered yet; the one that is gone is never asked for again, also when the power was cut before its
+file was away. The key in use is found by its name, so that no other file can take it away.
 """
 
 from __future__ import annotations
@@ -62,19 +64,19 @@ def public_of(private: str) -> str:
     return _base64(X25519PrivateKey.from_private_bytes(data).public_key().public_bytes_raw())
 
 
-def pairs(state: Path) -> dict[str, Pair]:
-    """Return every pair by its public half. Raises IntegrityFault TUNNEL_KEY_DAMAGED, StorageFault."""
-    found = {}
-    for path in sorted((state / FOLDER).glob("*.key")):
-        try:
-            private = files.read_small(path, KEY_FILE_BYTES).decode("ascii").strip()
-            public = public_of(private)
-        except OSError as error:
-            raise files.fault("read", path, error) from error
-        except ValueError:
-            raise _damaged(path) from None
-        found[public] = Pair(public, private, path)
-    return found
+def _pair(path: Path) -> Pair | None:
+    """Read a pair; None when the file is damaged, or not there. Raises StorageFault."""
+    try:
+        private = files.read_small(path, KEY_FILE_BYTES).decode("ascii").strip()
+        return Pair(public_of(private), private, path)
+    except (FileNotFoundError, ValueError):
+        return None
+    except OSError as error:
+        raise files.fault("read", path, error) from error
+
+
+def _path(state: Path, public: str) -> Path:
+    return state / FOLDER / f"{hashlib.sha256(public.encode()).hexdigest()[:16]}.key"
 
 
 def in_use(state: Path) -> tuple[Terms, Pair] | None:
@@ -85,27 +87,34 @@ def in_use(state: Path) -> tuple[Terms, Pair] | None:
     terms = load(state)
     if terms is None:
         return None
-    pair = pairs(state).get(terms.key)
-    if pair is None:
-        raise _damaged(state / FOLDER)
+    pair = _pair(_path(state, terms.key))
+    if pair is None or pair.public != terms.key:
+        raise _damaged(_path(state, terms.key))
     return terms, pair
 
 
 def load(state: Path) -> Terms | None:
     """Return the terms that hold, verified; None when there are none. Raises IntegrityFault TUNNEL_TERMS_DAMAGED."""
+    return _load(state)[0]
+
+
+def _load(state: Path) -> tuple[Terms | None, str]:
+    """Return the terms that hold, and the key that is gone. Raises as `load`."""
     path = state / FOLDER / FILE
     if not files.exists(path):
-        return None
+        return None, ""
     try:
         body = json.loads(files.read_small(path, MOST_BYTES))
-        return written.read(body["terms"], body["authority"])
+        return written.read(body["terms"], body["authority"]), str(body["gone"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise IntegrityFault(
             "TUNNEL_TERMS_DAMAGED",
             say("터널의 설정 파일을 쓸 수 없습니다", "the tunnel's terms cannot be used"),
             hint=say(
-                "관제센터의 묶음을 `pasu enrol accept`로 다시 넣으십시오. 녹화는 계속됩니다",
-                "take the centre's bundle in again with `pasu enrol accept`; recording goes on",
+                "관제센터의 묶음을 `pasu enrol accept`로 다시 넣으십시오. 묶음이 없으면 `pasu enrol request`로 다시 "
+                "신청하십시오. 녹화는 계속됩니다",
+                "take the centre's bundle in again with `pasu enrol accept`, or ask for another with "
+                "`pasu enrol request`; recording goes on",
             ),
             path=str(path),
             reason=str(error) or type(error).__name__,
@@ -117,27 +126,43 @@ def asking(state: Path, disk: Disk, *, new: bool = False) -> Pair:
 
     new     make another where none waits: the one in use serves until the answer is here
     Raises  IntegrityFault TUNNEL_KEY_DAMAGED, StorageFault
+    A waiting key that is damaged counts for nothing; terms that are do not keep the box from asking for others.
     """
     folder = state / FOLDER
     disk.make_directory(folder)
-    known = pairs(state)
-    terms = load(state)
-    waiting = [pair for public, pair in known.items() if terms is None or public != terms.key]
-    if waiting:
-        return waiting[0]
-    if terms is not None and not new:
-        if terms.key not in known:
-            raise _damaged(folder)
-        return known[terms.key]
+    try:
+        terms, gone = _load(state)
+    except IntegrityFault:
+        terms, gone = None, ""
+    own = _path(state, terms.key) if terms is not None else None
+    for path in sorted(folder.glob("*.key")):
+        pair = _pair(path) if path not in (own, _path(state, gone)) else None
+        if pair is not None and path == _path(state, pair.public):
+            return pair
+    if terms is not None and own is not None and not new:
+        pair = _pair(own)
+        if pair is None or pair.public != terms.key:
+            raise _damaged(own)
+        return pair
     private, public = new_private()
-    path = folder / f"{hashlib.sha256(public.encode()).hexdigest()[:16]}.key"
+    path = _path(state, public)
     disk.atomic_replace(path, f"{private}\n".encode(), sync=True)
     return Pair(public, private, path)
 
 
 def has(state: Path, terms: Terms) -> bool:
-    """Tell whether the box has the key that terms are for. Raises as `pairs`."""
-    return terms.key in pairs(state)
+    """Tell whether the box has the key that terms are for. Raises StorageFault."""
+    pair = _pair(_path(state, terms.key))
+    return pair is not None and pair.public == terms.key
+
+
+def is_older(state: Path, terms: Terms) -> bool:
+    """Tell whether terms are older than those that hold: they may name an endpoint that is somebody else's by now."""
+    try:
+        present = load(state)
+    except IntegrityFault:
+        return False  # the hint of that error asks for any bundle that there is
+    return present is not None and terms.issued_ms < present.issued_ms
 
 
 def take(
@@ -152,14 +177,18 @@ def take(
     """
     folder = state / FOLDER
     try:
-        before = load(state)
+        before, gone = _load(state)
     except IntegrityFault:
-        before = None  # the hint of that error asks for what is done here
-    body = {"terms": written.to_json(terms), "authority": authority}
+        before, gone = None, ""  # the hint of that error asks for what is done here
+    if before is not None and before.key != terms.key:
+        gone = before.key
+    elif gone == terms.key:
+        gone = ""
+    body = {"terms": written.to_json(terms), "authority": authority, "gone": gone}
     disk.atomic_replace(folder / FILE, canonical_json(body).encode() + b"\n", sync=True)
     step("N6")
-    if before is not None and before.key != terms.key and (old := pairs(state).get(before.key)) is not None:
-        disk.unlink(old.path)
+    if gone and files.exists(_path(state, gone)):
+        disk.unlink(_path(state, gone))
         disk.fsync_directory(folder)
     step("N7")
 

@@ -38,6 +38,8 @@ MARK = "119"
 """Number (`proto`) that tells our routes from others'."""
 LAST_METRIC = "4278198272"
 APPEAR_S = 10.0
+TUNNEL_KINDS = ("wireguard", "tun")
+"""The kernel's own, and wireguard-go's."""
 SYSCTL = Path("/proc/sys/net")
 SETTINGS = {
     "ipv4/conf/{}/forwarding": "0",
@@ -88,8 +90,8 @@ def overlap(found: list[str]) -> ConfigError:
             "addresses inside the tunnel are those of a camera or of another network of the box",
         ),
         hint=say(
-            "센터에서 다른 대역으로 터널을 다시 주십시오: `pasu centre tunnel init --network`",
-            "have the centre plan its tunnel in another network: `pasu centre tunnel init --network`",
+            "센터에서 다른 대역으로 다시 계획하고 이 박스를 다시 등록하십시오: `pasu centre tunnel init --again`",
+            "have the centre plan it in another network, and enrol this box anew: `pasu centre tunnel init --again`",
         ),
         networks=" ".join(found),
     )
@@ -126,8 +128,12 @@ def up(
 
 
 def down(interface: str) -> None:
-    """Remove the interface. Guard and barred ways stay: what is down must not leave otherwise. Raises UplinkFault."""
+    """Remove the interface. Guard and barred ways stay: what is down must not leave otherwise.
+
+    Raises  ConfigError TUNNEL_FOREIGN, UplinkFault
+    """
     if has_interface(interface):
+        _refuse_foreign(interface)
         tools.call("ip", "link", "delete", "dev", interface)
     _wait(lambda: not has_interface(interface), interface)
 
@@ -143,7 +149,10 @@ def observe(interface: str) -> Device | None:
 
 
 def fits(device: Device, terms: Terms, interface: str) -> bool:
-    """Tell whether an interface is what the terms say: key, peer, addresses, routes, and up. Raises UplinkFault."""
+    """Tell whether an interface is what the terms say: key, peer, addresses, routes, barred ways, and up.
+
+    Raises  UplinkFault
+    """
     (peer,) = device.peers if len(device.peers) == 1 else (None,)
     if peer is None or device.key != terms.key or peer.key != terms.peer:
         return False
@@ -152,11 +161,25 @@ def fits(device: Device, terms: Terms, interface: str) -> bool:
     found = tools.listed("ip", "-j", "address", "show", "dev", interface)
     if not found or "UP" not in found[0].get("flags", []) or found[0].get("mtu") != terms.mtu:
         return False
-    return _addresses(found) == set(terms.addresses) and set(_routes(interface)) == set(terms.allowed)
+    if _addresses(found) != set(terms.addresses) or set(_routes(interface)) != set(terms.allowed):
+        return False
+    # systemd-networkd takes routes away that it did not make, whenever it starts.
+    return {network for _, network in _barred()} == set(terms.allowed)
+
+
+def aims(device: Device, terms: Terms) -> bool:
+    """Tell whether packets go to the endpoint that the terms name: no other passes the guard."""
+    try:
+        return all(
+            written.split_endpoint(peer.endpoint) == written.split_endpoint(terms.endpoint)
+            for peer in device.peers
+        )
+    except ValueError:  # none, or one of a kind that no terms have
+        return False
 
 
 def remind(interface: str, terms: Terms) -> None:
-    """Have packets leave from the address that the line has now.
+    """Have packets go to the endpoint of the terms, from the address that the line has now.
 
     wireguard-go sends from the address of the last packet that came, until it is told the endpoint anew; left alone it
     took 25 s. Raises UplinkFault
@@ -170,27 +193,70 @@ def is_kernels(interface: str) -> bool:
     return bool(found) and found[0].get("linkinfo", {}).get("info_kind") == "wireguard"
 
 
-def own_address(endpoint: str) -> str:
-    """Return the address from which the endpoint is reached now; empty without a way to it."""
+def own_way(endpoint: str) -> tuple[str, str]:
+    """Return the address from which, and the interface by which the endpoint is reached now; empty without a way."""
     host, _ = written.split_endpoint(endpoint)
     try:
         found = tools.listed("ip", "-j", "route", "get", str(host))
     except UplinkFault:
-        return ""
-    return str(found[0].get("prefsrc", "")) if found else ""
+        return "", ""
+    return (str(found[0].get("prefsrc", "")), str(found[0].get("dev", ""))) if found else ("", "")
+
+
+def refuse_other_line(line: str | None, by: str) -> None:
+    """Refuse that the tunnel's packets leave by another interface than the line that is barred: that one is open.
+
+    by      the interface by which they do; empty without a way to the hub
+    Raises  ConfigError TUNNEL_LINE_OTHER
+    """
+    if line is not None and by not in ("", line):
+        raise ConfigError(
+            "TUNNEL_LINE_OTHER",
+            say(
+                "터널이 [tunnel] line이 아닌 다른 인터페이스로 나갑니다. 그 인터페이스는 막혀 있지 않습니다",
+                "the tunnel leaves by another interface than [tunnel] line, and that one is not barred",
+            ),
+            hint=say(
+                "`ip route get`으로 허브에 가는 인터페이스를 보고, agent.toml의 line을 고치십시오",
+                "see with `ip route get` which one leads to the hub, and mend `line` in agent.toml",
+            ),
+            line=line,
+            by=by,
+        )
 
 
 def _make(interface: str) -> None:
     if has_interface(interface):
         if observe(interface) is not None:
             return
-        # wireguard-go was killed a moment ago, or somebody else has this name: a way into the tunnel it is not.
+        # wireguard-go was killed a moment ago: a way into the tunnel it is not.
+        _refuse_foreign(interface)
         tools.call("ip", "link", "delete", "dev", interface)
     try:
         tools.call("ip", "link", "add", "dev", interface, "type", "wireguard")
     except UplinkFault:
         tools.spawn("wireguard-go", interface)
     _wait(lambda: observe(interface) is not None, interface)
+
+
+def _refuse_foreign(interface: str) -> None:
+    """Refuse to take away what no tunnel left there: a bridge or a VLAN may be the cameras' way."""
+    found = tools.listed("ip", "-j", "-d", "link", "show", "dev", interface)
+    kind = found[0].get("linkinfo", {}).get("info_kind") if found else None
+    if found and kind not in TUNNEL_KINDS:
+        raise ConfigError(
+            "TUNNEL_FOREIGN",
+            say(
+                "터널의 이름을 가진 다른 인터페이스가 이 박스에 있습니다",
+                "another interface of this box has the tunnel's name",
+            ),
+            hint=say(
+                'agent.toml의 [tunnel] interface에 쓰이지 않는 이름을 적으십시오. 예: "pasu0"',
+                'write a name that is not in use into [tunnel] interface of agent.toml, as "pasu0"',
+            ),
+            interface=interface,
+            kind=str(kind),
+        )
 
 
 def _wait(state: Callable[[], bool], interface: str) -> None:
@@ -211,19 +277,24 @@ def _wait(state: Callable[[], bool], interface: str) -> None:
 def _bar(allowed: Iterable[str]) -> None:
     """T2. Ways that an earlier tunnel barred are opened again: they may be others' by now."""
     wanted = set(allowed)
-    for family in ("-4", "-6"):
-        with contextlib.suppress(UplinkFault):  # a kernel without IPv6
-            for route in tools.listed(
-                "ip", "-j", family, "route", "show", "type", "unreachable", "proto", MARK
-            ):
-                network = _whole(str(route.get("dst")))
-                if network not in wanted:
-                    tools.call("ip", family, "route", "delete", "unreachable", network, "proto", MARK)
+    for family, network in _barred():
+        if network not in wanted:
+            tools.call("ip", family, "route", "delete", "unreachable", network, "proto", MARK)
     for network in sorted(wanted):
         family = "-6" if ":" in network else "-4"
         tools.call(
             "ip", family, "route", "replace", "unreachable", network, "metric", LAST_METRIC, "proto", MARK
         )  # fmt: skip
+
+
+def _barred() -> list[tuple[str, str]]:
+    """Return the ways that are barred now, each with its family."""
+    found = []
+    for family in ("-4", "-6"):
+        with contextlib.suppress(UplinkFault):  # a kernel without IPv6
+            routes = tools.listed("ip", "-j", family, "route", "show", "type", "unreachable", "proto", MARK)
+            found += [(family, _whole(str(route.get("dst")))) for route in routes]
+    return found
 
 
 def _address(interface: str, addresses: Iterable[str]) -> None:

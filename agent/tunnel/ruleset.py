@@ -99,17 +99,19 @@ def lacks(listing: Any, guard: Guard) -> list[str]:
     return found
 
 
-_HOOKS = {"output": "output", "forward": "forward", "input": "input"}
+_HOOKS = {"output": "output", "leaving": "postrouting", "forward": "forward", "input": "input"}
+"""Looked at twice: `output` is where who sends is told of a refusal; a mark that somebody sets there may have a packet
+routed anew, and by which interface it leaves is then known in `postrouting` alone."""
 
 
 def _chains(guard: Guard) -> dict[str, list[_Rule]]:
     """Return every chain's rules; those that others go to come first in no particular order."""
     out, into = "oifname", "iifname"
     inside = guard.interface
-    output = [[_is({"meta": {"key": "skgid"}}, guard.group), _goto("uplink")]]
-    output.append([_meta(out, "lo"), _ACCEPT])
-    output += [[_meta(out, inside, "!="), _to(each), _COUNT, _DROP] for each in guard.allowed]
-    output += [[_meta(out, inside, "!="), _from(each), _COUNT, _DROP] for each in guard.addresses]
+    sending = [[_is({"meta": {"key": "skgid"}}, guard.group), _goto("uplink")]]
+    sending.append([_meta(out, "lo"), _ACCEPT])
+    sending += [[_meta(out, inside, "!="), _to(each), _COUNT, _DROP] for each in guard.allowed]
+    sending += [[_meta(out, inside, "!="), _from(each), _COUNT, _DROP] for each in guard.addresses]
     forward = [[_meta(side, inside), _COUNT, _DROP] for side in (into, out)]
     entering = [[_meta(into, inside), _goto("inside")]]
     chains = {
@@ -133,15 +135,22 @@ def _chains(guard: Guard) -> dict[str, list[_Rule]]:
         ],
     }
     if guard.line is not None:
-        output.append([_meta(out, guard.line), _goto("line")])
+        sending.append([_meta(out, guard.line), _goto("line")])
         forward += [[_meta(side, guard.line), _COUNT, _DROP] for side in (into, out)]
         entering.append([_meta(into, guard.line), _goto("strangers")])
         chains["line"] = [*_outside(guard.endpoint, leaving=True), [_COUNT, _DROP]]
         chains["strangers"] = [*_outside(guard.endpoint, leaving=False), [_COUNT, _DROP]]
     host, port = split_endpoint(guard.endpoint)
     # When wireguard-go is gone for a moment, the kernel would tell the hub by ICMP that nobody listens.
-    output += [[_to(str(host)), _port("udp", "dport", port), _ACCEPT], [_to(str(host)), _COUNT, _DROP]]
-    return chains | {"output": output, "forward": forward, "input": entering}
+    sending += [[_to(str(host)), _port("udp", "dport", port), _ACCEPT], [_to(str(host)), _COUNT, _DROP]]
+    twice = [[_goto("sending")]]
+    return chains | {
+        "sending": sending,
+        "output": twice,
+        "leaving": twice,
+        "forward": forward,
+        "input": entering,
+    }
 
 
 def _outside(endpoint: str, *, leaving: bool) -> list[_Rule]:

@@ -35,8 +35,9 @@ MTU = 1200
 depends on ICMP messages that a firewall on the way may drop (F5). It costs 1 % of the line against 1420."""
 LEAST_MTU, LEAST_MTU_6, MOST_MTU = 576, 1280, 1420
 KEEPALIVE_S = 25
-LEAST_KEEPALIVE_S, MOST_KEEPALIVE_S = 5, 120
-"""Never off: a box behind NAT is reached only while it speaks, and only so do handshakes come by."""
+LEAST_KEEPALIVE_S, MOST_KEEPALIVE_S = 5, 60
+"""Never off: a box behind NAT is reached only while it speaks, and only so do handshakes come by. A handshake is begun
+with the first packet after 120 s: with more than 60 s between packets a sound tunnel would look stale (`STALE_S`)."""
 LEAST_PREFIX = {4: 24, 6: 64}
 """Of what is allowed. The halves of everything (0.0.0.0/1 and 128.0.0.0/1) are everything, too."""
 

@@ -33,9 +33,6 @@ After=pasu-egress.service
 [Service]
 # The group by which the guard knows what the uplink sends. Files stay readable: they are their owner's alone.
 Group={group}
-# A directory that units of two groups share would change hands at each start; systemd-tmpfiles makes it.
-RuntimeDirectory=
-ReadWritePaths=/run/pasu
 RestrictNetworkInterfaces=
 RestrictNetworkInterfaces={guard.interface} lo
 IPAddressDeny=

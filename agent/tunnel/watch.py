@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from agent import __version__, logs, minding
+from agent.config.sources import MqttSource
 from agent.errors import ConfigError, PasuError
 from agent.health import Tracker, write_health
 from agent.language import english
 from agent.tunnel import dump, guard, keys, link
+from agent.tunnel import terms as written
 from agent.tunnel.dump import Handshakes
 from agent.tunnel.ruleset import Guard
 
@@ -60,7 +62,9 @@ def wanted(config: Config) -> Wanted:
     """Put together what a box's tunnel is to be. Raises ConfigError, IntegrityFault, StorageFault."""
     tunnel = require_table(config)
     terms, pair = keys.require(config.storage.state)
-    rules = Guard.of(terms, tunnel.interface, guard.group_id(tunnel.group), tunnel.line)
+    group = guard.group_id(tunnel.group)
+    guard.refuse_recording(group, config.storage.state)
+    rules = Guard.of(terms, tunnel.interface, group, tunnel.line)
     return Wanted(tunnel.interface, terms, pair, rules, camera_hosts(config))
 
 
@@ -82,10 +86,19 @@ def require_table(config: Config) -> Any:
 
 
 def camera_hosts(config: Config) -> tuple[str, ...]:
-    """Return the hosts of the cameras' addresses."""
+    """Return the hosts of the cameras' addresses, and of the brokers of the site's bells and sensors."""
     urls = [url for camera in config.cameras for url in (camera.url, camera.sub_url) if url]
     hosts = {urlsplit(url.replace("udp://@", "udp://", 1)).hostname for url in urls}
+    hosts |= {trigger.source.host for trigger in config.triggers if isinstance(trigger.source, MqttSource)}
     return tuple(sorted(host for host in hosts if host))
+
+
+def beyond(config: Config, terms: Terms) -> tuple[str, ...]:
+    """Return addresses of the centre that are configured and that the tunnel does not lead to."""
+    urls = [config.uplink.broker, config.uplink.media or ""] if config.uplink else []
+    urls += [centre.media for centre in config.centres]
+    hosts = sorted({host for url in urls if (host := urlsplit(url).hostname)})
+    return tuple(host for host in hosts if not written.overlaps(terms.allowed, [host]))
 
 
 @dataclass(slots=True)
@@ -131,6 +144,13 @@ class Watch:
             self._mend(wanted(self.config), now_s)
         except PasuError as error:
             self._tell(error, before)
+            self._measure(self._observe(), now_s)
+        except Exception as error:
+            # What nobody thought of, as in what a kernel lists: the end of the watch would be that of the tunnel.
+            self.trouble = type(error).__name__
+            if self.trouble != before:
+                log.exception("error in the watch of the tunnel")
+            self._measure(self._observe(), now_s)
         else:
             if self._conflict is not None:
                 self._tell(self._conflict, before)
@@ -181,7 +201,7 @@ class Watch:
         if on_line:
             self.lacks = (*self.lacks, "a camera is reached by the line, which is therefore not barred")
         elif self._conflict is not None:
-            self.device = link.observe(want.interface)
+            self._measure(link.observe(want.interface), now_s)
             return
         device = link.observe(want.interface)
         if device is None or not link.fits(device, want.terms, want.interface):
@@ -191,15 +211,25 @@ class Watch:
             link.up(want.terms, want.pair, want.interface, rules)
             self.kernel = link.is_kernels(want.interface)
             device = link.observe(want.interface)
-        self.device = device
-        peer = device.peers[0] if device and device.peers else None
-        self._age_s = self._handshakes.age_s(peer.handshake_s, time.time(), now_s) if peer else None
-        address = link.own_address(want.terms.endpoint)
+            self._began_s = now_s  # of this one no handshake can be old
+        elif not link.aims(device, want.terms):
+            link.remind(want.interface, want.terms)
+        self._measure(device, now_s)
+        address, by = link.own_way(want.terms.endpoint)
         if address and self._from and address != self._from:
             self.roamed += 1
             log.info("the line has another address")
             link.remind(want.interface, want.terms)
         self._from = address or self._from
+        link.refuse_other_line(rules.line, by)
+
+    def _observe(self) -> Device | None:
+        return link.observe(self.config.tunnel.interface) if self.config.tunnel else None
+
+    def _measure(self, device: Device | None, now_s: float) -> None:
+        self.device = device
+        peer = device.peers[0] if device and device.peers else None
+        self._age_s = self._handshakes.age_s(peer.handshake_s, time.time(), now_s) if peer else None
 
     def _look_for_cameras(self, want: Wanted, now_s: float) -> None:
         """See whether a camera's way is the tunnel's or the line's: when something changed, and each minute.

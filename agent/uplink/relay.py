@@ -1,4 +1,6 @@
-"""One camera, relayed to the media server until its time is over. A shell around its two ends.
+"""One camera, relayed to a media server until its time is over. A shell around its two ends.
+
+What it sends of the camera is not its own choice: it says how it stands, and is told (agent.uplink.share).
 
 Procedure of its end, whatever brings it about (F12): 1. nothing more is taken from the camera, nor out of the queue;
 2. the frame that was begun is ended, and TEARDOWN said; 3. after END_S at most the connection is reset, with what the
@@ -7,36 +9,47 @@ line has not carried yet.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
+from agent.grants import Most
 from agent.rtsp.errors import RtspError
 from agent.rtsp.url import RtspUrl
-from agent.uplink.ladder import Ladder, Meter, Step
-from agent.uplink.relay_ends import Sink, Source
+from agent.uplink.ladder import Meter, Step
+from agent.uplink.relay_ends import Sink, Source, Watch
+from agent.uplink.share import Stand
+from agent.uplink.streams import LINE
 
 if TYPE_CHECKING:
     import select
     from collections.abc import Callable
 
+    from agent.uplink.share import Key
+    from agent.uplink.streams import Want
+
+ALL_BYTES = 96 << 20
+"""What may wait in all queues together: the unit has 256 MiB for the whole process."""
 END_S = 1.0
-SAMPLE_S = 1.0
 HELD_S = 0.02  # while enough lies in the kernel
 AGAIN_FIRST_S = 0.25
 AGAIN_MOST_S = 8.0
 STEADY_S = 10.0
 SOURCE_S = 0.5  # a camera that is not recorded now will be again
 DESCRIBED_S = 10.0  # for a second stream to be asked for, and its first keyframe
-
-EPOLLIN, EPOLLOUT = 1, 4
+STARVED_S = 30.0
+"""Without a keyframe although one is waited for: the recording knows where one is, and the live socket begins there."""
+SECOND_AGAIN_S = 300.0  # a second stream that did not come may come again
 
 log = logging.getLogger("pasu.uplink")
 
 
 class Relay:
-    """One camera's.
+    """One camera's, to one centre.
 
-    until_s     when it ends by itself, monotonic seconds
+    want        what it is to do
+    step        what it sends
+    among       how many share the line with it, and the memory
     is_over     it has ended
     reason      why, or why it does not run now
     sent_bytes  that went out, over all its sessions
@@ -44,14 +57,13 @@ class Relay:
 
     def __init__(
         self,
-        camera: str,
-        until_s: float,
+        key: Key,
+        want: Want,
         *,
         media: RtspUrl,
         box: str,
         run: str,
         interface: str,
-        has_sub: bool,
         chance: Callable[[], float],
         nonce: Callable[[], str],
         poller: select.epoll,
@@ -63,47 +75,119 @@ class Relay:
         interface  by which alone the media server is reached: the tunnel's; empty where there is none
         chance     returns numbers from 0 to 1; nonce fresh random text
         """
-        self.camera = camera
-        self.until_s = until_s
+        self.camera, self.centre = key
+        self.want = want
+        self.step = Step.PAUSED
+        self.among = 1
         self.is_over = False
         self.reason = ""
         self.sent_bytes = 0
         self.sheds = 0
         self.left_out = 0
         self.connections = 0
-        self.ladder = Ladder(has_sub)
         self.meter = Meter()
-        target = f"{media.target.rstrip('/')}/{box}/{camera}"
+        target = f"{media.target.rstrip('/')}/{box}/{self.camera}"
         self._url = RtspUrl(media.scheme, media.host, media.port, target, media.username, media.password)
         self._run = run
         self._interface = interface
         self._chance = chance
         self._nonce = nonce
-        self._poller = poller
+        self._watch = Watch(poller)
+        self._rates: dict[Step, float] = {}
         self._source: Source | None = None
         self._sink: Sink | None = None
         self._is_sub = False
+        self._sub_again_s = 0.0
+        self._past_is_due = True
         self._opened_s = 0.0
         self._next_s = 0.0
         self._failures = 0
-        self._sample_s = 0.0
+        self._acked = 0  # in sessions that are over
+        self._fed, self._fed_s = -1, 0.0  # how much was sent, and since when it is that
         self._shed = False
         self._held = False
         self._ending_s: float | None = None  # by when the session at hand is gone
         self._ends = False  # and the relay with it
-        self._events: dict[int, int] = {}
-        self._watched: tuple[Source | None, Sink | None, bool] = (None, None, False)
 
     @property
     def skipped(self) -> int:
         """Return how many packets were left out, since the line was slow."""
-        queue = self._source.queue if self._source is not None else None
+        source = self._source  # asked by another thread than the one that lets go of it
+        queue = source.queue if source is not None else None
         return self.left_out + (queue.left_out if queue is not None else 0)
 
     @property
     def is_flowing(self) -> bool:
         """Tell whether the media server takes packets now."""
-        return self._sink is not None and self._sink.takes_packets
+        sink = self._sink  # as above
+        return sink is not None and sink.takes_packets
+
+    @property
+    def has_shed(self) -> bool:
+        """Tell whether packets were left out since it last said how it stands."""
+        return self._shed
+
+    def sample(self, now: float) -> None:
+        """Measure; about once a second."""
+        sink, queue = self._sink, self._source.queue if self._source is not None else None
+        if sink is None or queue is None or sink.since is None or not sink.takes_packets:
+            return
+        if now - sink.since >= STEADY_S:
+            self._failures = 0
+        if sink.sent != self._fed or not queue.wants_keyframe:
+            self._fed, self._fed_s = sink.sent, now
+        elif now - self._fed_s >= STARVED_S:
+            self._fail("keyframe", now)
+            return
+        acked = sink.sent - sink.unacknowledged()
+        self.meter.sample(now, acked=acked, came=queue.received, waiting=queue.bytes > 0)
+        sink.set_capacity(self.meter.capacity, self.among)
+        rate = self.meter.rate
+        if rate is None or queue.is_past:
+            return
+        self._rates[Step.SUB if self._is_sub else Step.MAIN] = rate
+        if self._is_sub or Step.SUB not in self._steps(now):
+            self._rates[Step.KEYFRAMES] = rate * queue.keys / max(1, queue.received)
+
+    def stand(self, now: float) -> Stand:
+        """Say how it stands."""
+        sink, queue = self._sink, self._source.queue if self._source is not None else None
+        is_flowing = self.is_flowing
+        shed, self._shed = self._shed, False
+        return Stand(
+            self.want.rank,
+            self._steps(now),
+            flowing=is_flowing,
+            away=not is_flowing and self.reason not in ("", LINE),
+            shed=shed,
+            waiting=is_flowing and queue is not None and queue.bytes > 0,
+            acked=self._acked + (_acknowledged(sink) if sink is not None else 0),
+            rates=dict(self._rates),
+        )
+
+    def follow(self, step: Step, now: float) -> None:
+        """Send this from now on."""
+        if step is self.step or self._ends:
+            return
+        was, self.step = self.step, step
+        log.info("%s: relayed as %s now", self.camera, step.name.lower())
+        if step is Step.PAUSED:
+            self.reason = LINE
+        elif was is Step.PAUSED:
+            self.reason = ""
+            self._next_s = now
+        if step is Step.PAUSED or (self._source is not None and self._is_sub != self._wants_sub(now)):
+            self._end_session(now)
+
+    def take(self, want: Want) -> None:
+        """Learn what it is to do; past seconds come with the next session, if they were not wanted before."""
+        self._past_is_due = self._past_is_due or want.before_s > self.want.before_s
+        self.want = want
+
+    @property
+    def is_ending(self) -> bool:
+        """Tell whether its end has begun."""
+        return self._ends
 
     def end(self, reason: str, now: float) -> None:
         """End: by expiry, revocation, or the end of the process."""
@@ -115,19 +199,17 @@ class Relay:
 
     def is_called(self, ready: dict[int, int]) -> bool:
         """Tell whether something waits for it. ready: events by descriptor."""
-        return not ready.keys().isdisjoint(self._events)
+        return self._watch.is_called(ready)
 
     def due(self, now: float) -> float:
         """Return when it wants to be called at the latest, monotonic seconds."""
-        times = [self.until_s]
+        times = [self.want.until_s]
         if self._ending_s is not None:
             times.append(self._ending_s)
         elif self._source is None:
-            times.append(self._next_s)
+            times += [self._next_s] * (self.step is not Step.PAUSED)
         elif self._source.queue is None:
             times.append(self._opened_s + DESCRIBED_S if self._is_sub else self._next_s)
-        else:
-            times.append(self._sample_s)
         if self._sink is not None:
             times.append(self._sink.deadline())
         if self._held:
@@ -136,7 +218,9 @@ class Relay:
 
     def turn(self, now: float, ready: dict[int, int]) -> None:
         """Do what can be done. ready: events by descriptor."""
-        if now >= self.until_s and not self._ends:
+        if self.is_over:
+            return
+        if now >= self.want.until_s and not self._ends:
             self.end("expired", now)
         if self._ending_s is not None:
             self._finish(now, ready)
@@ -158,10 +242,11 @@ class Relay:
     def _serve(self, now: float, ready: dict[int, int]) -> None:
         source = self._source
         if source is None:
-            if now < self._next_s or not self._open(now):
+            if self.step is Step.PAUSED or now < self._next_s:
                 return
-            source = self._source
-            assert source is not None
+            source = self._open(now)
+            if source is None:
+                return
         elif source.fileno() in ready:
             source.receive(now)
         queue = source.queue
@@ -173,75 +258,61 @@ class Relay:
         sink = self._sink
         if sink is None:
             sink = self._sink = Sink(self._url, source.description, now, self._nonce(), self._interface)
+            sink.set_capacity(None, self.among)
             self.connections += 1
-            self._sample_s = now
         was = sink.takes_packets
         sink.turn(now, ready.get(sink.fileno(), 0))
         if sink.is_over:
             raise RtspError("closed", "the media server ends the session")
         if sink.takes_packets and not was:
             queue.channel = sink.channel
+            queue.begin(now)
+            self._fed = -1
+            self._past_is_due = False
             self.reason = ""
-            self.ladder.begin(now)
-        self._send(sink, source)
-        if queue.shed(now):
+        queue.only_keyframes(self.step is Step.KEYFRAMES)
+        before = sink.sent
+        self._held = sink.send(queue)
+        self.sent_bytes += sink.sent - before
+        if queue.shed(now, ALL_BYTES // self.among):
             self._shed = self._shed or was  # before that it is the connection that takes its time
             self.sheds += 1
-        if now >= self._sample_s:
-            self._sample(sink, source, now)
-        if self._shed and was:
-            self._step(now)
-        self._watch()
+        self._watch.follow(self._source, self._sink)
 
-    def _open(self, now: float) -> bool:
-        self._is_sub = self.ladder.has_sub and self.ladder.step is not Step.MAIN
+    def _steps(self, now: float) -> tuple[Step, ...]:
+        """Return what the judge may choose from."""
+        has_sub = self.want.has_sub and now >= self._sub_again_s
+        return (
+            Step.KEYFRAMES,
+            *[Step.SUB] * has_sub,
+            *[Step.MAIN] * (self.want.most is Most.MAIN),
+        )
+
+    def _wants_sub(self, now: float) -> bool:
+        return self.step is not Step.MAIN and Step.SUB in self._steps(now)
+
+    def _open(self, now: float) -> Source | None:
+        self._is_sub = self._wants_sub(now)
         try:
-            self._source = Source(self._run, f"{self.camera}.sub" if self._is_sub else self.camera)
+            self._source = self._connect()
         except OSError as error:
             self.reason = "camera"
             self._next_s = now + SOURCE_S
             if self._is_sub:
                 log.info("%s: no second stream: %s", self.camera, error.strerror)
-                self.ladder.second_is_gone(now)
-            return False
+                self._sub_again_s = now + SECOND_AGAIN_S
+            return None
         self._opened_s = now
-        self._meter_anew()
-        self._watch()
-        return True
-
-    def _meter_anew(self) -> None:
         self.meter = Meter(self.meter.capacity)
+        self._watch.follow(self._source, self._sink)
+        return self._source
 
-    def _send(self, sink: Sink, source: Source) -> None:
-        queue = source.queue
-        assert queue is not None
-        queue.only_keyframes(self.ladder.step is Step.KEYFRAMES)
-        before = sink.sent
-        self._held = sink.send(queue)
-        self.sent_bytes += sink.sent - before
-
-    def _sample(self, sink: Sink, source: Source, now: float) -> None:
-        self._sample_s = now + SAMPLE_S
-        queue = source.queue
-        assert queue is not None
-        if sink.since is None:
-            return
-        if now - sink.since >= STEADY_S:
-            self._failures = 0
-        acked = sink.sent - sink.unacknowledged()
-        self.meter.sample(now, acked=acked, came=queue.received, waiting=queue.bytes > 0)
-        sink.set_capacity(self.meter.capacity)
-        self._step(now)
-
-    def _step(self, now: float) -> None:
-        before = self.ladder.step
-        shed, self._shed = self._shed, False
-        step = self.ladder.observe(now, shed=shed, capacity=self.meter.capacity, rate=self.meter.rate)
-        if step is before:
-            return
-        log.info("%s: relayed as %s now", self.camera, step.name.lower())
-        if self._is_sub != (self.ladder.has_sub and step is not Step.MAIN):
-            self._end_session(now)
+    def _connect(self) -> Source:
+        before_s = self.want.before_s if self._past_is_due and self.step is Step.MAIN else 0
+        if before_s:
+            with contextlib.suppress(OSError):  # no trigger names the camera: nothing is kept of it
+                return Source(self._run, f"{self.camera}.past", before_s)
+        return Source(self._run, f"{self.camera}.sub" if self._is_sub else self.camera)
 
     def _fail(self, reason: str, now: float) -> None:
         """Begin anew after a while: the camera or the media server is gone, or does not want it."""
@@ -251,7 +322,7 @@ class Relay:
         was_described = self._source is not None and self._source.queue is not None
         self._let_go()
         if self._is_sub and not was_described:
-            self.ladder.second_is_gone(now)
+            self._sub_again_s = now + SECOND_AGAIN_S
         wait_s = min(AGAIN_MOST_S, AGAIN_FIRST_S * 2**self._failures)
         self._next_s = now + wait_s * (0.5 + self._chance() / 2)
         self._failures = min(self._failures + 1, 8)
@@ -261,30 +332,30 @@ class Relay:
     def _end_session(self, now: float) -> None:
         """Steps 1 and 2 of the procedure."""
         if self._source is not None:
-            self._forget(self._source.fileno())
             self._account()
-            self._source.close()
-            self._source = None
+            source, self._source = self._source, None
+            self._watch.follow(None, self._sink)
+            source.close()
         self._held = False
         self._ending_s = now + END_S
         if self._sink is None:
             self._gone(now)
             return
+        before = self._sink.sent
         self._sink.end(now)
+        self.sent_bytes += self._sink.sent - before
         self._finish(now, {})
 
     def _finish(self, now: float, ready: dict[int, int]) -> None:
         sink = self._sink
-        if sink is None or sink.is_over or now >= (self._ending_s or now):
-            self._gone(now)
-            return
-        try:
-            sink.turn(now, ready.get(sink.fileno(), 0))
-            sink.send(None)
-        except (RtspError, OSError):
-            self._gone(now)
-        else:
-            self._watch()
+        if sink is not None and now < (self._ending_s or now):
+            with contextlib.suppress(RtspError, OSError):
+                sink.turn(now, ready.get(sink.fileno(), 0))
+                sink.send(None)
+                if not sink.is_over:
+                    self._watch.follow(None, sink)
+                    return
+        self._gone(now)
 
     def _gone(self, now: float) -> None:
         """Step 3 of the procedure; a relay that only changes its stream goes on."""
@@ -294,12 +365,12 @@ class Relay:
         self.is_over = self._ends
 
     def _let_go(self) -> None:
-        for number in list(self._events):
-            self._forget(number)
+        self._watch.follow(None, None)
         self._account()
         if self._source is not None:
             self._source.close()
         if self._sink is not None:
+            self._acked += _acknowledged(self._sink)
             self._sink.close()
         self._source = self._sink = None
         self._held = self._shed = False
@@ -308,28 +379,9 @@ class Relay:
         if self._source is not None and self._source.queue is not None:
             self.left_out += self._source.queue.left_out
 
-    # what the loop waits for
 
-    def _watch(self) -> None:
-        now = (self._source, self._sink, self._sink is not None and self._sink.wants_out)
-        if now == self._watched:
-            return
-        self._watched = now
-        wanted: dict[int, int] = {}
-        if self._source is not None:
-            wanted[self._source.fileno()] = EPOLLIN
-        if self._sink is not None:
-            wanted[self._sink.fileno()] = EPOLLIN | (EPOLLOUT if self._sink.wants_out else 0)
-        for number in [number for number in self._events if number not in wanted]:
-            self._forget(number)
-        for number, events in wanted.items():
-            if number not in self._events:
-                self._poller.register(number, events)
-            elif self._events[number] != events:
-                self._poller.modify(number, events)
-        self._events = wanted
-
-    def _forget(self, number: int) -> None:
-        self._watched = (None, None, False)
-        if self._events.pop(number, None) is not None:
-            self._poller.unregister(number)
+def _acknowledged(sink: Sink) -> int:
+    try:
+        return max(0, sink.sent - sink.unacknowledged())
+    except OSError:
+        return 0

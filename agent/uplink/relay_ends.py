@@ -33,8 +33,12 @@ TAKE_BYTES = 128 << 10
 UNSENT_BYTES = 32 << 10
 TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; the socket module does not name it
 SIOCOUTQ = 0x5411  # asm-generic/ioctls.h, as TIOCOUTQ: bytes that the other end has not acknowledged
-QUEUED_LEAST_BYTES = 48 << 10
-QUEUED_FIRST_BYTES = 192 << 10
+RESET_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+CARRIED_S = 10
+"""What the line has not carried for so long the kernel throws away, with the connection; also while this is stopped."""
+QUEUED_FEWEST_BYTES = 8 << 10
+QUEUED_LEAST_BYTES = 48 << 10  # of all together
+QUEUED_FIRST_BYTES = 192 << 10  # as well
 QUEUED_MOST_BYTES = 2 << 20
 QUEUED_S = 0.5
 """How much of the line's time may lie in the kernel: what lies there delays facts, and cannot be left out any more."""
@@ -47,8 +51,12 @@ class Source:
     description  of the stream
     """
 
-    def __init__(self, run: str, name: str) -> None:
-        """Connect. Raises OSError: nobody records that camera, or nobody hands it out."""
+    def __init__(self, run: str, name: str, past_s: float = 0.0) -> None:
+        """Connect. Raises OSError: nobody records that camera, or nobody hands it out.
+
+        past_s  what comes first is that old
+        """
+        self._past_s = past_s
         self.queue: RelayQueue | None = None
         self.description = b""
         self._framer = Framer()
@@ -94,7 +102,7 @@ class Source:
         if len(encodings) != 1:
             raise RtspError("no_video", "a live socket hands out one video stream", streams=len(medias))
         self.description = description
-        self.queue = RelayQueue(marker(encodings[0]))
+        self.queue = RelayQueue(marker(encodings[0]), self._past_s)
         self._framer.connect({0: self.queue.put}, {0: self.queue.put_run})
 
 
@@ -120,6 +128,8 @@ class Sink:
         self.since: float | None = None
         """When the server began to take packets."""
         self._out = b""
+        self._gone = 0  # of that
+        self._has_packets = False
         self._channel = 0
         self._connected = False
         self._connect_until = now + CONNECT_S
@@ -129,6 +139,9 @@ class Sink:
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            # However this process ends: nothing goes out behind its back, when the line comes back (F12).
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_ONCE)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, CARRIED_S * 1000)
             if interface:
                 bind_to(self._socket, interface)
             with contextlib.suppress(BlockingIOError):
@@ -174,43 +187,46 @@ class Sink:
         self.wants_out = held = False
         while True:
             if not self._out:
-                self._out = self._session.output()
+                self._out, self._has_packets = self._session.output(), False
             if not self._out and queue is not None and queue.bytes and self.takes_packets:
                 room = self._limit - self.unacknowledged()
                 held = room <= 0
-                self._out = b"" if held else queue.take(min(room, TAKE_BYTES))
+                self._out, self._has_packets = b"" if held else queue.take(min(room, TAKE_BYTES)), True
                 self.sent += len(self._out)
             if not self._out:
                 return held
-            try:
-                count = self._socket.send(self._out)
-            except BlockingIOError:
-                count = 0
-            self._out = self._out[count:]
-            if self._out:
+            with contextlib.suppress(BlockingIOError):
+                self._gone += self._socket.send(memoryview(self._out)[self._gone :])
+            if self._gone < len(self._out):
                 self.wants_out = True
                 return False
+            self._out, self._gone = b"", 0
 
     def unacknowledged(self) -> int:
         """Return how many bytes the other end has not acknowledged."""
         answer = fcntl.ioctl(self._socket, SIOCOUTQ, b"\0\0\0\0")
         return int(struct.unpack("i", answer)[0])
 
-    def set_capacity(self, octets_s: float | None) -> None:
-        """Learn what the line carries, bytes a second; None while that is not known."""
-        wanted = QUEUED_FIRST_BYTES if octets_s is None else int(octets_s * QUEUED_S)
-        self._limit = min(QUEUED_MOST_BYTES, max(QUEUED_LEAST_BYTES, wanted))
+    def set_capacity(self, octets_s: float | None, among: int) -> None:
+        """Learn what the line carries of this, bytes a second, None while that is not known; and how many share it."""
+        wanted = QUEUED_FIRST_BYTES // among if octets_s is None else int(octets_s * QUEUED_S)
+        least = max(QUEUED_FEWEST_BYTES, QUEUED_LEAST_BYTES // among)
+        self._limit = min(QUEUED_MOST_BYTES, max(least, wanted))
 
     def end(self, now: float) -> None:
-        """Say TEARDOWN after what was begun; packets are taken no more."""
+        """Say TEARDOWN after the frame that was begun; packets are taken no more."""
+        if self._has_packets:
+            stop = 0
+            while stop < self._gone:
+                stop += 4 + (self._out[stop + 2] << 8 | self._out[stop + 3])
+            self.sent -= len(self._out) - stop
+            self._out = self._out[:stop]
         if self._connected:
             self._session.close(now)
         self.is_over = self._session.state in (PublisherState.NEW, PublisherState.OVER)
 
     def close(self) -> None:
         """Hang up; what the line has not carried yet is thrown away."""
-        with contextlib.suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     def _finish_connecting(self, now: float, events: int) -> None:
@@ -236,3 +252,39 @@ class Sink:
     def channel(self) -> int:
         """Return the interleaved channel that the server chose."""
         return self._channel
+
+
+class Watch:
+    """What the loop waits for on behalf of one relay."""
+
+    def __init__(self, poller: select.epoll) -> None:
+        """Wait for nothing yet."""
+        self._poller = poller
+        self._events: dict[int, int] = {}
+        self._ends: tuple[Source | None, Sink | None, bool] = (None, None, False)
+
+    def is_called(self, ready: dict[int, int]) -> bool:
+        """Tell whether something that is waited for has come. ready: events by descriptor."""
+        return not ready.keys().isdisjoint(self._events)
+
+    def follow(self, source: Source | None, sink: Sink | None) -> None:
+        """Wait for these ends and no others; to be told before one is closed."""
+        ends = (source, sink, sink is not None and sink.wants_out)
+        if ends == self._ends:
+            return
+        wanted: dict[int, int] = {}
+        if source is not None:
+            wanted[source.fileno()] = select.EPOLLIN
+        if sink is not None:
+            wanted[sink.fileno()] = select.EPOLLIN | (select.EPOLLOUT if sink.wants_out else 0)
+        for number in [number for number in self._events if number not in wanted]:
+            del self._events[number]
+            with contextlib.suppress(OSError):  # it is closed next, and forgotten by the kernel with that
+                self._poller.unregister(number)
+        for number, events in wanted.items():
+            if number not in self._events:
+                self._poller.register(number, events)
+            elif self._events[number] != events:
+                self._poller.modify(number, events)
+            self._events[number] = events
+        self._ends = ends

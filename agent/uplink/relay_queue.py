@@ -2,19 +2,19 @@
 
 What is left out leaves no hole in the sequence numbers: whoever receives sees a stream with fewer pictures, not a
 damaged one. Two things are left as the loss they are: packets that the camera's own line lost, and the rest of a
-picture of which some was sent already. Payloads are never opened; of a packet's header only the number is written anew.
+picture that does not end. Payloads are never opened; of a packet's header only the number is written anew.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING
 
-from agent.rtsp.framing import frame_run
 from agent.rtsp.keyframe import Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from agent.rtsp.keyframe import Marker
 
@@ -23,22 +23,30 @@ MOST_BYTES = 3 << 20
 HARD_BYTES = 8 << 20
 """Reached by a picture that does not end."""
 MOST_AGE_S = 1.5
+RUN_BYTES = 16 << 10  # so much is sent together, however little the line takes
+_LEAST = 16  # an interleaved header, and RTP's
+PAST_BYTES = 16 << 20
+"""30 s of 4 Mbit/s: past seconds, that are sent as fast as the line takes them."""
+PAST_COMES_S = 1.0
+"""Nothing waits so long after the begin: the past is sent."""
 
 
 class _Picture:
     """The packets of one timestamp.
 
     at       monotonic seconds of its first packet
+    came     how many bytes came before it
     key      decoding can start here; None while that is not known
     shift    how many packets before it were left out
     packets  one or several together, in interleaved frames
     begun    some of it is sent
     """
 
-    __slots__ = ("at", "begun", "dropped", "key", "packets", "shift", "size")
+    __slots__ = ("at", "begun", "came", "dropped", "key", "packets", "shift", "size")
 
-    def __init__(self, at: float, shift: int) -> None:
+    def __init__(self, at: float, shift: int, came: int = 0) -> None:
         self.at = at
+        self.came = came
         self.shift = shift
         self.key: bool | None = None
         self.packets: list[bytes] = []
@@ -53,6 +61,7 @@ class RelayQueue:
     channel   interleaved, that the packets are sent on
     bytes     that wait
     received  bytes of packets that came
+    keys      bytes of those that belong to keyframes
     sheds     how often what waited was too much
     left_out  packets that were not sent
     """
@@ -61,22 +70,31 @@ class RelayQueue:
         "_current",
         "_keyframes_only",
         "_mark",
+        "_past_s",
+        "_past_until",
         "_pictures",
         "_shift",
         "_stamp",
         "_waiting",
         "bytes",
         "channel",
+        "keys",
         "left_out",
         "received",
         "sheds",
     )
 
-    def __init__(self, mark: Marker) -> None:
-        """Begin empty, at whatever comes: it begins with a keyframe."""
+    def __init__(self, mark: Marker, past_s: float = 0.0) -> None:
+        """Begin empty, at whatever comes: it begins with a keyframe.
+
+        past_s  what comes first is that old; it may take as long to be sent
+        """
         self.channel = 0
         self.bytes = 0
         self.received = 0
+        self.keys = 0
+        self._past_s = past_s
+        self._past_until = float("inf") if past_s else 0.0
         self.sheds = 0
         self.left_out = 0
         self._mark = mark
@@ -94,7 +112,9 @@ class RelayQueue:
         picture = self._current
         if stamp != self._stamp:
             self._stamp = stamp
-            picture = self._current = _Picture(now, self._shift)
+            if picture.key:
+                self.keys += self.received - picture.came
+            picture = self._current = _Picture(now, self._shift, self.received)
             self._pictures.append(picture)
         self.received += end - start
         if picture.key is None and not picture.dropped:
@@ -108,15 +128,22 @@ class RelayQueue:
         self._append(picture, data[start - 4 : end])
 
     def put_run(self, data: bytes, at: int, end: int) -> int:
-        """Take packets of the picture at hand that are alike, all at once; return where they end."""
+        """Take the packets that go on with the picture at hand, all at once; return where they end.
+
+        A quarter of a microsecond a packet, where each by itself takes 1.2.
+        """
         picture = self._current
         if picture.key is None or picture.dropped:
             return at
-        stop, count = frame_run(data, at, end)
-        if not count or data[at + 1] or data[at + 8 : at + 12] != self._stamp:
-            return at
-        self.received += stop - at
-        self._append(picture, data[at:stop])
+        stamp, stop, last = self._stamp, at, at + RUN_BYTES
+        while stop < last and data[stop + 8 : stop + 12] == stamp and data[stop : stop + 2] == b"$\0":
+            after = stop + 4 + (data[stop + 2] << 8 | data[stop + 3])
+            if after > end or after < stop + _LEAST:
+                break
+            stop = after
+        if stop > at:
+            self.received += stop - at
+            self._append(picture, data[at:stop])
         return stop
 
     def _append(self, picture: _Picture, frames: bytes) -> None:
@@ -129,44 +156,96 @@ class RelayQueue:
         self._waiting = self._waiting or (self._keyframes_only and not only)
         self._keyframes_only = only
 
-    def shed(self, now: float) -> bool:
+    @property
+    def wants_keyframe(self) -> bool:
+        """Tell whether nothing but keyframes is taken at present."""
+        return self._keyframes_only or self._waiting
+
+    def begin(self, now: float) -> None:
+        """Learn that packets are taken from now on: past seconds have as long to go out as they were."""
+        if self._past_until:
+            self._past_until = now + self._past_s
+
+    @property
+    def is_past(self) -> bool:
+        """Tell whether past seconds are still under way, or may be."""
+        return bool(self._past_until)
+
+    def shed(self, now: float, most: int = MOST_BYTES) -> bool:
         """Leave out what is too much: up to the last keyframe that waits, or all up to the next that comes.
 
-        A keyframe that is being sent is sent to its end, else a slow line would never show one.
-        Returns whether anything was left out
+        A picture that is being sent is sent to its end: else a slow line would never show a keyframe, and some media
+        servers take a hole badly (GStreamer's aborts at one, in its FEC decoder). Past seconds go first, and while they
+        are sent nothing is too old.
+
+        most     bytes that may wait
+        Returns  whether anything of the present was left out
         """
+        if now < self._past_until:
+            if self.bytes:
+                self._shed_past(most)
+            elif now >= self._past_until - self._past_s + PAST_COMES_S:
+                self._past_until = 0.0
+            return False
+        was_past, self._past_until = self.is_past, 0.0
         pictures, before = self._pictures, self.left_out
         if self.bytes > HARD_BYTES:
             self._clear(0)
-        elif self.bytes > MOST_BYTES or self.delay(now) > MOST_AGE_S:
-            begun = pictures.popleft() if pictures[0].begun and pictures[0].key else None
+        elif self.bytes > min(most, MOST_BYTES) or self.delay(now) > MOST_AGE_S:
+            begun = pictures.popleft() if pictures[0].begun else None
             last = next((place for place in range(len(pictures) - 1, -1, -1) if pictures[place].key), -1)
             if last > 0:
-                for _ in range(last):
-                    self._leave_out(pictures.popleft(), pictures)
+                self._leave_out_first(last)
             else:
                 self._clear(last + 1)
             if begun is not None:
                 pictures.appendleft(begun)
         left_out = self.left_out > before
         self.sheds += left_out
-        return left_out
+        return left_out and not was_past
+
+    def _shed_past(self, most: int) -> None:
+        """Leave out the oldest, up to a keyframe behind which there is room."""
+        pictures, over = self._pictures, self.bytes - min(most, PAST_BYTES)
+        if over <= 0:
+            return
+        begun = pictures.popleft() if pictures[0].begun and pictures[0].size <= HARD_BYTES else None
+        for place, picture in enumerate(pictures):
+            if over <= 0 and picture.key:
+                self._leave_out_first(place)
+                break
+            over -= picture.size
+        else:
+            self._clear(0)
+        if begun is not None:
+            pictures.appendleft(begun)
+        self.sheds += 1
+
+    def _leave_out_first(self, count: int) -> None:
+        shift = self._shift
+        for _ in range(count):
+            self._leave_out(self._pictures.popleft())
+        for each in self._pictures:
+            each.shift += self._shift - shift
 
     def _clear(self, keep: int) -> None:
         """Leave out all but the first pictures; the next keyframe is waited for."""
         while len(self._pictures) > keep:
-            self._leave_out(self._pictures.pop(), ())
+            self._leave_out(self._pictures.pop())
             self._waiting = True
 
     def delay(self, now: float) -> float:
-        """Return for how long the oldest packet has been waiting, in seconds."""
-        return now - self._pictures[0].at if self.bytes else 0.0
+        """Return for how long the oldest picture has been waiting of which nothing is sent, in seconds."""
+        waiting = next(
+            (picture for picture in itertools.islice(self._pictures, 2) if not picture.begun), None
+        )
+        return 0.0 if waiting is None else now - waiting.at
 
     def take(self, most: int) -> bytes:
         """Return packets to send, in interleaved frames, about `most` bytes; b"" when there are none."""
         taken: list[bytes] = []
         size = 0
-        choosy = self._keyframes_only or self._waiting
+        choosy = self.wants_keyframe
         while self._pictures and size < most:
             picture = self._pictures[0]
             if picture.key is None and choosy:
@@ -219,17 +298,15 @@ class RelayQueue:
             if keep:
                 pictures.append(picture)
             else:
-                self._leave_out(picture, ())
+                self._leave_out(picture)
 
-    def _leave_out(self, picture: _Picture, later: Iterable[_Picture]) -> None:
+    def _leave_out(self, picture: _Picture) -> None:
         count = sum(1 for frames in picture.packets for _ in _each(frames))
         self.left_out += count
         self.bytes -= picture.size
         # Of a picture that was begun one number stays missing, so that its receiver knows of it.
         count -= picture.begun and count > 0
         self._shift += count
-        for each in later:
-            each.shift += count
         picture.packets, picture.size, picture.dropped = [], 0, True
 
 

@@ -1,11 +1,12 @@
 """All relays of a box, in a thread of their own: reports never wait for pictures. A shell.
 
-What is wanted is said as a whole, camera by camera, each with the time at which it ends by itself: whoever says it may
+What is wanted is said as a whole, relay by relay, each with the time at which it ends by itself: whoever says it may
 hang or die, and the pictures stop all the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import os
@@ -14,21 +15,23 @@ import select
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from agent.grants import MOST_CAMERAS
 from agent.rtsp.url import parse_url
+from agent.uplink.ladder import Step
 from agent.uplink.relay import Relay
-from agent.uplink.streams import NONE, Flow
+from agent.uplink.share import SAMPLE_S, Share
+from agent.uplink.streams import MOST_RELAYS, NONE, Flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agent.rtsp.url import RtspUrl
+    from agent.uplink.share import Key
+    from agent.uplink.streams import Want
 
-MOST = MOST_CAMERAS
-"""Relays at a time (F11); what is wanted beyond that waits until another ends."""
 IDLE_S = 60.0
 AGAIN_S = 1.0
 PROCEDURE_S = 3.0
@@ -48,6 +51,7 @@ class Told:
 
     kind: str
     camera: str
+    centre: str
     reason: str
     sent_bytes: int
     left_out: int
@@ -71,17 +75,18 @@ class Relays:
 
     def __init__(
         self,
-        media: RtspUrl,
+        media: Mapping[str, RtspUrl],
         box: str,
         run: str,
         clock: Callable[[], float],
         *,
         interface: str = "",
-        most: int = MOST,
+        most: int = MOST_RELAYS,
         may: Callable[[], str] = str,
     ) -> None:
         """Begin with nothing to relay.
 
+        media      servers, by the names of their centres
         clock      seconds that never step, sleep included
         interface  by which alone anything leaves: the tunnel's; empty where there is none
         may        says why nothing may leave the box now; "" when it may; asked once a second
@@ -91,14 +96,18 @@ class Relays:
         self._most = most
         self._interface = interface
         self._may = may
-        self._wanted: dict[str, tuple[float, bool]] = {}
+        self._wanted: dict[Key, Want] = {}
         self._told: deque[Told] = deque(maxlen=1000)
-        self._relays: dict[str, Relay] = {}
-        self._due: dict[str, float] = {}
-        self._pause: dict[str, float] = {}
-        self._lock = threading.Lock()  # over the next two, which belong together
-        self._done: dict[str, Flow] = {}
-        self._flowed: set[str] = set()
+        self._relays: dict[Key, Relay] = {}
+        self._due: dict[Key, float] = {}
+        self._pause: dict[Key, float] = {}
+        self._share = Share()
+        self._sample_s = 0.0
+        self._lock = (
+            threading.Lock()
+        )  # over which relays there are, and what those have sent that are no more
+        self._done: dict[Key, Flow] = {}
+        self._flowed: set[Key] = set()
         self._poller = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poller.register(self._wake, select.EPOLLIN)
@@ -108,9 +117,9 @@ class Relays:
         self._thread = threading.Thread(target=self._run_loop, name="relays", daemon=True)
         self._thread.start()
 
-    def want(self, cameras: Mapping[str, tuple[float, bool]]) -> None:
-        """Relay these and no others: by camera until when, and whether it has a second stream; first things first."""
-        self._wanted = dict(cameras)
+    def want(self, wanted: Mapping[Key, Want]) -> None:
+        """Relay these and no others; where they are too many, those that stand first."""
+        self._wanted = dict(wanted)
         self._rouse()
 
     def told(self) -> list[Told]:
@@ -122,8 +131,10 @@ class Relays:
         return [
             {
                 "camera": relay.camera,
+                "centre": relay.centre,
+                "rank": relay.want.rank,
                 "flowing": relay.is_flowing,
-                "as": relay.ladder.step.name.lower(),
+                "as": relay.step.name.lower(),
                 "reason": relay.reason,
                 "sent_bytes": relay.sent_bytes,
                 "left_out": relay.skipped,
@@ -132,12 +143,16 @@ class Relays:
             for relay in list(self._relays.values())
         ]
 
-    def flows(self) -> dict[str, Flow]:
-        """Return by camera how it goes, and what was sent since the begin."""
+    def flows(self) -> dict[Key, Flow]:
+        """Return how it goes with each relay, and what was sent since the begin."""
         with self._lock:
-            found = dict(self._done)
-            for camera, relay in self._relays.items():
-                found[camera] = _flow(relay, found.get(camera, NONE))
+            found, running = dict(self._done), dict(self._relays)
+        for key, relay in running.items():
+            found[key] = _flow(relay, found.get(key, NONE))
+        for key in self._wanted.keys() - running.keys():
+            before = found.get(key, NONE)
+            reason = self._refused or ("centre" if key[1] not in self._media else before.reason)
+            found[key] = replace(before, flowing=False, reason=reason)
         return found
 
     @property
@@ -161,89 +176,138 @@ class Relays:
                 self._follow(now)
                 if self._stopping and not self._relays:
                     return
-                idle_s = MAY_S if self._wanted else IDLE_S
-                due = min((self._due[camera] for camera in self._relays), default=now + idle_s)
-                ready = dict(self._poller.poll(max(0.0, due - now)))
-                if ready and len(self._relays) > 1:
-                    time.sleep(GATHER_S)
-                    ready.update(self._poller.poll(0))
-                if ready.pop(self._wake, 0):
-                    os.eventfd_read(self._wake)
+                ready = self._wait(now)
+                now = self._clock()
+                for key, relay in list(self._relays.items()):
+                    if now >= self._due[key] or relay.is_called(ready):
+                        self._try(relay, now, partial(relay.turn, now, ready))
+                        self._look(key, relay, now)
+                if now >= self._sample_s or any(relay.has_shed for relay in self._relays.values()):
+                    self._judge(now)
             except Exception:
                 log.exception("error in the relays: all of them begin anew")
                 self._abandon()
                 time.sleep(AGAIN_S)
-                continue
-            now = self._clock()
-            for camera, relay in list(self._relays.items()):
-                if now >= self._due[camera] or relay.is_called(ready):
-                    self._turn(relay, now, ready)
-                    self._due[camera] = relay.due(now)
 
-    def _turn(self, relay: Relay, now: float, ready: dict[int, int]) -> None:
+    def _wait(self, now: float) -> dict[int, int]:
+        """Wait until something is to be done; return events by descriptor."""
+        due = min(self._due.values(), default=now + (MAY_S if self._wanted else IDLE_S))
+        if self._relays:
+            due = min(due, self._sample_s)
+        ready = dict(self._poller.poll(max(0.0, due - now)))
+        if ready and len(self._relays) > 1:
+            time.sleep(GATHER_S)
+            ready.update(self._poller.poll(0))
+        if ready.pop(self._wake, 0):
+            os.eventfd_read(self._wake)
+        return ready
+
+    def _try(self, relay: Relay, now: float, do: Callable[[], None]) -> None:
+        """Do something with one relay; what fails there is that one's."""
         try:
-            relay.turn(now, ready)
+            do()
         except Exception:
             log.exception("%s: error in its relay: it begins anew", relay.camera)
             relay.reason = "error"
             relay.close()
-            self._pause[relay.camera] = now + AGAIN_S
-        if relay.is_flowing and relay.camera not in self._flowed:
-            self._flowed.add(relay.camera)
+            self._pause[relay.camera, relay.centre] = self._due[relay.camera, relay.centre] = now + AGAIN_S
+
+    def _look(self, key: Key, relay: Relay, now: float) -> None:
+        """See what a turn has made of a relay."""
+        if relay.is_flowing and key not in self._flowed:
+            self._flowed.add(key)
             self._tell("started", relay)
         if relay.is_over:
             self._drop(relay)
+        else:
+            self._due[key] = relay.due(now)
+
+    def _judge(self, now: float) -> None:
+        """Have the line divided anew; those whose step changes take their turn with the next wake."""
+        if now >= self._sample_s:
+            self._sample_s = now + SAMPLE_S
+            for key, relay in self._relays.items():
+                self._try(relay, now, partial(relay.sample, now))
+                self._due[key] = min(self._due[key], relay.due(now))
+        steps = self._share.judge(now, {key: relay.stand(now) for key, relay in self._relays.items()})
+        running = sum(step is not Step.PAUSED for step in steps.values())
+        for key, relay in self._relays.items():
+            relay.among = max(1, running)
+            if steps[key] is not relay.step:
+                self._try(relay, now, partial(relay.follow, steps[key], now))
+                self._due[key] = now
 
     def _follow(self, now: float) -> None:
         """Bring about what is wanted."""
-        if self._wanted and now >= self._may_due:
+        said = self._wanted  # another thread sets it
+        if said and now >= self._may_due:
             self._may_due = now + MAY_S
             self._refused = self._may()
-        wanted = {} if self._stopping or self._refused else self._wanted
-        for camera, relay in self._relays.items():
-            if camera in wanted:
-                relay.until_s = wanted[camera][0]
-                self._due[camera] = min(self._due[camera], relay.until_s)
-            else:
-                self._due[camera] = now
-                relay.end("stopped" if self._stopping else self._refused or "revoked", now)
-        for camera, (until_s, has_sub) in wanted.items():
-            paused = now < self._pause.get(camera, 0.0)
-            if camera in self._relays or until_s <= now or paused or len(self._relays) >= self._most:
+        wanted = {} if self._stopping or self._refused else said
+        for key, relay in self._relays.items():
+            want = wanted.get(key)
+            if want is not None:
+                relay.take(want)
+                self._due[key] = min(self._due[key], want.until_s)
+            elif not relay.is_ending:
+                self._due[key] = now
+                reason = "stopped" if self._stopping else self._refused or "revoked"
+                self._try(relay, now, partial(relay.end, reason, now))
+        came = False
+        for key, want in wanted.items():
+            media = self._media.get(key[1])
+            paused = now < self._pause.get(key, 0.0)
+            if media is None or key in self._relays or want.until_s <= now or paused:
                 continue
-            self._due[camera] = now
+            if len(self._relays) >= self._most:
+                break
             relay = Relay(
-                camera,
-                until_s,
-                media=self._media,
+                key,
+                want,
+                media=media,
                 box=self._box,
                 run=self._run,
                 interface=self._interface,
-                has_sub=has_sub,
                 chance=random.random,
                 nonce=lambda: os.urandom(8).hex(),
                 poller=self._poller,
             )
+            self._due[key] = now
             with self._lock:
-                self._relays[camera] = relay
+                self._relays[key] = relay
+            came = True
+        if came:
+            self._judge(now)
 
     def _abandon(self) -> None:
+        self._share = Share()
         for relay in list(self._relays.values()):
             relay.reason = "error"
-            relay.close()
+            with contextlib.suppress(Exception):
+                relay.close()
             self._drop(relay)
 
     def _drop(self, relay: Relay) -> None:
         """Forget a relay that is over, but what it sent."""
+        key = relay.camera, relay.centre
         with self._lock:
-            self._done[relay.camera] = _flow(relay, self._done.get(relay.camera, NONE))
-            del self._relays[relay.camera]
-        self._flowed.discard(relay.camera)
+            self._done[key] = _flow(relay, self._done.get(key, NONE))
+            del self._relays[key]
+        del self._due[key]
+        self._flowed.discard(key)
         self._tell("stopped", relay)
 
     def _tell(self, kind: str, relay: Relay) -> None:
         self._told.append(
-            Told(kind, relay.camera, relay.reason, relay.sent_bytes, relay.skipped, relay.connections)
+            Told(
+                kind,
+                relay.camera,
+                relay.centre,
+                relay.reason,
+                relay.sent_bytes,
+                relay.skipped,
+                relay.connections,
+            )
         )
 
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.health import Raised
-from agent.uplink.streams import Flow, Streams
+from agent.uplink.streams import LINE, NONE, Streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.grants import Grant, Report
+    from agent.uplink.share import Key
+    from agent.uplink.streams import Flow, Want
 
 LOOK_S = 0.25
 """How often grants are looked at: one that is taken back must stop within two seconds (F12)."""
 STALLED_S = 10.0
+MOST_TOLD = 8
+"""Cameras that stall: of a media server that is away so many say enough, and whoever reads conditions takes 32."""
 
 
 class Granted(Protocol):
@@ -39,12 +43,12 @@ class Granted(Protocol):
 class Relayed(Protocol):
     """What relays; `agent.uplink.relaying.Relays` is one."""
 
-    def want(self, cameras: Mapping[str, tuple[float, bool]]) -> None:
+    def want(self, wanted: Mapping[Key, Want]) -> None:
         """Relay these, and no others."""
         ...
 
-    def flows(self) -> dict[str, Flow]:
-        """Return how it goes, by camera."""
+    def flows(self) -> dict[Key, Flow]:
+        """Return how each relay goes."""
         ...
 
     def state(self) -> list[dict[str, Any]]:
@@ -65,8 +69,8 @@ class Showing:
         self._relays = relays
         self._streams = Streams(boot, granted.reports())
         self._next_s = 0.0
-        self._wanted: dict[str, tuple[float, bool]] = {}
-        self._dry: dict[str, float] = {}
+        self._wanted: dict[Key, Want] = {}
+        self._dry: dict[Key, float] = {}
 
     def turn(self, now_s: float) -> float:
         """Look when it is time; return in how many seconds to be called again. now_s: seconds since boot."""
@@ -76,16 +80,18 @@ class Showing:
         return self._next_s - now_s
 
     def raised(self, now_s: float) -> list[Raised]:
-        """Return which cameras should flow and do not."""
+        """Return which cameras should flow and do not; one that waits for its turn on a slow line is in order."""
+        found: dict[str, Raised] = {}
         flows = self._relays.flows()
-        return [
-            Raised("stream.stalled", camera, flows.get(camera, Flow()).reason)
-            for camera, since_s in self._dry.items()
-            if now_s - since_s >= STALLED_S
-        ]
+        for (camera, centre), since_s in self._dry.items():
+            reason = flows.get((camera, centre), NONE).reason
+            if now_s - since_s >= STALLED_S and reason != LINE:
+                detail = f"{centre}: {reason}" if centre else reason
+                found.setdefault(camera, Raised("stream.stalled", camera, detail))
+        return [*found.values()][:MOST_TOLD]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return what the health file shows: cameras and counts, nobody's name."""
+        """Return what the health file shows: cameras, centres and counts, nobody's name."""
         return self._relays.state()
 
     def close(self) -> None:
@@ -100,6 +106,4 @@ class Showing:
             self._relays.want(wanted)
         for report in reports:
             self._granted.put(report)
-        self._dry = {
-            camera: self._dry.get(camera, now_s) for camera in wanted if not flows.get(camera, Flow()).flowing
-        }
+        self._dry = {key: self._dry.get(key, now_s) for key in wanted if not flows.get(key, NONE).flowing}

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)*")
 COMPOUND = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+")
 # Whose first argument is a code, besides PasuError and what descends from it; of Lost it is the second.
-MAKERS = {"Refused", "Problem", "ConfigWarning", "Lost"}
+MAKERS = {"Refused", "Problem", "Wrong", "ConfigWarning", "Lost"}
 # What looks like a code in a module that raises, and is something else.
 NO_CODES = {"COMMITTED", "SALVAGED", "PROBE", "SC_PAGE_SIZE", "SC_PHYS_PAGES"}
 

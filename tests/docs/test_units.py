@@ -14,7 +14,7 @@ from tests.peer import need
 UNITS = Path(__file__).parents[2] / "systemd"
 EXPOSURE = {
     "pasu-disks.service": 1.5,
-    "pasu-egress.service": 1.6,
+    "pasu-egress.service": 1.8,
     "pasu-keep.service": 0.6,
     "pasu-page.service": 1.0,
     "pasu-record.service": 1.9,
@@ -54,6 +54,18 @@ def test_what_erases_has_no_network() -> None:
     assert "PrivateNetwork=yes" in keep
     assert "RestrictAddressFamilies=none" in keep
     assert "IPAddressDeny=any" in keep
+
+
+def test_what_meets_strangers_bytes_cannot_change_where_the_tunnel_leads() -> None:
+    """F10: the tunnel's terms lie in the state of the user that all but the watch have."""
+    for unit in ("pasu-record.service", "pasu-keep.service", "pasu-uplink.service"):
+        assert "-/var/lib/pasu/state/tunnel" in written(lines(unit), "InaccessiblePaths")
+
+
+def test_the_rules_are_read_whoever_owns_their_folder() -> None:
+    """F2: /etc/pasu may be the agent's alone, and this one is root without root's rights."""
+    egress = lines("pasu-egress.service")
+    assert written(egress, "CapabilityBoundingSet") == {"CAP_NET_ADMIN", "CAP_DAC_READ_SEARCH"}
 
 
 def test_stopping_one_leaves_the_health_of_the_other() -> None:
@@ -96,7 +108,9 @@ def test_what_talks_outside_writes_folders_of_its_own_and_sees_no_footage() -> N
     for path in ("/var/lib/pasu/state/keys", "/etc/pasu/secrets.toml"):
         assert path in hidden
     assert "RestrictNetworkInterfaces=pasu0 lo" in uplink
-    assert "RestrictAddressFamilies=AF_INET AF_INET6" in uplink
+    # Its relays connect to live sockets; nobody it could ask for something is in sight.
+    assert "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6" in uplink
+    assert {"-/run/dbus", "-/run/systemd"} <= set(hidden.replace("InaccessiblePaths=", "").split())
     # The others run as the same user.
     denied = " ".join(line for line in uplink if line.startswith("SystemCallFilter=~"))
     for call in ("kill", "tgkill", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd"):
@@ -122,3 +136,12 @@ def test_the_page_has_a_user_of_its_own_and_sees_health_and_passes_alone() -> No
     folders = (UNITS / "pasu.tmpfiles.conf").read_text()
     for line in ("passes 2750 pasu pasu-page", "visits 2770 pasu pasu-page", "own 0700 pasu-page pasu-page"):
         assert f"d /var/lib/pasu-page/{line} -" in folders
+
+
+def test_a_box_with_gpio_lines_opens_the_chips_and_no_other_device() -> None:
+    more = lines("pasu-record-gpio.conf")
+    assert more == ["[Service]", "PrivateDevices=no", "DevicePolicy=closed", "DeviceAllow=char-gpiochip rw"]
+    assert "PrivateDevices=yes" in lines("pasu-record.service")
+    (rule,) = lines("60-pasu-gpio.rules")
+    assert rule.startswith('SUBSYSTEM=="gpio", KERNEL=="gpiochip')
+    assert 'GROUP="pasu", MODE="0660"' in rule

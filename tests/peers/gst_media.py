@@ -46,6 +46,16 @@ def say(**what: object) -> None:
         print(json.dumps({**what, "monotonic": time.clock_gettime(time.CLOCK_BOOTTIME)}), flush=True)
 
 
+def without_losses(_pipeline: Gst.Element, element: Gst.Element) -> None:
+    """Have nothing said of lost packets to what stands behind.
+
+    rtpulpfecdec, which the server puts into every stream that it records, aborts the process (have_caps_ssrc) when it
+    hears of a lost packet before it knows the stream.
+    """
+    if element.get_factory().get_name() == "rtpbin":
+        element.connect("new-jitterbuffer", lambda _bin, buffer, *_: buffer.set_property("do-lost", False))
+
+
 class Book:
     """What came on one path."""
 
@@ -58,6 +68,7 @@ class Book:
         self.shown = False
         say(begin=self.path)
         element = media.get_element()
+        element.get_parent().connect("element-added", without_losses)
         sink = element.get_by_name("sink")
         sink.set_property("emit-signals", True)
         sink.connect("new-sample", self.unit)
@@ -96,6 +107,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--path", action="append", default=[])
     parser.add_argument("--ledger", type=Path, required=True)
     parser.add_argument("--decode", action="store_true")
@@ -104,7 +116,7 @@ def main() -> None:
     Gst.init(None)
     options.ledger.mkdir(parents=True, exist_ok=True)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(options.address)
     server.set_service(str(options.port))
     mounts = server.get_mount_points()
     books = []

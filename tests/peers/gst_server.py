@@ -212,6 +212,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--live", type=int, default=0, metavar="N", help="N cameras encoded as they come")
     parser.add_argument("--clip", type=Path, help="prepared H.264 with delimiters")
     parser.add_argument("--cameras", type=int, default=1)
@@ -228,7 +229,7 @@ def main() -> None:
 
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(options.address)
     server.set_service(str(options.port))
     mounts = server.get_mount_points()
     cameras: list[ClipCamera] = []

@@ -17,13 +17,16 @@ from agent.clock import SystemSource
 from agent.command import jws
 from agent.demo.server import CameraProcess
 from agent.demo.spec import CameraSpec
+from agent.health.heard import STEPS
 from agent.storage import exchange
 from agent.storage.files import Disk
 from agent.storage.granted import Granted
 from agent.uplink.relaying import Relays, media_url
 from agent.uplink.showing import Showing
+from agent.uplink.streams import Want
 from tests.checker import check
 from tests.city import City
+from tests.contract.test_past_socket import age_s, keep
 from tests.lab import GstCameras, Site, centre_key, prepared_clip, wait_for
 from tests.live import Running
 from tests.media import GstMedia, Line
@@ -40,7 +43,8 @@ def now_s() -> float:
 
 @contextmanager
 def relays(folder: Path, port: int, *, user: str = "", **more: object) -> Iterator[Relays]:
-    found = Relays(media_url(f"rtsp://{user}127.0.0.1:{port}"), "gn-1", str(folder), now_s, **more)  # type: ignore[arg-type]
+    media = {"": media_url(f"rtsp://{user}127.0.0.1:{port}")}
+    found = Relays({**media, **more.pop("media", {})}, "gn-1", str(folder), now_s, **more)  # type: ignore[arg-type, dict-item]
     try:
         yield found
     finally:
@@ -91,7 +95,7 @@ class Scene(ExitStack):
 
 def test_access_units_at_the_centre_are_the_cameras_bit_for_bit(tmp_path: Path) -> None:
     with Scene(tmp_path) as scene, relays(tmp_path, scene.media.port) as found:
-        found.want({"cam01": (now_s() + 600, False)})
+        found.want({("cam01", ""): Want(now_s() + 600)})
         wait_for("pictures at the centre", lambda: len(scene.units()) > 150)
         found.want({})
         wait_for("its end", lambda: [told.kind for told in found._told] == ["started", "stopped"])
@@ -116,7 +120,7 @@ def test_grant_to_first_decoded_frame(tmp_path: Path) -> None:
         for number in range(5):
             with relays(tmp_path, scene.media.port) as found:
                 before = now_s()
-                found.want({"cam01": (before + 60, False)})
+                found.want({("cam01", ""): Want(before + 60)})
                 wait_for("a decoded frame", lambda: len(scene.media.heard("shown")) > number)
                 took.append(scene.media.heard("shown")[number]["monotonic"] - before)
             wait_for("its end", lambda: len(scene.media.heard("end")) > number)
@@ -126,11 +130,11 @@ def test_grant_to_first_decoded_frame(tmp_path: Path) -> None:
 def test_it_logs_in_at_the_media_server(tmp_path: Path) -> None:
     with Scene(tmp_path, user="box:geheim") as scene:
         with relays(tmp_path, scene.media.port, user="box:falsch@") as found:
-            found.want({"cam01": (now_s() + 60, False)})
+            found.want({("cam01", ""): Want(now_s() + 60)})
             wait_for("a refusal", lambda: any(each["reason"] == "auth_failed" for each in found.state()))
         assert not scene.units()
         with relays(tmp_path, scene.media.port, user="box:geheim@") as found:
-            found.want({"cam01": (now_s() + 60, False)})
+            found.want({("cam01", ""): Want(now_s() + 60)})
             wait_for("pictures", lambda: len(scene.units()) > 10)
             assert "geheim" not in str(found.state())
 
@@ -138,7 +142,7 @@ def test_it_logs_in_at_the_media_server(tmp_path: Path) -> None:
 def test_f12_the_last_packet_goes_out_with_the_end_of_the_grant(tmp_path: Path) -> None:
     """F12: revoked, and expired without a word from anybody. S11: within two seconds."""
     with Scene(tmp_path) as scene, Line(scene.media.port) as line, relays(tmp_path, line.port) as found:
-        found.want({"cam01": (now_s() + 600, False)})
+        found.want({("cam01", ""): Want(now_s() + 600)})
         wait_for("pictures", lambda: len(scene.units()) > 10)
         revoked = now_s()
         found.want({})
@@ -146,7 +150,7 @@ def test_f12_the_last_packet_goes_out_with_the_end_of_the_grant(tmp_path: Path) 
         time.sleep(2.5)
         assert line.last_s < revoked + 2.0
         until = now_s() + 3.0
-        found.want({"cam01": (until, False)})
+        found.want({("cam01", ""): Want(until)})
         before = len(scene.units())
         wait_for("pictures again", lambda: len(scene.units()) > before + 5)
         wait_for("the expiry", lambda: len([told for told in found._told if told.kind == "stopped"]) == 2)
@@ -161,7 +165,7 @@ def test_f12_the_last_packet_goes_out_with_the_end_of_the_grant(tmp_path: Path) 
 def test_f12_on_a_dead_line_too(tmp_path: Path) -> None:
     """F12: what lies in the kernel is not carried after the grant is over."""
     with Scene(tmp_path) as scene, Line(scene.media.port) as line, relays(tmp_path, line.port) as found:
-        found.want({"cam01": (now_s() + 600, False)})
+        found.want({("cam01", ""): Want(now_s() + 600)})
         wait_for("pictures", lambda: len(scene.units()) > 10)
         line.rate = 0
         wait_for("sheds", lambda: any(each["sheds"] for each in found.state()))
@@ -182,7 +186,7 @@ def test_f11_a_media_server_that_stops_reading(tmp_path: Path) -> None:
         Line(scene.media.port) as line,
         relays(tmp_path, line.port) as found,
     ):
-        found.want({"cam01": (now_s() + 600, False)})
+        found.want({("cam01", ""): Want(now_s() + 600)})
         wait_for("pictures", lambda: len(scene.units()) > 10)
         line.rate = 0
         (relay,) = found._relays.values()
@@ -204,7 +208,7 @@ def test_f11_a_media_server_that_stops_reading(tmp_path: Path) -> None:
 
 def test_a_media_server_that_restarts(tmp_path: Path) -> None:
     with Scene(tmp_path) as scene, relays(tmp_path, scene.media.port) as found:
-        found.want({"cam01": (now_s() + 600, False)})
+        found.want({("cam01", ""): Want(now_s() + 600)})
         wait_for("pictures", lambda: len(scene.units()) > 10)
         scene.media.stop(kill=True)
         wait_for("that it is missed", lambda: not any(each["flowing"] for each in found.state()))
@@ -224,17 +228,17 @@ def test_f7_a_slow_line_goes_down_the_ladder_and_up_again(tmp_path: Path) -> Non
         Line(scene.media.port) as line,
         relays(tmp_path, line.port) as found,
     ):
-        found.want({"cam01": (now_s() + 600, False)})
+        found.want({("cam01", ""): Want(now_s() + 600)})
         wait_for("pictures", lambda: len(scene.units()) > 30)
         (relay,) = found._relays.values()
         line.rate = 32_000
         slow = now_s()
-        wait_for("a lower step", lambda: relay.ladder.step.name == "KEYFRAMES")
+        wait_for("a lower step", lambda: relay.step.name == "KEYFRAMES")
         print(f"down after {now_s() - slow:.1f} s")
         count = len(scene.units())
         wait_for("keyframes", lambda: len([unit for unit in scene.units()[count:] if unit["key"]]) >= 3, 60)
         line.rate = None
-        wait_for("the whole again", lambda: relay.ladder.step.name == "MAIN", 120)
+        wait_for("the whole again", lambda: relay.step.name == "MAIN", 120)
         count = len(scene.units())
         wait_for("all pictures", lambda: len(scene.units()) > count + 60)
         tail = [int(unit["frame"]) for unit in scene.check_units(whole=False)[-40:]]  # type: ignore[call-overload]
@@ -256,13 +260,13 @@ def test_f7_the_second_stream_where_there_is_one(tmp_path: Path) -> None:
         relays(tmp_path, line.port) as found,
     ):
         wait_for("a recording", lambda: len(running.units("cam01")) > 20)
-        found.want({"cam01": (now_s() + 600, True)})
+        found.want({("cam01", ""): Want(now_s() + 600, True)})
         wait_for("pictures", lambda: len(media.units("/gn-1/cam01")) > 20)
         line.rate = 50_000
         (relay,) = found._relays.values()
         wait_for(
             "the second stream",
-            lambda: relay.ladder.step.name == "SUB" and relay._is_sub and relay.is_flowing,
+            lambda: relay.step.name == "SUB" and relay._is_sub and relay.is_flowing,
         )
         count = len(media.units("/gn-1/cam01"))
         wait_for("its pictures", lambda: len(media.units("/gn-1/cam01")) > count + 40)
@@ -274,10 +278,12 @@ def test_f11_a_hundred_are_wanted_and_only_so_many_run(tmp_path: Path) -> None:
     """F11: a hundred grants."""
     with Scene(tmp_path) as scene, relays(tmp_path, scene.media.port, most=3) as found:
         until = now_s() + 600
-        found.want({"cam01": (until, False), **{f"none{number}": (until, False) for number in range(99)}})
+        found.want(
+            {("cam01", ""): Want(until), **{(f"none{number}", ""): Want(until) for number in range(99)}}
+        )
         wait_for("pictures", lambda: len(scene.units()) > 10)
         assert len(found.state()) == 3
-        found.want({"cam01": (until, False)})
+        found.want({("cam01", ""): Want(until)})
         wait_for("the end of the others", lambda: len(found.state()) == 1)
         count = len(scene.units())
         wait_for("pictures", lambda: len(scene.units()) > count + 10)
@@ -289,7 +295,7 @@ def test_f11_one_after_another_leave_nothing_open(tmp_path: Path) -> None:
     with Scene(tmp_path) as scene, relays(tmp_path, scene.media.port) as found:
         before = 0
         for number in range(30):
-            found.want({"cam01": (now_s() + 60, False)})
+            found.want({("cam01", ""): Want(now_s() + 60)})
             wait_for("a session", lambda: any(each["flowing"] for each in found.state()))
             found.want({})
             wait_for("its end", lambda: not found.state())
@@ -308,7 +314,7 @@ def test_where_nothing_may_leave_nothing_does(tmp_path: Path) -> None:
         Line(scene.media.port) as line,
         relays(tmp_path, line.port, may=lambda: why[0]) as found,
     ):
-        found.want({"cam01": (now_s() + 60, False)})
+        found.want({("cam01", ""): Want(now_s() + 60)})
         time.sleep(1.0)
         assert line.carried == 0
         assert found.refused == "unconfined"
@@ -317,6 +323,106 @@ def test_where_nothing_may_leave_nothing_does(tmp_path: Path) -> None:
         why[0] = "unconfined"
         wait_for("the end", lambda: not found.state())
         assert [told.reason for told in found.told() if told.kind == "stopped"] == ["unconfined"]
+
+
+def test_two_centres_and_one_of_them_is_away(tmp_path: Path) -> None:
+    """A media server that is away concerns its own streams; to the other not a picture is lost."""
+    near, far = ("cam01", ""), ("cam01", "disaster")
+    with Scene(tmp_path) as scene, GstMedia(tmp_path / "far", "/gn-1/cam01") as office:
+        media = {"disaster": media_url(f"rtsp://127.0.0.1:{office.port}")}
+        with relays(tmp_path, scene.media.port, media=media) as found:
+            until = now_s() + 600
+            # No past is kept of this camera: it begins with the last keyframe all the same.
+            wanted = {near: Want(until), far: Want(until, rank=1, before_s=5), ("cam01", "none"): Want(until)}
+            found.want(wanted)
+            wait_for("pictures", lambda: len(scene.units()) > 10 and len(office.units("/gn-1/cam01")) > 10)
+            assert found.flows()["cam01", "none"].reason == "centre"
+            assert [(each["centre"], each["rank"]) for each in found.state()] == [("", 25), ("disaster", 1)]
+            office.stop(kill=True)
+            wait_for("that it is missed", lambda: not found.flows()[far].flowing)
+            count = len(scene.units())
+            wait_for("pictures to the other", lambda: len(scene.units()) > count + 60)
+            count = len(office.units("/gn-1/cam01"))
+            office.start()
+            wait_for("pictures again", lambda: len(office.units("/gn-1/cam01")) > count + 30)
+            assert {each["as"] for each in found.state()} == {"main"}
+        scene.check_units(whole=True)
+        scene.nothing_lost()
+
+
+def test_f7_disaster_by_rank_within_what_the_line_carries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F7: all at once on a fast line; on a slow one the first keep their pictures, and the last wait for their turn."""
+    monkeypatch.setattr("agent.uplink.share.UP_FIRST_S", 3.0)
+    names = [f"cam0{number}" for number in range(1, 5)]
+    clip = prepared_clip(640, 360, 30, 1000, gop_s=1)
+    with (
+        GstCameras(tmp_path / "c", "--clip", str(clip), "--fps", "30", "--cameras", "4") as cameras,
+        Running(tmp_path, {name: cameras.url(number) for number, name in enumerate(names)}) as running,
+        GstMedia(tmp_path / "media", *(f"/gn-1/{name}" for name in names)) as media,
+        Line(media.port) as line,
+        relays(tmp_path, line.port) as found,
+    ):
+        wait_for("recordings", lambda: all(len(running.units(name)) > 40 for name in names))
+        until = now_s() + 600
+        found.want({(name, ""): Want(until, rank=rank) for rank, name in enumerate(names)})
+
+        def steps() -> list[str]:
+            return [str(each["as"]) for each in sorted(found.state(), key=lambda each: each["rank"])]
+
+        def grows(name: str, much: int = 3) -> None:
+            count = len(media.units(f"/gn-1/{name}"))
+            wait_for(f"pictures of {name}", lambda: len(media.units(f"/gn-1/{name}")) > count + much)
+
+        for name in names:
+            grows(name)
+        line.rate = 40_000
+        wait_for("that the last pause", lambda: steps()[-1] == "paused", 60)
+        grows(names[0])
+        found_steps = [STEPS.index(step) for step in steps()]
+        assert found_steps == sorted(found_steps, reverse=True), steps()
+        assert found.flows()[names[-1], ""].reason == "line"
+        line.rate = None
+        wait_for("all of them", lambda: steps() == ["main"] * 4, 90)
+        for name in names:
+            grows(name, 30)
+        assert not running.recorder.gaps
+
+
+def test_the_last_seconds_before_a_trigger_go_out_first(tmp_path: Path) -> None:
+    """As fast as the line takes them, in order, without a hole where the past becomes the present, bit for bit."""
+    with Scene(tmp_path) as scene, relays(tmp_path, scene.media.port) as found:
+        past = keep(scene.running, "cam01", 5.0)
+        wait_for("seconds", lambda: age_s(scene.running, past) > 5.0, 60)
+        newest = scene.cameras.ledger(0)[-1].number
+        found.want({("cam01", ""): Want(now_s() + 600, before_s=5)})
+        wait_for("the present", lambda: len(scene.units()) > 5 * 30 + 60)
+        came = scene.check_units(whole=True)
+        assert came[0]["key"]
+        assert newest - 6.5 * 30 < int(came[0]["frame"]) < newest - 3.5 * 30  # type: ignore[call-overload]
+        wait_for("nothing that waits", lambda: found._share.capacity is not None or len(scene.units()) > 300)
+        scene.nothing_lost()
+
+
+def test_on_a_slow_line_the_past_gives_way_to_the_present(tmp_path: Path) -> None:
+    with (
+        Scene(tmp_path) as scene,
+        Line(scene.media.port, rate=160_000) as line,
+        relays(tmp_path, line.port) as found,
+    ):
+        past = keep(scene.running, "cam01", 5.0)
+        wait_for("seconds", lambda: age_s(scene.running, past) > 5.0, 60)
+        found.want({("cam01", ""): Want(now_s() + 600, before_s=5)})
+        wait_for("what is left out", lambda: found.flows()["cam01", ""].left_out)
+        count = len(scene.units())
+        wait_for("the present", lambda: len(scene.units()) > count + 60)
+        came = scene.check_units(whole=False)
+        numbers = [int(unit["frame"]) for unit in came]  # type: ignore[call-overload]
+        (hole,) = [place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1]
+        assert came[hole]["key"]
+        assert [each["as"] for each in found.state()] == ["main"], "the line carries the present"
+        scene.nothing_lost()
 
 
 def test_from_a_recorder_of_processes(tmp_path: Path) -> None:
@@ -333,7 +439,7 @@ def test_from_a_recorder_of_processes(tmp_path: Path) -> None:
         with site, relays(site.run, media.port) as found:
             site.wait_recording()
             assert sorted(os.listdir(site.run / "live")) == ["cam01.sock", "cam02.sock"]
-            found.want({"cam01": (now_s() + 60, True), "cam02": (now_s() + 60, False)})
+            found.want({("cam01", ""): Want(now_s() + 60, True), ("cam02", ""): Want(now_s() + 60)})
             for camera in ("cam01", "cam02"):
                 wait_for("pictures", lambda camera=camera: len(media.units(f"/gn-1/{camera}")) > 60)
             found.want({})
@@ -377,7 +483,7 @@ def test_ffmpeg_takes_it_too(codec: str, tmp_path: Path) -> None:
             subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as ffmpeg,
             relays(tmp_path, port) as found,
         ):
-            found.want({"cam01": (now_s() + 60, False)})
+            found.want({("cam01", ""): Want(now_s() + 60)})
             _, complaints = ffmpeg.communicate(timeout=60)
         assert ffmpeg.returncode == 0, complaints
         lines = (tmp_path / "frames.txt").read_text().splitlines()

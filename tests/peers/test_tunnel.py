@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import random
+import re
 import signal
 import socket
 import struct
@@ -16,15 +17,18 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from agent.centre import registry
+from agent.cli import centre_tunnel
 from agent.config import load
 from agent.enrolment import box as enrolled
 from agent.storage.files import Disk
 from agent.tunnel import conf, keys
 from tests.lab import ROOT, tree, wait_for
+from tests.town import no_passphrase
 from tests.tunnel_lab import ENDPOINT, GROUP, INSIDE, PORT, SINK, Capture, Lab, inside
 
 
@@ -34,12 +38,17 @@ def lab(tmp_path):
         yield made
 
 
-def quiet(capture: Capture, *, line: bool = True) -> None:
+def quiet(capture: Capture, *, line: bool = True, guarded: bool = True) -> None:
     """Nothing left the box but WireGuard to the one endpoint, and ARP; none of it was a question for a name.
 
-    line  whether the guard has the whole line; without it the kernel's own IPv6 neighbourhood is not the uplink's
+    line     whether the guard has the whole line; without it the kernel's own IPv6 neighbourhood is not the uplink's
+    guarded  whether there is a guard; without it the kernel tells the hub by ICMP that nobody has WireGuard's port
     """
     capture.stop()
+    if not guarded:
+        capture.outside = [
+            each for each in capture.outside if not each.startswith(f"ip protocol 1 to {ENDPOINT}:")
+        ]
     if not line:
         capture.outside = [each for each in capture.outside if not each.startswith("icmpv6 ")]
     assert capture.lost == 0, "frames were not counted"
@@ -53,7 +62,7 @@ def test_f2_without_the_guard_all_of_it_would_leave(lab):
     capture = lab.capture()
     lab.link_up()
     lab.start_uplink()
-    kinds = ("dns", "ipv6", f"ip protocol 17 to {INSIDE}:5000", f"ip protocol 6 to {ENDPOINT}:80")
+    kinds = ("dns", "ipv6", "plain", f"ip protocol 17 to {INSIDE}:5000", f"ip protocol 6 to {ENDPOINT}:80")
     wait_for("leaks", lambda: all(capture.counts[kind] for kind in kinds))
 
 
@@ -343,6 +352,33 @@ def test_f6_a_connection_outlives_other_addresses_of_the_line(lab):
     quiet(capture)
 
 
+def test_f2_packets_that_others_route_anew(tmp_path):
+    """F2: a rule of somebody else's that marks what the uplink sends, and a route for that mark: nothing leaves by it."""
+    with Lab(tmp_path, line=False) as lab:
+        lab.hub_up()
+        lab.boot()
+        lab.watch()
+        wait_for("the tunnel", lambda: lab.health().get("up") and not lab.health()["lacks"])
+        lab._do("ip", "-n", lab.box, "rule", "add", "fwmark", "7", "lookup", "100")
+        lab._do("ip", "-n", lab.box, "route", "add", "default", "via", "192.0.2.1", "table", "100")
+        chain = "table inet other {\nchain o {\ntype route hook output priority 0\n"
+        lab.at(
+            lab.box, "nft", "-f", "-", given=f"{chain}meta skgid {GROUP} counter meta mark set 7\n}}\n}}\n"
+        )
+        capture = lab.capture()
+        lab.start_uplink()
+        marked = r"counter packets (\d+)"
+        wait_for(
+            "marks",
+            lambda: (
+                int(re.findall(marked, lab.at(lab.box, "nft", "list", "chain", "inet", "other", "o"))[0])
+                > 500
+            ),
+        )
+        capture.counts["wireguard"] += 1  # whether the tunnel carries meanwhile is not the question
+        quiet(capture, line=False)
+
+
 def test_f9_a_stranger_on_the_line_hears_nothing(lab):
     """F9: 65 ports of TCP and UDP, the tunnel's own among them, and a ping: not one answer."""
     lab.hub_up()
@@ -403,10 +439,14 @@ def test_f10_another_box_in_the_tunnel_reaches_nobody(lab):
             evil.send(victim)
             evil.send(victim, source=INSIDE)
             evil.send(INSIDE, source=victim)
-        wait_for("the box's own traffic", lambda: arriving.sources[INSIDE] > 5)
+        wait_for(
+            "the hub to drop what is for the other box",
+            lambda: lab.dropped("forward", namespace=lab.hub, table="pasu_hub") >= 20 or evil.send(victim),
+        )
+        seen = arriving.sources[INSIDE]
+        wait_for("the box's own traffic", lambda: arriving.sources[INSIDE] > seen + 5)
         assert not arriving.marked
         assert at_hub.marked == {evil.address}
-        assert lab.dropped("forward", namespace=lab.hub, table="pasu_hub") >= 20
         # A hub that hands on whatever it gets, as one without its rules would.
         lab.at(lab.hub, "nft", "flush", "ruleset")
         for _ in range(20):
@@ -414,6 +454,18 @@ def test_f10_another_box_in_the_tunnel_reaches_nobody(lab):
         seen = arriving.sources[INSIDE]
         wait_for("the box's own traffic", lambda: arriving.sources[INSIDE] > seen + 5)
         assert not arriving.marked
+        # Nor does the hub let it further than the plan does, at the hub itself and behind it.
+        lab.hub_load()
+        lab._do("ip", "-n", lab.hub, "address", "add", "10.77.0.9/32", "dev", "lo")
+        lab._do("ip", "-n", lab.hub, "route", "add", "10.77.0.10/32", "via", "198.51.100.1")
+        wait_for(
+            "the hub to drop",
+            lambda: (
+                evil.send("10.77.0.9")
+                or evil.send("10.77.0.10")
+                or all(lab.dropped(c, namespace=lab.hub, table="pasu_hub") for c in ("input", "forward"))
+            ),
+        )
         arriving.stop()
         at_hub.stop()
     finally:
@@ -532,21 +584,27 @@ def test_a_guard_that_is_taken_away_is_told_and_comes_back(lab):
         f"config = load({str(lab.config_file)!r})\n"
         "verdict = guard.of_this_process(config, time.clock_gettime(time.CLOCK_BOOTTIME))\n"
         "print(';'.join(verdict.lacks), guard.refused())\n"
-        "try:\n    guard.require(config, time.clock_gettime(time.CLOCK_BOOTTIME)); print('may')\n"
-        "except Exception as error:\n    print(error.code)\n"
+        "print('may' if verdict.holds else 'may not')\n"
     )
     assert in_box(lab, asked) == " True\nmay\n"
     other = in_box(lab, asked, group=4243)
     assert "not of the group" in other
-    assert "False\nTUNNEL_UNGUARDED" in other
+    assert "False\nmay not" in other
     lab.at(lab.box, "nft", "flush", "chain", "inet", "pasu_egress", "uplink")
     wait_for("the condition", lambda: "tunnel.unguarded" in lab.conditions())
     wait_for("the rules again", lambda: in_box(lab, asked) == " True\nmay\n")
+    lab._do("ip", "-n", lab.box, "route", "flush", "type", "unreachable")
+    wait_for(
+        "the barred ways again",
+        lambda: lab._do("ip", "-n", lab.box, "route", "show", "type", "unreachable").startswith(
+            f"unreachable {INSIDE}"
+        ),
+    )
     lab.stop_watch()
     lab.at(lab.box, "nft", "delete", "table", "inet", "pasu_egress")
     gone = in_box(lab, asked)
     assert "the kernel does not refuse what it should" in gone
-    assert "TUNNEL_UNGUARDED" in gone
+    assert "may not" in gone
     assert json.loads(lab.pasu("tunnel", "status", "--json", check=False).stdout)["lacks"]
     lab.pasu("tunnel", "up")
     assert json.loads(lab.pasu("tunnel", "status", "--json", check=False).stdout)["lacks"] == []
@@ -569,7 +627,7 @@ def test_a_socket_that_is_bound_stays_in_the_tunnel_without_any_rule(lab):
         os.kill(pid, signal.SIGKILL)
     stream.wait(60)
     time.sleep(2)
-    quiet(capture)
+    quiet(capture, guarded=False)
 
 
 def test_a_key_is_changed_while_everything_goes_on(lab):
@@ -608,6 +666,31 @@ def test_a_key_is_changed_while_everything_goes_on(lab):
     lab.wait_traffic()
     assert before.private not in json.dumps(lab.health()) + (lab.folder / "watch.log").read_text()
     quiet(capture)
+
+
+def test_h1_a_box_that_was_turned_out_has_no_tunnel_any_more(lab):
+    """H1: a stolen box, as soon as the hub has read its configuration anew, a session that is up among it."""
+    lab.hub_up()
+    lab.boot()
+    lab.watch()
+    lab.start_uplink()
+    lab.wait_traffic()
+    public = keys.require(lab.config.storage.state)[1].public
+    assert public in handshakes(lab)
+    registry.turn_out(lab.city, "gn-0007", datetime.now(UTC), no_passphrase)
+    centre_tunnel.refresh(lab.city)
+    lab.hub_load()
+    assert handshakes(lab) == ""
+    arriving = Inside(lab.hub, lab.hub_interface)
+    with inside(lab.box):
+        before = sent(lab)
+        wait_for("more that the box sends in vain", lambda: sent(lab) > before + 20_000, 60)
+    assert not arriving.sources
+    arriving.stop()
+
+
+def sent(lab: Lab) -> int:
+    return int(lab.at(lab.box, "wg", "show", lab.interface, "transfer").split()[-1])
 
 
 def handshakes(lab: Lab) -> str:

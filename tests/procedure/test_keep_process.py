@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from agent import minding
+from agent import keeping, minding
 from agent.config import load
 from agent.health import STALE_S, read_health, silences
 from tests.lab import wait_for
@@ -236,3 +237,27 @@ def test_i5_pasu_run_records_and_keeps_and_ends_both(box):
     assert not Path(f"/proc/{second}").exists()
     wrong = {each["code"] for each in read_health(box.root / "run", "record")["conditions"]}
     assert wrong <= {"camera.plaintext_leg"}
+
+
+@pytest.mark.parametrize("first", ["order", "signal"])
+def test_f12_an_order_ends_the_keepers_pause(tmp_path, first):
+    """F12: who is shown a picture, or takes one back, does not wait for the keeper's next turn; nor does a signal."""
+    folder = tmp_path / "orders"
+    folder.mkdir()
+    wake, writing = os.pipe()
+    known = keeping._mark(folder)
+
+    def happen() -> None:
+        (folder / "0000.json").touch() if first == "order" else os.write(writing, b"\0")
+
+    threading.Timer(0.5, happen).start()
+    began = time.monotonic()
+    keeping._wait(wake, 600.0, folder, known)
+    assert time.monotonic() - began < 300.0
+    assert (keeping._mark(folder) != known) == (first == "order")
+    if first == "order":  # one that came while the keeper was at work is not waited for either
+        keeping._wait(wake, 600.0, folder, known)
+        assert time.monotonic() - began < 300.0
+    assert keeping._mark(tmp_path / "none") == 0
+    os.close(wake)
+    os.close(writing)

@@ -30,8 +30,8 @@ CENTRE = {
         "installer",
         ("이 박스는 이미 다른 도시 키로 등록되었습니다", "this box is enrolled under another root key"),
         (
-            "누가 왜 만들었는지 확인하십시오. 넘겨받은 박스라면 상태 폴더의 centre와 uplink를 옮기십시오",
-            "find out who made it, and why; of a box that was handed over move the state's `centre` and `uplink` away",
+            "누가 왜 만들었는지 확인하십시오. 넘겨받은 박스라면 상태 폴더의 centre, uplink, tunnel을 옮기십시오",
+            "find out who made it, and why; was it handed over, move the state's `centre`, `uplink`, `tunnel` away",
         ),
     ),
     "ENROL_OTHER_KEY": code(
@@ -41,6 +41,28 @@ CENTRE = {
             "the certificate is for a key that this box does not have",
         ),
         ("`pasu enrol request`로 새로 요청하십시오", "make a new request with `pasu enrol request`"),
+    ),
+    "ENROL_OLDER": code(
+        "installer",
+        (
+            "박스가 지금 쓰는 터널 설정보다 오래된 묶음입니다",
+            "the bundle's tunnel is older than the one that the box has",
+        ),
+        (
+            "새로 요청하십시오. 그래도 거절되면 센터의 시계를 바로잡고 상태 폴더의 tunnel을 옮기십시오",
+            "make a new request; is that refused, too, set the centre's clock, move `tunnel` away",
+        ),
+    ),
+    "ENROL_TUNNEL_TAKEN": code(
+        "types",
+        (
+            "다른 박스나 허브가 이미 쓰는 터널 키입니다",
+            "another box, or the hub, has this key of the tunnel already",
+        ),
+        (
+            "디스크를 복제한 박스인지 확인하십시오. 그 박스에서 상태 폴더의 tunnel을 옮기고 다시 신청합니다",
+            "see whether the box's disk is a copy of another's; move `tunnel` out of its state folder, and ask anew",
+        ),
     ),
     "ENROL_UNCONFIRMED": code(
         "installer",

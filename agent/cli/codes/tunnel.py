@@ -18,6 +18,17 @@ TUNNEL = {
         ("[tunnel] line이 터널 자신입니다", "[tunnel] line is the tunnel itself"),
         ("바깥 회선의 인터페이스를 적으십시오", "name the interface of the line outside"),
     ),
+    "CONFIG_MEDIA_OPEN": code(
+        "installer",
+        (
+            "[tunnel]이 없어 실시간 영상이 암호화되지 않은 채 나갑니다",
+            "without [tunnel] live pictures leave the box in clear",
+        ),
+        (
+            "[tunnel]을 적거나, 회선의 다른 장비가 암호화하는지 확인하십시오 (강릉시 규정 제30조제3항)",
+            "write [tunnel], or make sure that another device of the line encrypts (Gangneung regulation, art. 30(3))",
+        ),
+    ),
     "TUNNEL_NOT_CONFIGURED": code(
         "installer",
         ("설정에 [tunnel]이 없습니다", "the configuration has no [tunnel]"),
@@ -42,6 +53,28 @@ TUNNEL = {
             "run `systemd-sysusers`, or make it with `groupadd --system pasu-uplink`",
         ),
     ),
+    "TUNNEL_GROUP_RECORDS": code(
+        "installer",
+        (
+            "[tunnel] group이 녹화가 쓰는 그룹입니다. 규칙이 녹화를 카메라에서 끊게 됩니다",
+            "[tunnel] group is a group of recording itself: the rules would cut it off from its cameras",
+        ),
+        (
+            'uplink만의 그룹을 적으십시오. 예: group = "pasu-uplink"',
+            'name a group that is the uplink\'s alone, as group = "pasu-uplink"',
+        ),
+    ),
+    "TUNNEL_FOREIGN": code(
+        "installer",
+        (
+            "터널의 이름을 가진 다른 인터페이스가 이 박스에 있습니다",
+            "another interface of this box has the tunnel's name",
+        ),
+        (
+            'agent.toml의 [tunnel] interface에 쓰이지 않는 이름을 적으십시오. 예: "pasu0"',
+            'write a name that is not in use into [tunnel] interface of agent.toml, as "pasu0"',
+        ),
+    ),
     "TUNNEL_OVERLAP": code(
         "installer",
         (
@@ -62,6 +95,25 @@ TUNNEL = {
         (
             "카메라를 다른 인터페이스로 옮기거나, agent.toml의 [tunnel] line을 지우십시오",
             "put the cameras on another interface, or take `line` out of [tunnel] in agent.toml",
+        ),
+    ),
+    "TUNNEL_LINE_OTHER": code(
+        "installer",
+        (
+            "터널이 [tunnel] line이 아닌 다른 인터페이스로 나갑니다. 그 인터페이스는 막혀 있지 않습니다",
+            "the tunnel leaves by another interface than [tunnel] line, and that one is not barred",
+        ),
+        (
+            "`ip route get`으로 허브에 가는 인터페이스를 보고, agent.toml의 line을 고치십시오",
+            "see with `ip route get` which one leads to the hub, and mend `line` in agent.toml",
+        ),
+    ),
+    "TUNNEL_NOT_ROOT": code(
+        "types",
+        ("터널은 root만 다루고 볼 수 있습니다", "the tunnel is root's alone, to change and to see"),
+        (
+            "`sudo pasu tunnel ...`로 하십시오. 상태는 `pasu health`에도 있습니다",
+            "do it with `sudo pasu tunnel ...`; how it is, `pasu health` says, too",
         ),
     ),
     "TUNNEL_TOOL_MISSING": code(
@@ -90,17 +142,6 @@ TUNNEL = {
         ("커널 설정을 바꿀 수 없습니다", "a setting of the kernel cannot be changed"),
         ("root로 하십시오", "do it as root"),
     ),
-    "TUNNEL_UNGUARDED": code(
-        "site",
-        (
-            "터널 밖으로 나가는 길이 막혀 있지 않아 영상을 내보내지 않습니다",
-            "ways past the tunnel are not barred, so no picture is sent",
-        ),
-        (
-            "`pasu tunnel status`를 보고 `systemctl status pasu-egress pasu-tunnel`을 확인하십시오",
-            "see `pasu tunnel status`, and check `systemctl status pasu-egress pasu-tunnel`",
-        ),
-    ),
     "TUNNEL_KEY_DAMAGED": code(
         "investigator",
         ("터널의 개인키가 없거나 손상되었습니다", "a private key of the tunnel is gone or damaged"),
@@ -113,14 +154,17 @@ TUNNEL = {
         "investigator",
         ("터널의 설정 파일을 쓸 수 없습니다", "the tunnel's terms cannot be used"),
         (
-            "관제센터의 묶음을 `pasu enrol accept`로 다시 넣으십시오. 녹화는 계속됩니다",
-            "take the centre's bundle in again with `pasu enrol accept`; recording goes on",
+            "묶음을 `pasu enrol accept`로 다시 넣거나, `pasu enrol request`로 다시 신청하십시오. 녹화는 계속됩니다",
+            "take the bundle in again (`pasu enrol accept`), or ask anew (`pasu enrol request`); recording goes on",
         ),
     ),
     "HUB_EXISTS": code(
         "types",
         ("이 도시에는 터널이 이미 있습니다", "this city has a tunnel already"),
-        ("`pasu centre tunnel show`로 보십시오", "see it with `pasu centre tunnel show`"),
+        (
+            "`pasu centre tunnel show`로 보십시오. 다르게 계획하려면 --again을 붙이고, 박스마다 다시 등록합니다",
+            "see it with `pasu centre tunnel show`; to plan it anew add --again, and enrol each box anew",
+        ),
     ),
     "HUB_MISSING": code(
         "types",
@@ -138,6 +182,9 @@ TUNNEL = {
     "HUB_FULL": code(
         "types",
         ("터널에 빈 주소가 없습니다", "there is no free address in the tunnel"),
-        ("더 큰 대역으로 새로 계획하십시오", "plan it anew in a larger network"),
+        (
+            "더 큰 대역으로 새로 계획하십시오: `pasu centre tunnel init --again`",
+            "plan it anew in a larger network: `pasu centre tunnel init --again`",
+        ),
     ),
 }

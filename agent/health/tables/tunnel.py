@@ -28,6 +28,18 @@ TUNNEL = {
             "check the line and the modem, then the centre's end of the tunnel",
         ),
     ),
+    "tunnel.trouble": condition(
+        Severity.ALARM,
+        (
+            "터널은 올라와 있지만 바로잡을 것이 있습니다. 그대로 두면 다음에 올라오지 않거나 카메라를 잃을 수 있습니다",
+            "the tunnel is up, and something is to be put right: else it may not come up again, or cost a camera",
+        ),
+        (
+            "`pasu tunnel status`를 보고, 이유가 말하는 것을 고치십시오",
+            "see `pasu tunnel status`, and mend what it names",
+        ),
+        visible_s=10,
+    ),
     "tunnel.unguarded": condition(
         Severity.ALARM,
         (

@@ -39,7 +39,9 @@ from agent.storage.keep import (
     visitors,
 )
 from agent.storage.keep.batch import CYCLE_S
+from agent.storage.keep.moment import Followed, Moment
 from agent.storage.keep.orders import Desk, Place, Turn
+from agent.storage.keep.orders_files import is_locked_down
 from agent.storage.keep.outlook import Outlook
 from agent.storage.keep.rollover import Rollover
 from agent.storage.keep.teller import Teller
@@ -134,6 +136,7 @@ class Keeper:
         )
         self._desk = Desk(place)
         self._streams = streams.Streams(box, state, self._disk, self._take_step)
+        self._followed = Followed(config)
         self._outlook = Outlook(rules)
         self._day = day.Day(state)
         self._visitors = visitors.Visitors(page, self._disk, self._take_step) if page else None
@@ -319,8 +322,15 @@ class Keeper:
         return self._desk.turn(Turn(catalogue, self._vaults, now, self._key, wrong))
 
     def _tend_streams(self, catalogue: Catalogue, now: Instant, mono: float) -> Iterable[Raised]:
-        self._streams.turn(catalogue, now, self._clock.boot_id, int(mono * 1000), self._desk.ring)
-        return ()
+        moment = Moment(
+            now,
+            self._clock.boot_id,
+            int(mono * 1000),
+            self._desk.ring,
+            self._followed.config(),
+            is_locked_down(self._state),
+        )
+        return self._streams.turn(catalogue, moment)
 
     def _hear_page(self, catalogue: Catalogue, now: Instant, mono: float) -> Iterable[Raised]:
         if self._visitors is not None:

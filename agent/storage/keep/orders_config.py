@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from agent.command.order import Order
     from agent.config import Camera, Config
-    from agent.config.values import Tunnel, Uplink
+    from agent.config.values import Centre, Tunnel, Uplink
     from agent.storage.keep.orders_run import Context
 
 WATCH_S = 120.0
@@ -111,11 +111,15 @@ def is_technical(old: Config, new: Config) -> bool:
     """Tell whether only how cameras are reached on their hosts differs."""
     before = {camera.id: _essence(camera) for camera in old.cameras}
     after = {camera.id: _essence(camera) for camera in new.cameras}
-    same = (old.box, old.storage, old.uplink, old.tunnel) == (new.box, new.storage, new.uplink, new.tunnel)
-    if not same or before != after or [*before] != [*after]:
+    if _rest(old) != _rest(new) or before != after or [*before] != [*after]:
         return False
     pairs = zip(old.cameras, new.cameras, strict=True)
     return all(_host(was.url) == _host(now.url) and _hosts(now) <= _hosts(was) for was, now in pairs)
+
+
+def _rest(config: Config) -> tuple[object, ...]:
+    shown = config.centres, config.streams, config.triggers
+    return config.box, config.storage, config.uplink, config.tunnel, *shown
 
 
 def propose(context: Context, order: Order) -> Outcome:
@@ -289,8 +293,8 @@ def _heard_recorder(context: Context) -> Mapping[str, Any]:
     return recorder
 
 
-def _way(config: Config) -> tuple[Uplink | None, Tunnel | None]:
-    return config.uplink, config.tunnel
+def _way(config: Config) -> tuple[Uplink | None, Tunnel | None, tuple[Centre, ...]]:
+    return config.uplink, config.tunnel, config.centres
 
 
 def _pid_to_replace(context: Context, old: Config, new: Config) -> int | None:

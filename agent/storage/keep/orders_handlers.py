@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agent.storage.keep import (
     orders_cancel,
     orders_config,
+    orders_disaster,
     orders_export,
     orders_hold,
     orders_inspect,
@@ -29,6 +30,8 @@ HANDLERS: Mapping[str, Handler] = {
     "export.received": Handler(orders_export.received, orders_export.weigh_received),
     "stream.grant": Handler(orders_stream.grant, orders_stream.weigh_grant),
     "stream.revoke": Handler(orders_stream.revoke, orders_stream.weigh_revoke),
+    "disaster.start": Handler(orders_disaster.start, orders_disaster.weigh_start),
+    "disaster.stop": Handler(orders_disaster.stop, orders_disaster.weigh_stop),
     "streams": Handler(orders_stream.streams_now),
     "config.propose": Handler(orders_config.propose, orders_config.weigh),
     # A moment later it is another time: after a crash it must be confirmed anew.

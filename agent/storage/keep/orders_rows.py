@@ -119,13 +119,20 @@ def delayed(catalogue: Catalogue, name: str) -> Row | None:
     return _row(rows[0]) if rows else None
 
 
-def shown(catalogue: Catalogue) -> list[Row]:
-    """Return the grants of live streams that are not over, oldest first. Raises StorageFault."""
+def shown(catalogue: Catalogue, command: str = "stream.grant") -> list[Row]:
+    """Return the live streams, or disaster modes, by order that are not over, oldest first. Raises StorageFault."""
     query = (
-        f"SELECT {_COLUMNS} FROM command WHERE command = 'stream.grant' AND note LIKE '%\"over\":false%'"  # noqa: S608 - constants
-        " ORDER BY rowid"
+        f"SELECT {_COLUMNS} FROM command WHERE command = ? AND note LIKE '%\"over\":false%' ORDER BY rowid"  # noqa: S608 - constants
     )
-    return [row for values in catalogue.read(query) if (row := _row(values)) is not None]
+    return [row for values in catalogue.read(query, (command,)) if (row := _row(values)) is not None]
+
+
+def put_notes(db: sqlite3.Connection, notes: Mapping[str, dict[str, Any]]) -> None:
+    """Write what is known of some commands inside the caller's transaction."""
+    db.executemany(
+        "UPDATE command SET note = ? WHERE id = ?",
+        [(canonical_json(note), name) for name, note in notes.items()],
+    )
 
 
 def change(catalogue: Catalogue, command_id: str, facts: Iterable[Fact] = (), **values: Any) -> None:
@@ -164,8 +171,11 @@ def lately_erasable(catalogue: Catalogue, since_ms: int) -> int:
 
 
 def forget(catalogue: Catalogue, before_ms: int) -> None:
-    """Forget commands that were answered long ago. Raises StorageFault."""
-    query = "SELECT id FROM command WHERE state = 'ANSWERED' AND accepted_ms < ? LIMIT 200"
+    """Forget commands that were answered long ago, but those by which something is still shown. Raises StorageFault."""
+    query = (
+        "SELECT id FROM command WHERE state = 'ANSWERED' AND accepted_ms < ?"
+        " AND ifnull(note, '') NOT LIKE '%\"over\":false%' LIMIT 200"
+    )
     old = catalogue.read(query, (before_ms,))
     if old:
         catalogue.write(lambda db: db.executemany("DELETE FROM command WHERE id = ?", old))

@@ -30,6 +30,7 @@ RIGHTS = (
     "box.",
     "command.",
     "config.",
+    "disaster.",
     "export.",
     "hold.",
     "key.",

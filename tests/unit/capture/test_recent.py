@@ -169,3 +169,24 @@ def test_rows_of_packets_are_taken_at_once() -> None:
     taken = picker.taken()
     assert b"".join(taken) == row + row
     assert len(taken) < 6
+
+
+def test_packets_of_another_source_are_left_out() -> None:
+    """Quirk 25, and sound with the pictures' payload type; one by one and in rows."""
+    ours, other = rtp(1, 7, 300), rtp(1, 7, 300)[:8] + b"\0\0\0\1" + bytes(300)
+    picker = Picker(0, 96, 0)
+    row, strange, mixed = frame(ours) * 9, frame(other) * 9, frame(ours) * 4 + frame(other) * 4
+    picker.feed(row + strange + mixed, 0)
+    assert b"".join(picker.taken()) == frame(ours) * 13
+    picker.feed(other, DATAGRAM)
+    assert picker.taken() == []
+    picker.follow(1)
+    picker.feed(strange + row, 0)
+    assert b"".join(picker.taken()) == strange
+    picker.follow(None)
+    picker.feed(mixed, 0)
+    assert b"".join(picker.taken()) == mixed
+    recent = Recent()
+    recent.add(frame(other) + frame(ours), 0, 1.0)
+    recent.begins(7, 1.0)
+    assert pick(recent, 0, 96, 0)[1] == frame(ours)

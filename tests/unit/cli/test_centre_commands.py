@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from argparse import Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from agent.cli import broker_line, centre_command, centre_watch
 from agent.cli.alarms import ALARMS, show_alarm
 from agent.cli.fields import plain
 from agent.cli.main import main
+from agent.cli.parser import UsageError
 from agent.cli.times import show_time
 from agent.command.strict import MOST_INTEGER
 from agent.enrolment import form
@@ -268,3 +270,38 @@ def test_a_broker_that_goes_is_told_once_and_one_that_blinks_is_not() -> None:
 def test_a_city_without_boxes_says_what_comes_next(city: City, capsys) -> None:
     assert run(city, "watch", "--once") != 0  # no broker
     assert "pasu centre enrol" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "found"),
+    [
+        (
+            "disaster.start",
+            ["reason=태풍 경보", "ground=disaster", "centre=", "minutes=720"],
+            {"reason": "태풍 경보", "ground": "disaster", "centre": "", "minutes": 720},
+        ),
+        ("disaster.stop", ["reason=해제"], {"reason": "해제"}),
+        (
+            "stream.grant",
+            ["camera=cam01", "operator=김", "purpose=crime-prevention", "ground=monitoring", "minutes=15"],
+            {
+                "camera": "cam01",
+                "operator": "김",
+                "purpose": "crime-prevention",
+                "ground": "monitoring",
+                "minutes": 15,
+            },
+        ),
+    ],
+)
+def test_what_is_typed_becomes_the_arguments_of_a_command(name, words, found):
+    assert centre_command._arguments(Namespace(name=name, arguments=words, utc=False)) == found
+
+
+def test_minutes_beyond_what_a_disaster_may_last_are_refused():
+    typed = Namespace(
+        name="disaster.start", arguments=["reason=a", "ground=disaster", "minutes=721"], utc=False
+    )
+    with pytest.raises(UsageError) as caught:
+        centre_command._arguments(typed)
+    assert caught.value.code == "COMMAND_ARGUMENT"

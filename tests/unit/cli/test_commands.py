@@ -289,6 +289,7 @@ def test_config_check_of_a_good_file(box, capsys):
     secrets = box / "secrets.toml"
     secrets.write_text(
         '[camera.cam01]\nusername = "u"\npassword = "Gwangan77"\n[camera.cam07]\nusername = "u"\npassword = "p"\n'
+        '[broker."10.0.0.9"]\nusername = "u"\npassword = "p"\n'
     )
     secrets.chmod(0o600)
     assert check(box) == 0
@@ -300,6 +301,7 @@ def test_config_check_of_a_good_file(box, capsys):
         "warning: secrets.toml: camera.cam07: there is no camera of this name  [CONFIG_SECRETS_UNUSED]"
         in said.out
     )
+    assert "warning: secrets.toml: broker.10.0.0.9: no trigger comes from this address" in said.out
     assert "Gwangan77" not in said.out
 
 

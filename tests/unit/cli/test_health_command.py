@@ -191,6 +191,19 @@ def test_the_uplink_is_expected_where_it_is_configured(site, capsys):
     assert "process.silent" not in text
     for part in ("state            connected · MQTT 5", "entries to send  7", "29 days left"):
         assert part in text
+    one = {
+        "camera": "cam01",
+        "centre": "",
+        "rank": 1,
+        "reason": "",
+        "sent_bytes": 0,
+        "left_out": 0,
+        "sheds": 0,
+    }
+    ways = [("main", True), ("main", True), ("keyframes", True), ("paused", False), ("sub", False)]
+    state["streams"] = [one | {"as": way, "flowing": flowing} for way, flowing in ways]
+    write_health(site / "run", "uplink", said("uplink", **state))
+    assert "main 2, keyframes alone 1, paused for the line 1, not flowing 1" in health(site, capsys)
 
 
 def test_a_file_that_cannot_be_read_is_an_error_and_no_silence(site, capsys):

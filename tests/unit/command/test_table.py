@@ -38,6 +38,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "minutes": 15,
     },
     "stream.revoke": {"grant": "0" * 32, "reason": "종료"},
+    "disaster.start": {"reason": "태풍 경보", "ground": "disaster", "minutes": 720},
+    "disaster.stop": {"reason": "해제"},
     "streams": {},
     "config.propose": {"toml": "[box]", "consultation": "협의 2026-11"},
     "time.confirm": {"utc_ms": NOW_MS},
@@ -59,6 +61,8 @@ MATRIX = {
     "export.received": "ods",
     "stream.grant": "op",
     "stream.revoke": "odps",
+    "disaster.start": "o",
+    "disaster.stop": "o",
     "streams": "odps",
     "config.propose": "ot",
     "time.confirm": "os",
@@ -128,6 +132,8 @@ def test_art_12_a_technician_has_no_command_about_pictures() -> None:
         "export.cancel",
         "stream.grant",
         "stream.revoke",
+        "disaster.start",
+        "disaster.stop",
         "streams",
         "lockdown",
     }
@@ -192,6 +198,12 @@ def test_arguments_as_they_should_be(command: str) -> None:
         ("stream.grant", {"purpose": "curiosity"}),
         ("stream.grant", {"camera": "*"}),
         ("stream.revoke", {"grant": "cam01"}),
+        ("disaster.start", {"minutes": 721}),
+        ("disaster.start", {"minutes": 0}),
+        ("disaster.start", {"centre": "../x"}),
+        ("disaster.start", {"centre": None}),
+        ("disaster.start", {"reason": ""}),
+        ("disaster.stop", {"reason": 1}),
         ("time.confirm", {"utc_ms": 1.5}),
         ("lockdown", {"on": 1}),
         ("ledger.acknowledge", {"size": 0}),
@@ -222,7 +234,10 @@ def test_which_cameras_an_order_concerns() -> None:
         "segments.locate": ("cam01",),
         "export.request": ("cam01",),
         "stream.grant": ("cam01",),
-        **dict.fromkeys(("config.propose", "key.revoke", "lockdown", "command.cancel"), (keyring.ANY,)),
+        **dict.fromkeys(
+            ("config.propose", "disaster.start", "disaster.stop", "key.revoke", "lockdown", "command.cancel"),
+            (keyring.ANY,),
+        ),
     }
 
 

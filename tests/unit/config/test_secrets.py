@@ -97,3 +97,38 @@ def test_a_path_through_a_file(tmp_path):
     with pytest.raises(ConfigProblems) as caught:
         read_secrets(os.path.join(file, "secrets.toml"))
     assert caught.value.problems[0].code == "CONFIG_UNREADABLE"
+
+
+def test_brokers_of_the_site_have_log_ins_by_their_address(tmp_path):
+    file = tmp_path / "secrets.toml"
+    text = f'{RIGHT}[broker."10.0.0.5"]\nusername = "pasu"\npassword = "{PASSWORD}"\n'
+    file.write_text(text)
+    file.chmod(0o600)
+    secrets = read_secrets(file)
+    login = secrets.broker("10.0.0.5")
+    assert login is not None
+    assert (login.username, login.password) == ("pasu", PASSWORD)
+    assert secrets.broker("10.0.0.6") is None
+    assert secrets.login("10.0.0.5") is None
+    assert [*secrets.brokers()] == ["10.0.0.5"]
+    assert PASSWORD not in repr(secrets)
+    file.write_text(RIGHT)
+    assert read_secrets(file) != secrets
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (f'[broker."bells.local"]\nusername = "x"\npassword = "{PASSWORD}"', ["broker.bells.local"]),
+        (f'[broker."10.0.0.5"]\nusername = "x"\npassword = ["{PASSWORD}"]', ["broker.10.0.0.5.password"]),
+        (f'broker = "{PASSWORD}"', ["broker"]),
+    ],
+)
+def test_what_is_wrong_of_a_broker_is_named_without_showing_anything(tmp_path, content, keys):
+    file = tmp_path / "secrets.toml"
+    file.write_text(content)
+    file.chmod(0o600)
+    with pytest.raises(ConfigProblems) as caught:
+        read_secrets(file)
+    assert [problem.key for problem in caught.value.problems] == keys
+    assert PASSWORD not in str(caught.value)

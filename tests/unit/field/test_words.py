@@ -33,6 +33,22 @@ def test_a_machine_that_tells_little_has_few_words():
     assert (told["power"], told["memory"]) == ("voltage good", "9 %, swap 2 %")
 
 
+def test_live_streams_are_counted_by_what_goes_out() -> None:
+    def one(way: str, *, flowing: bool = True) -> dict[str, object]:
+        return {"camera": "cam01", "as": way, "flowing": flowing}
+
+    streams = [
+        one("main"),
+        one("main"),
+        one("keyframes"),
+        one("paused", flowing=False),
+        one("sub", flowing=False),
+    ]
+    said = dict(words.uplink_fields({"streams": streams}))
+    assert said["live"] == "main 2, keyframes alone 1, paused for the line 1, not flowing 1"
+    assert dict(words.uplink_fields({"streams": [one("sub")]}))["live"] == "second stream 1"
+
+
 def test_ways_to_the_centre():
     assert dict(words.uplink_fields({})) == {"state": "not connected"}
     assert dict(words.uplink_fields({"connected": True, "protocol": 4, "backlog": 7, "certificate_days": 3})) == {

@@ -7,18 +7,25 @@ import json
 import pytest
 
 from agent.health import Raised, gather, heard, read_health, silences, write_health
-from agent.health.heard import MOST, MOST_CONDITIONS, MOST_LETTERS
+from agent.health.heard import MOST, MOST_CONDITIONS, MOST_LETTERS, MOST_STREAMS, STEPS
 from agent.model import Instant, Trust
+from agent.uplink.ladder import Step
+from agent.uplink.streams import MOST_RELAYS
 
 NOW = Instant(5_000_000, Trust.SYNCED)
 OWN = {
     "code": "uplink.offline", "severity": "alarm", "subject": "", "detail": "no route", "since_ms": 4_000_000,
     "trust": "SYNCED",
 }  # fmt: skip
+STREAM = {
+    "camera": "cam01", "centre": "", "rank": 25, "flowing": True, "as": "main", "reason": "", "sent_bytes": 9,
+    "left_out": 0, "sheds": 0,
+}  # fmt: skip
 SAID = {
     "process": "uplink", "version": "0.1.0", "box": "gn-0007", "pid": 77, "at_ms": 4_999_000, "trust": "SYNCED",
     "boot_ms": 99_000, "connected": False, "protocol": 0, "reason": "refused", "trouble": "", "backlog": 3,
-    "certificate_days": None, "sent_bytes": 1, "received_bytes": 2, "dropped": {"flood": 1}, "conditions": [OWN],
+    "certificate_days": None, "sent_bytes": 1, "received_bytes": 2, "dropped": {"flood": 1}, "streams": [STREAM],
+    "conditions": [OWN],
 }  # fmt: skip
 
 
@@ -26,6 +33,11 @@ def test_what_is_in_order_is_taken_as_it_is():
     assert heard.uplink(SAID) == SAID
     assert heard.uplink({}) == {}
     assert heard.uplink({"certificate_days": -3}) == {"certificate_days": -3}
+
+
+def test_what_the_uplink_can_say_of_its_streams_can_be_heard():
+    assert tuple(step.name.lower() for step in Step) == STEPS
+    assert MOST_RELAYS == MOST_STREAMS
 
 
 @pytest.mark.parametrize(
@@ -44,6 +56,12 @@ def test_what_is_in_order_is_taken_as_it_is():
         ("dropped", []),
         ("dropped", {"a": "b"}),
         ("dropped", {str(n): n for n in range(MOST_CONDITIONS + 1)}),
+        ("streams", {}),
+        ("streams", [STREAM] * (MOST_STREAMS + 1)),
+        ("streams", ["cam01"]),
+        ("streams", [STREAM | {"as": "all"}]),
+        ("streams", [STREAM | {"flowing": 1}]),
+        ("streams", [STREAM | {"rank": -1}]),
         ("conditions", {}),
         ("conditions", [OWN] * (MOST_CONDITIONS + 1)),
         ("conditions", ["uplink.offline"]),

@@ -199,6 +199,26 @@ def test_a_shorter_retention_takes_two(box: Ordered) -> None:
     assert box.answer(name)["status"] == "accepted"
 
 
+LIVE = '[uplink]\nbroker = "mqtts://10.77.0.1:8883"\nmedia = "rtsp://10.77.0.1:8554"\n'
+CENTRE = '[[centre]]\nname = "office"\nmedia = "rtsp://10.77.0.2:8554"\n'
+SELECTED = '[[stream]]\ncamera = "cam1"\n'
+BELL = '[[trigger]]\nid = "b"\nname = "b"\nsource = "gpio://gpiochip0/1"\ncameras = ["cam1"]\n'
+
+
+def test_another_media_server_takes_two_and_what_is_shown_takes_an_officer(box: Ordered) -> None:
+    """ADR 0020: another centre is another way out of the box."""
+    box.config_file.write_text(toml(box) + LIVE)
+    both = proposal(toml(box) + LIVE + CENTRE)
+    assert box.ask("officer 1", "config.propose", both)["code"] == "COMMAND_SECOND"
+    for more in (CENTRE, SELECTED, BELL, "priority"):
+        text = toml(box) + LIVE + more
+        if more == "priority":
+            text = toml(box).replace('id = "cam1"', 'id = "cam1"\npriority = 1') + LIVE
+        assert box.ask("technician 1", "config.propose", proposal(text))["code"] == "COMMAND_ROLE"
+    reply = box.ask("officer 1", "config.propose", proposal(toml(box) + LIVE + SELECTED + BELL))
+    assert reply["status"] == "accepted"
+
+
 def test_one_proposal_at_a_time(box: Ordered) -> None:
     box.ask("officer 1", "config.propose", proposal(toml(box, url="rtsp://10.0.0.12/main")))
     assert box.ask("officer 2", "config.propose", proposal(toml(box)))["code"] == "CONFIG_BUSY"

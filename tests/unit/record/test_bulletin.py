@@ -67,7 +67,7 @@ class Room:
         self.clock.s += seconds
         self.supervisor.said = {"cam01": {"state": "recording", **state}} if state is not None else {}
         new = self.bulletin.hear(self.config, raised)
-        self.bulletin.write("gn-0007", "recording", {"sha256": "x", "state": "applied"}, {"epoch": None})
+        self.bulletin.write("gn-0007", "recording", {"sha256": "x", "state": "applied"}, {"epoch": None}, {})
         return new
 
     def shown(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def test_what_comes_of_another_is_hidden(room: Room) -> None:
     room.clock.s += 10
     room.supervisor.said["cam01"] = {"state": "lost", "cause": "camera_unreachable", "likeness": MARKS}
     room.bulletin.hear(room.config, [])
-    room.bulletin.write("gn-0007", "recording", {}, {})
+    room.bulletin.write("gn-0007", "recording", {}, {}, {})
     assert room.codes() == ["camera.unreachable"]
     assert [each["code"] for each in room.shown()["hidden"]] == ["camera.identity_changed"]
     assert room.supervisor.facts[-1][1].get("hidden_by") in (None, "camera.unreachable")

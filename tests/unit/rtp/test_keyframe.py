@@ -33,11 +33,14 @@ def say(encoding: str, payload: bytes) -> Mark:
         (b"\x7c\x85\x88", KEY),  # FU-A
         (b"\x7c\x05\x88", KEY),
         (b"\x5c\x81\x9a", OTHER),
-        (b"\x7c\x87\x42", UNSAID),
+        (b"\x7c\x87\x42", KEY),  # an "SPS" that is SPS, PPS and IDR in one (V380)
+        (b"\x7c\x88\x42", UNSAID),
         (b"\x7d\x85\x88", KEY),  # FU-B
         (b"\x78" + bytes.fromhex("0002674200026588"), KEY),  # STAP-A
         (b"\x78" + bytes.fromhex("00024199000267420002"), OTHER),
         (b"\x78" + bytes.fromhex("00026742000268ce"), UNSAID),
+        (b"\x78" + bytes.fromhex("0002674200050606 01c480 0002419a"), KEY),  # a recovery point among others
+        (b"\x78" + bytes.fromhex("00030605 01 0002419a"), OTHER),
         (b"\x79\0\0" + bytes.fromhex("00026588"), KEY),  # STAP-B
         (b"\x65", UNSAID),
         (b"", UNSAID),

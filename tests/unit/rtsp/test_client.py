@@ -747,14 +747,17 @@ def test_the_realm_of_the_log_in_is_part_of_what_a_camera_calls_itself():
 def test_where_the_pictures_come_and_where_the_next_frame_begins() -> None:
     wire = Wire()
     assert wire.client.channel is None
+    assert wire.client.source is None
     wire.start()
     assert wire.client.channel == 0
+    assert wire.client.source is None
     assert wire.client.missing == 0
     packet = jpeg_packet(1, 3600)
     framed = b"$\0" + len(packet).to_bytes(2, "big") + packet
     wire.say(framed[:10])
     assert wire.client.missing == len(framed) - 10
     wire.say(framed[10:] + framed[:2])
+    assert wire.client.source == 0x1234
     assert wire.client.missing is None  # its length is not known
     udp = Wire(
         transport="udp", client_ports=(5000, 5001), server={"udp_ports": ((6000, 6001), (6002, 6003))}

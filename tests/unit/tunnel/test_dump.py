@@ -44,10 +44,15 @@ def test_the_age_of_a_handshake_does_not_follow_the_wall():
 
 
 def codes(
-    *, there: bool = True, age: float | None = 1.0, up: float = 1e6, lacks: tuple[str, ...] = ()
+    *,
+    there: bool = True,
+    age: float | None = 1.0,
+    up: float = 1e6,
+    lacks: tuple[str, ...] = (),
+    trouble: str = "",
 ) -> dict:
     device = Device(KEY, 1, ()) if there else None
-    found = dump.raised(device, age, up_s=up, lacks=lacks, trouble="TUNNEL_COMMAND")
+    found = dump.raised(device, age, up_s=up, lacks=lacks, trouble=trouble)
     return {each.code: each.detail for each in found}
 
 
@@ -58,5 +63,8 @@ def test_conditions():
     assert codes(age=STALE_S + 1) == {"tunnel.stale": "196 s"}
     assert codes(age=None, up=STALE_S) == {}
     assert codes(age=None) == {"tunnel.stale": "-"}
-    assert codes(there=False, age=None) == {"tunnel.down": "TUNNEL_COMMAND"}
+    assert codes(there=False, age=None, trouble="TUNNEL_COMMAND") == {"tunnel.down": "TUNNEL_COMMAND"}
+    # What is up and may not come up again is told while somebody may still mend it from afar.
+    assert codes(trouble="TUNNEL_KEY_DAMAGED") == {"tunnel.trouble": "TUNNEL_KEY_DAMAGED"}
+    assert codes(age=STALE_S + 1, trouble="X").keys() == {"tunnel.trouble", "tunnel.stale"}
     assert codes(lacks=("a", "b")) == {"tunnel.unguarded": "a; b"}

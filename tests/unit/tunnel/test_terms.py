@@ -124,7 +124,7 @@ def of_another_kind() -> str:
         ({"mtu": 1279, "addresses": ["fd77::1:7/128"]}, "MTU"),
         ({"mtu": 1200.0}, "MTU"),
         ({"keepalive_s": 0}, "keepalive"),
-        ({"keepalive_s": 121}, "keepalive"),
+        ({"keepalive_s": 61}, "keepalive"),
     ],
 )
 def test_what_no_tunnel_may_be_is_refused(more, why):

@@ -68,7 +68,33 @@ def test_the_hubs_configuration():
     )
     assert text.count("[Peer]") == text.count("/32") == 2
     assert "PreUp = nft -f /etc/wireguard/hub.nft" in text
-    assert 'iifname "pasuhub" oifname "pasuhub" counter drop' in conf.hub_rules("pasuhub")
+    spaced = conf.hub(
+        [], addresses=["10.77.0.1/16"], port=1, mtu=1200, private=PRIVATE, rules_file="/srv/강릉 관제/x"
+    )
+    assert "PreUp = nft -f '/srv/강릉 관제/x'" in spaced  # wg-quick has a shell read it
+
+
+def test_f10_what_the_hub_lets_a_box_reach():
+    """F10: whatever a box that was taken over asks for, it is the plan's addresses that it gets to."""
+    text = conf.hub_rules("pasuhub", ("10.77.0.1/32", "10.77.0.64/28", "2001:db8:9::1/128"))
+    for chain, way in (("forward", 'iifname "pasuhub" oifname != "pasuhub"'), ("input", 'iifname "pasuhub"')):
+        rules = text.partition(f"chain {chain} ")[2].partition("}")[0].split("\n")[2:-1]
+        assert [rule.strip() for rule in rules] == [
+            f"{way} ip daddr 10.77.0.1/32 accept",
+            f"{way} ip daddr 10.77.0.64/28 accept",
+            f"{way} ip6 daddr 2001:db8:9::1/128 accept",
+            'iifname "pasuhub" counter drop',
+        ]
+    loads(text)
+
+
+def loads(text: str) -> None:
+    need("nft")
+    need("unshare")
+    done = subprocess.run(
+        ["unshare", "-n", "nft", "-f", "-"], input=text, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def listed(text: str) -> dict:
@@ -112,7 +138,7 @@ def test_every_change_of_a_rule_is_seen(guard):
             assert ruleset.lacks(changed, guard)
     for number in chains:
         if "hook" in entries[number]["chain"]:
-            for key, value in (("policy", "drop"), ("prio", 100), ("hook", "postrouting")):
+            for key, value in (("policy", "drop"), ("prio", 100), ("hook", "prerouting")):
                 changed = copy.deepcopy(found)
                 changed["nftables"][number]["chain"][key] = value
                 assert ruleset.lacks(changed, guard)
@@ -144,6 +170,8 @@ def test_what_systemd_and_the_kernel_are_told():
         "IPAddressAllow=localhost 10.77.0.0/24 10.78.0.1/32",
     ):
         assert line in drop_in
+    # E7: what the watch says of the guard, and what others say of themselves, the uplink cannot write.
+    assert not any("Paths=" in line or "Directory=" in line for line in drop_in)
     assert "net.ipv6.conf.eth1.disable_ipv6 = 1" in found[units.SYSCTL]
     assert "disable_ipv6" not in units.sysctl(GUARDS[0])
     assert "disable_ipv6" not in units.sysctl(GUARDS[2])

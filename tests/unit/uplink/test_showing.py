@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.grants import Grant, Report, Stage
 from agent.uplink.showing import LOOK_S, STALLED_S, Showing
-from agent.uplink.streams import Flow
+from agent.uplink.streams import LINE, Flow, Want
 
+if TYPE_CHECKING:
+    from agent.uplink.share import Key
+
+CAM01 = ("cam01", "")
 ONE = Grant("1" * 32, "cam01", "b0", 60_000, has_sub=True)
 
 
@@ -28,14 +32,14 @@ class Granted:
 
 class Relays:
     def __init__(self) -> None:
-        self.wanted: list[dict[str, tuple[float, bool]]] = []
-        self.flow: dict[str, Flow] = {}
+        self.wanted: list[dict[Key, Want]] = []
+        self.flow: dict[Key, Flow] = {}
         self.closed = False
 
-    def want(self, cameras: Any) -> None:
-        self.wanted.append(dict(cameras))
+    def want(self, wanted: Any) -> None:
+        self.wanted.append(dict(wanted))
 
-    def flows(self) -> dict[str, Flow]:
+    def flows(self) -> dict[Key, Flow]:
         return self.flow
 
     def state(self) -> list[dict[str, Any]]:
@@ -53,8 +57,8 @@ def test_grants_become_relays_and_what_they_do_becomes_reports() -> None:
     granted.there = {ONE.grant: ONE}
     assert 0 < showing.turn(1.1) < LOOK_S
     showing.turn(2.0)
-    assert relays.wanted == [{"cam01": (60.0, True)}]
-    relays.flow = {"cam01": Flow(True, "", 100)}
+    assert relays.wanted == [{CAM01: Want(60.0, True)}]
+    relays.flow = {CAM01: Flow(True, "", 100)}
     showing.turn(3.0)
     assert [report.stage for report in granted.said] == [Stage.WAITING, Stage.FLOWING]
     assert len(relays.wanted) == 1
@@ -74,10 +78,24 @@ def test_a_stream_that_does_not_flow_is_told_after_a_while() -> None:
     showing = Showing(granted, relays, "b0")
     showing.turn(1.0)
     assert showing.raised(STALLED_S) == []
-    relays.flow = {"cam01": Flow(False, "timeout")}
+    relays.flow = {CAM01: Flow(False, "timeout")}
     showing.turn(1.0 + STALLED_S)
     (raised,) = showing.raised(1.0 + STALLED_S)
     assert (raised.code, raised.subject, raised.detail) == ("stream.stalled", "cam01", "timeout")
-    relays.flow = {"cam01": Flow(True)}
+    relays.flow = {CAM01: Flow(True)}
     showing.turn(20.0)
     assert showing.raised(40.0) == []
+
+
+def test_of_a_camera_that_stalls_at_a_centre_its_name_is_told_and_of_one_that_waits_for_its_turn_nothing() -> (
+    None
+):
+    granted, relays = Granted(), Relays()
+    other = Grant("2" * 32, "cam02", "b0", 60_000, centre="disaster")
+    granted.there = {ONE.grant: ONE, other.grant: other}
+    showing = Showing(granted, relays, "b0")
+    showing.turn(1.0)
+    relays.flow = {CAM01: Flow(False, LINE), ("cam02", "disaster"): Flow(False, "timeout")}
+    showing.turn(1.0 + STALLED_S)
+    (raised,) = showing.raised(1.0 + STALLED_S)
+    assert (raised.subject, raised.detail) == ("cam02", "disaster: timeout")

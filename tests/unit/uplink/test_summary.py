@@ -30,11 +30,14 @@ def config() -> Config:
             width=None,
             height=None,
             fps=None,
+            priority=5,
         )
         for name in ("cam01", "cam02")
     )
     storage = Storage((Path("/v"),), Path("/s"), Path("/r"), 30, 60, 1.0, ("age1x",))
-    return Config(Path("/c"), Box("gn-1", "해변", "정보과", "033"), storage, cameras, None, None, ())
+    return Config(
+        Path("/c"), Box("gn-1", "해변", "정보과", "033"), storage, cameras, None, None, (), (), (), ()
+    )
 
 
 def made(record=None, keep=None, wrong=()):
