@@ -14,6 +14,7 @@ from agent.cli.codes.hold import HOLD
 from agent.cli.codes.met import MET
 from agent.cli.codes.page import PAGE
 from agent.cli.codes.proof import PROOF
+from agent.cli.codes.report import REPORT
 from agent.cli.codes.stream import STREAM
 from agent.cli.codes.tunnel import TUNNEL
 from agent.cli.codes.typed import TYPED
@@ -46,4 +47,5 @@ CODES = {
     **STREAM,
     **PAGE,
     **DISCOVER,
+    **REPORT,
 }
