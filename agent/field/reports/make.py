@@ -19,6 +19,7 @@ from agent.field.reports.texts import scrub
 from agent.health import Raised
 from agent.language import say
 from agent.model import Span
+from agent.storage.keep.day import LAG_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -119,7 +120,7 @@ def _days(now_ms: int, days: int, zone: tzinfo | None) -> list[int]:
 
 def _coverage(desk: Desk, past: figures.Past, begins: list[int]) -> dict[str, Any]:
     camera = desk.config.camera(past.camera)
-    drawn = figures.day_rows(past, begins, desk.now.utc_ms)
+    drawn = figures.day_rows(past, begins, desk.now.utc_ms - LAG_MS)
     share = figures.permille(drawn)
     gaps = ", ".join(f"{cause} {count}" for cause, count in sorted(past.gaps.items()))
     return {
@@ -145,7 +146,7 @@ def _disks(keep: dict[str, Any]) -> Iterator[tuple[str, str]]:
             (disk.get("pending"), say("대기 섹터", "pending sectors")),
             (disk.get("uncorrectable"), say("복구하지 못한 섹터", "uncorrectable sectors")),
             (disk.get("hours"), say("사용 시간", "hours in use")),
-            (disk.get("celsius"), "°C"),
+            (disk.get("celsius"), say("온도(°C)", "heat in °C")),
         )
         state = {True: say("정상", "passed"), False: say("나쁨", "failing")}.get(
             disk.get("passed"), say("알 수 없음", "not known")
@@ -160,7 +161,7 @@ def _machine(
     machine = gather.machine()
     yield say("기기", "model"), machine["model"] or say("알 수 없음", "not known")
     yield say("운영체제", "system"), machine["system"]
-    yield say("프로세서", "architecture"), machine["machine"]
+    yield say("구조", "architecture"), machine["machine"]
     if keep.get("vitals"):
         yield from words.vital_fields(keep["vitals"], found["trust"])
     else:

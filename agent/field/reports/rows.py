@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent.config.values import PURPOSE_TITLES, Purpose
 from agent.field.reports.texts import clean
 from agent.language import say
 from agent.storage.keep.hold import GROUNDS
@@ -113,6 +114,17 @@ def _harmless(cell: str) -> str:
     return "'" + cell if cell.lstrip(" ")[:1] in FORMULA and cell.strip() else cell
 
 
+REASONS = {
+    "expired": ("시간이 다 됨", "its time was over"),
+    "revoked": ("취소됨", "taken back"),
+    "lockdown": ("박스 잠금", "lockdown"),
+    "key_revoked": ("키가 취소됨", "key revoked"),
+    "restarted": ("다시 시작함", "restarted"),
+    "unconfigured": ("설정에서 빠짐", "not configured any more"),
+    "hours": ("정한 시간이 끝남", "its hours were over"),
+}
+
+
 class _Told:
     """What an entry's body says, as texts; what a stranger wrote there is shown as text or not at all."""
 
@@ -138,6 +150,14 @@ class _Told:
         several = value if isinstance(value, list) else [self._body.get("camera")]
         names = [clean(each) for each in several if isinstance(each, str)]
         return say("모든 카메라", "all cameras") if names == ["*"] else ", ".join(names)
+
+    def purpose(self) -> str:
+        code = self["purpose"]
+        return say(*PURPOSE_TITLES[Purpose(code)]) if code in [*Purpose] else code
+
+    def reason(self) -> str:
+        code = self["reason"]
+        return say(*REASONS[code]) if code in REASONS else code
 
     def ground(self) -> str:
         code = self["ground"]
@@ -179,7 +199,7 @@ def _requested(told: _Told) -> Told:
         told,
         say("반출 요청", "export asked for") + urgent,
         person=told["person"],
-        purpose=" · ".join(filter(None, [told["purpose"], told["authority"], told["case"]])),
+        purpose=" · ".join(filter(None, [told.purpose(), told["authority"], told["case"]])),
         ground=told.ground(),
         period=say(f"파기 예정 {told['due']}", f"to be destroyed by {told['due']}") if told["due"] else "",
     )
@@ -223,7 +243,7 @@ def _granted(told: _Told) -> Told:
         "file": told.cameras(),
         "form": say("실시간 영상", "live stream"),
         "person": person,
-        "purpose": told["purpose"],
+        "purpose": told.purpose(),
         "recipient": told["centre"],
         "ground": told.ground(),
         "manner": " · ".join(filter(None, [say("실시간 열람 허가", "live viewing granted"), why])),
@@ -239,7 +259,7 @@ def _stream(korean: str, english: str) -> Callable[[_Told], Told]:
             "file": told.cameras(),
             "form": say("실시간 영상", "live stream"),
             "person": told["by"],
-            "purpose": told["reason"],
+            "purpose": told.reason(),
             "manner": say(korean, english) + (f", {size} B" if size else ""),
         }
 

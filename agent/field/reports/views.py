@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agent.config.values import PURPOSE_TITLES
 from agent.field import words
 from agent.field.reports.texts import clean, scrub
+from agent.health import CONDITIONS
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -283,13 +284,18 @@ def _measures(told: Mapping[str, Any], moment: Callable[[int], str]) -> list[tup
         ),
         (say("권한 목록의 판", "edition of the key ring"), str(told["ring"]["epoch"] or "–")),
         *_keys(told["keys"], moment),
-        (say("시각", "time"), " · ".join(told["clock"].values())),
+        (say("시각", "time"), words.trust_word(told["clock"]["state"])),
         (say("잠금", "lockdown"), say("예", "yes") if told["lockdown"] else say("아니요", "no")),
         (
             say("지금의 이상", "conditions now"),
-            ", ".join(" ".join(filter(None, each)) for each in told["conditions"]) or say("없음", "none"),
+            " / ".join(_condition(*each) for each in told["conditions"]) or say("없음", "none"),
         ),
     ]
+
+
+def _condition(code: str, subject: str) -> str:
+    what = CONDITIONS[code].what if code in CONDITIONS else code
+    return f"{what} ({subject})" if subject else what
 
 
 def notices(config: Config, only: Iterable[str]) -> list[dict[str, str]]:
