@@ -12,6 +12,8 @@ from agent.storage.keep.day import slots
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from agent.model import GapCause
+
 SLOT_S = 300
 WIDTH = 1000
 """Of a graph of days, in units of its own."""
@@ -29,7 +31,7 @@ class Past:
     camera: str
     first_ms: int
     stored: Sequence[Span]
-    gaps: Mapping[str, int]
+    gaps: Mapping[GapCause, int]
 
 
 @dataclass(frozen=True, slots=True)

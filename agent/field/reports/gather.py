@@ -145,7 +145,7 @@ def pasts(catalogue: Catalogue, config: Config, span: Span, now_ms: int) -> list
         covered = catalogue.coverage(camera.id, span)
         spans += [each.span for each in covered.segments if each.state in STORED]
         first_ms = min([int(firsts.get(camera.id, now_ms)), *(each.start_ms for each in spans)])
-        gaps = Counter(str(gap.cause) for gap in covered.gaps)
+        gaps = Counter(gap.cause for gap in covered.gaps)
         found.append(Past(camera.id, first_ms, spans, dict(gaps)))
     return found
 

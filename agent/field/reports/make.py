@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent import __version__, overview
 from agent.cli import times
+from agent.cli.segments import CAUSES
 from agent.field import words
 from agent.field.page.view import moment
 from agent.field.reports import figures, gather, printing, rows, views
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from agent.model import Instant
     from agent.storage.catalogue import Catalogue
 
-WIDTHS = (4, 4, 8, 15, 7, 9, 10, 9, 8, 9, 9, 8)
+WIDTHS = (4, 6, 8, 13, 7, 9, 10, 9, 8, 9, 9, 8)
 """Of the ledger's columns, in hundredths of the sheet."""
 
 
@@ -122,7 +123,7 @@ def _coverage(desk: Desk, past: figures.Past, begins: list[int]) -> dict[str, An
     camera = desk.config.camera(past.camera)
     drawn = figures.day_rows(past, begins, desk.now.utc_ms - LAG_MS)
     share = figures.permille(drawn)
-    gaps = ", ".join(f"{cause} {count}" for cause, count in sorted(past.gaps.items()))
+    gaps = ", ".join(f"{say(*CAUSES[cause])} {count}" for cause, count in sorted(past.gaps.items()))
     return {
         "id": past.camera,
         "name": camera.name if camera else "",

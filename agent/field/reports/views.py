@@ -160,19 +160,19 @@ def items(body: Mapping[str, Any], moment: Callable[[int], str]) -> list[Item]:
     return [
         Item(
             1,
-            say("운영ㆍ관리 방침에 열거된 사항", "what the operating policy lists"),
+            say("운영ㆍ관리 방침에 열거된 사항", "What the operating policy lists"),
             [],
             say("방침의 수립과 공개", "that there is a policy, and that it is published"),
         ),
         Item(
             2,
-            say("관리책임자의 업무 수행", "what the responsible person did"),
+            say("관리책임자의 업무 수행", "What the responsible person did"),
             [],
             say("관리책임자 지정과 수행 내역", "who was named, and what was done"),
         ),
         Item(
             3,
-            say("설치와 운영 현황", "what is installed and operated"),
+            say("설치와 운영 현황", "What is installed and operated"),
             _devices(body["3_devices"]),
             say(
                 "안내판이 실제로 붙어 있는지 (`pasu report notice`와 비교)",
@@ -181,7 +181,7 @@ def items(body: Mapping[str, Any], moment: Callable[[int], str]) -> list[Item]:
         ),
         Item(
             4,
-            say("수집, 이용ㆍ제공, 파기 현황", "collection, use, provision, destruction"),
+            say("수집, 이용ㆍ제공, 파기 현황", "Collection, use, provision, destruction"),
             _collected(body["4_collected"], moment),
             say(
                 "센터가 열어 본 영상과 받은 이의 파기 확인",
@@ -190,26 +190,26 @@ def items(body: Mapping[str, Any], moment: Callable[[int], str]) -> list[Item]:
         ),
         Item(
             5,
-            say("수탁자 관리ㆍ감독 현황", "supervision of contractors"),
+            say("수탁자 관리ㆍ감독 현황", "Supervision of contractors"),
             [*_keys(body["5_contractors"], moment)]
             or [(say("유지보수자 키", "contractors' keys"), say("없음", "none"))],
             say("위탁 계약, 교육, 감독의 기록", "the contract, training and supervision"),
         ),
         Item(
             6,
-            say("정보주체의 권리행사 조치", "requests of persons in the pictures"),
+            say("정보주체의 권리행사 조치", "Requests of persons in the pictures"),
             _holds(body["6_requests"], moment),
             say("청구의 접수, 통지, 거부 사유", "requests that came, notices, reasons of refusals"),
         ),
         Item(
             7,
-            say("기술적ㆍ관리적ㆍ물리적 조치", "technical, managerial and physical measures"),
+            say("기술적ㆍ관리적ㆍ물리적 조치", "Technical, managerial and physical measures"),
             _measures(body["7_measures"], moment),
             say("시건장치, 출입통제, 내부 관리계획", "locks, access to rooms, the internal plan"),
         ),
         Item(
             8,
-            say("설치ㆍ운영의 필요성이 계속되는지", "whether it is still needed"),
+            say("설치ㆍ운영의 필요성이 계속되는지", "Whether it is still needed"),
             [],
             say("카메라마다의 검토", "a review of each camera"),
         ),
