@@ -9,6 +9,7 @@ from agent.cli.codes.clock import CLOCK
 from agent.cli.codes.code import Code
 from agent.cli.codes.command import COMMAND
 from agent.cli.codes.discover import DISCOVER
+from agent.cli.codes.doctor import DOCTOR
 from agent.cli.codes.export import EXPORT
 from agent.cli.codes.hold import HOLD
 from agent.cli.codes.met import MET
@@ -47,5 +48,6 @@ CODES = {
     **STREAM,
     **PAGE,
     **DISCOVER,
+    **DOCTOR,
     **REPORT,
 }
