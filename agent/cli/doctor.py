@@ -147,7 +147,7 @@ def _body(config: Config, results: list[Result]) -> dict[str, Any]:
         "box": config.box.id,
         "site": config.box.site,
         "state": str(worst(each.state for each in results)),
-        "results": [
+        "checks": [
             {
                 "check": each.check,
                 "state": str(each.state),
@@ -155,7 +155,7 @@ def _body(config: Config, results: list[Result]) -> dict[str, Any]:
                 "measured": each.measured,
                 "numbers": each.numbers,
                 "title": CHECKS[each.check].title,
-                "next": CHECKS[each.check].then if each.state in ("failure", "warning") else "",
+                "then": CHECKS[each.check].then if each.state in ("failure", "warning") else "",
                 "duties": list(CHECKS[each.check].duties),
             }
             for each in results

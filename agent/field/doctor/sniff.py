@@ -65,12 +65,12 @@ def piece_of(data: bytes, cameras: set[tuple[str, int]], hosts: set[str]) -> Pie
     """Read an IPv4 packet; None when it is from no camera, or holds nothing. Source: RFC 791, 9293, 768."""
     if len(data) < 20 or data[0] >> 4 != 4:
         return None
-    begin, end = (data[0] & 15) * 4, int.from_bytes(data[2:4])
+    # Of what the kernel puts together before we see it the length may not fit into its field, and is 0.
+    begin, end = (data[0] & 15) * 4, int.from_bytes(data[2:4]) or len(data)
     host = socket.inet_ntoa(data[12:16])
     if host not in hosts or int.from_bytes(data[6:8]) & 0x1FFF or end < begin + 8 or len(data) < begin + 20:
         return None
-    # Of what the kernel puts together before we see it the length may not fit into its field.
-    packet = data[begin : end or len(data)]
+    packet = data[begin:end]
     port, to = struct.unpack_from(">HH", packet)
     if data[9] == TCP and (host, port) in cameras:
         payload = packet[(packet[12] >> 4) * 4 :]

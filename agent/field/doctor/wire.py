@@ -85,7 +85,7 @@ class Wire:
 
     def _advance(self, session: str, stream: _Stream) -> None:
         """Count all frames that are whole, and keep the rest."""
-        data, at = stream.data, 0
+        data, at, counted = stream.data, 0, 0
         while True:
             if not stream.in_step:
                 at = _first(data, at)
@@ -99,8 +99,8 @@ class Wire:
             else:
                 if data[at + 1] % 2 == 0:
                     self._rtp(session, data[at + FRAME_HEADER : at + FRAME_HEADER + RTP_HEADER])
-                at += size
-        stream.data = data[at:] if stream.in_step else data[-WINDOW:]
+                at = counted = at + size
+        stream.data = data[at:] if stream.in_step else data[counted:][-WINDOW:]
 
     def _rtp(self, session: str, data: bytes) -> None:
         if len(data) >= RTP_HEADER and data[0] >> 6 == RTP_VERSION and data[1] & 127 not in RTCP_TYPES:
