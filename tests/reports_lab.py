@@ -92,6 +92,7 @@ def _facts(now: int) -> list[tuple[str, dict[str, object]]]:
             "day": "2026-11-22", "from_ms": now - 24 * HOUR, "to_ms": now, "erased": {"EXPIRED": 1}, "cycle_s": 60,
             "oldest_ms": None, "overdue_ms": 0, "responsible": "강릉시 정보산업과",
         }),
+        ("box.examined", {"by": "kim", "ok": 1, "warnings": 0, "failures": 1, "failed": ["new.check"]}),
         ("page.visited", {"name": "김정비", "company": EVIL, "source": "192.168.77.20", "count": 1}),
     ]  # fmt: skip
 
@@ -99,10 +100,10 @@ def _facts(now: int) -> list[tuple[str, dict[str, object]]]:
 def doctor(root: Path) -> Path:
     """Write what `pasu doctor --json` may have written."""
     checks = [
-        {"check": "disk.sync", "state": "ok", "title": "디스크의 지연과 속도", "measured": "fsync 99 % 12 ms"},
-        {"check": "camera.frames", "state": "failure", "title": EVIL, "subject": "cam02", "then": "케이블을 확인하십시오",
+        {"check": "disk.sync", "state": "ok", "title": "what doctor said", "measured": "fsync 99 % 12 ms"},
+        {"check": "new.check", "state": "failure", "title": EVIL, "subject": "cam02", "then": "케이블을 확인하십시오",
          "measured": f"10.0.0.12:554 refused, rtsp://admin:{PASSWORD}@10.0.0.12/x"},
     ]  # fmt: skip
     file = root / "doctor.json"
-    file.write_text(json.dumps({"checks": checks}, ensure_ascii=False), encoding="utf-8")
+    file.write_text(json.dumps({"box": "gn-0007", "checks": checks}, ensure_ascii=False), encoding="utf-8")
     return file

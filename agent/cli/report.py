@@ -82,8 +82,8 @@ def _add_commissioning(actions: Any) -> None:
         ("준공 점검표", "the commissioning report"),
         (
             (
-                "준공 점검표: 박스, 장소, 카메라, 디스크, 판, 최근 며칠의 녹화와 보관 예상. `pasu doctor --json`의 결과를 "
-                "함께 넣습니다."
+                "준공 점검표: 박스, 장소, 카메라, 디스크, 판, 최근 며칠의 녹화와 보관 예상. "
+                "`pasu doctor --json`의 결과를 함께 넣습니다."
             ),
             (
                 "The commissioning report: box, site, cameras, disks, versions, what was recorded in the last days and "
@@ -118,8 +118,8 @@ def _add_selfcheck(actions: Any) -> None:
         (
             "자체점검표: 표준지침 제48조의 여덟 항목. 박스가 아는 것은 채우고, 나머지는 손으로 적을 자리를 둡니다.",
             (
-                "The self-inspection: the eight items of art. 48 of the Standard Guideline. What the box knows is filled "
-                "in; for the rest there is room to write."
+                "The self-inspection: the eight items of art. 48 of the Standard Guideline. What the box knows is "
+                "filled in; for the rest there is room to write."
             ),
         ),
         "selfcheck --out selfcheck.html",
@@ -135,12 +135,12 @@ def _add_ledger(actions: Any) -> None:
         ("개인영상정보 관리대장", "the ledger of personal images"),
         (
             (
-                "개인영상정보 관리대장: 이용, 제공, 열람, 파기를 별지 제3호서식의 열두 칸으로. --csv는 Excel에서 열리는 "
-                "CSV를 만들고, 그 옆에 검증점 파일(.checkpoint)을 둡니다."
+                "개인영상정보 관리대장: 이용, 제공, 열람, 파기를 별지 제3호서식의 열두 칸으로. --csv는 Excel에서 "
+                "열리는 CSV를 만들고, 그 옆에 검증점 파일(.checkpoint)을 둡니다."
             ),
             (
-                "The ledger of use, provision, viewing and destruction, in the twelve columns of annex form 3. With --csv "
-                "a file for Excel, and beside it the checkpoint it was made from (.checkpoint)."
+                "The ledger of use, provision, viewing and destruction, in the twelve columns of annex form 3. With "
+                "--csv a file for Excel, and beside it the checkpoint it was made from (.checkpoint)."
             ),
         ),
         "ledger --from 2026-11-01 --to 2026-12-01 --csv --out ledger.csv",
@@ -187,10 +187,13 @@ def _add_notice(actions: Any) -> None:
 
 def commissioning(args: argparse.Namespace) -> int:
     """Make the commissioning report."""
-    from agent.field.reports import make
+    from agent.config import load
+    from agent.field.reports import gather, make
 
+    # Before the command becomes the service's user, who may not be let in where this file lies.
+    doctor = gather.doctor(args.doctor, load(args.config).box.id) if args.doctor else None
     with _desk(args) as (desk, out):
-        _write(out, make.commissioning(desk, args.days, args.doctor))
+        _write(out, make.commissioning(desk, args.days, doctor))
     return 0
 
 

@@ -12,6 +12,7 @@ import re
 import pytest
 
 from agent.cli.main import main
+from agent.field.doctor.registry import CHECKS
 from agent.field.reports import gather, rows
 from agent.model import Fact, Instant, Span, Trust
 from agent.storage import ledger
@@ -45,6 +46,7 @@ def head(box):
 @pytest.mark.parametrize("language", ["ko", "en"])
 @pytest.mark.parametrize("name", REPORTS)
 def test_each_sheet_stands_alone_names_its_checkpoint_and_tells_no_secret(box, tmp_path, name, language):
+    """H11: no password and no address is on a sheet that is handed on; what attacks a browser is a text."""
     more = ["--doctor", str(doctor(tmp_path))] if name == "commissioning" else []
     status, text = report(box, tmp_path, name, "--lang", language, *more)
     assert status == 0
@@ -75,6 +77,9 @@ def test_the_commissioning_report_shows_doctor_and_graphs_and_no_pictures(box, t
     assert status == 0
     assert hashlib.sha256(file.read_bytes()).hexdigest() in text
     assert "*** refused, ***" in text
+    assert CHECKS["disk.sync"].title in text  # in the language of the report
+    assert "what doctor said" not in text
+    assert re.search(r"as entry \d+ of the ledger says: .*, kim", text)
     assert text.count("<svg") == 3 * 4 + 1
     assert 'class="none"' in text  # the hole of cam02
     assert "gaps: camera sent nothing 1" in text
@@ -85,7 +90,9 @@ def test_the_commissioning_report_shows_doctor_and_graphs_and_no_pictures(box, t
 
 
 def test_what_is_no_result_of_doctor_is_refused_and_leaves_no_file(box, tmp_path, capsys):
-    for number, content in enumerate((b"{}", b"[1]", b"\xff", b"[" * 100_000)):
+    for number, content in enumerate(
+        (b"{}", b"[1]", b"\xff", b"[" * 100_000, b'{"box": "gn-0008", "checks": []}')
+    ):
         (tmp_path / "bad.json").write_bytes(content)
         status, text = report(
             box, tmp_path, "commissioning", "--doctor", str(tmp_path / "bad.json"), out=f"{number}.html"

@@ -15,7 +15,10 @@ REPORT = {
     ),
     "REPORT_DOCTOR": code(
         "installer",
-        ("`pasu doctor --json`의 결과가 아닙니다", "this is not what `pasu doctor --json` writes"),
+        (
+            "이 박스에서 한 `pasu doctor --json`의 결과가 아닙니다",
+            "this is not what `pasu doctor --json` writes on this box",
+        ),
         (
             "`pasu doctor --json > doctor.json`을 하고 그 파일을 주십시오",
             "do `pasu doctor --json > doctor.json`, and name that file",

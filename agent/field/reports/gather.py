@@ -115,11 +115,14 @@ def entries(
     )
     for begin in range(there.first, there.last + 1, WINDOW):
         end = min(begin + WINDOW - 1, there.last)
-        for seq, at_ms, trust, kind, body in catalogue.read(
-            query, (begin, end, span.start_ms, span.end_ms, *kinds)
-        ):
-            yield Entry(seq, at_ms, trust, kind, _body(body))
+        for row in catalogue.read(query, (begin, end, span.start_ms, span.end_ms, *kinds)):
+            yield _entry(row)
         show(end - there.first + 1, there.last - there.first + 1)
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    seq, at_ms, trust, kind, body = row
+    return Entry(seq, at_ms, trust, kind, _body(body))
 
 
 def _body(text: bytes) -> dict[str, Any]:
@@ -205,10 +208,19 @@ def _has_release() -> bool:
     return True
 
 
-def doctor(file: Path) -> tuple[dict[str, Any], bytes]:
-    """Read what `pasu doctor --json` wrote; return it, and the file's bytes.
+def examined(catalogue: Catalogue) -> Entry | None:
+    """Return the ledger's newest word that the site was examined. Raises StorageFault."""
+    rows = catalogue.read(
+        "SELECT seq, at_ms, trust, kind, CAST(body AS BLOB) FROM ledger WHERE kind = 'box.examined'"
+        " ORDER BY seq DESC LIMIT 1"
+    )
+    return _entry(rows[0]) if rows else None
 
-    Raises  ConfigError REPORT_DOCTOR for a file that is not that
+
+def doctor(file: Path, box: str) -> tuple[dict[str, Any], bytes]:
+    """Read what `pasu doctor --json` wrote on this box; return it, and the file's bytes.
+
+    Raises  ConfigError REPORT_DOCTOR for a file that is not that, or of another box
     """
     try:
         with file.open("rb") as told:
@@ -216,10 +228,13 @@ def doctor(file: Path) -> tuple[dict[str, Any], bytes]:
         found = json.loads(data) if len(data) <= DOCTOR_BYTES else None
     except (OSError, ValueError, RecursionError):
         found, data = None, b""
-    if not isinstance(found, dict) or not isinstance(found.get("checks"), list):
+    if not isinstance(found, dict) or not isinstance(found.get("checks"), list) or found.get("box") != box:
         raise ConfigError(
             "REPORT_DOCTOR",
-            say("`pasu doctor --json`의 결과가 아닙니다", "this is not what `pasu doctor --json` writes"),
+            say(
+                f"박스 {box}에서 한 `pasu doctor --json`의 결과가 아닙니다",
+                f"this is not what `pasu doctor --json` writes on box {box}",
+            ),
             hint=say(
                 "`pasu doctor --json > doctor.json`을 하고 그 파일을 주십시오",
                 "do `pasu doctor --json > doctor.json`, and name that file",

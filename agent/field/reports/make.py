@@ -25,7 +25,6 @@ from agent.storage.keep.day import LAG_MS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import tzinfo
-    from pathlib import Path
 
     from agent.config import Config
     from agent.model import Instant
@@ -64,10 +63,14 @@ class Desk:
         }
 
 
-def commissioning(desk: Desk, days: int, doctor: Path | None) -> Iterator[str]:
-    """Make the commissioning report (준공 점검표). Raises ConfigError REPORT_DOCTOR; StorageFault, IntegrityFault."""
+def commissioning(desk: Desk, days: int, doctor: tuple[dict[str, Any], bytes] | None) -> Iterator[str]:
+    """Make the commissioning report (준공 점검표).
+
+    doctor  as `gather.doctor` read it
+    Raises  StorageFault, IntegrityFault
+    """
     config, now_ms = desk.config, desk.now.utc_ms
-    told, data = gather.doctor(doctor) if doctor else (None, b"")
+    told, data = doctor or (None, b"")
     frame = desk.frame()
     found = overview.of_box(config)
     processes = found["processes"]
@@ -83,7 +86,8 @@ def commissioning(desk: Desk, days: int, doctor: Path | None) -> Iterator[str]:
         site=views.site(config),
         doctor=lines,
         doctor_sha256=hashlib.sha256(data).hexdigest(),
-        counts=views.counts(lines),
+        counts=(counts := views.counts(lines)),
+        examined=views.examined(gather.examined(desk.catalogue), counts, desk.when) if lines else ("", ""),
         conditions=views.conditions(config, found),
         cameras=[*views.cameras(config, record)],
         days=days,

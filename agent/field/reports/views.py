@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.config.values import PURPOSE_TITLES
 from agent.field import words
+from agent.field.doctor.registry import CHECKS
 from agent.field.reports.texts import clean, scrub
 from agent.health import CONDITIONS
 from agent.language import say
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agent.config import Camera, Config
+    from agent.field.reports.rows import Entry
 
 STATES = {
     "ok": ("정상", "ok"),
@@ -98,17 +100,42 @@ def doctor(found: Mapping[str, Any] | None) -> list[dict[str, str]]:
             continue
         said = {name: scrub(value) for name, value in check.items() if isinstance(value, str)}
         state = said.get("state", "")
+        known = CHECKS.get(said.get("check", ""))
         lines.append(
             {
                 "state": state if state in STATES else "n/a",
                 "word": say(*STATES[state]) if state in STATES else state or "?",
-                "what": said.get("title") or said.get("check", ""),
+                "what": known.title if known else said.get("title") or said.get("check", ""),
                 "subject": said.get("subject", ""),
                 "measured": said.get("measured", ""),
-                "next": said.get("then", "") if state in ("warning", "failure") else "",
+                "next": (known.then if known else said.get("then", ""))
+                if state in ("warning", "failure")
+                else "",
             }
         )
     return lines
+
+
+def examined(
+    entry: Entry | None, counted: Iterable[tuple[str, str, int]], moment: Callable[[int], str]
+) -> tuple[str, str]:
+    """Say whether the ledger knows of the examination whose result was given: "ok" or "warning", and the words.
+
+    entry    the ledger's newest `box.examined`
+    counted  as `counts` returns it
+    """
+    found = {state: count for state, _, count in counted}
+    names = {"ok": "ok", "warning": "warnings", "failure": "failures"}
+    if entry is None or any(entry.body.get(name) != found[state] for state, name in names.items()):
+        return "warning", say(
+            "원장의 가장 새 점검 기록과 결과의 수가 다릅니다. `pasu doctor --json`을 다시 하십시오.",
+            "The newest examination in the ledger has other counts: do `pasu doctor --json` again.",
+        )
+    by, when = clean(str(entry.body.get("by", ""))), moment(entry.at_ms)
+    return "ok", say(
+        f"원장 {entry.seq}번에 적힌 점검: {when}, {by}",
+        f"as entry {entry.seq} of the ledger says: {when}, {by}",
+    )
 
 
 def counts(lines: Iterable[Mapping[str, str]]) -> list[tuple[str, str, int]]:

@@ -8,6 +8,7 @@ import io
 import pytest
 
 from agent.config import load
+from agent.field.doctor.registry import CHECKS
 from agent.field.reports import figures, rows, texts, views
 from agent.field.reports.figures import Past
 from agent.field.reports.rows import Entry, csv_line, row_of
@@ -309,6 +310,21 @@ def test_doctor_is_read_with_care():
         ("n/a", "n/a", 2),
     ]
     assert views.doctor(None) == []
+    with speaking("ko"):
+        known, well = views.doctor(
+            {"checks": [{"check": "disk.sync", "state": state} for state in ("warning", "ok")]}
+        )
+        assert known["what"] == CHECKS["disk.sync"].title_texts[0]
+        assert (known["next"], well["next"]) == (CHECKS["disk.sync"].then_texts[0], "")
+
+
+def test_the_ledger_says_whether_it_was_examined_so():
+    counted = [("ok", "", 3), ("warning", "", 0), ("failure", "", 1), ("n/a", "", 2)]
+    entry = Entry(9, 5, "SYNCED", "box.examined", {"by": "kim", "ok": 3, "warnings": 0, "failures": 1})
+    with speaking("en"):
+        assert views.examined(entry, counted, moment) == ("ok", "as entry 9 of the ledger says: @5, kim")
+        for other in (None, entry._replace(body={**entry.body, "failures": 0})):
+            assert views.examined(other, counted, moment)[0] == "warning"
 
 
 def test_conditions_tell_no_address(config):
