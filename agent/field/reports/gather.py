@@ -7,7 +7,6 @@ and later ones are told apart.
 from __future__ import annotations
 
 import json
-import platform
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -177,35 +176,6 @@ def inspected(config: Config, catalogue: Catalogue, now: Instant, wrong: Sequenc
             wrong,
         )
     )
-
-
-def machine() -> dict[str, str]:
-    """Say what the box is: model where the firmware tells one, system, processor."""
-    model = ""
-    for file in (
-        "/sys/firmware/devicetree/base/model",
-        "/sys/class/dmi/id/product_name",
-    ):
-        try:
-            with open(file, "rb") as told:  # noqa: PTH123 - a file of the kernel
-                model = told.read(200).decode("utf-8", "replace").strip("\0 \n")
-        except OSError:
-            continue
-        break
-    release = platform.freedesktop_os_release() if _has_release() else {}
-    return {
-        "model": model,
-        "system": f"{release.get('PRETTY_NAME', platform.system())}, {platform.release()}",
-        "machine": platform.machine(),
-    }
-
-
-def _has_release() -> bool:
-    try:
-        platform.freedesktop_os_release()
-    except OSError:
-        return False
-    return True
 
 
 def examined(catalogue: Catalogue) -> Entry | None:

@@ -15,7 +15,7 @@ from agent.cli import times
 from agent.cli.segments import CAUSES
 from agent.field import words
 from agent.field.page.view import moment
-from agent.field.reports import figures, gather, printing, rows, views
+from agent.field.reports import figures, gather, machine, printing, rows, views
 from agent.field.reports.texts import scrub
 from agent.health import Raised
 from agent.language import say
@@ -163,10 +163,10 @@ def _disks(keep: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _machine(
     desk: Desk, found: dict[str, Any], keep: dict[str, Any], uplink: dict[str, Any], tunnel: dict[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    machine = gather.machine()
-    yield say("기기", "model"), machine["model"] or say("알 수 없음", "not known")
-    yield say("운영체제", "system"), machine["system"]
-    yield say("구조", "architecture"), machine["machine"]
+    box = machine.told()
+    yield say("기기", "model"), box["model"] or say("알 수 없음", "not known")
+    yield say("운영체제", "system"), box["system"]
+    yield say("구조", "architecture"), box["machine"]
     if keep.get("vitals"):
         yield from words.vital_fields(keep["vitals"], found["trust"])
     else:
