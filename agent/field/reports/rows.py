@@ -122,6 +122,8 @@ REASONS = {
     "restarted": ("다시 시작함", "restarted"),
     "unconfigured": ("설정에서 빠짐", "not configured any more"),
     "hours": ("정한 시간이 끝남", "its hours were over"),
+    "stopped": ("멈춤", "stopped"),
+    "renewed": ("새 명령으로 이어짐", "renewed"),
 }
 
 
@@ -266,6 +268,26 @@ def _stream(korean: str, english: str) -> Callable[[_Told], Told]:
     return made
 
 
+def _disaster(korean: str, english: str) -> Callable[[_Told], Told]:
+    """All cameras shown at once (art. 28(1)6)."""
+
+    def made(told: _Told) -> Told:
+        size, until = told["sent_bytes"], told.time("until_ms")
+        return {
+            "kind": USE,
+            "file": told.cameras() or say("모든 카메라", "all cameras"),
+            "form": say("실시간 영상", "live stream"),
+            "person": told["person"] or told["by"],
+            "purpose": " · ".join(filter(None, [told.reason(), told["said"]])),
+            "recipient": told["centre"],
+            "ground": told.ground(),
+            "manner": say(korean, english) + (f", {size} B" if size else ""),
+            "period": say(f"{until}까지", f"until {until}") if until else "",
+        }
+
+    return made
+
+
 def _held(korean: str, english: str) -> Callable[[_Told], Told]:
     def made(told: _Told) -> Told:
         access = told["ground"] == ACCESS
@@ -275,8 +297,8 @@ def _held(korean: str, english: str) -> Callable[[_Told], Told]:
             "file": " ".join(filter(None, [told.cameras(), told.span("from_ms", "to_ms"), told["hold"]])),
             "form": say("봉인된 영상", "sealed video"),
             "person": told["placed_by"] or told["released_by"],
-            "purpose": told["reason"],
-            "requester": told["authority"],
+            "purpose": told["reason"] or ("" if access else told["authority"]),
+            "requester": told["authority"] if access else "",
             "ground": told.ground(),
             "manner": say(korean, english),
             "period": say(f"재검토 {review}", f"review {review}") if review else "",
@@ -356,6 +378,10 @@ MAKERS: Mapping[str, Callable[[_Told], Told]] = {
     "stream.granted": _granted,
     "stream.revoked": _stream("실시간 열람 허가 취소", "grant taken back"),
     "stream.stopped": _stream("실시간 열람 끝", "live viewing ended"),
+    "stream.counted": _stream("실시간 영상의 하루 집계", "live viewing goes on, counted once a day"),
+    "disaster.started": _disaster("재난 모드: 모두 실시간으로 보임", "disaster mode: all shown live"),
+    "disaster.resumed": _disaster("재시작 뒤 재난 모드 계속", "disaster mode goes on after a restart"),
+    "disaster.stopped": _disaster("재난 모드 끝", "disaster mode ended"),
     "hold.placed": _held("보존 시작", "held from erasure"),
     "hold.restored": _held("보존 되살림", "hold restored"),
     "hold.released": _held("보존 해제", "hold released"),

@@ -7,6 +7,7 @@ import io
 
 import pytest
 
+from agent.cli.kinds import KINDS
 from agent.config import load
 from agent.field.doctor.registry import CHECKS
 from agent.field.reports import figures, rows, texts, views
@@ -74,6 +75,8 @@ def test_what_the_person_in_the_picture_asked_for_is_a_viewing():
     )  # fmt: skip
     assert (held.kind, held.requester, held.person, held.period) == ("viewing", "hong", "kim", "review @9")
     assert held.file == "all cameras @1 – @2 h1"
+    other = line("hold.placed", hold="h2", cameras=["c"], ground="trial", authority="court 1")
+    assert (other.kind, other.requester, other.purpose) == ("use", "", "court 1")
     freed = line("hold.released", hold="h1", reason="over", released_by="lee")
     assert (freed.kind, freed.person, freed.purpose, freed.period, freed.manner) == (
         "use", "lee", "over", "", "hold released",
@@ -136,6 +139,41 @@ def test_the_end_of_live_viewing():
         "wrong one",
     )
     assert line("stream.granted", ground="other", purpose="other").cells[6:10] == ("other", "", "", "other")
+
+
+def test_a_disaster_shows_all_cameras():
+    """Art. 28(1) no. 6: its cameras have no grants of their own, so it must be here by itself."""
+    made = line(
+        "disaster.started", cameras=["c1", "c2"], ground="disaster", reason="flood", centre="office", person="lee",
+        until_ms=9,
+    )  # fmt: skip
+    assert made.cells[1:] == (
+        "use", "@5", "c1, c2", "live stream", "lee", "flood", "office", "", "disaster, relief of victims",
+        "disaster mode: all shown live", "until @9",
+    )  # fmt: skip
+    ended = line(
+        "disaster.stopped", reason="stopped", by="kim", said="over", sent_bytes=5, cameras={"c1": {}}
+    )
+    assert (ended.person, ended.purpose, ended.manner, ended.file) == (
+        "kim", "stopped · over", "disaster mode ended, 5 B", "all cameras",
+    )  # fmt: skip
+
+
+def test_no_kind_of_use_provision_viewing_or_destruction_is_forgotten():
+    """Whoever adds a kind of fact about images says here whether it becomes a line."""
+    about = (
+        "export.",
+        "stream.",
+        "hold.",
+        "disaster.",
+        "segment.erased",
+        "segment.shredded",
+        "retention.",
+        "page.visited",
+    )
+    asked = {kind for kind in KINDS if kind.startswith(about)}
+    assert asked - {*rows.MAKERS} == {"stream.started", "hold.review_due"}
+    assert {*rows.MAKERS} - asked == {"command.accepted"}
 
 
 def test_destruction_names_cycle_check_and_who_answers():
