@@ -141,6 +141,15 @@ def test_a_period_without_anything(box, tmp_path):
     assert "of what was before, nothing is here" in text
 
 
+def test_that_entries_were_let_go_is_said(tmp_path):
+    box = past(tmp_path)
+    words = "are at the centre only"
+    assert words not in report(box, tmp_path, "ledger")[1]
+    with contextlib.closing(Catalogue.open(box.config.storage.state)) as catalogue:
+        catalogue.add_fact(Fact("ledger.pruned", Instant(1_800_000_000_000, Trust.SYNCED), {}))
+    assert words in report(box, tmp_path, "ledger", out="again.html")[1]
+
+
 def test_a_notice_board_for_each_camera(box, tmp_path, capsys):
     """Art. 10: purpose and place, hours and range, responsible person and contact, contractor."""
     _, text = report(box, tmp_path, "notice", "--lang", "ko")

@@ -95,6 +95,11 @@ def bounds(catalogue: Catalogue) -> Entries:
     return Entries(first or 1, last or 0)
 
 
+def was_pruned(catalogue: Catalogue) -> bool:
+    """Tell whether entries were ever let go of this ledger. Raises StorageFault."""
+    return bool(catalogue.read("SELECT 1 FROM ledger WHERE kind = 'ledger.pruned' LIMIT 1"))
+
+
 def entries(
     catalogue: Catalogue,
     there: Entries,

@@ -258,6 +258,13 @@ def ledger(
                 f"The ledger of this box goes back to {since}; of what was before, nothing is here.",
             )
         )
+    if gather.was_pruned(desk.catalogue):
+        unknowns.append(
+            say(
+                "자리가 모자라 오래된 기록을 내보낸 적이 있습니다. 그 가운데 있던 삭제와 방문은 센터에만 있습니다.",
+                "Old entries were let go for room; erasures and visits among them are at the centre only.",
+            )
+        )
     yield from printing.pages(
         "ledger",
         **frame,
