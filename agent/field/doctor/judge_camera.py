@@ -59,8 +59,7 @@ def floor(camera: str, told: Mapping[str, Any] | None) -> Result:
     text = f"{width}x{height} {tenths // 10}.{tenths % 10}/s"
     numbers = {"width": width, "height": height, "fps_tenths": tenths}
     small = max(width, height) < FLOOR_LONG or min(width, height) < FLOOR_SHORT
-    # A rate is measured: 14.9 of a camera that is set to 15 is not less.
-    make = fail if small or tenths < FLOOR_FPS_TENTHS - 2 else ok
+    make = fail if small or tenths < FLOOR_FPS_TENTHS else ok
     return make("camera.floor", text, camera, **numbers)
 
 
