@@ -108,7 +108,7 @@ def _bars(looking: Looking, aim: Aim, until: float, camera: str) -> None:
 
 
 def _tell(config: Config, camera: str, seconds: int | None) -> None:
-    """Write who looks at the camera. Without a ledger nobody may look. Raises StorageFault."""
+    """Write who looks at the camera; before the first start there is no ledger. Raises StorageFault: nobody looks."""
     from agent.clock import SystemClock
     from agent.field.doctor import look_state
     from agent.model import Fact

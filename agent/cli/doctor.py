@@ -30,16 +30,16 @@ def add(commands: Any) -> None:
         "일수를 하나씩 재고, 무엇을 쟀고 무엇을 하면 되는지 말합니다. 녹화를 건드리지 않고, 그림은 수로만 남습니다. "
         "모두 보려면 sudo로 하십시오. 검사했다는 기록이 원장에 남습니다.\n\n"
         "끝 상태: 0 정상, 1 실패가 있음, 3 주의만 있음.\n\n"
-        "센터가 영상을 열 수 있는지도 보려면:\n"
-        "  sudo pasu doctor --canary canary.age    (파일을 센터에 보내고, 읽어 준 낱말을 적습니다)\n"
+        "센터가 영상을 열 수 있는지도 보려면, 파일을 센터에 보내고 읽어 준 낱말을 적습니다:\n"
+        "  sudo pasu doctor --canary canary.age\n"
         "  sudo pasu doctor --canary canary.age --word ABCDEFGH",
         "The acceptance of a site: configuration, processes, disks, time, cameras, sealing, sound, tunnel, the way to "
         "the centre, permissions, units, days of retention, one after another, with what was measured and what to do. "
         "Recording is not disturbed, and of pictures only numbers stay. Use sudo to see all of it. That a site was "
         "examined is a fact in the ledger.\n\n"
         "Exit status: 0 well, 1 a failure, 3 warnings alone.\n\n"
-        "to see too whether the centre can open recordings:\n"
-        "  sudo pasu doctor --canary canary.age    (send the file to the centre, type the word that they read)\n"
+        "to see too whether the centre can open recordings, send it the file and type the word that it reads:\n"
+        "  sudo pasu doctor --canary canary.age\n"
         "  sudo pasu doctor --canary canary.age --word ABCDEFGH",
     )
     parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
@@ -88,15 +88,17 @@ def run(args: argparse.Namespace) -> int:
         min(max(args.seconds, 1), MOST_SECONDS), min(max(args.wire_seconds, 0), MOST_SECONDS), canary
     )
     results: list[Result] = []
-    with View(live=not args.json) as view:
-        for result in Rounds(config, _secrets(config), request, view.busy).go():
-            results.append(result)
-            view.show(result)
+    try:
+        with View(live=not args.json) as view:
+            for result in Rounds(config, _secrets(config), request, view.busy).go():
+                results.append(result)
+                view.show(result)
+    finally:  # also when it is broken off: cameras may have been looked at
+        _tell(config, {state: sum(each.state is state for each in results) for state in State}, results)
     if args.json:
         print(json.dumps(_body(config, results), ensure_ascii=False, indent=1))
     else:
         view.sum_up(results)
-    _tell(config, {state: sum(each.state is state for each in results) for state in State}, results)
     return status(each.state for each in results)
 
 

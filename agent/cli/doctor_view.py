@@ -35,8 +35,8 @@ class View:
         """Show nothing yet. live: results are to be shown as they come."""
         self._shown = live
         self._screen = console()
-        self._live = Live(console=console(sys.stderr), auto_refresh=False, transient=True)
-        self._moves = live and sys.stderr.isatty() and sys.stdout.isatty()
+        self._live = Live(console=self._screen, auto_refresh=False, transient=True)
+        self._moves = live and sys.stdout.isatty()
         self._turn = 0
         self._title = ""
 
@@ -66,8 +66,6 @@ class View:
         if not self._shown:
             return
         title = CHECKS[result.check].title
-        if self._moves:
-            self._live.update(Text(""), refresh=True)
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=1)
         grid.add_column(width=28, overflow="fold")

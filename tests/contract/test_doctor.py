@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.config import load
+from agent.config.values import Camera, Purpose
 from agent.demo.server import CameraProcess
 from agent.demo.spec import CameraSpec
 from agent.errors import CameraFault
@@ -25,6 +26,7 @@ from agent.field.doctor.sniff import listen
 from agent.field.looking import Looking
 from agent.field.picture import Verdict, judge
 from tests.lab import Site, centre_key, wait_for
+from tests.live import Running
 from tests.peer import need
 
 if TYPE_CHECKING:
@@ -296,6 +298,23 @@ def test_a_camera_that_is_not_there_cannot_be_aimed(good):
     board = dataclasses.replace(known, id="board", url="v4l2:/dev/video9")
     with pytest.raises(CameraFault, match="AIM_NOT_RECORDED"):
         Looking(box.run, board, None)
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg", "mpeg4"])
+def test_what_is_handed_out_live_is_looked_at_without_a_second_session(tmp_path, codec):
+    """The camera allows one session, which is recording's; without a live socket there is nothing to look at."""
+    only = camera(1, codec=codec, username="", password="", quirks="one_session_only")
+    with CameraProcess([only]) as cameras, Running(tmp_path, {"cam01": cameras.urls[1]}) as recording:
+        wait_for("pictures", lambda: recording.units("cam01"), 60)
+        plan = Camera(
+            "cam01", "gate", cameras.urls[1], None, "tcp", Purpose.CRIME_PREVENTION, "law", 30, False, None, None, None, 5, None,
+        )  # fmt: skip
+        with Looking(tmp_path, plan, None) as looking:
+            found = looking.next(60)
+            assert found is not None
+            assert judge(found) is Verdict.GOOD
+        with Looking(tmp_path / "none", plan, None) as looking, pytest.raises(CameraFault, match="AIM_ENDED"):
+            looking.next(60)
 
 
 def test_a_poor_site_fails_in_all_that_is_poor(tmp_path):

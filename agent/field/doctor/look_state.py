@@ -7,9 +7,13 @@ from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from agent.command import ring
 from agent.errors import IntegrityFault, StorageFault
 from agent.field.doctor.judge_way import StoredLook
 from agent.forks import forked
+from agent.storage.catalogue import LIVE, Catalogue
+from agent.storage.envelope.header import parse_header
+from agent.storage.files import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +55,6 @@ def ledger(config: Config, now_ms: int) -> dict[str, Any]:
              was accepted, None for never; stored: of the newest segment, as `StoredLook`
     Raises   StorageFault
     """
-    from agent.storage.catalogue import LIVE, Catalogue
-
     with closing(Catalogue.open(config.storage.state, read_only=True)) as catalogue:
         counts = catalogue.read(
             "SELECT json_extract(body, '$.camera'), count(*) FROM ledger"
@@ -77,9 +79,6 @@ def stored_look(said: list[Any]) -> StoredLook:
 
 def _sealed(config: Config, vault: str, path: str) -> tuple[int, str]:
     """Return how many keys a segment's header names, and the code of what is wrong with it."""
-    from agent.storage.envelope.header import parse_header
-    from agent.storage.files import Disk
-
     disk = Disk()
     place = next((each for each in config.storage.vaults if str(each.absolute()) == vault), None)
     if place is None:
@@ -106,15 +105,12 @@ def sealed_to(config: Config) -> list[str]:
 
     Raises  IntegrityFault
     """
-    from agent.command import ring
-
     found = ring.load(config.storage.state)
     return list(found.recipients if found is not None else config.storage.recipients)
 
 
 def tell(config: Config, fact: Callable[[], Fact]) -> bool:
     """Write a fact into the ledger; tell whether there was one. Raises StorageFault."""
-    from agent.storage.catalogue import Catalogue
 
     def write() -> bool:
         try:
