@@ -8,6 +8,6 @@ ARGS ?=
 demo: ; @tools/environment && .venv/bin/pasu demo --seconds $(SECONDS) $(ARGS)
 test: ; @tools/environment dev && tools/peers && tools/tests $(ARGS)
 check: ; @tools/environment dev && tools/check
-bench: ; @tools/environment dev && tools/peers && .venv/bin/python benchmarks/record_vs_ffmpeg.py $(ARGS) && .venv/bin/python benchmarks/catalogue_scale.py && .venv/bin/python benchmarks/city.py && .venv/bin/python benchmarks/wire_cost.py && .venv/bin/python benchmarks/relay_vs_ffmpeg.py
+bench: ; @tools/environment dev && tools/peers && tools/bench $(ARGS)
 campaign: ; @tools/environment dev && tools/peers && tools/tests --campaign $(ARGS)
 clean: ; rm -rf .venv build dist *.egg-info demo-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

@@ -374,6 +374,22 @@ class Reach(Lab):
         file = self.folder / "media" / f"{BOX}_{camera}.jsonl"
         return file.read_bytes().count(b"\n") if file.exists() else 0
 
+    def see(self, camera: str, more: int, bound_s: float = 120.0) -> None:
+        """Wait until so many more access units have come; whoever waits in vain is told how everything stood."""
+        count = self.count(camera)
+        try:
+            wait_for(f"pictures of {camera}", lambda: self.count(camera) > count + more, bound_s)
+        except AssertionError as error:
+            said = {
+                "streams": self.streams(),
+                "conditions": {name: self.site.conditions(name) for name in ("record", "keep", "uplink")},
+                "tunnel": self.health(),
+                "replies": self.ears.replies,
+                "uplink": (self.folder / "box" / "uplink.log").read_text()[-3000:],
+                "media": self.media.process is not None and self.media.process.poll(),
+            }
+            raise AssertionError(f"{error}: {said}") from None
+
     def units(self, camera: str) -> list[dict[str, Any]]:
         return self.media.units(f"/{BOX}/{camera}")
 

@@ -10,7 +10,8 @@ Three things hold, whoever sends and whatever the tunnel does:
 3. Where [tunnel] names the line, nothing at all leaves or enters by it but WireGuard with the one endpoint, and DHCP:
    no IPv6, no answer to a stranger (F4, F9).
 
-And nothing is forwarded into or out of the tunnel, and nobody in it may begin a connection to the box (F10, H10).
+And nothing is forwarded into or out of the tunnel, and nobody in it may begin a connection to the box (F10, H10), but
+the centre to the port at which [page] serves figures, where that is configured.
 A rule is written once, as nftables' JSON; the text is made of it, and so is what a listing must say.
 """
 
@@ -35,6 +36,7 @@ class Guard:
 
     group      id of the uplink's group; a name in the example that is shipped
     line       interface that leads outside and to nothing else; None when the cameras share it
+    figures    port at which the centre may read /metrics; None: nobody listens
     """
 
     interface: str
@@ -43,11 +45,14 @@ class Guard:
     allowed: tuple[str, ...]
     endpoint: str
     line: str | None = None
+    figures: int | None = None
 
     @classmethod
-    def of(cls, terms: Terms, interface: str, group: int | str, line: str | None) -> Guard:
+    def of(
+        cls, terms: Terms, interface: str, group: int | str, line: str | None, figures: int | None = None
+    ) -> Guard:
         """Make one of a box's terms."""
-        return cls(interface, group, terms.hosts, terms.allowed, terms.endpoint, line)
+        return cls(interface, group, terms.hosts, terms.allowed, terms.endpoint, line, figures)
 
 
 def text(guard: Guard) -> str:
@@ -134,6 +139,9 @@ def _chains(guard: Guard) -> dict[str, list[_Rule]]:
             [_COUNT, _DROP],
         ],
     }
+    if guard.figures is not None:
+        asking = _port("tcp", "dport", guard.figures)
+        chains["inside"] = [[_from(each), asking, _ACCEPT] for each in guard.allowed] + chains["inside"]
     if guard.line is not None:
         sending.append([_meta(out, guard.line), _goto("line")])
         forward += [[_meta(side, guard.line), _COUNT, _DROP] for side in (into, out)]

@@ -64,7 +64,9 @@ def wanted(config: Config) -> Wanted:
     terms, pair = keys.require(config.storage.state)
     group = guard.group_id(tunnel.group)
     guard.refuse_recording(group, config.storage.state)
-    rules = Guard.of(terms, tunnel.interface, group, tunnel.line)
+    page = config.page
+    figures = page.metrics_port if page is not None and page.metrics in terms.hosts else None
+    rules = Guard.of(terms, tunnel.interface, group, tunnel.line, figures)
     return Wanted(tunnel.interface, terms, pair, rules, camera_hosts(config))
 
 

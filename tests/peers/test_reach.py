@@ -58,8 +58,7 @@ def granted(lab: Reach, times: int, seed: int) -> tuple[list[float], list[float]
         grant = lab.grant("cam00")
         wait_for("a decoded frame", lambda number=number: len(lab.media.heard("shown")) > number, 60)
         took.append(lab.media.heard("shown")[number]["monotonic"] - before)
-        count = lab.count("cam00")
-        wait_for("more pictures", lambda count=count: lab.count("cam00") > count + 30)
+        lab.see("cam00", 30)
         assert lab.ears.wait_reply(grant)["status"] == "done"
         assert lab.ears.wait_reply(lab.revoke(grant))["status"] == "done"
         wait_for("its end", lambda number=number: len(lab.media.heard("end")) > number)
@@ -97,7 +96,7 @@ def test_grant_to_first_decoded_frame(tmp_path: Path) -> None:
         print(f"encoder to centre: p50 {percentile(delays, 0.5):.3f} s, p95 {percentile(delays, 0.95):.3f} s")
         count = lab.count("cam00")
         lab.grant("cam00")
-        wait_for("pictures", lambda: lab.count("cam00") > count + 20)
+        lab.see("cam00", 20)
         moved = boot_s()
         lab.roam()
         wait_for("pictures from elsewhere", lambda: lab.count("cam00") > count + 170, 120)
@@ -152,22 +151,20 @@ def stops(lab: Reach, *, everything: bool) -> dict[str, float]:
     if everything:
         before = boot_s()
         grant = lab.grant("cam00", minutes=1)
-        wait_for("pictures", lambda: lab.count("cam00") > 30)
+        lab.see("cam00", 30)
         wait_for("the end of the minute", lambda: lab.site.facts("stream.stopped"), 120)
         given = int(lab.ears.wait_reply(grant)["detail"]["until_ms"]) / 1000 - time.time() + boot_s()
         time.sleep(3.0)
         assert before + 55 < tap.came[-1]
         found["expired"] = tap.came[-1] - given
     lab.grant("cam01")
-    count = lab.count("cam01")
     grant = lab.grant("cam01")
-    wait_for("pictures", lambda: lab.count("cam01") > count + 30)
+    lab.see("cam01", 30)
     # Two watch the same camera: it ends with the last of them.
     for own in [each for each in lab.ears.replies if lab.ears.replies[each][-1]["command"] == "stream.grant"]:
         if own != grant:
             lab.ears.wait_reply(lab.revoke(own))
-    count = lab.count("cam01")
-    wait_for("pictures for the other", lambda: lab.count("cam01") > count + 15)
+    lab.see("cam01", 15)
     before = boot_s()
     own = lab.revoke(grant)
     assert lab.ears.wait_reply(own)["status"] == "done"
@@ -179,7 +176,7 @@ def stops(lab: Reach, *, everything: bool) -> dict[str, float]:
     # The centre goes, and nobody can revoke anything.
     before = boot_s()
     lab.grant("cam02", minutes=1)
-    wait_for("pictures", lambda: lab.count("cam02") > 30)
+    lab.see("cam02", 30, 30.0)
     stopped = len(lab.site.facts("stream.stopped"))
     lab.centre_dies()
     wait_for("the end", lambda: len(lab.site.facts("stream.stopped")) > stopped, 120)
@@ -245,7 +242,7 @@ def cut(lab: Reach, cameras: Sequence[str], bits_s: int, seconds: float) -> dict
     for camera in cameras:
         lab.grant(camera)
     for camera in cameras:
-        wait_for("pictures", lambda camera=camera: lab.count(camera) > 20, 60)
+        lab.see(camera, 20)
     before = {camera: lab.count(camera) for camera in cameras}
     began_s, began_ms = boot_s(), time.time_ns() // 1_000_000
     lab.slow(bits_s)
@@ -362,7 +359,7 @@ def test_slow_line_of_256_kbit_with_sixteen_cameras(tmp_path: Path) -> None:
 def loses_a_third(lab: Reach, seconds: float) -> dict[str, Any]:
     """Let the line lose 30 % of all datagrams and delay each by up to half a second, for a while (F8)."""
     lab.grant("cam00")
-    wait_for("pictures", lambda: lab.count("cam00") > 20, 60)
+    lab.see("cam00", 20)
     began_s, began_ms = boot_s(), time.time_ns() // 1_000_000
     connected = lab.broker_log.read_text().count(f"New client connected from {lab.address}:")
     worse = lab.keep(Worse(lab, 0.3, 0.5, seed=8))

@@ -471,11 +471,32 @@ def test_f10_another_box_in_the_tunnel_reaches_nobody(lab):
     finally:
         evil.close()
     # Nobody begins a connection to the box, not even the centre: there is no service behind it.
-    with inside(lab.hub):
-        for port in (22, 80, 8080, 554):
-            with socket.socket() as probe:
-                probe.settimeout(1.0)
-                assert probe.connect_ex((lab.address, port)) not in (0, errno.ECONNREFUSED)
+    assert not any(answers(lab, port) for port in (22, 80, 8080, 554, 9464))
+
+
+def answers(lab: Lab, port: int) -> bool:
+    """Tell whether the centre gets any word of a port of the box, from inside the tunnel."""
+    with inside(lab.hub), socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((lab.address, port)) in {0, errno.ECONNREFUSED}
+
+
+def test_h10_the_centre_reads_figures_where_they_are_configured_and_nothing_else(lab):
+    """H10, F10: with [page] metrics one port is open to the centre's addresses inside the tunnel, and no other."""
+    lab.hub_up()
+    with lab.config_file.open("a") as file:
+        file.write(
+            f'[page]\nlisten = "127.0.0.1"\nmetrics = "{lab.address}"\nfolder = "{lab.folder / "page"}"\n'
+        )
+    lab.boot()
+    lab.pasu("tunnel", "up")
+    lab.at(lab.box, "nft", "list", "table", "inet", "pasu_egress")
+    with inside(lab.box):
+        figures = socket.create_server((lab.address, 9464))
+    with figures:
+        wait_for("the port", lambda: answers(lab, 9464))
+        assert not any(answers(lab, port) for port in (22, 8443, 9463))
+    assert json.loads(lab.pasu("tunnel", "status", "--json", check=False).stdout)["lacks"] == []
 
 
 class Inside:

@@ -21,7 +21,7 @@ PRIVATE = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 GUARDS = [
     Guard("pasu0", 4242, ("10.77.1.7",), ("10.77.0.1/32",), "203.0.113.5:51820"),
     Guard("pasu0", 4242, ("10.77.1.7",), ("10.77.0.0/24", "10.78.0.1/32"), "203.0.113.5:51820", "eth1"),
-    Guard.of(terms(**V6), "pasu0", 4242, "eth1.5"),
+    Guard.of(terms(**V6), "pasu0", 4242, "eth1.5", figures=9464),
 ]
 
 
