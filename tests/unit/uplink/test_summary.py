@@ -37,7 +37,17 @@ def config() -> Config:
     )
     storage = Storage((Path("/v"),), Path("/s"), Path("/r"), 30, 60, 1.0, ("age1x",))
     return Config(
-        Path("/c"), Box("gn-1", "해변", "정보과", "033", None), storage, cameras, None, None, None, (), (), (), ()
+        Path("/c"),
+        Box("gn-1", "해변", "정보과", "033", None),
+        storage,
+        cameras,
+        None,
+        None,
+        None,
+        (),
+        (),
+        (),
+        (),
     )
 
 
