@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli import (
+    centre_canary,
     centre_city,
     centre_command,
     centre_enrol,
@@ -60,6 +61,7 @@ def add(commands: Any) -> None:
         centre_command,
         centre_watch,
         centre_receive,
+        centre_canary,
         verify,
     ):
         module.add(actions)

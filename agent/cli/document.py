@@ -19,6 +19,7 @@ from agent.cli.main import build
 from agent.config.keys import BY_TABLE, TABLES, Absent, Key
 from agent.config.secrets import EXAMPLE as SECRETS_EXAMPLE
 from agent.config.values import PURPOSE_TITLES
+from agent.field.doctor.registry import CHECKS
 from agent.health import CONDITIONS, Severity
 from agent.uplink import schema
 
@@ -205,6 +206,14 @@ def operations() -> str:
         for severity, what, head, then in texts:
             lines += [f"*{severity}* · {_sentence(what)} **{head}:** {_sentence(then)}", ""]
         lines += [*_when_shown(condition), ""] if condition.visible_s or condition.depends_on else []
+    lines += ["## Checks of `pasu doctor` · 현장 검사", ""]
+    for name, check in CHECKS.items():
+        lines += [f"### {name}", ""]
+        for place, head in ((1, "Next"), (0, "다음 할 일")):
+            title, why, then = (
+                texts[place] for texts in (check.title_texts, check.why_texts, check.then_texts)
+            )
+            lines += [f"*{title}* · {_sentence(why)} **{head}:** {_sentence(then)}", ""]
     return _finish(lines)
 
 

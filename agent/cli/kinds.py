@@ -7,6 +7,7 @@ from agent.language import say
 KINDS = {
     "box.started": ("시작", "started"),
     "box.stopped": ("멈춤", "stopped"),
+    "box.examined": ("현장 검사", "site examined"),
     "box.flapping": ("자주 다시 시작함", "starts again and again"),
     "segment.committed": ("조각 저장", "segment stored"),
     "segment.salvaged": ("조각 건져냄", "segment salvaged"),
@@ -23,6 +24,10 @@ KINDS = {
     "camera.uninvited_data": ("카메라가 청하지 않은 것을 보냄", "camera sent what was not asked for"),
     "camera.poisoned": ("카메라가 녹화 프로세스를 거듭 죽임", "camera keeps killing its worker"),
     "camera.restored": ("카메라가 돌아옴", "camera restored"),
+    "camera.aimed": (
+        "카메라를 맞추며 봄 (그림 없이 수로)",
+        "camera looked at while it was aimed (numbers alone)",
+    ),
     "clock.step": ("시계가 뜀", "clock stepped"),
     "clock.trusted": ("시각을 믿을 수 있게 됨", "time trusted"),
     "clock.untrusted": ("시각을 믿을 수 없게 됨", "time not trusted"),

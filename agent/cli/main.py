@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import agent
 from agent.cli import (
+    aim,
     camera,
     centre,
     check,
@@ -22,6 +23,7 @@ from agent.cli import (
     demo,
     discover,
     disks,
+    doctor,
     enrol,
     export,
     health,
@@ -33,6 +35,7 @@ from agent.cli import (
     pass_,
     rebuild,
     record,
+    report,
     run,
     segments,
     status,
@@ -52,6 +55,8 @@ INTERRUPTED_STATUS = 130  # 128 and SIGINT, as shells count
 COMMANDS = (
     config,
     discover,
+    aim,
+    doctor,
     record,
     keep,
     uplink,
@@ -70,6 +75,7 @@ COMMANDS = (
     hold,
     export,
     ledger,
+    report,
     enrol,
     centre,
     open_,

@@ -104,6 +104,11 @@ KEYS = (
         "관리책임자 연락처", "how to reach whoever is responsible",
     ),
     Key(
+        "box", "contractor", rules.text(), None, '"한빛보안, 033-111-2222"',
+        "설치ㆍ운영 사무를 맡은 수탁자의 이름과 연락처 (운영 규정 제10조). 안내판과 자체점검에 쓰입니다",
+        "name and contact of the contractor who looks after it (regulation art. 10), for the notice board",
+    ),
+    Key(
         "storage", "vault", rules.folders(), Absent.REQUIRED, '"/var/lib/pasu/vault"',
         "봉인된 영상이 놓이는 폴더. 영상용 디스크에 둡니다. 디스크가 여럿이면 목록으로 적습니다: 카메라를 차례로 "
         "나누고, 한 디스크가 고장 나면 그 카메라는 다음 디스크로 갑니다",
@@ -167,6 +172,11 @@ KEYS = (
         "camera", "legal_basis", rules.text(), Absent.REQUIRED, '"개인정보 보호법 제25조제1항제2호"',
         "설치의 법적 근거 (운영 규정 제3조). 없으면 녹화하지 않습니다",
         "statute that allows the camera (regulation art. 3); without one nothing is recorded",
+    ),
+    Key(
+        "camera", "view", rules.text(), None, '"주차장 입구와 앞길 30 m"',
+        "촬영 범위 (운영 규정 제10조). 안내판과 자체점검에 쓰입니다",
+        "what it looks at (regulation art. 10), for the notice board",
     ),
     Key(
         "camera", "retention_days", rules.retention(), Absent.BOX, "15",

@@ -77,12 +77,14 @@ class Box:
     id        its name in topics and in the ledger
     operator  the department that answers for it
     contact   where a citizen or a technician calls
+    contractor  name and contact of whoever looks after it for the operator; None: nobody does
     """
 
     id: str
     site: str
     operator: str
     contact: str
+    contractor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Camera:
     allow_basic_auth  whether the password may be sent unhashed when the camera asks for that
     width,height,fps  what to ask of a V4L2 device; None leaves it to the device
     priority          1 to 9: of several that are shown live on a slow line, 1 is served first
+    view              what it looks at, in words for the notice board
     """
 
     id: str
@@ -131,6 +134,7 @@ class Camera:
     height: int | None
     fps: int | None
     priority: int
+    view: str | None
 
     @property
     def kind(self) -> SourceKind:

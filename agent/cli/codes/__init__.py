@@ -9,11 +9,13 @@ from agent.cli.codes.clock import CLOCK
 from agent.cli.codes.code import Code
 from agent.cli.codes.command import COMMAND
 from agent.cli.codes.discover import DISCOVER
+from agent.cli.codes.doctor import DOCTOR
 from agent.cli.codes.export import EXPORT
 from agent.cli.codes.hold import HOLD
 from agent.cli.codes.met import MET
 from agent.cli.codes.page import PAGE
 from agent.cli.codes.proof import PROOF
+from agent.cli.codes.report import REPORT
 from agent.cli.codes.stream import STREAM
 from agent.cli.codes.tunnel import TUNNEL
 from agent.cli.codes.typed import TYPED
@@ -46,4 +48,6 @@ CODES = {
     **STREAM,
     **PAGE,
     **DISCOVER,
+    **DOCTOR,
+    **REPORT,
 }

@@ -104,6 +104,7 @@ def _devices(config: Config | None) -> dict[str, Any] | None:
             "name": camera.name,
             "purpose": str(camera.purpose),
             "legal_basis": camera.legal_basis,
+            "view": camera.view,
             "retention_days": camera.retention_days,
         }
         for camera in config.cameras[:MOST]
@@ -112,6 +113,7 @@ def _devices(config: Config | None) -> dict[str, Any] | None:
         "site": config.box.site,
         "operator": config.box.operator,
         "contact": config.box.contact,
+        "contractor": config.box.contractor,
         "cameras": cameras,
     }
 

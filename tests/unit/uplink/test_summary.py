@@ -31,12 +31,23 @@ def config() -> Config:
             height=None,
             fps=None,
             priority=5,
+            view=None,
         )
         for name in ("cam01", "cam02")
     )
     storage = Storage((Path("/v"),), Path("/s"), Path("/r"), 30, 60, 1.0, ("age1x",))
     return Config(
-        Path("/c"), Box("gn-1", "해변", "정보과", "033"), storage, cameras, None, None, None, (), (), (), ()
+        Path("/c"),
+        Box("gn-1", "해변", "정보과", "033", None),
+        storage,
+        cameras,
+        None,
+        None,
+        None,
+        (),
+        (),
+        (),
+        (),
     )
 
 

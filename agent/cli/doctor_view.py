@@ -1,0 +1,104 @@
+"""Show `pasu doctor`: a line for each check as it is made, what is looked at now, and at the end what to do."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Self
+
+from rich.live import Live
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from agent.cli.show import console
+from agent.field.doctor.check import Result, State, worst
+from agent.field.doctor.registry import CHECKS
+from agent.language import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STYLES = {
+    State.OK: "green",
+    State.WARNING: "bold yellow",
+    State.FAILURE: "bold red",
+    State.NOT_APPLICABLE: "dim",
+}
+MARKS = {State.OK: "✓", State.WARNING: "!", State.FAILURE: "✗", State.NOT_APPLICABLE: "–"}
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+class View:
+    """Shows results as they come. It has no thread of its own: some checks fork."""
+
+    def __init__(self, *, live: bool) -> None:
+        """Show nothing yet. live: results are to be shown as they come."""
+        self._shown = live
+        self._screen = console()
+        self._live = Live(console=self._screen, auto_refresh=False, transient=True)
+        self._moves = live and sys.stdout.isatty()
+        self._turn = 0
+        self._title = ""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        if self._moves:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take away what is looked at now."""
+        if self._moves:
+            self._live.stop()
+
+    def busy(self, check: str, subject: str, left_s: int) -> None:
+        """Say what is looked at now."""
+        if not self._moves:
+            return
+        self._turn += 1
+        rest = say(f"{left_s}초 남음", f"{left_s} s left") if left_s else ""
+        parts = [CHECKS[check].title, subject, rest]
+        text = f"{SPINNER[self._turn % len(SPINNER)]} {' · '.join(filter(None, parts))}"
+        self._live.update(Text(text, style="cyan"), refresh=True)
+
+    def show(self, result: Result) -> None:
+        """Show one result."""
+        if not self._shown:
+            return
+        title = CHECKS[result.check].title
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=1)
+        grid.add_column(width=28, overflow="fold")
+        grid.add_column(overflow="fold")
+        style = STYLES[result.state]
+        what = Text(f"{result.subject}: " if result.subject else "", style="bold")
+        what.append(result.measured, style="not bold" if result.state is State.OK else style)
+        name = "" if title == self._title else title
+        self._title = title
+        grid.add_row(Text(MARKS[result.state], style=style), Text(name), what)
+        self._screen.print(grid)
+
+    def sum_up(self, results: Sequence[Result]) -> None:
+        """Say how many are how, and what to do about those that are not well."""
+        for state in (State.FAILURE, State.WARNING):
+            checks = dict.fromkeys(each.check for each in results if each.state is state)
+            for name in checks:
+                check = CHECKS[name]
+                subjects = [each.subject for each in results if each.check == name and each.state is state]
+                text = Text(f"{state.word}: {check.title}", style=STYLES[state])
+                named = ", ".join(filter(None, subjects))
+                text.append(f" ({named})" if named else "", style="not bold")
+                text.append(
+                    f"\n  {check.why}. {say('근거', 'duty')}: {', '.join(check.duties) or '–'}", style="dim"
+                )
+                text.append(f"\n  → {check.then}", style="not bold default")
+                self._screen.print(Padding(text, (1, 0, 0, 0)))
+        counts = [
+            f"{state.word} {sum(each.state is state for each in results)}"
+            for state in State
+            if any(each.state is state for each in results)
+        ]
+        whole = worst(each.state for each in results)
+        text = Text(f" {whole.word} ", style=f"reverse {STYLES[whole]}")
+        text.append("  " + " · ".join(counts), style="not reverse default")
+        self._screen.print(Padding(text, (1, 0, 0, 0)))

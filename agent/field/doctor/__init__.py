@@ -1,0 +1,1 @@
+"""`pasu doctor`: the acceptance of a site. Looks are edges, judgements are pure, words are in the registry."""

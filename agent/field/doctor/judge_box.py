@@ -1,0 +1,199 @@
+"""Judgements of the box itself: configuration, processes, time, files, units. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent.field import words
+from agent.field.doctor.check import Result, fail, ok, skip, warn
+from agent.field.doctor.registry import COVERED
+from agent.health import CONDITIONS, Severity, silent_s
+from agent.health.gather import STALE_S
+from agent.language import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+GRAVE = (Severity.CRITICAL, Severity.ALARM)
+EXPOSED, EXPOSED_ALONE = 1.0, 0.3
+"""The most that `systemd-analyze security` may say of a unit: with a network, and of one without."""
+ALONE = ("pasu-keep.service",)
+"""Units that have no network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or folder that others must not read.
+
+    mode     its permission bits; None when it is not there
+    owner    the user's number
+    """
+
+    path: str
+    mode: int | None
+    owner: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What systemd says of a unit. enabled, active: its words, "" when it says nothing."""
+
+    name: str
+    enabled: str
+    active: str
+
+
+def config(warnings: Sequence[tuple[str, str]]) -> list[Result]:
+    """Judge a configuration that could be read. warnings: key and text of each."""
+    if not warnings:
+        return [ok("config.valid", say("잘못이 없습니다", "nothing is wrong"))]
+    return [warn("config.valid", text, key) for key, text in warnings]
+
+
+def applied(sha256: str, record: Mapping[str, Any] | None) -> Result:
+    """Judge whether recording follows the file. sha256: of the file."""
+    said = (record or {}).get("config") or {}
+    state = str(said.get("state", ""))
+    if not said:
+        return fail("config.applied", say("녹화가 말하지 않습니다", "recording says nothing"))
+    if state != "applied" or said.get("sha256") != sha256:
+        other = say("녹화는 다른 설정으로 돕니다", "recording follows another configuration")
+        return fail("config.applied", f"{other} ({state})", state=state)
+    return ok("config.applied", sha256[:16], sha256=sha256)
+
+
+def processes(healths: Mapping[str, Mapping[str, Any] | None], boot_s: float) -> list[Result]:
+    """Judge whether each process that should run has been heard of late. boot_s: seconds since boot."""
+    found = []
+    for name, health in healths.items():
+        silent = silent_s(health, boot_s)
+        title = words.process_word(name)
+        if silent is None or silent > STALE_S:
+            since = say("소식이 없습니다", "not heard") if silent is None else words.age(silent)
+            found.append(fail("process", f"{title}: {since}", name))
+        else:
+            version = str((health or {}).get("version", ""))
+            heard = say(f"{words.age(silent)} 전", f"{words.age(silent)} ago")
+            found.append(ok("process", f"{title} {version}, {heard}", name, version=version))
+    return found
+
+
+def conditions(raised: Iterable[Mapping[str, Any]]) -> list[Result]:
+    """Judge what the box says is wrong, but for what has a check of its own. raised: as in `health.gather`."""
+    found = []
+    for each in raised:
+        condition = CONDITIONS[each["code"]]
+        if each["code"] in COVERED or condition.severity is Severity.INFO:
+            continue
+        make = fail if condition.severity in GRAVE else warn
+        text = f"{condition.what} → {condition.next}"
+        subject = f"{each['code']} {each['subject']}".strip()
+        found.append(make("condition", text, subject, detail=each["detail"]))
+    return found or [ok("condition", say("다른 이상이 없습니다", "nothing else is wrong"))]
+
+
+def clock(trust: str, rtc: int | None, *, kernel_synced: bool) -> list[Result]:
+    """Judge the time.
+
+    trust          as the box labels it: SYNCED, HOLDOVER, UNTRUSTED
+    rtc            seconds that the battery clock is away from the time; None: there is none
+    kernel_synced  what adjtimex(2) says
+    """
+    synced = (
+        ok("clock.synced", say("동기됨", "synchronised"))
+        if kernel_synced
+        else fail("clock.synced", say("동기되지 않음", "not synchronised"))
+    )
+    make = {"SYNCED": ok, "HOLDOVER": warn}.get(trust, fail)
+    found = [synced, make("clock.trust", words.trust_word(trust), trust=trust)]
+    if rtc is None:
+        found.append(warn("clock.rtc", say("시계 전지가 없습니다", "there is no battery clock")))
+    else:
+        away = abs(rtc)
+        make = ok if away <= 5 else warn
+        text = say(f"시스템 시각과 {away}초 차이", f"{away} s from the system's time")
+        found.append(make("clock.rtc", text, away_s=away))
+    return found
+
+
+def permissions(places: Iterable[Place], owner: int) -> list[Result]:
+    """Judge who may read what is nobody's business. owner: the user that records, by whom all of it is owned."""
+    found = []
+    for place in places:
+        if place.mode is None:
+            found.append(skip("permission", say("없습니다", "not there"), place.path))
+            continue
+        mode = f"{place.mode:04o}"
+        if place.mode & 0o007:
+            text = say(f"아무나 다룰 수 있음 ({mode})", f"open to everybody ({mode})")
+            found.append(fail("permission", text, place.path, mode=mode))
+        elif place.mode & 0o070:
+            text = say(f"그룹이 다룰 수 있음 ({mode})", f"open to its group ({mode})")
+            found.append(warn("permission", text, place.path, mode=mode))
+        elif place.owner not in (0, owner):
+            text = say(f"다른 사용자의 것 ({place.owner})", f"another user's ({place.owner})")
+            found.append(fail("permission", text, place.path, owner=place.owner))
+        else:
+            found.append(ok("permission", mode, place.path, mode=mode))
+    return found
+
+
+def units(found: Iterable[Unit] | None) -> list[Result]:
+    """Judge whether the units start by themselves and run. found: None where no systemd runs."""
+    if found is None:
+        return [skip("unit", say("이 기계에는 systemd가 돌지 않습니다", "no systemd runs on this machine"))]
+    results = []
+    for unit in found:
+        text = f"{unit.enabled or '–'}, {unit.active or '–'}"
+        good = unit.enabled in ("enabled", "static") and unit.active == "active"
+        make = ok if good else fail
+        results.append(make("unit", text, unit.name, enabled=unit.enabled, active=unit.active))
+    return results
+
+
+def exposures(found: Mapping[str, float] | None) -> list[Result]:
+    """Judge what `systemd-analyze security` says. found: by unit, 0 (closed) to 10 (open); None: it cannot be asked."""
+    if not found:
+        why = say("유닛이나 systemd-analyze가 없습니다", "there are no units, or no systemd-analyze")
+        return [skip("hardening.unit", why)]
+    results = []
+    for unit, exposure in found.items():
+        most = EXPOSED_ALONE if unit in ALONE else EXPOSED
+        text = say(f"노출 {exposure:.1f} (한도 {most})", f"exposure {exposure:.1f} (limit {most})")
+        make = ok if exposure <= most else warn
+        results.append(make("hardening.unit", text, unit, exposure_tenths=round(exposure * 10)))
+    return results
+
+
+def memory(swaps: Sequence[str], cores: Mapping[str, int | None]) -> list[Result]:
+    """Judge whether memory may get onto a disk.
+
+    swaps   devices and files of swap that are neither in memory nor encrypted
+    cores   by process, the largest core file that it may leave, bytes; None: it cannot be seen
+    """
+    found = []
+    if swaps:
+        found.append(fail("hardening.memory", say("스왑이 켜져 있음", "swap is on"), ", ".join(swaps)))
+    else:
+        found.append(ok("hardening.memory", say("디스크에 스왑이 없습니다", "no swap on a disk"), "swap"))
+    for process, most in cores.items():
+        if most is None:
+            found.append(skip("hardening.memory", say("볼 수 없습니다", "cannot be seen"), process))
+        elif most:
+            found.append(
+                fail("hardening.memory", say("코어 파일을 남길 수 있음", "may leave a core"), process)
+            )
+        else:
+            found.append(ok("hardening.memory", say("코어 파일 없음", "leaves no core"), process))
+    return found
+
+
+def page(configured: bool, answers: Mapping[str, str]) -> list[Result]:
+    """Judge the page. answers: by address, "" when it answered with its own certificate, else what was wrong."""
+    if not configured:
+        return [skip("page", say("[page]가 없습니다", "there is no [page]"))]
+    return [
+        fail("page", wrong, address) if wrong else ok("page", say("대답합니다", "answers"), address)
+        for address, wrong in answers.items()
+    ]

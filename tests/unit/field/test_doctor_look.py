@@ -1,0 +1,207 @@
+"""What the examination of a site looks at: kernels and disks as they may be, and by which user."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.config import load
+from agent.errors import ConfigError, StorageFault
+from agent.field.doctor import canary, look, look_state, sniff
+from agent.field.doctor.check import State
+from agent.field.doctor.judge_box import Place
+from agent.model import Fact, Instant, Trust
+from agent.storage.catalogue import Catalogue
+from agent.storage.envelope import X25519Identity
+from tests.unit.storage.box import FailingDisk
+
+ROOT = Path(__file__).parents[3]
+NOBODY = 65534
+KEY = X25519Identity.generate()
+
+
+@pytest.fixture
+def config(tmp_path):
+    place = tmp_path / "agent.toml"
+    place.write_text(
+        f"""
+[box]
+id = "gn-0001"
+site = "site"
+operator = "city"
+contact = "033-000-0000"
+[storage]
+vault = "{tmp_path}/vault"
+state = "{tmp_path}/state"
+run = "{tmp_path}/run"
+recipients = ["{KEY.recipient()}"]
+[[camera]]
+id = "cam01"
+name = "gate"
+url = "rtsp://10.0.0.11/main"
+purpose = "crime-prevention"
+legal_basis = "law"
+"""
+    )
+    for name in ("vault", "state"):
+        (tmp_path / name).mkdir(mode=0o700)
+    return load(place)
+
+
+def test_a_disk_is_measured_and_nothing_is_left_of_it(tmp_path):
+    found = look.disk(tmp_path)
+    assert len(found.syncs_ms) == look.SYNCS
+    assert found.syncs_ms == tuple(sorted(found.syncs_ms))
+    assert found.bytes_s > 0
+    assert found.wrong == ""
+    assert found.on_root == (tmp_path.stat().st_dev == Path("/").stat().st_dev)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_disk_that_fails_says_so(tmp_path):
+    assert look.disk(tmp_path / "gone").wrong
+    for op in ("write", "fdatasync"):
+        found = look.disk(tmp_path, FailingDisk(lambda _, made, __, op=op: errno.EIO if made == op else None))
+        assert found.wrong.startswith("DISK_"), op
+        assert found.syncs_ms == ()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_swap_on_a_disk_is_found_unless_it_is_encrypted_or_in_memory(tmp_path):
+    proc, sys = tmp_path / "proc", tmp_path / "sys"
+    proc.mkdir()
+    assert look.swaps(proc, sys) == []
+    for name, uuid in (("dm-0", "CRYPT-PLAIN-swap"), ("dm-1", "LVM-x")):
+        place = sys / "block" / name / "dm"
+        place.mkdir(parents=True)
+        (place / "uuid").write_text(uuid)
+    lines = [
+        f"{name} partition 1 0 -2"
+        for name in ("/dev/sda2", "/dev/zram0", "/dev/dm-0", "/dev/dm-1", "/swapfile")
+    ]
+    (proc / "swaps").write_text("\n".join(["Filename Type Size Used Priority", *lines]))
+    assert look.swaps(proc, sys) == ["/dev/sda2", "/dev/dm-1", "/swapfile"]
+
+
+def test_core_files_of_workers_and_keeper(tmp_path):
+    for pid, soft in ((1, "0"), (2, "unlimited"), (3, "4096")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "limits").write_text(f"Max core file size   {soft}   unlimited   bytes\n")
+    (tmp_path / "4").mkdir()
+    (tmp_path / "4" / "limits").write_text("")
+    workers = [{"name": f"w{pid}", "pid": pid} for pid in (1, 2, 4, 9)]
+    found = look.cores({"record": {"workers": workers}, "keep": {"pid": 3}}, tmp_path)
+    assert found["w1"] == 0
+    assert found["w2"] is not None
+    assert found["w2"] > 0
+    assert (found["keep"], found["w4"], found["w9"]) == (4096, None, None)
+    assert look.cores({"record": None, "keep": None}) == {}
+
+
+def test_the_battery_clock(tmp_path):
+    assert look.clock(tmp_path)[1] is None
+    (tmp_path / "class/rtc/rtc0").mkdir(parents=True)
+    (tmp_path / "class/rtc/rtc0/since_epoch").write_text("1000\n")
+    away = look.clock(tmp_path)[1]
+    assert away is not None
+    assert away < -1_000_000
+
+
+def test_private_keys_are_found_three_folders_deep_and_not_in_links_or_in_video(tmp_path):
+    """H1: a key that opens recordings."""
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "key.txt").write_text(f"# mine\n{KEY.secret().lower()}\n")
+    (tmp_path / "video").write_bytes(look.KEY_MARK + bytes(look.KEY_FILE_BYTES))
+    (tmp_path / "link").symlink_to(deep / "key.txt")
+    (tmp_path / "plain").write_text(str(KEY.recipient()))
+    assert look.keys([tmp_path]) == ([str(deep / "key.txt")], 2)
+
+
+def test_places_and_units(config, tmp_path):
+    places = {each.path: each for each in look.places(config)}
+    assert places[str(config.storage.state)] == Place(str(config.storage.state), 0o700, os.getuid())
+    assert places[str(config.secrets_file)].mode is None
+    assert look.unit_names(config) == ["pasu-record.service", "pasu-keep.service", "pasu-disks.timer"]
+    assert look.units(["x"], tmp_path / "none") is None
+    assert look.units(["pasu-none.service"], tmp_path) is not None
+    assert look.digest(config.file)
+    assert look.digest(tmp_path / "none") == ""
+
+
+def test_units_are_asked_how_open_they_are():
+    found = look.exposures(["pasu-keep.service", "pasu-record.service", "none.service"], [ROOT / "systemd"])
+    if not Path("/usr/bin/systemd-analyze").exists():
+        assert found == {}
+        return
+    assert set(found) == {"pasu-keep.service", "pasu-record.service"}
+    assert all(0 <= each <= 10 for each in found.values())
+
+
+def test_a_page_that_is_not_there_or_is_another(config):
+    from agent.config.values import Page
+
+    with socket.socket() as heard:
+        heard.bind(("127.0.0.1", 0))
+        port = heard.getsockname()[1]
+    page = Page(("127.0.0.1",), port, None, 0, config.storage.run)
+    (wrong,) = look.page(replace(config, page=page), "AA").values()
+    assert wrong
+
+
+def test_what_is_written_for_the_agent_is_its_users(config):
+    """Root examines; the service must be able to open its catalogue afterwards."""
+    state = config.storage.state
+    assert look_state.as_owner(state, os.getuid) == os.getuid()
+    assert look_state.as_owner(state / "none", os.getuid) == os.getuid()
+    fact = Fact("box.examined", Instant(1, Trust.SYNCED), {"by": "kim"})
+    assert look_state.tell(config, lambda: fact) is False
+    Catalogue.prepare(state).close()
+    if os.geteuid() == 0:
+        for each in (state, *state.iterdir()):
+            os.chown(each, NOBODY, NOBODY)
+        assert look_state.as_owner(state, os.getuid) == NOBODY
+    catalogue = Catalogue.open(state, read_only=True)
+    catalogue.close()
+
+
+def test_the_ledger_is_asked_and_a_box_without_one_says_so(config):
+    with pytest.raises(StorageFault, match="CATALOGUE_MISSING"):
+        look_state.ledger(config, 10**12)
+    catalogue = Catalogue.prepare(config.storage.state)
+    at = Instant(10**12 - 1000, Trust.SYNCED)
+    catalogue.add_fact(Fact("camera.uninvited_data", at, {"camera": "cam01", "dropped": 3}))
+    catalogue.add_fact(Fact("command.accepted", at, {"id": "x"}))
+    catalogue.close()
+    found = look_state.ledger(config, 10**12)
+    assert found == {"uninvited": {"cam01": 1}, "command_ms": at.utc_ms, "stored": ["", 0, ""]}
+    assert look_state.stored_look(found["stored"]).path == ""
+    assert look_state.sealed_to(config) == [str(KEY.recipient())]
+
+
+def test_a_canary(tmp_path):
+    file = tmp_path / "c.age"
+    canary.make(file, "gn-1", [str(KEY.recipient())])
+    with file.open("rb") as sealed:
+        box, word = canary.read(sealed, [KEY])
+    assert box == "gn-1"
+    assert word.encode() not in file.read_bytes() + canary.check_file(file).read_bytes()
+    assert canary.is_right(file, f" {word.lower()} ")
+    assert not canary.is_right(file, "AAAAAAAA")
+    with pytest.raises(ConfigError, match="CANARY_FILE"):
+        canary.make(file, "gn-1", [str(KEY.recipient())])
+    canary.check_file(file).write_text("[]")
+    with pytest.raises(ConfigError, match="CANARY_FILE"):
+        canary.is_right(file, word)
+    with pytest.raises(ConfigError, match="CANARY_FILE"):
+        canary.is_right(tmp_path / "none", word)
+
+
+def test_the_wire_is_not_listened_to_without_cameras_or_seconds():
+    assert sniff.look(["rtsps://10.0.0.1/x", "file:/x"], 1).state is State.NOT_APPLICABLE
+    assert sniff.look(["rtsp://10.0.0.1/x"], 0).state is State.NOT_APPLICABLE
