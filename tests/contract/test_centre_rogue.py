@@ -16,7 +16,7 @@ from agent.model import Trust
 from agent.storage.files import Disk
 from agent.uplink import payloads
 from agent.uplink.seal import Seal
-from tests.contract.test_centre_watch import Centre
+from tests.centre_scene import Centre
 from tests.town import FakeBox, Town, configured, no_passphrase, wait_until
 from tests.uplink_box import Wire
 
@@ -39,21 +39,6 @@ def town(tmp_path):
     town._run()
     yield town
     town.stop()
-
-
-@pytest.fixture
-def box(town):
-    box = FakeBox(town, BOX)
-    box.connect()
-    yield box
-    box.close()
-
-
-@pytest.fixture
-def centre(town):
-    centre = Centre(town)
-    yield centre
-    centre.close()
 
 
 class Rogue:

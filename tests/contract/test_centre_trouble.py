@@ -20,37 +20,14 @@ from agent.enrolment import box as enrolled
 from agent.enrolment import form
 from agent.errors import StorageFault
 from agent.storage.files import Disk
-from tests.contract.test_centre_watch import BOX, Centre, stored
+from tests.centre_scene import BOX, Centre
+from tests.contract.test_centre_watch import stored
 from tests.town import FakeBox, Town, configured, no_passphrase, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 OTHER = "gn-0002"
-
-
-@pytest.fixture
-def town(tmp_path):
-    town = Town(tmp_path)
-    town.enrol(BOX)
-    town.start()
-    yield town
-    town.stop()
-
-
-@pytest.fixture
-def box(town):
-    box = FakeBox(town, BOX)
-    box.connect()
-    yield box
-    box.close()
-
-
-@pytest.fixture
-def centre(town):
-    centre = Centre(town)
-    yield centre
-    centre.close()
 
 
 def told(centre: Centre, box: FakeBox, **more) -> None:
