@@ -179,7 +179,7 @@ class _Told:
         return [(clean(str(name)), count) for name, count in counts if isinstance(count, int)]
 
 
-Told = dict[str, str] | None
+Words = dict[str, str] | None
 
 
 def _export(told: _Told, manner: str, **more: str) -> dict[str, str]:
@@ -195,7 +195,7 @@ def _export(told: _Told, manner: str, **more: str) -> dict[str, str]:
     }
 
 
-def _requested(told: _Told) -> Told:
+def _requested(told: _Told) -> Words:
     urgent = say(" (긴급)", " (emergency)") if told["case"] else ""
     return _export(
         told,
@@ -207,8 +207,8 @@ def _requested(told: _Told) -> Told:
     )
 
 
-def _ending(korean: str, english: str) -> Callable[[_Told], Told]:
-    def made(told: _Told) -> Told:
+def _ending(korean: str, english: str) -> Callable[[_Told], Words]:
+    def made(told: _Told) -> Words:
         size = told["gone_bytes"] or told["bytes"]
         return _export(
             told,
@@ -220,7 +220,7 @@ def _ending(korean: str, english: str) -> Callable[[_Told], Told]:
     return made
 
 
-def _destroyed(told: _Told) -> Told:
+def _destroyed(told: _Told) -> Words:
     return {
         "kind": DESTRUCTION,
         "file": say(f"반출본 {told['export'][:8]}", f"handed-out copy {told['export'][:8]}"),
@@ -232,7 +232,7 @@ def _destroyed(told: _Told) -> Told:
     }
 
 
-def _granted(told: _Told) -> Told:
+def _granted(told: _Told) -> Words:
     person = told["person"] or told["operator"]
     kind = told["kind"]
     why = {
@@ -253,8 +253,8 @@ def _granted(told: _Told) -> Told:
     }
 
 
-def _stream(korean: str, english: str) -> Callable[[_Told], Told]:
-    def made(told: _Told) -> Told:
+def _stream(korean: str, english: str) -> Callable[[_Told], Words]:
+    def made(told: _Told) -> Words:
         size = told["sent_bytes"]
         return {
             "kind": USE,
@@ -268,10 +268,10 @@ def _stream(korean: str, english: str) -> Callable[[_Told], Told]:
     return made
 
 
-def _disaster(korean: str, english: str) -> Callable[[_Told], Told]:
+def _disaster(korean: str, english: str) -> Callable[[_Told], Words]:
     """All cameras shown at once (art. 28(1)6)."""
 
-    def made(told: _Told) -> Told:
+    def made(told: _Told) -> Words:
         size, until = told["sent_bytes"], told.time("until_ms")
         return {
             "kind": USE,
@@ -288,8 +288,8 @@ def _disaster(korean: str, english: str) -> Callable[[_Told], Told]:
     return made
 
 
-def _held(korean: str, english: str) -> Callable[[_Told], Told]:
-    def made(told: _Told) -> Told:
+def _held(korean: str, english: str) -> Callable[[_Told], Words]:
+    def made(told: _Told) -> Words:
         access = told["ground"] == ACCESS
         review = told.time("review_ms")
         return {
@@ -307,7 +307,7 @@ def _held(korean: str, english: str) -> Callable[[_Told], Told]:
     return made
 
 
-def _asked(told: _Told) -> Told:
+def _asked(told: _Told) -> Words:
     """Whether something exists is an answer that art. 44 counts among the viewings."""
     if told["command"] != "segments.locate":
         return None
@@ -321,7 +321,7 @@ def _asked(told: _Told) -> Told:
     }
 
 
-def _confirmed(told: _Told) -> Told:
+def _confirmed(told: _Told) -> Words:
     causes = {"EXPIRED": say("기간 만료", "expired"), "EVICTED": say("용량 부족", "disk full")}
     counts = told.erased()
     files = sum(count for _, count in counts)
@@ -338,7 +338,7 @@ def _confirmed(told: _Told) -> Told:
     }
 
 
-def _erased(told: _Told) -> Told:
+def _erased(told: _Told) -> Words:
     causes = {
         "EXPIRED": say("보관 기간 만료", "retention over"),
         "EVICTED": say("저장 공간 부족", "disk full"),
@@ -354,7 +354,7 @@ def _erased(told: _Told) -> Told:
     }
 
 
-def _visited(told: _Told) -> Told:
+def _visited(told: _Told) -> Words:
     return {
         "kind": USE,
         "file": say("해당 없음", "none"),
@@ -365,7 +365,7 @@ def _visited(told: _Told) -> Told:
     }
 
 
-MAKERS: Mapping[str, Callable[[_Told], Told]] = {
+MAKERS: Mapping[str, Callable[[_Told], Words]] = {
     "export.requested": _requested,
     "export.bundled": _ending("증거 묶음을 만듦", "bundle made"),
     "export.sent": _ending("전송함", "sent"),
