@@ -46,6 +46,21 @@ class Worker:
     ends_by: float | None = None  # it has nothing to record any more, and was told to end
     successor: Assignment | None = None  # what is to begin when it has ended
 
+    def hear(self, now: float) -> bool:
+        """Take its next word, which is its state; false when there is none now. now: monotonic seconds."""
+        try:
+            message = self.control.recv(BEAT_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            message = b""
+        self.mute = not message
+        if self.mute:
+            return False
+        self.beaten = now
+        self.state = json.loads(message)
+        return True
+
 
 def start(command: Sequence[str], assignment: Assignment, order: dict[str, Any], now: float) -> Worker:
     """Start a process and give it its order.

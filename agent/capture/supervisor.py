@@ -18,7 +18,7 @@ import signal
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agent.capture.child import BEAT_BYTES, Worker, ended, resident, start
+from agent.capture.child import Worker, ended, resident, start
 from agent.capture.poison import CRASHES, WITHIN_S, Suspects
 from agent.capture.roster import Assignment, Difference, difference, seat
 
@@ -307,18 +307,7 @@ class Supervisor:
         return start(self._command, assignment, order, self._clock.monotonic())
 
     def _hear(self, worker: Worker) -> None:
-        while True:
-            try:
-                message = worker.control.recv(BEAT_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                message = b""
-            if not message:
-                worker.mute = True
-                return
-            worker.beaten = self._clock.monotonic()
-            worker.state = json.loads(message)
+        while worker.hear(self._clock.monotonic()):
             states = worker.state["cameras"].items()
             self._cameras.update((name, state) for name, state in states if name in worker.assignment.cameras)
 

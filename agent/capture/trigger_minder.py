@@ -12,7 +12,7 @@ import select
 import signal
 from typing import TYPE_CHECKING, Any
 
-from agent.capture.child import BEAT_BYTES, Worker, ended, resident, start
+from agent.capture.child import Worker, ended, resident, start
 from agent.capture.roster import Assignment
 from agent.capture.triggers import Trigger
 from agent.config.sources import MqttSource
@@ -115,7 +115,8 @@ class TriggerMinder:
             if self._triggers and now >= self._due:
                 self._start(now)
             return
-        self._hear(worker, now)
+        while worker.hear(now):
+            pass
         how = ended(worker)
         if how is not None:
             self._gone(worker, how, now)
@@ -168,20 +169,6 @@ class TriggerMinder:
         except OSError as error:
             log.error("nobody listens to triggers: %s", error.strerror)  # noqa: TRY400 - that is all there is
             self._due = now + RESTART_MOST_S
-
-    def _hear(self, worker: Worker, now: float) -> None:
-        while not worker.mute:
-            try:
-                message = worker.control.recv(BEAT_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                message = b""
-            if not message:
-                worker.mute = True
-                return
-            worker.beaten = now
-            worker.state = json.loads(message)
 
     def _say(self, message: dict[str, Any]) -> None:
         assert self._worker is not None

@@ -58,6 +58,18 @@ class Hub:
     keepalive_s: int
     public: str
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan, as its file and `show` have it."""
+        return {
+            "endpoint": self.endpoint,
+            "network": self.network,
+            "address": self.address,
+            "allowed": [*self.allowed],
+            "mtu": self.mtu,
+            "keepalive_s": self.keepalive_s,
+            "public": self.public,
+        }
+
 
 def found(where: City, hub: Hub, private: str, *, again: bool = False) -> None:
     """Make the centre's end, or, again, another plan for it, with the key it has.
@@ -81,17 +93,7 @@ def found(where: City, hub: Hub, private: str, *, again: bool = False) -> None:
     Disk().make_directory(where.at("tunnel"))
     if not exists(key):
         city.replace(key, f"{private}\n".encode())  # whole or not there, whenever the power is cut
-    body = {
-        "magic": MAGIC,
-        "v": 1,
-        "endpoint": hub.endpoint,
-        "network": hub.network,
-        "address": hub.address,
-        "allowed": [*hub.allowed],
-        "mtu": hub.mtu,
-        "keepalive_s": hub.keepalive_s,
-        "public": hub.public,
-    }
+    body = {"magic": MAGIC, "v": 1, **hub.to_json()}
     city.replace(path, canonical_json(body).encode() + b"\n")
 
 

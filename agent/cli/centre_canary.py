@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.cli.common import add_identity
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -23,16 +24,7 @@ def add(actions: Any) -> None:
         "the site.\n\nexamples:\n  pasu centre canary --identity centre.key canary.age",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help=say("카나리아 파일", "the canary"))
-    parser.add_argument(
-        "--identity",
-        action="append",
-        type=Path,
-        required=True,
-        metavar="KEY",
-        help=say(
-            "개인키 파일. 여러 번 쓸 수 있습니다", "file with the private key; may be given more than once"
-        ),
-    )
+    add_identity(parser)
     parser.set_defaults(run=run)
 
 

@@ -189,17 +189,7 @@ def show(args: argparse.Namespace) -> int:
             {"box": box, "tunnel": [{"key": place.key, "address": place.address} for place in given]}
             for box, given in places(city)
         ]
-        plan = {
-            "endpoint": hub.endpoint,
-            "network": hub.network,
-            "address": hub.address,
-            "allowed": [*hub.allowed],
-            "mtu": hub.mtu,
-            "keepalive_s": hub.keepalive_s,
-            "public": hub.public,
-            "boxes": rows,
-        }
-        print(json.dumps(plan, ensure_ascii=False, indent=1))
+        print(json.dumps({**hub.to_json(), "boxes": rows}, ensure_ascii=False, indent=1))
         return 0
     print(f"{hub.endpoint}  {hub.network}  {hub.public}")
     for box, given in places(city):

@@ -58,6 +58,20 @@ def add_span(
     )
 
 
+def add_identity(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the private keys of recordings."""
+    parser.add_argument(
+        "--identity",
+        action="append",
+        type=Path,
+        required=True,
+        metavar="KEY",
+        help=say(
+            "개인키 파일. 여러 번 쓸 수 있습니다", "file with the private key; may be given more than once"
+        ),
+    )
+
+
 def load_with_secrets(file: Path) -> tuple[Config, Secrets]:
     """Read the configuration and its passwords; warnings go to stderr. Raises ConfigProblems."""
     from agent.cli.problem import show_warnings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config
@@ -11,8 +10,6 @@ from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
-
-REFRESH_S = 2.0
 
 
 def add(commands: Any) -> None:
@@ -49,18 +46,11 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(overview.of_box(config), ensure_ascii=False))
         return 0
     from agent.cli.health_view import draw
-    from agent.cli.show import console
+    from agent.cli.show import again_and_again, console
 
     screen = console()
     if not args.watch:
         screen.print(draw(config, overview.of_box(config)))
         return 0
-    from rich.live import Live
-
-    with Live(console=screen, auto_refresh=False, screen=screen.is_terminal) as live:
-        try:
-            while True:
-                live.update(draw(config, overview.of_box(config)), refresh=True)
-                time.sleep(REFRESH_S)
-        except KeyboardInterrupt:
-            return 0
+    again_and_again(screen, lambda: draw(config, overview.of_box(config)))
+    return 0

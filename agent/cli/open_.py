@@ -7,7 +7,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.common import add_span
+from agent.cli.common import add_identity, add_span
 from agent.cli.parser import UsageError
 from agent.language import say
 
@@ -51,16 +51,7 @@ def add(commands: Any) -> None:
             "one camera's id (with --vault or --config), or segment files",
         ),
     )
-    parser.add_argument(
-        "--identity",
-        action="append",
-        type=Path,
-        required=True,
-        metavar="KEY",
-        help=say(
-            "개인키 파일. 여러 번 쓸 수 있습니다", "file with the private key; may be given more than once"
-        ),
-    )
+    add_identity(parser)
     parser.add_argument(
         "-o",
         "--output",

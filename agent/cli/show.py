@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from rich import box
@@ -13,9 +14,13 @@ from rich.text import Text
 from agent.field.words import size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["console", "size", "table"]
+    from rich.console import RenderableType
+
+__all__ = ["again_and_again", "console", "size", "table"]
+
+REFRESH_S = 2.0
 
 PIPE_COLUMNS = 200  # a file or a pipe has no width of its own; a row should stay one line
 
@@ -30,6 +35,19 @@ def console(stream: TextIO | None = None) -> Console:
         highlight=False,
         emoji=False,
     )
+
+
+def again_and_again(screen: Console, draw: Callable[[], RenderableType]) -> None:
+    """Draw anew each REFRESH_S until Ctrl-C; on a terminal it has the whole screen."""
+    from rich.live import Live
+
+    with Live(console=screen, auto_refresh=False, screen=screen.is_terminal) as live:
+        try:
+            while True:
+                live.update(draw(), refresh=True)
+                time.sleep(REFRESH_S)
+        except KeyboardInterrupt:
+            return
 
 
 def table(

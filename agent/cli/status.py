@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config
@@ -12,8 +11,6 @@ from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
-
-REFRESH_S = 2.0
 
 
 def add(commands: Any) -> None:
@@ -46,19 +43,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(overview.of_box(config), ensure_ascii=False))
         return 0
-    from agent.cli.show import console
+    from agent.cli.show import again_and_again, console
     from agent.cli.status_view import draw
 
     screen = console()
     if args.once or not sys.stdout.isatty():
         screen.print(draw(config, overview.of_box(config)))
         return 0
-    from rich.live import Live
-
-    with Live(console=screen, auto_refresh=False, screen=True) as live:
-        try:
-            while True:
-                live.update(draw(config, overview.of_box(config)), refresh=True)
-                time.sleep(REFRESH_S)
-        except KeyboardInterrupt:
-            return 0
+    again_and_again(screen, lambda: draw(config, overview.of_box(config)))
+    return 0

@@ -25,6 +25,7 @@ from agent.demo.server import CameraProcess
 from agent.demo.site import Site
 from agent.demo.spec import CameraSpec
 from agent.demo.town import Town
+from agent.field.words import camera_state
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -225,14 +226,6 @@ def _signed(inspection: Ordered) -> int:
 
 def live_table(boxes: dict[str, dict[str, dict[str, Any]]]) -> Table:
     """Draw one line per camera from the recorders' health files, by box."""
-    words = {
-        "recording": say("녹화 중", "recording"),
-        "playing": say("첫 키프레임 대기", "awaiting keyframe"),
-        "connecting": say("연결 중", "connecting"),
-        "lost": say("끊김", "lost"),
-        "waiting": say("대기", "waiting"),
-        "stopped": say("정지", "stopped"),
-    }
     rows = []
     for box, states in boxes.items():
         for name, state in states.items():
@@ -241,7 +234,7 @@ def live_table(boxes: dict[str, dict[str, dict[str, Any]]]) -> Table:
                 (
                     box,
                     name,
-                    words.get(state["state"], state["state"]),
+                    camera_state(state["state"]),
                     codec.upper(),
                     f"{state.get('fps', 0):.1f}",
                     f"{state.get('kbit_s', 0) / 1000:.2f}",

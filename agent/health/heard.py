@@ -116,7 +116,7 @@ STREAM: dict[str, Callable[[Any], Any]] = {
     "sheds": _count,
 }
 """What is said of one live stream."""
-FORMS: dict[str, Callable[[Any], Any]] = {
+_OF_ALL: dict[str, Callable[[Any], Any]] = {
     "process": _text,
     "version": _text,
     "box": _text,
@@ -124,6 +124,10 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "at_ms": _count,
     "trust": _text,
     "boot_ms": _count,
+}
+"""What every process says."""
+FORMS: dict[str, Callable[[Any], Any]] = {
+    **_OF_ALL,
     "connected": _whether,
     "protocol": _count,
     "reason": _text,
@@ -138,13 +142,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
 }
 
 PAGE_FORMS: dict[str, Callable[[Any], Any]] = {
-    "process": _text,
-    "version": _text,
-    "box": _text,
-    "pid": _count,
-    "at_ms": _count,
-    "trust": _text,
-    "boot_ms": _count,
+    **_OF_ALL,
     "fingerprint": _text,
     "serving": _counts,
     "visitors": _count,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TypeGuard
 from urllib.parse import SplitResult, urlsplit
 
 from agent.onvif.text import tame
@@ -38,12 +39,7 @@ def own_service(said: object, host: str) -> tuple[str, bool] | None:
     Returns  (address on that host, whether the camera named another host): port and path are the camera's, the host
              is always ours, so that it cannot send us to anybody else; None for what is no such address
     """
-    if (
-        not isinstance(said, str)
-        or not 0 < len(said) <= LIMIT
-        or not said.isascii()
-        or not said.isprintable()
-    ):
+    if not _may_be_address(said):
         return None
     try:
         parts = urlsplit(said.strip())
@@ -68,12 +64,7 @@ def own_stream(said: object, host: str) -> RtspUrl | None:
     Returns None for what is no rtsp address, and for one on another host than the camera's: what would be recorded
     from there is not what this camera sees
     """
-    if (
-        not isinstance(said, str)
-        or not 0 < len(said) <= LIMIT
-        or not said.isascii()
-        or not said.isprintable()
-    ):
+    if not _may_be_address(said):
         return None
     try:
         url = parse_url(said.strip())
@@ -92,3 +83,7 @@ def named_host(said: object) -> str:
         return tame(urlsplit(said[:LIMIT].strip()).hostname or "")
     except ValueError:
         return ""
+
+
+def _may_be_address(said: object) -> TypeGuard[str]:
+    return isinstance(said, str) and 0 < len(said) <= LIMIT and said.isascii() and said.isprintable()
