@@ -5,6 +5,7 @@ Cameras are looked at for as long as is asked; what else there is to look at is 
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,8 @@ PICTURES = 5
 PICTURE_S = 12.0
 """For so many measures of one camera it is waited so long; a camera with rare keyframes gets one."""
 STEP_S = 1.0
+SILENT_S = 15.0
+"""The span that pictures are counted over is record's own; a busy machine may let it speak so much late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +102,14 @@ class Rounds:
             yield self._picture(camera)
         self._busy("audio.wire", "", self._request.wire_s)
         yield sniff.look([camera.url for camera in config.cameras], self._request.wire_s)
-        while (left := self._request.seconds - (time.monotonic() - begun_s)) > 0:
-            self._busy("camera.frames", "", round(left))
+        end = read_health(storage.run, "record")
+        while (left := self._request.seconds - _between_s(begin, end)) > 0:
+            if time.monotonic() - begun_s > self._request.seconds + SILENT_S:
+                break
+            self._busy("camera.frames", "", math.ceil(left))
             time.sleep(min(STEP_S, left))
-        yield from self._cameras(begin, read_health(storage.run, "record"))
+            end = read_health(storage.run, "record")
+        yield from self._cameras(begin, end)
 
     def _box(self, found: dict[str, Any]) -> Iterator[Result]:
         config, processes = self._config, found["processes"]
@@ -213,12 +220,17 @@ class Rounds:
 
     def _cameras(self, begin: dict[str, Any] | None, end: dict[str, Any] | None) -> Iterator[Result]:
         before, after = (begin or {}).get("cameras") or {}, (end or {}).get("cameras") or {}
-        seconds = ((end or {}).get("boot_ms", 0) - (begin or {}).get("boot_ms", 0)) / 1000
+        seconds = _between_s(begin, end)
         for camera in self._config.cameras:
             told = after.get(camera.id)
             yield judge_camera.frames(camera.id, before.get(camera.id), told, seconds)
             yield judge_camera.floor(camera.id, told)
             yield judge_camera.keyframes(camera.id, told)
+
+
+def _between_s(begin: dict[str, Any] | None, end: dict[str, Any] | None) -> float:
+    """Return the seconds between two words of record, by its own clock."""
+    return float((end or {}).get("boot_ms", 0) - (begin or {}).get("boot_ms", 0)) / 1000
 
 
 def _disk(place: Path) -> dict[str, Any]:
