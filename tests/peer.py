@@ -29,6 +29,7 @@ PACKAGES = {
     "gcc": "gcc linux-libc-dev",
     "gst-launch-1.0": "gstreamer1.0-tools",
     "chromium": "chromium",
+    "minisign": "minisign",
 }
 
 
