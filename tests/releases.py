@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Release:

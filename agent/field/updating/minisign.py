@@ -1,7 +1,7 @@
 """Signatures of packages in minisign's form: the key, the signature, and whether one fits the other. Pure.
 
-Prehashed signatures alone ("ED": Ed25519 over BLAKE2b-512 of the file): the older form asks for the whole file in memory,
-and nobody has signed anything for us in it.
+Prehashed signatures alone ("ED": Ed25519 over BLAKE2b-512 of the file): the older form asks for the whole file in
+memory, and nobody has signed anything for us in it.
 
 Source  minisign's documentation: jedisct1.github.io/minisign, "signature format" and "public key format"
 """
