@@ -71,8 +71,9 @@ class Pass:
     digest         of its code
     name, company  of the person
     by             who issued it
-    until_ms       UTC; boot, until_boot_ms: the same by CLOCK_BOOTTIME of the boot in which it was issued, so that a
-                   clock that is set back does not make it last longer
+    issued_ms, until_ms  by CLOCK_REALTIME, both of the same moment
+    boot, until_boot_ms  the same end by CLOCK_BOOTTIME of the boot in which it was issued, so that a clock that is
+                         set back does not make it last longer
     """
 
     id: str
@@ -86,13 +87,19 @@ class Pass:
     until_boot_ms: int
     revoked_ms: int | None = None
 
-    def standing(self, now_ms: int, boot: str, boot_ms: int) -> Standing:
-        """Return whether it lets anybody in now."""
+    def standing(self, now_ms: int, boot: str, boot_ms: int, *, trusted: bool = True) -> Standing:
+        """Return whether it lets anybody in now.
+
+        trusted  whether the box relies on its clock. In another boot than the pass's only the clock tells how long it
+                 has been, and a box whose battery is empty begins again in the past
+        """
         if self.revoked_ms is not None:
             return Standing.REVOKED
-        if now_ms >= self.until_ms or (boot == self.boot and boot_ms >= self.until_boot_ms):
-            return Standing.EXPIRED
-        return Standing.GOOD
+        if boot and boot == self.boot:
+            over = boot_ms >= self.until_boot_ms
+        else:
+            over = not trusted or now_ms < self.issued_ms
+        return Standing.EXPIRED if over or now_ms >= self.until_ms else Standing.GOOD
 
 
 @dataclass(frozen=True, slots=True)

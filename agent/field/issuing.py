@@ -56,7 +56,8 @@ def issue(
 ) -> tuple[Pass, str]:
     """Issue a pass: W1 and W2.
 
-    folder   of the page; at, times: now
+    folder   of the page
+    at       now, for the facts; times: now, by the clocks that the page goes by
     chance   passes.CODE_BYTES and four more for the id
     Returns  the pass, and its code, which nobody can find out again
     Raises   PassError PASS_TEXT, PASS_HOURS; StorageFault, among them PASS_MANY
@@ -69,7 +70,7 @@ def issue(
     passbook.make(folder, disk)
     known = passbook.listed(folder)
     for old in known:
-        if old.until_ms < at.utc_ms - passes.KEPT_MS:
+        if old.until_ms < times.utc_ms - passes.KEPT_MS:
             passbook.drop(folder, old, disk)
             known = [one for one in known if one.id != old.id]
     if len(known) >= passes.MOST_PASSES:
@@ -83,7 +84,7 @@ def issue(
         name,
         company,
         by,
-        at.utc_ms,
+        times.utc_ms,
         times.utc_ms + hours * HOUR_MS,
         times.boot,
         times.boot_ms + hours * HOUR_MS,

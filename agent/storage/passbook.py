@@ -18,6 +18,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from agent import passes
+from agent.passes import What
 from agent.storage.files import Disk, exists, read_small
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ READ_MODE = 0o640
 WORD_MODE = 0o644
 """Of a word: the folder lets nobody in but its owner, who is keep, and the page's group."""
 MOST_WORDS = 200
+MOST_REFUSALS = 150
+"""Words of refusals that may wait: what strangers type leaves room for the visits."""
 MOST_LISTED = 1000
 MOST_SEEN = 50
 _SEEN_BYTES = 1 << 16
@@ -68,9 +71,21 @@ def drop(folder: Path, one: Pass, disk: Disk) -> None:
     disk.unlink(folder / PASSES / f"{one.id}.json")
 
 
+def is_gone(folder: Path, name: str) -> bool:
+    """Tell whether there is surely no pass of this id; one that cannot be read now is there."""
+    try:
+        os.lstat(folder / PASSES / f"{name}.json")
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def put_word(folder: Path, word: Word, at_ms: int, disk: Disk) -> bool:
     """Tell keep what happened; false when too many words wait already. Raises StorageFault."""
-    if len(_names(folder / VISITS, _WORD, MOST_WORDS)) >= MOST_WORDS:
+    most = MOST_WORDS if word.what is What.VISITED else MOST_REFUSALS
+    if len(_names(folder / VISITS, _WORD, MOST_WORDS)) >= most:
         return False
     place = folder / VISITS / f"{max(0, at_ms):016x}-{os.urandom(4).hex()}.json"
     disk.atomic_replace(place, passes.encode_word(word), sync=False, mode=WORD_MODE)

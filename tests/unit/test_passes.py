@@ -63,6 +63,15 @@ def test_a_pass_is_good_until_its_time_is_over_by_either_clock():
     assert replace(ONE, revoked_ms=2000).standing(0, "", 0) is Standing.REVOKED
 
 
+def test_in_another_boot_a_pass_is_as_good_as_the_clock():
+    """C2: a box whose battery is empty begins again in the past, with every pass that ever was."""
+    assert ONE.standing(1000, "boot-2", 0) is Standing.GOOD
+    assert ONE.standing(999, "boot-2", 0) is Standing.EXPIRED
+    assert ONE.standing(4999, "boot-2", 0, trusted=False) is Standing.EXPIRED
+    assert ONE.standing(4999, "boot-1", 0, trusted=False) is Standing.GOOD
+    assert replace(ONE, boot="").standing(999, "", 0) is Standing.EXPIRED  # nobody knows which boot it is
+
+
 def test_what_was_written_is_read():
     for one in (ONE, replace(ONE, revoked_ms=7)):
         assert passes.parse(passes.encode(one)) == one

@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any
 from agent import passes
 from agent.clock import BOOT_ID
 from agent.errors import StorageFault
-from agent.health import read_health
+from agent.health import read_health, silent_s
+from agent.health.gather import STALE_S
+from agent.model import Trust
 from agent.passes import Lock, Standing, What, Why, Word
 from agent.storage import passbook
 from agent.storage.files import Disk, read_small
@@ -45,11 +47,12 @@ _LIMIT_BYTES = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Now: UTC ms; the kernel's name of this boot; milliseconds since then."""
+    """Now: UTC ms; the kernel's name of this boot; milliseconds since then; whether the box relies on its UTC."""
 
     utc_ms: int
     boot: str
     boot_ms: int
+    trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Door:
         self._untold: dict[Why, tuple[int, Word]] = {}
         self._told_s: dict[Why, float] = {}
         self._word_ms = 0
+        self._visits: list[Word] = []
 
     def enter(self, typed: str, source: str) -> Entered | Why:
         """Open a session with a code, or say why not. Raises StorageFault when D2 cannot be done."""
@@ -99,11 +103,12 @@ class Door:
                 return why
             cookie = secrets.token_urlsafe(COOKIE_BYTES)
             known = self._sessions() | {one.id: {"digest": _digest(cookie), "since_ms": now.utc_ms}}
-            kept = {each.id for each in self._passes()}
-            known = {name: session for name, session in known.items() if name in kept}
+            known = {name: each for name, each in known.items() if not passbook.is_gone(self._folder, name)}
             self._disk.atomic_replace(self._own / SESSIONS, json.dumps(known).encode(), sync=True)
             self._step("D2")
-            self._tell(Word(What.VISITED, one.id, None, 1, source), now)
+            visit = Word(What.VISITED, one.id, None, 1, source)
+            if not self._tell(visit, now):
+                self._visits.append(visit)
             self._step("D3")
             return Entered(cookie, one)
 
@@ -115,8 +120,7 @@ class Door:
         for one in self._passes():
             session = sessions.get(one.id)
             if session is not None and _same(str(session.get("digest", "")), digest):
-                good = one.standing(now.utc_ms, now.boot, now.boot_ms) is Standing.GOOD
-                return one if good else None
+                return one if _standing(one, now) is Standing.GOOD else None
         return None
 
     def leave(self, cookie: str) -> None:
@@ -129,9 +133,13 @@ class Door:
             self._disk.atomic_replace(self._own / SESSIONS, json.dumps(sessions).encode(), sync=True)
 
     def tell_rest(self) -> None:
-        """Tell keep of refusals that were put together; to be called every few seconds."""
+        """Tell keep of visits that it could not be told of, and of refusals that were put together.
+
+        To be called every few seconds.
+        """
         with self._mutex:
             now = self._times()
+            self._visits = [each for each in self._visits if not self._tell(each, now)]
             for why in [*self._untold]:
                 self._tell_refusals(why, now)
 
@@ -144,15 +152,14 @@ class Door:
         """Return how many sessions are open."""
         now, sessions = self._times(), self._sessions()
         return sum(
-            bool(sessions.get(one.id, {}).get("digest"))
-            and one.standing(now.utc_ms, now.boot, now.boot_ms) is Standing.GOOD
+            bool(sessions.get(one.id, {}).get("digest")) and _standing(one, now) is Standing.GOOD
             for one in self._passes()
         )
 
     def _why_not(self, one: Pass | None, now: Times) -> Why | None:
         if one is None:
             return Why.UNKNOWN
-        standing = one.standing(now.utc_ms, now.boot, now.boot_ms)
+        standing = _standing(one, now)
         if standing is not Standing.GOOD:
             return Why(standing.value)
         return Why.USED if one.id in self._sessions() else None
@@ -198,14 +205,25 @@ class Door:
 
 
 def clock(run: Path | None = None) -> Times:
-    """Ask the machine. run: of the health files, where keep names the boot to whom /proc does not."""
+    """Ask the machine.
+
+    run  of the health files: keep says there whether the clock is relied on, and names the boot to whom /proc does not;
+         without it the clock is taken as it is
+    """
+    keep = (read_health(run, "keep") if run else None) or {}
     try:
         boot = BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        keep = (read_health(run, "keep") if run else None) or {}
         boot = str(keep.get("boot", ""))
-    boot_ms = int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)
-    return Times(time.time_ns() // 1_000_000, boot, boot_ms)
+    boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    silent = silent_s(keep, boot_s)
+    heard = silent is not None and silent <= STALE_S
+    trusted = run is None or (heard and keep.get("trust") in (Trust.SYNCED, Trust.HOLDOVER))
+    return Times(time.time_ns() // 1_000_000, boot, int(boot_s * 1000), trusted)
+
+
+def _standing(one: Pass, now: Times) -> Standing:
+    return one.standing(now.utc_ms, now.boot, now.boot_ms, trusted=now.trusted)
 
 
 def _digest(cookie: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 
 import pytest
 
@@ -10,7 +11,8 @@ from agent import passes
 from agent.errors import StorageFault
 from agent.field import issuing
 from agent.field.issuing import PassError
-from agent.field.page.door import Door, Entered, Times
+from agent.field.page.door import Door, Entered, Times, clock
+from agent.health import write_health
 from agent.model import Instant, Trust
 from agent.passes import CODE_BYTES, What, Why
 from agent.storage import passbook
@@ -32,11 +34,14 @@ class Place:
         Catalogue.prepare(self.state).close()
         passbook.make(self.folder, Disk())
         self.utc_ms, self.boot, self.boot_ms = START, "boot-1", 50_000
-        self.chance = 0
+        self.chance, self.trusted = 0, True
         self.door = Door(self.folder, self.times)
 
     def times(self):
-        return Times(self.utc_ms, self.boot, self.boot_ms)
+        return Times(self.utc_ms, self.boot, self.boot_ms, self.trusted)
+
+    def reboot(self):
+        self.boot, self.boot_ms = f"after {self.boot}", 20_000
 
     def wait(self, ms):
         self.utc_ms += ms
@@ -127,6 +132,90 @@ def test_a_clock_that_is_set_back_makes_no_pass_last_longer(place):
     place.wait(HOUR)
     place.utc_ms -= 30 * HOUR
     assert place.door.who(cookie) is None
+
+
+def test_a_box_that_starts_again_in_the_past_lets_nobody_in(place):
+    """C2: neither a pass that was over, nor the session of one, nor one that was never used."""
+    _, code = place.issue(hours=1)
+    _, unused = place.issue(hours=1)
+    cookie = place.door.enter(code, PHONE).cookie
+    place.wait(2 * HOUR)
+    place.reboot()
+    for utc_ms, trusted in ((START - 1, True), (1_577_836_800_000, False), (START + 60_000, False)):
+        place.utc_ms, place.trusted = utc_ms, trusted
+        assert place.door.who(cookie) is None
+        assert place.door.enter(unused, PHONE) is Why.EXPIRED
+        assert place.door.open_sessions() == 0
+
+
+def test_what_keep_says_of_the_clock_is_what_the_door_goes_by(tmp_path):
+    boot_ms = int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)
+    assert clock().trusted
+    assert not clock(tmp_path).trusted
+    for trust, said_ms, trusted in (
+        ("SYNCED", boot_ms, True), ("HOLDOVER", boot_ms, True), ("UNTRUSTED", boot_ms, False), ("SYNCED", 0, False),
+    ):  # fmt: skip
+        write_health(tmp_path, "keep", {"trust": trust, "boot_ms": said_ms})
+        assert clock(tmp_path).trusted == trusted
+
+
+def test_a_session_goes_on_after_a_restart_with_a_clock_that_is_relied_on(place):
+    one, code = place.issue(hours=2)
+    cookie = place.door.enter(code, PHONE).cookie
+    place.wait(HOUR)
+    place.reboot()
+    assert place.door.who(cookie) == one
+    place.wait(HOUR)
+    assert place.door.who(cookie) is None
+
+
+def test_on_a_box_that_lives_in_the_past_the_second_pass_leaves_the_first(place):
+    """The ledger's time goes on along its line while the clock says 2020."""
+    place.at = lambda: Instant(START, Trust.HOLDOVER)
+    place.utc_ms = 1_577_836_800_000
+    one, code = place.issue()
+    cookie = place.door.enter(code, PHONE).cookie
+    place.issue(name="이설비")
+    assert place.door.who(cookie) == one
+
+
+def test_a_pass_that_cannot_be_read_for_a_moment_stays_used(place):
+    """H11: else it would open a second session when it is there again."""
+    one, code = place.issue()
+    _, second = place.issue()
+    place.door.enter(code, PHONE)
+    file = place.folder / "passes" / f"{one.id}.json"
+    whole = file.read_bytes()
+    file.write_bytes(b"")
+    assert isinstance(place.door.enter(second, PHONE), Entered)
+    file.write_bytes(whole)
+    assert place.door.enter(code, PHONE) is Why.USED
+
+
+def test_a_visit_is_told_however_many_refusals_wait(place):
+    """H11: keep may be away while a stranger types."""
+    _, code = place.issue()
+    for number in range(passbook.MOST_WORDS):
+        word = passes.Word(What.REFUSED, "", Why.UNKNOWN, 1, PHONE)
+        passbook.put_word(place.folder, word, START + number, Disk())
+    place.door.enter(code, PHONE)
+    assert [word.what for word in place.words()].count(What.VISITED) == 1
+
+
+def test_a_visit_that_cannot_be_told_is_told_later(place):
+    full = True
+
+    def fails(_number, op, path):
+        return errno.ENOSPC if full and op == "create" and "/visits/" in str(path) else None
+
+    door = Door(place.folder, place.times, FailingDisk(fails))
+    _, code = place.issue()
+    assert isinstance(door.enter(code, PHONE), Entered)
+    assert place.words() == []
+    full = False
+    door.tell_rest()
+    door.tell_rest()
+    assert [word.what for word in place.words()] == [What.VISITED]
 
 
 def test_who_leaves_is_out_and_the_pass_is_spent(place):
