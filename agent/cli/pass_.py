@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -12,6 +13,8 @@ from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
     from agent.config import Config
     from agent.passes import Pass
@@ -71,7 +74,7 @@ def _add_issue(actions: Any) -> None:
         "--qr",
         type=Path,
         metavar="FILE",
-        help=say("QR 코드를 쓸 파일 (.svg, .png)", "file for the QR code (.svg, .png)"),
+        help=say("QR 코드를 쓸 새 파일 (.svg, .png)", "new file for the QR code (.svg, .png)"),
     )
     parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
     add_config(parser)
@@ -108,34 +111,56 @@ def run_issue(args: argparse.Namespace) -> int:
     from agent import passes
     from agent.clock import SystemClock
     from agent.field import issuing
-    from agent.field.issuing import PassError
     from agent.field.page.door import clock
     from agent.field.page.life import require
     from agent.storage.files import Disk
 
-    config, by = _load(args)
-    page = require(config)
-    if args.qr is not None and args.qr.suffix not in (".svg", ".png"):
-        raise PassError(
-            "PASS_FILE",
-            say(f"쓸 수 없는 이름: {args.qr}", f"not a name for it: {args.qr}"),
-            file=str(args.qr),
+    with _made(args.qr) as file:
+        config, by = _load(args)
+        page = require(config)
+        one, code = issuing.issue(
+            config.storage.state,
+            page.folder,
+            Disk(),
+            at=SystemClock(config.storage.state).now(),
+            times=clock(),
+            chance=os.urandom(passes.CODE_BYTES + 4),
+            name=args.name,
+            company=args.company,
+            hours=args.hours,
+            by=by,
         )
-    one, code = issuing.issue(
-        config.storage.state,
-        page.folder,
-        Disk(),
-        at=SystemClock(config.storage.state).now(),
-        times=clock(),
-        chance=os.urandom(passes.CODE_BYTES + 4),
-        name=args.name,
-        company=args.company,
-        hours=args.hours,
-        by=by,
-    )
-    address = address_of(page.listen[0], page.port)
-    _show(args, config, one, code, address)
+        address = address_of(page.listen[0], page.port)
+        _show(args, config, one, code, address=address, file=file)
     return 0
+
+
+@contextlib.contextmanager
+def _made(file: Path | None) -> Iterator[BinaryIO | None]:
+    """Make the file for the QR code before a pass is issued, and as whoever types: who has it can enter.
+
+    It must not be there yet: another's file would stay open to whom it was. Removed when nothing comes of it.
+    Raises PassError PASS_FILE
+    """
+    from agent.field.issuing import PassError
+
+    if file is None:
+        yield None
+        return
+    text = say(f"쓸 수 없는 이름: {file}", f"not a name for it: {file}")
+    if file.suffix not in (".svg", ".png"):
+        raise PassError("PASS_FILE", text, file=str(file))
+    try:
+        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, CODE_MODE)
+    except OSError as error:
+        raise PassError("PASS_FILE", text, file=str(file), reason=error.strerror or "") from None
+    try:
+        with open(number, "wb") as made:  # noqa: PTH123 - a descriptor
+            yield made
+    except BaseException:
+        with contextlib.suppress(OSError):
+            file.unlink()
+        raise
 
 
 def address_of(host: str, port: int) -> str:
@@ -143,7 +168,9 @@ def address_of(host: str, port: int) -> str:
     return f"https://{f'[{host}]' if ':' in host else host}:{port}/enter"
 
 
-def _show(args: argparse.Namespace, config: Config, one: Pass, code: str, address: str) -> None:
+def _show(
+    args: argparse.Namespace, config: Config, one: Pass, code: str, *, address: str, file: BinaryIO | None
+) -> None:
     import sys
 
     import segno
@@ -151,10 +178,8 @@ def _show(args: argparse.Namespace, config: Config, one: Pass, code: str, addres
     from agent.cli.times import show_time
 
     picture = segno.make(f"{address}#{code}", error="m")
-    if args.qr is not None:
-        # Whoever has it can enter.
-        with open(os.open(args.qr, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, CODE_MODE), "wb") as file:  # noqa: PTH123 - a descriptor
-            picture.save(file, kind=args.qr.suffix[1:], scale=QR_SCALE, border=4)
+    if file is not None:
+        picture.save(file, kind=args.qr.suffix[1:], scale=QR_SCALE, border=4)
     printed = fingerprint(config)
     if args.json:
         said = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,15 +80,16 @@ def load(path: Path | str) -> Config:
     Raises   ConfigProblems with all problems at once
     """
     file = Path(path)
-    return _config(file, read_toml(file))
+    return load_tables(read_toml(file), file)
 
 
 def load_text(content: bytes, file: Path) -> Config:
     """Check what is to become the content of a file, as if it lay there already. Raises ConfigProblems."""
-    return _config(file, _parse(content, file))
+    return load_tables(_parse(content, file), file)
 
 
-def _config(file: Path, tables: dict[str, Any]) -> Config:
+def load_tables(tables: dict[str, Any], file: Path) -> Config:
+    """Check tables as if they stood in a file. Raises ConfigProblems."""
     reading = _Reading(file)
     config = reading.config(tables)
     if config is None:
@@ -177,6 +179,8 @@ class _Reading:
         for wrong in showing.check(cameras, uplink, centres, streams, triggers):
             self._problem(*wrong)
         self._check_page(page, storage)
+        if not tunnel:
+            self._check_metrics(page)
         if self.problems:
             return None
         self._think_twice(storage, cameras, triggers)
@@ -337,6 +341,18 @@ class _Reading:
                 str(folder),
                 say(f"{near[0]} 밖의, 그것을 품지 않는 폴더", f"a folder neither in {near[0]} nor around it"),
                 'folder = "/var/lib/pasu-page"',
+            )
+
+    def _check_metrics(self, page: dict[str, Any]) -> None:
+        """Serve figures, for which nobody has to log in, outside the box by a tunnel or not at all."""
+        address = page.get("metrics")
+        if address is not None and not ipaddress.ip_address(address).is_loopback:
+            self._problem(
+                "CONFIG_METRICS_OPEN",
+                "page.metrics",
+                address,
+                say("[tunnel]이 있을 때만, 또는 127.0.0.1", "with [tunnel] alone, or 127.0.0.1"),
+                'metrics = "127.0.0.1"',
             )
 
     def _think_twice(self, storage: Values, cameras: list[Values], triggers: list[Values]) -> None:

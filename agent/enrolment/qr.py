@@ -76,7 +76,7 @@ def read_image(path: Path) -> bytes:
     """
     try:
         found = subprocess.run(
-            [sys.executable, "-m", "agent.enrolment.qr", str(path)],
+            [sys.executable, "-P", "-m", "agent.enrolment.qr", str(path)],
             capture_output=True,
             timeout=READ_S,
             check=False,

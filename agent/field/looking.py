@@ -58,7 +58,7 @@ class Looking:
             order["login"] = [camera.url, user, password, camera.transport, camera.allow_basic_auth]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "agent.field.eye"],
+                [sys.executable, "-P", "-m", "agent.field.eye"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -286,6 +286,23 @@ def _has_landlock() -> bool:
         return False
 
 
+def test_no_code_of_the_folder_that_one_stands_in_is_run(good, tmp_path, monkeypatch):
+    """H1: a technician types sudo in a folder where anybody may have left something."""
+    for name in ("agent/__init__.py", "agent/field/__init__.py", "agent/field/eye.py", "av.py", "numpy.py"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"open({str(tmp_path / 'was run')!r}, 'w')\n")
+    box, _ = good
+    known = load(box.config).camera("cam01")
+    assert known is not None
+    from agent.config.secrets import Login
+
+    monkeypatch.chdir(tmp_path)
+    with Looking(box.run, known, Login("rec", "kX9-qv2")) as looking:
+        assert looking.next(60) is not None
+    assert not (tmp_path / "was run").exists()
+
+
 def test_a_camera_that_is_not_there_cannot_be_aimed(good):
     box, _ = good
     known = load(box.config).camera("cam01")

@@ -50,10 +50,10 @@ PAGE = {
     "PASS_FILE": code(
         "types",
         (
-            "QR 코드를 쓸 파일의 이름이 .svg나 .png로 끝나지 않습니다",
-            "the file for the QR code ends neither in .svg nor .png",
+            "QR 코드를 그 파일에 쓸 수 없습니다: .svg나 .png로 끝나지 않거나, 이미 있거나, 쓸 권한이 없습니다",
+            "the QR code cannot be written there: the name ends neither in .svg nor .png, is taken, or may not be made",
         ),
-        (".svg나 .png로 끝나는 이름을 적으십시오", "give a name that ends in .svg or .png"),
+        ("아직 없는, .svg나 .png로 끝나는 이름을 적으십시오", "give a new name that ends in .svg or .png"),
     ),
     "PASS_MANY": code(
         "site",

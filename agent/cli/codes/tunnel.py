@@ -18,6 +18,17 @@ TUNNEL = {
         ("[tunnel] line이 터널 자신입니다", "[tunnel] line is the tunnel itself"),
         ("바깥 회선의 인터페이스를 적으십시오", "name the interface of the line outside"),
     ),
+    "CONFIG_METRICS_OPEN": code(
+        "installer",
+        (
+            "[tunnel] 없이 [page] metrics가 박스 밖에서 읽힙니다",
+            "[page] metrics would be read outside the box without [tunnel]",
+        ),
+        (
+            "[tunnel]을 적고 터널 안의 주소를 쓰거나, metrics를 빼십시오. /metrics에는 출입증이 없습니다",
+            "write [tunnel] and use the box's address inside, or leave metrics away: no pass is asked for /metrics",
+        ),
+    ),
     "CONFIG_MEDIA_OPEN": code(
         "installer",
         (

@@ -138,6 +138,32 @@ def test_the_qr_code_says_the_address_and_behind_it_the_code(box, capsys, tmp_pa
     assert text == f"{said['address']}#{said['code']}"
 
 
+@pytest.mark.parametrize("there", ["file", "link", "folder"])
+def test_the_qr_code_is_written_into_no_file_that_others_can_read_and_then_no_pass_is_issued(
+    box, capsys, tmp_path, there
+):
+    """H11: who has the picture can enter."""
+    file, other = tmp_path / "pass.png", tmp_path / "other"
+    if there == "file":
+        file.write_bytes(b"mine")
+    elif there == "link":
+        file.symlink_to(other)
+    else:
+        file = tmp_path / "none" / "pass.png"
+    words = ["pass", "issue", "--for", "Kim", "--company", "Hanbit", "--qr", str(file), "--config"]
+    assert main([*words, str(box.config.file)]) == 2
+    assert "PASS_FILE" in capsys.readouterr().err
+    assert not other.exists()
+    assert there != "file" or file.read_bytes() == b"mine"
+    assert passbook.listed(box.config.page.folder) == []
+
+
+def test_where_no_pass_is_issued_no_file_is_left(box, capsys, tmp_path):
+    words = ["pass", "issue", "--for", "", "--company", "x", "--qr", str(tmp_path / "a.png"), "--config"]
+    assert main([*words, str(box.config.file)]) == 2
+    assert not (tmp_path / "a.png").exists()
+
+
 @pytest.mark.parametrize(("words", "status", "code"), [
     (("issue", "--for", "", "--company", "x"), 2, "PASS_TEXT"),
     (("issue", "--for", "x", "--company", "x", "--hours", "500"), 2, "PASS_HOURS"),

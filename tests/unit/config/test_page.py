@@ -29,10 +29,23 @@ def test_without_the_table_there_is_no_page(tmp_path):
 
 def test_several_addresses_and_those_of_ipv6(tmp_path):
     page = read(
-        tmp_path, 'listen = ["192.168.77.1", "fd00::0001", "192.168.77.1"]\nmetrics = "10.77.1.2"'
+        tmp_path,
+        'listen = ["192.168.77.1", "fd00::0001", "192.168.77.1"]\nmetrics = "10.77.1.2"\n[tunnel]\ninterface = "pasu0"',
     ).page
     assert page.listen == ("192.168.77.1", "fd00::1")
     assert page.metrics == "10.77.1.2"
+
+
+@pytest.mark.parametrize("address", ["192.168.77.1", "10.77.1.2", "fd00::1"])
+def test_figures_are_read_outside_the_box_through_a_tunnel_alone(tmp_path, address):
+    """H10: nobody logs in there; at the maintenance port it would be the page without a pass."""
+    page = f'listen = "192.168.77.1"\nmetrics = "{address}"'
+    with pytest.raises(ConfigProblems) as caught:
+        read(tmp_path, page)
+    assert [problem.code for problem in caught.value.problems] == ["CONFIG_METRICS_OPEN"]
+    assert read(tmp_path, f'{page}\n[tunnel]\ninterface = "pasu0"').page.metrics == address
+    for inside in ("127.0.0.1", "::1"):
+        assert read(tmp_path, f'listen = "192.168.77.1"\nmetrics = "{inside}"').page.metrics == inside
 
 
 @pytest.mark.parametrize(
