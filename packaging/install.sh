@@ -1,0 +1,41 @@
+#!/bin/sh
+# Install Pasu on this box from the folder that this file is in, without a network. Done twice it does no harm.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+
+say() {
+    case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in
+    ko* | KO*) echo "$1" ;;
+    *) echo "$2" ;;
+    esac
+}
+refuse() {
+    say "$1" "$2" >&2
+    exit 1
+}
+
+[ "$(id -u)" -eq 0 ] || refuse "root로 실행하십시오: sudo sh install.sh" "Run it as root: sudo sh install.sh"
+. /etc/os-release
+[ "${ID:-}-${VERSION_ID:-}" = debian-12 ] ||
+    refuse "이 꾸러미는 데비안 12용입니다. 이 기기: ${PRETTY_NAME:-?}" "This is for Debian 12; this box runs ${PRETTY_NAME:-?}."
+architecture=$(dpkg --print-architecture)
+package=$(ls "$here"/pasu-agent_*_"$architecture".deb 2>/dev/null) ||
+    refuse "이 기기($architecture)용 꾸러미가 아닙니다." "There is no package here for this box ($architecture)."
+(cd "$here" && sha256sum --check --quiet --strict SHA256SUMS) ||
+    refuse "저장 장치의 파일이 손상되었습니다. 다시 만드십시오." "Files on this stick are damaged: make it anew."
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/lists/partial" "$work/archives/partial"
+# apt splits at blanks, and a stick's name may have some.
+ln -s "$here" "$work/stick"
+# Whoever made the stick checked Debian's signatures; here the digests above count.
+echo "deb [trusted=yes] file:$work/stick ./" >"$work/sources.list"
+apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends \
+        -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists" \
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Cache::Archives="$work/archives" -o APT::Sandbox::User=root "$@"
+}
+apt update
+apt install --reinstall "$package"
+say "설치되었습니다. 이제: sudo pasu init" "Installed. Now: sudo pasu init"
