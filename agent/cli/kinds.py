@@ -8,6 +8,7 @@ KINDS = {
     "box.started": ("시작", "started"),
     "box.stopped": ("멈춤", "stopped"),
     "box.examined": ("현장 검사", "site examined"),
+    "box.program": ("박스의 프로그램", "the box's program"),
     "box.flapping": ("자주 다시 시작함", "starts again and again"),
     "segment.committed": ("조각 저장", "segment stored"),
     "segment.salvaged": ("조각 건져냄", "segment salvaged"),

@@ -43,6 +43,7 @@ from agent.storage.keep.moment import Followed, Moment
 from agent.storage.keep.orders import Desk, Place, Turn
 from agent.storage.keep.orders_files import is_locked_down
 from agent.storage.keep.outlook import Outlook
+from agent.storage.keep.program import Program
 from agent.storage.keep.rollover import Rollover
 from agent.storage.keep.teller import Teller
 from agent.storage.prepare import renew
@@ -86,6 +87,7 @@ class Keeper:
         config: Path | None = None,
         run: Path | None = None,
         page: Path | None = None,
+        program: Path | None = None,
         watch: Callable[[float], tuple[list[Raised], dict[str, Any]]] = lambda _: ([], {}),
         disk: Disk | None = None,
         monotonic: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
@@ -99,6 +101,7 @@ class Keeper:
         config     agent.toml, which the centre may propose to change; None where there is none
         run        where the health file goes; None writes none
         page       the folder of passes and visits; None where there is no page
+        program    the directory of the program, whose changes are told; None tells of none
         watch      takes seconds since boot; returns what is wrong with the machine, and for the health file
         monotonic  seconds since boot, sleep included
         step       told each numbered step, so that tests may kill after it
@@ -140,6 +143,7 @@ class Keeper:
         self._outlook = Outlook(rules)
         self._day = day.Day(state)
         self._visitors = visitors.Visitors(page, self._disk, self._take_step) if page else None
+        self._program = Program(program) if program else None
         self._unsettled = 0
         self._today: tuple[int, dict[str, int]] = (-1, {})
         self._odd_turn = 0
@@ -275,6 +279,7 @@ class Keeper:
                     self._part("quarantine", lambda: self._clear(catalogue, now))
             self._part("daily", lambda: self._daily(catalogue, now))
             self._part("power", lambda: starts.flapped(catalogue, now))
+            self._part("program", lambda: self._watch_program(catalogue, now, mono))
             known = not self._old and not set(self._vaults) - self._reconciled
             self._part("state", lambda: daily.spare_state(catalogue, self._state, now, holds_known=known))
         self._part("checkpoint", lambda: self._sign(catalogue, now))
@@ -302,6 +307,11 @@ class Keeper:
     def _watch_machine(self) -> Iterable[Raised]:
         raised, self._machine = self._watch(self._monotonic())
         return raised
+
+    def _watch_program(self, catalogue: Catalogue, now: Instant, mono: float) -> Iterable[Raised]:
+        if self._program is not None:
+            self._program.turn(catalogue, now, mono)
+        return ()
 
     def _watch_clock(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         self._clock.tell(catalogue)
