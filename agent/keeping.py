@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent import logs, minding
@@ -20,8 +21,6 @@ from agent.language import english
 from agent.model import UTC_DAY_MS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from agent.config import Config
     from agent.storage.keep.keeper import Keeper
     from agent.storage.keep.rollover import Rules
@@ -169,6 +168,7 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         config=config.file,
         run=run,
         page=config.page.folder if config.page else None,
+        program=Path(__file__).parent,
         watch=Watch(run).look,
         beat=lambda: faulthandler.dump_traceback_later(HUNG_S, exit=True),
         **more,
