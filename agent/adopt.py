@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agent.config import ConfigProblems, load, read_secrets
+from agent.config import ConfigProblems, load, read_secrets, secrets_of
 from agent.errors import IntegrityFault, PasuError
 from agent.health import Raised
 from agent.language import say
@@ -240,7 +240,7 @@ class Adoption:
         content = b""
         try:
             content = file.read_bytes()
-            config, secrets = load(file), read_secrets(self.config.secrets_file)
+            config, secrets = load(file), read_secrets(secrets_of(self.config))
             if file.read_bytes() != content:
                 self._files.again()
                 return

@@ -16,13 +16,14 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from agent import __version__, logs
+from agent import __version__, logs, notify
 from agent.adopt import Adoption, Numbers, Sealing, Watched, refuse_older
 from agent.bulletin import Bulletin, Familiar
 from agent.capture.roster import assign
 from agent.capture.supervisor import Supervisor
 from agent.capture.trigger_minder import TriggerMinder, past_of, triggers_of
 from agent.clock import SystemClock
+from agent.config import secrets_of
 from agent.errors import PasuError, StorageFault
 from agent.forks import forked
 from agent.health import Raised, read_health, silences
@@ -48,6 +49,8 @@ PROBE_S = 600.0  # a fork that reads some pages of the catalogue: 50 ms of a cor
 RENEW_S = 60.0  # for a new catalogue in the place of a lost one
 TELL_S = 10.0  # for facts to reach the ledger
 EXAMINE_S = 10.0
+ALL_SILENT_S = 60.0
+"""Where no worker at all has spoken for so long, though each that hangs was replaced, systemd is to begin anew."""
 RING_FILES = ("centre/ring.jws", "centre/root.json")
 """As `agent.command.ring` names them; that one brings cryptography with it, which the parent does without."""
 
@@ -62,12 +65,13 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
             enrolled and its recipients are not signed; then nothing was started
     """
     logs.to_stderr()
+    notifier = notify.take()
     told = _noted(signal.SIGTERM, signal.SIGINT, signal.SIGPWR)
     storage = config.storage
     clock = SystemClock(storage.state)
     lock = _alone(storage.state)
     files, ring, faces = _watched(config)
-    start = forked(lambda: _prepare(config))
+    start = forked(lambda: _prepare(config), beside=notifier.alive)
     sealing = Sealing.from_json(start["sealing"])
     numbers = Numbers()
     supervisor = Supervisor(
@@ -107,6 +111,7 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
             beside()
             supervisor.turn(PARENT_TURN_S)
             minder.turn()
+            _tell_systemd(notifier, supervisor)
             now = clock.monotonic()
             if now < next_health:
                 continue
@@ -125,6 +130,7 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
             if new and forks.remember(new):
                 faces.changed()
             bulletin.write(box, "recording", adoption.to_json(), adoption.sealing.to_fact(), minder.to_json())
+        notifier.stopping()
         minder.ask_to_stop()
         clean = supervisor.stop()
         minder.stop()
@@ -143,11 +149,21 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
     return 0 if clean else 1
 
 
+def _tell_systemd(notifier: notify.Notifier, supervisor: Supervisor) -> None:
+    """Tell that recording goes on, while any worker is heard; one that is not, the supervisor replaces."""
+    silent_s = supervisor.silent_s()
+    if silent_s is not None and silent_s < ALL_SILENT_S:
+        notifier.ready()
+        notifier.alive()
+    states = [camera.get("state") for camera in supervisor.cameras().values()]
+    notifier.status(f"recording {states.count('recording')} of {len(states)} cameras")
+
+
 def _watched(config: Config) -> tuple[Watched, Watched, Watched]:
     """Look at the files that others change: the configuration's, the key ring's, the memory of cameras."""
     state = config.storage.state
     return (
-        Watched((config.file, config.secrets_file)),
+        Watched((config.file, secrets_of(config))),
         Watched([state / name for name in RING_FILES]),
         Watched((state / likenesses.FILE,)),
     )

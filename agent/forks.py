@@ -5,27 +5,34 @@ database and cryptography, and whatever goes wrong there ends the fork. Edge.
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
+import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from agent.errors import ConfigError, IntegrityFault, PasuError, StorageFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+BESIDE_S = 1.0
+
 _KINDS: dict[str, type[PasuError]] = {
     kind.__name__: kind for kind in (ConfigError, IntegrityFault, StorageFault)
 }
 
 
-def forked(work: Callable[[], Any], timeout_s: float | None = None) -> Any:
+def forked(
+    work: Callable[[], Any], timeout_s: float | None = None, *, beside: Callable[[], object] = lambda: None
+) -> Any:
     """Do work in a fork of this process, which has one thread; return its answer, or raise its PasuError.
 
     work       returns what JSON can carry
     timeout_s  then the fork is killed
+    beside     called about once a second meanwhile
     Raises     StorageFault HELPER_FAILED when the fork failed in another way, or took too long
     """
     reading, writing = os.pipe()
@@ -53,7 +60,7 @@ def forked(work: Callable[[], Any], timeout_s: float | None = None) -> Any:
             os._exit(status)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as pipe:
-        if select.select([pipe], [], [], timeout_s)[0]:
+        if _wait(pipe, timeout_s, beside):
             text = pipe.read()
         else:
             os.kill(pid, signal.SIGKILL)
@@ -66,3 +73,13 @@ def forked(work: Callable[[], Any], timeout_s: float | None = None) -> Any:
         return said["answer"]
     kind = _KINDS.get(said["kind"], StorageFault)
     raise kind(said["code"], said["message"], hint=said["hint"], **said["context"])
+
+
+def _wait(pipe: TextIO, timeout_s: float | None, beside: Callable[[], object]) -> bool:
+    """Tell whether a pipe became readable in time."""
+    end_s = time.monotonic() + (math.inf if timeout_s is None else timeout_s)
+    while (left_s := end_s - time.monotonic()) > 0:
+        if select.select([pipe], [], [], min(left_s, BESIDE_S))[0]:
+            return True
+        beside()
+    return False

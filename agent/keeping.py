@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent import logs, minding
+from agent import logs, minding, notify
 from agent.adopt import Watched, keep_fixed
 from agent.language import english
 from agent.model import UTC_DAY_MS
@@ -95,22 +95,30 @@ def keep(config: Config) -> int:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the signing key
     logs.to_stderr()
+    notifier = notify.take()
     lock = only_keeper(config.storage.state.absolute())
-    keeper = make_keeper(config)
+
+    def beat() -> None:
+        faulthandler.dump_traceback_later(HUNG_S, exit=True)
+        notifier.alive()
+
+    keeper = make_keeper(config, beat=beat)
     orders = config.storage.state.absolute() / "exchange" / "orders"
     following = Following(config, time.monotonic())
     with english(), minding.woken_by(signal.SIGTERM, signal.SIGINT) as (stopped, wake):
         log.info("keeping %s", config.box.id)
         while not stopped:
-            faulthandler.dump_traceback_later(HUNG_S, exit=True)
+            beat()
             known = _mark(orders)
             pause_s = keeper.tick()
+            notifier.ready()
             if (newer := following.look(time.monotonic())) is not None:
                 log.info("other rules of keeping: %s", rules_of(newer))
                 keeper.close()
-                keeper = make_keeper(newer)
+                keeper = make_keeper(newer, beat=beat)
             if not stopped:
                 _wait(wake, pause_s, orders, known)
+    notifier.stopping()
     faulthandler.cancel_dump_traceback_later()
     keeper.close()
     os.close(lock)
@@ -147,6 +155,7 @@ def rules_of(config: Config) -> Rules:
 
 def make_keeper(config: Config, **more: Any) -> Keeper:
     """Make the keeper that a configuration asks for; `more` goes to it as it is."""
+    from agent.storage import updated
     from agent.storage.keep.keeper import Keeper
     from agent.storage.keep.time import TimeKeeper
     from agent.vitals import Watch
@@ -169,8 +178,8 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         run=run,
         page=config.page.folder if config.page else None,
         program=Path(__file__).parent,
+        updated=updated.PLACE,
         watch=Watch(run).look,
-        beat=lambda: faulthandler.dump_traceback_later(HUNG_S, exit=True),
         **more,
     )
 

@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from agent import __version__, logs, minding
+from agent import __version__, logs, minding, notify
 from agent.errors import ConfigError, StorageFault
 from agent.health import Raised, folder_of, write_health
 from agent.language import english, say
@@ -71,6 +71,7 @@ def report(config: Config) -> int:
     if os.getpriority(os.PRIO_PROCESS, 0) < NICE:  # the unit has done it, and lets nobody ask for it
         os.nice(NICE)
     logs.to_stderr()
+    notifier = notify.take()
     lock = _alone(config.storage.state)
     reporter = Reporter(config, SystemClock(config.storage.state))
     loop = Loop(boot_s)
@@ -81,6 +82,10 @@ def report(config: Config) -> int:
         while not stopped and not reporter.is_outdated:
             faulthandler.dump_traceback_later(HUNG_S, exit=True)
             loop.turn()
+            notifier.ready()
+            notifier.alive()
+            notifier.status("connected" if reporter.post.is_up else "not connected")
+        notifier.stopping()
         reporter.post.stop(boot_s())
         while not reporter.post.is_stopped:
             loop.turn(0.1)

@@ -88,12 +88,19 @@ class Supervisor:
         self._next_telling = 0.0
         self._next_weighing = 0.0
         self._expected = clock.monotonic()  # when the next turn should begin at the latest
+        self._heard: float | None = None
         self.lost = 0
 
     @property
     def workers(self) -> Sequence[Worker]:
         """Return the living workers."""
         return self._workers
+
+    def silent_s(self) -> float | None:
+        """Return for how long no worker has spoken, 0 where nothing is to be recorded; None: none has spoken yet."""
+        if not self._plans:
+            return 0.0
+        return None if self._heard is None else self._clock.monotonic() - self._heard
 
     def cameras(self) -> dict[str, Any]:
         """Return what was last said of every camera."""
@@ -104,6 +111,7 @@ class Supervisor:
         """Start what is due, hear what the workers say, and end what hangs. Returns after wait_s at the latest."""
         now = self._clock.monotonic()
         if now - self._expected > LATE_S:
+            self._heard = None if self._heard is None else now
             for worker in self._workers:
                 worker.beaten = now
         for waiting in [waiting for waiting in self._waiting if waiting.due <= now]:
@@ -308,6 +316,7 @@ class Supervisor:
 
     def _hear(self, worker: Worker) -> None:
         while worker.hear(self._clock.monotonic()):
+            self._heard = worker.beaten
             states = worker.state["cameras"].items()
             self._cameras.update((name, state) for name, state in states if name in worker.assignment.cameras)
 

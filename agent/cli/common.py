@@ -75,11 +75,11 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
 def load_with_secrets(file: Path) -> tuple[Config, Secrets]:
     """Read the configuration and its passwords; warnings go to stderr. Raises ConfigProblems."""
     from agent.cli.problem import show_warnings
-    from agent.config import load, read_secrets
+    from agent.config import load, read_secrets, secrets_of
 
     config = load(file)
     show_warnings(config.warnings, sys.stderr)
-    return config, read_secrets(config.secrets_file)
+    return config, read_secrets(secrets_of(config))
 
 
 def load_for_state(file: Path) -> Config:

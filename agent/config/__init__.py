@@ -6,7 +6,7 @@ passwords.
 """
 
 from agent.config.load import ConfigProblems, ConfigWarning, Problem, load
-from agent.config.secrets import Login, Secrets, read_secrets
+from agent.config.secrets import Login, Secrets, read_secrets, secrets_of
 from agent.config.values import (
     Box,
     Camera,
@@ -42,4 +42,5 @@ __all__ = [
     "Uplink",
     "load",
     "read_secrets",
+    "secrets_of",
 ]

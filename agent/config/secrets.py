@@ -15,6 +15,8 @@ from agent.language import say
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from agent.config.values import Config
+
 EXAMPLE = """[camera.cam01]
 username = "recorder"
 password = "…"
@@ -23,6 +25,8 @@ password = "…"
 username = "pasu"
 password = "…"
 """
+HANDED = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts what LoadCredential= names: copies that this unit alone can read, and that never change."""
 TABLES = ("camera", "broker")
 LIMIT = 256
 
@@ -85,6 +89,17 @@ class Secrets:
         return f"<Secrets for {len(self._logins)} cameras and {len(self._brokers)} brokers>"
 
 
+def secrets_of(config: Config) -> Path:
+    """Return where this process reads passwords: what systemd handed it, else secrets.toml beside the configuration."""
+    handed = _handed(config.secrets_file.name)
+    return handed if handed is not None and handed.exists() else config.secrets_file
+
+
+def _handed(name: str) -> Path | None:
+    folder = os.environ.get(HANDED)
+    return Path(folder) / name if folder else None
+
+
 def read_secrets(path: Path | str) -> Secrets:
     """Read secrets.toml.
 
@@ -105,7 +120,7 @@ def read_secrets(path: Path | str) -> Secrets:
     except OSError as error:
         add("CONFIG_UNREADABLE", "", error.strerror or "", "읽을 수 있는 파일", "a file that can be read", "")
         raise ConfigProblems(file, problems) from None
-    if mode & 0o077:
+    if mode & 0o077 and file != _handed(file.name):  # there it may be an ACL that shows so
         add(
             "CONFIG_SECRETS_MODE",
             "",

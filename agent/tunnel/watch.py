@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from agent import __version__, logs, minding
+from agent import __version__, logs, minding, notify
 from agent.config.sources import MqttSource
 from agent.errors import ConfigError, PasuError
 from agent.health import Tracker, write_health
@@ -288,12 +288,16 @@ def watch(config: Config) -> int:
 
     require_table(config)
     logs.to_stderr()
+    notifier = notify.take()
     watching = Watch(config, SystemClock(config.storage.state))
     with english(), minding.woken_by(signal.SIGTERM, signal.SIGINT) as (stopped, wake):
         while not stopped:
             watching.turn(boot_s())
             _write(config.storage.run, watching.to_json(boot_s()))
+            notifier.ready()
+            notifier.alive()
             select.select([wake], [], [], TURN_S)
+    notifier.stopping()
     log.info("the tunnel is left as it is")
     return 0
 

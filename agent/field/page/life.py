@@ -17,7 +17,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from agent import __version__, logs, minding, overview
+from agent import __version__, logs, minding, notify, overview
 from agent.errors import ConfigError, PasuError
 from agent.field.page import door, metrics, tls
 from agent.field.page.app import App
@@ -100,6 +100,7 @@ def serve(config: Config) -> int:
     page = require(config)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the key of the certificate
     logs.to_stderr()
+    notifier = notify.take()
     disk = Disk()
     passbook.make(page.folder, disk)
     own = page.folder / passbook.OWN
@@ -115,7 +116,10 @@ def serve(config: Config) -> int:
                 each.turn()
             entrance.tell_rest()
             health.turn()
+            notifier.ready()
+            notifier.alive()
             select.select([wake], [], [], TURN_S)
+    notifier.stopping()
     faulthandler.cancel_dump_traceback_later()
     for each in served:
         each.stop()
