@@ -128,14 +128,18 @@ def _numbers(frame: VideoFrame) -> dict[str, Any]:
 
 
 def confine() -> bool:
-    """Let go of all rights; tell whether no file can be opened any more. What a kernel does not know is left out."""
+    """Let go of all rights; tell whether no file of ours can be opened any more.
+
+    That is so by Landlock, or where root has become nobody. What else a kernel does not know is left out.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     with contextlib.suppress(OSError):
         os.nice(19)
-    if os.geteuid() == 0:
+    was_root = os.geteuid() == 0
+    if was_root:
         libc.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET)
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -143,7 +147,7 @@ def confine() -> bool:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    return _landlock(libc)
+    return _landlock(libc) or was_root
 
 
 def _landlock(libc: ctypes.CDLL) -> bool:
@@ -187,7 +191,8 @@ def main(order: dict[str, Any]) -> int:
 def _live_socket(number: int, watcher: Watcher) -> None:
     """Look at what the recorder hands out."""
     connection = socket.socket(fileno=number)
-    _say({"confined": confine()})
+    if not _confined():
+        return
     while data := connection.recv(RECEIVE_BYTES):
         for found in watcher.feed(data):
             _say(found)
@@ -214,11 +219,19 @@ def _own_session(login: list[Any], watcher: Watcher) -> None:
             elif isinstance(event, Ended):
                 return
             elif isinstance(event, Playing):
-                confined = True
-                _say({"confined": confine()})
+                confined = _confined()
+                if not confined:
+                    return
             elif isinstance(event, AccessUnit) and confined:
                 for found in watcher.look(event):
                     _say(found)
+
+
+def _confined() -> bool:
+    """Let go of all rights, and say whether that was done: nothing is decoded with the rights of who asked."""
+    done = confine()
+    _say({"confined": done})
+    return done
 
 
 def _say(body: dict[str, Any]) -> None:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 FOLDER = "live"
 APART_S = 0.25
-FIRST_S = 20.0
-"""A camera with a keyframe every ten seconds may take so long to show its first picture."""
+FIRST_S = 30.0
+"""A camera with a keyframe every ten seconds may take so long to show its first picture, also on a busy box."""
 LINE_BYTES = 4096
 
 
@@ -90,7 +90,7 @@ class Looking:
         self._process.stdout.close()
 
     def next(self, wait_s: float) -> Measures | None:
-        """Return the next measures; None when none came in time. Raises CameraFault AIM_ENDED when it is over."""
+        """Return the next measures; None when none came in time. Raises CameraFault AIM_ENDED, AIM_UNCONFINED."""
         until = time.monotonic() + wait_s
         while True:
             while b"\n" in self._waiting:
@@ -99,6 +99,14 @@ class Looking:
                 if "confined" not in said:
                     return Measures(**said)
                 self.confined = said["confined"]
+                if not self.confined:
+                    raise CameraFault(
+                        "AIM_UNCONFINED",
+                        say(
+                            "그림을 푸는 프로세스를 가둘 수 없습니다",
+                            "what decodes the pictures cannot be confined",
+                        ),
+                    )
             if self._over:
                 raise CameraFault(
                     "AIM_ENDED", say("카메라의 그림이 끊겼습니다", "the camera's pictures came to an end")

@@ -221,7 +221,7 @@ def test_files_that_others_can_read_and_a_key_that_lies_about(good):
     assert status == 1
     assert set(found["failure"]) == {"sealing.no_key", "permission"}, found
     assert "left.txt" in found["failure"]["sealing.no_key"]
-    assert "camera.password" in found["n/a"]
+    assert "camera.password" in found["warning"]
 
 
 def test_a_covered_camera_is_told(good):

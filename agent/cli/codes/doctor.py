@@ -24,6 +24,17 @@ DOCTOR = {
             "check the camera's power and cable, and try again",
         ),
     ),
+    "AIM_UNCONFINED": code(
+        "site",
+        (
+            "그림을 푸는 프로세스를 가둘 수 없습니다",
+            "what decodes the pictures cannot be confined",
+        ),
+        (
+            "sudo로 하거나, Landlock이 있는 커널(Linux 5.13 이상)에서 하십시오",
+            "use sudo, or a kernel with Landlock (Linux 5.13 or later)",
+        ),
+    ),
     "CANARY_FILE": code(
         "types",
         ("카나리아 파일을 쓸 수 없습니다", "the canary's file cannot be used"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.field import words
-from agent.field.doctor.check import Result, fail, ok, skip, warn
+from agent.field.doctor.check import Result, State, fail, ok, skip, warn
 from agent.field.doctor.registry import COVERED
 from agent.health import CONDITIONS, Severity, silent_s
 from agent.health.gather import STALE_S
@@ -27,12 +27,12 @@ class Place:
     """A file or folder that others must not read.
 
     mode     its permission bits; None when it is not there
-    owner    the user's number
+    owner    the user's number; None where one may not look
     """
 
     path: str
     mode: int | None
-    owner: int
+    owner: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +79,33 @@ def processes(healths: Mapping[str, Mapping[str, Any] | None], boot_s: float) ->
     return found
 
 
-def conditions(raised: Iterable[Mapping[str, Any]]) -> list[Result]:
-    """Judge what the box says is wrong, but for what has a check of its own. raised: as in `health.gather`."""
+def conditions(raised: Iterable[Mapping[str, Any]], results: Sequence[Result]) -> list[Result]:
+    """Judge what the box says is wrong, but for what a check of its own has said already, and as badly.
+
+    raised   as in `health.gather`
+    results  of the checks before
+    """
     found = []
     for each in raised:
         condition = CONDITIONS[each["code"]]
-        if each["code"] in COVERED or condition.severity is Severity.INFO:
+        grave = condition.severity in GRAVE
+        if condition.severity is Severity.INFO or _is_told(each, results, grave=grave):
             continue
-        make = fail if condition.severity in GRAVE else warn
+        make = fail if grave else warn
         text = f"{condition.what} → {condition.next}"
         subject = f"{each['code']} {each['subject']}".strip()
         found.append(make("condition", text, subject, detail=each["detail"]))
     return found or [ok("condition", say("다른 이상이 없습니다", "nothing else is wrong"))]
+
+
+def _is_told(raised: Mapping[str, Any], results: Sequence[Result], *, grave: bool) -> bool:
+    """Tell whether a check has found what a condition says; one of a camera, of that camera."""
+    bad = (State.FAILURE,) if grave else (State.FAILURE, State.WARNING)
+    checks = COVERED.get(raised["code"], ())
+    about = raised["subject"] if raised["code"].startswith("camera.") else None
+    return any(
+        each.check in checks and each.state in bad and about in (None, each.subject) for each in results
+    )
 
 
 def clock(trust: str, rtc: int | None, *, kernel_synced: bool) -> list[Result]:
@@ -121,6 +136,11 @@ def permissions(places: Iterable[Place], owner: int) -> list[Result]:
     """Judge who may read what is nobody's business. owner: the user that records, by whom all of it is owned."""
     found = []
     for place in places:
+        if place.owner is None:
+            found.append(
+                warn("permission", say("볼 권한이 없습니다 (sudo)", "may not be seen (sudo)"), place.path)
+            )
+            continue
         if place.mode is None:
             found.append(skip("permission", say("없습니다", "not there"), place.path))
             continue

@@ -55,7 +55,7 @@ def floor(camera: str, told: Mapping[str, Any] | None) -> Result:
     width, height = int((told or {}).get("width") or 0), int((told or {}).get("height") or 0)
     tenths = (told or {}).get("fps_tenths")
     if not width or tenths is None:
-        return skip("camera.floor", say("아직 모릅니다", "not known yet"), camera)
+        return _unknown("camera.floor", camera, told)
     text = f"{width}x{height} {tenths // 10}.{tenths % 10}/s"
     numbers = {"width": width, "height": height, "fps_tenths": tenths}
     small = max(width, height) < FLOOR_LONG or min(width, height) < FLOOR_SHORT
@@ -67,16 +67,22 @@ def keyframes(camera: str, told: Mapping[str, Any] | None) -> Result:
     """Judge the time from keyframe to keyframe."""
     apart = (told or {}).get("keyframe_ms")
     if apart is None:
-        return skip("camera.keyframes", say("아직 모릅니다", "not known yet"), camera)
+        return _unknown("camera.keyframes", camera, told)
     text = say(f"{apart / 1000:.1f}초마다", f"every {apart / 1000:.1f} s")
     make = fail if apart >= RARE_MS else warn if apart > LONG_MS else ok
     return make("camera.keyframes", text, camera, keyframe_ms=apart)
 
 
+def _unknown(check: str, camera: str, told: Mapping[str, Any] | None) -> Result:
+    """Say that something is not known: of a camera that sends, no reason to take it for well."""
+    make = warn if (told or {}).get("state") == "recording" else skip
+    return make(check, say("아직 모릅니다", "not known yet"), camera)
+
+
 def picture(camera: str, measures: Measures | None, verdict: Verdict | None, why: str = "") -> Result:
     """Judge what the camera sees. measures: of the whole look, with what they say; None: there are none, why."""
     if measures is None or verdict is None:
-        return skip("camera.picture", why, camera)
+        return fail("camera.picture", why, camera)
     text = f"{verdict.word} · {measures.text}"
     make = ok if verdict.good else warn if verdict.unsure else fail
     return make("camera.picture", text, camera, verdict=str(verdict), **measures.numbers())
@@ -99,7 +105,9 @@ def sound(camera: str, told: Mapping[str, Any] | None, uninvited: int) -> Result
             f"sent {uninvited} times what was not asked for (thrown away)",
         )
         return fail("audio.offered", text, camera, uninvited=uninvited)
-    offered = [str(each) for each in (told or {}).get("audio_offered") or ()]
+    if (told or {}).get("audio_offered") is None:
+        return skip("audio.offered", say("아직 모릅니다", "not known yet"), camera)
+    offered = [str(each) for each in (told or {})["audio_offered"]]
     if offered:
         text = say(
             f"카메라가 제안함, 청하지 않음: {' '.join(offered)}",
@@ -109,19 +117,19 @@ def sound(camera: str, told: Mapping[str, Any] | None, uninvited: int) -> Result
     return ok("audio.offered", say("제안하지 않음", "not offered"), camera)
 
 
-def wire(seen: Mapping[str, int] | None, why: str, audio: Sequence[str]) -> Result:
+def wire(seen: Mapping[str, int], audio: Sequence[str], unheard: Sequence[str]) -> Result:
     """Judge what was on the wire.
 
-    seen   packets by payload type, as text; None: nobody could look, why
-    audio  which of these are of sound, or of more than one kind where there should be one
+    seen     packets by payload type, as text
+    audio    which of these are of sound, or of more than one kind where there should be one
+    unheard  cameras of which there was nothing
     """
-    if seen is None:
-        return skip("audio.wire", why)
     total = sum(seen.values())
     if audio:
         text = say(f"소리 패킷: {', '.join(audio)}", f"packets of sound: {', '.join(audio)}")
         return fail("audio.wire", text, packets=total, audio=list(audio))
-    if not total:
-        return skip("audio.wire", why or say("읽을 패킷이 없었습니다", "no packet that could be read"))
+    if unheard:
+        text = say(f"RTP가 들리지 않음: {', '.join(unheard)}", f"no RTP was heard of: {', '.join(unheard)}")
+        return warn("audio.wire", text, packets=total, unheard=list(unheard))
     text = say(f"RTP {total}개, 소리 0개", f"{total} RTP packets, none of sound")
     return ok("audio.wire", text, packets=total)

@@ -19,6 +19,8 @@ SPARE = 3
 """A disk must write so many times faster than the cameras send: a new one is at its best."""
 SLOW_MS, STUCK_MS = 200, 1000
 """One sync may take so long: above the first recordings wait, above the second the loss window is not kept."""
+LEAST_BYTES = 128 << 20
+"""With less free a disk is full, whoever keeps how much of it: there is not even room to try it."""
 UNKNOWN_KBIT_S = 4000
 """What a camera is taken to send while it has not been seen."""
 
@@ -71,7 +73,7 @@ def disk(look: DiskLook, load: int, reserve_bytes: int) -> list[Result]:
     of = f"{size(look.free_bytes)} / {size(look.total_bytes)}"
     room = (
         ok("disk.room", say(f"{of} 남음", f"{of} free"), look.path, free_bytes=look.free_bytes)
-        if spare > 0
+        if spare > 0 and look.free_bytes >= LEAST_BYTES
         else fail("disk.room", say(f"{of}만 남음", f"only {of} free"), look.path, free_bytes=look.free_bytes)
     )
     return [mount, room, _speed(look, load)]
@@ -79,7 +81,7 @@ def disk(look: DiskLook, load: int, reserve_bytes: int) -> list[Result]:
 
 def _speed(look: DiskLook, load: int) -> Result:
     if not look.syncs_ms:
-        return skip("disk.sync", say("재지 못했습니다", "not measured"), look.path)
+        return warn("disk.sync", say("재지 못했습니다", "not measured"), look.path)
     middle, slowest = look.syncs_ms[len(look.syncs_ms) // 2], look.syncs_ms[-1]
     text = say(
         f"동기화 {middle} ms (최대 {slowest} ms), {size(look.bytes_s)}/s, 필요 {size(load)}/s",

@@ -17,20 +17,24 @@ DAYS = 30
 COMMAND_S = 7 * 86_400
 """A command that came longer ago says nothing of today."""
 HANDSHAKE_S = 180
+STORED_S = 120
+"""Besides the segment that is being written and one that waits for its keyframe, committing may take so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLook:
-    """What was seen of the newest stored segment.
+    """What was seen of a camera's newest stored segment.
 
     path      in its vault; "" when there is none
     stanzas   keys that its header names
     wrong     code of what is wrong with it, "" when nothing
+    end_ms    when it ends, UTC ms
     """
 
     path: str
     stanzas: int
     wrong: str
+    end_ms: int
 
 
 def recipients(configured: Sequence[str], record: Mapping[str, Any] | None) -> Result:
@@ -50,14 +54,22 @@ def recipients(configured: Sequence[str], record: Mapping[str, Any] | None) -> R
     return ok("sealing.recipients", text)
 
 
-def stored(look: StoredLook, recipients: int) -> Result:
-    """Judge the newest segment. recipients: how many keys it should be sealed to."""
+def stored(camera: str, look: StoredLook, recipients: int, now_ms: int, segment_s: int) -> Result:
+    """Judge a camera's newest segment.
+
+    recipients  how many keys it should be sealed to
+    segment_s   how long segments are
+    """
     if not look.path:
-        return warn("sealing.segment", say("아직 저장된 조각이 없습니다", "no segment is stored yet"))
+        return warn("sealing.segment", say("아직 저장된 조각이 없습니다", "no segment is stored yet"), camera)
     if look.wrong:
-        return fail("sealing.segment", f"{look.wrong} {look.path}")
+        return fail("sealing.segment", f"{look.wrong} {look.path}", camera)
+    since_s = max(0, (now_ms - look.end_ms) // 1000)
+    if since_s > 2 * segment_s + STORED_S:
+        text = say(f"{age(since_s)} 전부터 저장되지 않음", f"nothing stored for {age(since_s)}")
+        return fail("sealing.segment", text, camera, since_s=since_s)
     text = say(f"키 {look.stanzas}개로 봉인: {look.path}", f"sealed to {look.stanzas} keys: {look.path}")
-    return (ok if look.stanzas == recipients else fail)("sealing.segment", text, stanzas=look.stanzas)
+    return (ok if look.stanzas == recipients else fail)("sealing.segment", text, camera, stanzas=look.stanzas)
 
 
 def no_key(found: Sequence[str], looked: int) -> Result:

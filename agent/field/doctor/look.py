@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agent.clock import SystemSource
 from agent.errors import StorageFault
 from agent.field.doctor.judge_box import Place, Unit
-from agent.field.doctor.judge_disk import DiskLook
+from agent.field.doctor.judge_disk import LEAST_BYTES, DiskLook
 from agent.storage.files import Disk
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def disk(place: Path, disk: Disk | None = None) -> DiskLook:
     except OSError as error:
         return DiskLook(str(place), False, 0, 0, (), 0, error.strerror or str(error))
     sizes = room.f_frsize * room.f_blocks, room.f_frsize * room.f_bavail
-    if sizes[1] < 4 * STREAM_BYTES:
+    if sizes[1] < LEAST_BYTES:
         return DiskLook(str(place), on_root, *sizes, (), 0, "")
     try:
         syncs, rate = _written(place, disk)
@@ -104,6 +104,8 @@ def places(config: Config) -> list[Place]:
 def _place(path: Path) -> Place:
     try:
         status = path.stat()
+    except PermissionError:
+        return Place(str(path), None, None)
     except OSError:
         return Place(str(path), None, 0)
     return Place(str(path), status.st_mode & 0o777, status.st_uid)
@@ -239,7 +241,7 @@ def _greet(host: str, port: int, fingerprint: str) -> str:
     except OSError as error:
         return error.strerror or str(error)
     ours = "".join(letter for letter in fingerprint.lower() if letter.isalnum())
-    return "" if ours and ours in sha256(certificate).hexdigest() else "another certificate"
+    return "" if ours == sha256(certificate).hexdigest() else "another certificate"
 
 
 def digest(file: Path) -> str:

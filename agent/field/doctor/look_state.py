@@ -52,7 +52,7 @@ def ledger(config: Config, now_ms: int) -> dict[str, Any]:
     """Ask the catalogue what the checks need of it.
 
     Returns  uninvited: by camera, how often in a day it sent what was not asked for; command_ms: when the last command
-             was accepted, None for never; stored: of the newest segment, as `StoredLook`
+             was accepted, None for never; stored: by camera, of its newest segment, as `StoredLook`
     Raises   StorageFault
     """
     with closing(Catalogue.open(config.storage.state, read_only=True)) as catalogue:
@@ -62,19 +62,26 @@ def ledger(config: Config, now_ms: int) -> dict[str, Any]:
             (now_ms - DAY_MS,),
         )
         ((command_ms,),) = catalogue.read("SELECT max(at_ms) FROM ledger WHERE kind = 'command.accepted'")
-        rows = catalogue.read(
-            f"SELECT vault, path FROM segment WHERE {LIVE} ORDER BY start_ms DESC LIMIT 1"  # noqa: S608 - a constant
-        )
+        newest = {
+            camera.id: catalogue.read(
+                f"SELECT vault, path, end_ms FROM segment WHERE camera = ? AND {LIVE}"  # noqa: S608 - a constant
+                " ORDER BY start_ms DESC LIMIT 1",
+                (camera.id,),
+            )
+            for camera in config.cameras
+        }
         known = catalogue.vaults()
-    stored = ["", 0, ""]
-    if rows:
-        stored = [rows[0][1], *_sealed(config, known.get(rows[0][0], ""), rows[0][1])]
+    stored = {}
+    for camera, rows in newest.items():
+        stored[camera] = ["", 0, "", 0]
+        for vault, path, end_ms in rows:
+            stored[camera] = [path, *_sealed(config, known.get(vault, ""), path), end_ms]
     return {"uninvited": dict(counts), "command_ms": command_ms, "stored": stored}
 
 
 def stored_look(said: list[Any]) -> StoredLook:
-    """Read back what `ledger` says of the newest segment."""
-    return StoredLook(str(said[0]), int(said[1]), str(said[2]))
+    """Read back what `ledger` says of a camera's newest segment."""
+    return StoredLook(str(said[0]), int(said[1]), str(said[2]), int(said[3]))
 
 
 def _sealed(config: Config, vault: str, path: str) -> tuple[int, str]:

@@ -214,10 +214,10 @@ CHECKS: dict[str, Check] = {
         covers=("recipients.differ", "recipients.unverified"),
     ),
     "sealing.segment": Check(
-        ("저장된 조각의 봉인", "seal of a stored segment"),
+        ("저장된 조각", "the newest stored segment"),
         (
-            "디스크에 있는 것이 정말 봉인되어 있어야 합니다",
-            "what lies on the disk really is sealed, to as many keys as are named",
+            "카메라마다 방금까지의 영상이 봉인되어 디스크에 있어야 합니다",
+            "of each camera what was just recorded lies on the disk, sealed to as many keys as are named",
         ),
         (
             "조각이 생기기를 기다려 다시 하고, 그대로면 `pasu check`를 하십시오",
@@ -389,5 +389,9 @@ CHECKS: dict[str, Check] = {
     ),
 }
 
-COVERED = {code for check in CHECKS.values() for code in check.covers}
-"""Conditions that a check of its own speaks of."""
+COVERED = {
+    code: tuple(name for name, check in CHECKS.items() if code in check.covers)
+    for each in CHECKS.values()
+    for code in each.covers
+}
+"""Conditions that a check of its own speaks of, with its name."""

@@ -5,6 +5,7 @@ Cameras are looked at for as long as is asked; what else there is to look at is 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from agent.field.doctor import (
     look_state,
     sniff,
 )
-from agent.field.doctor.check import Result, fail, skip
-from agent.field.looking import Looking
+from agent.field.doctor.check import Result, fail, skip, warn
+from agent.field.looking import FIRST_S, Looking
 from agent.field.picture import judge, middle_of
 from agent.health import Raised, read_health
 from agent.language import say
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 PICTURES = 5
 PICTURE_S = 12.0
-"""For so many measures of one camera it is waited so long; a camera with rare keyframes gets one."""
+"""For so many measures of one camera it is waited so long after the first; for that one, FIRST_S."""
 STEP_S = 1.0
 SILENT_S = 15.0
 """The span that pictures are counted over is record's own; a busy machine may let it speak so much late."""
@@ -85,7 +86,6 @@ class Rounds:
         config = self._config
         storage = config.storage
         self._record = read_health(storage.run, "record")
-        begin, begun_s = self._record, time.monotonic()
         yield from judge_box.config([(each.key, each.text) for each in config.warnings])
         yield judge_box.applied(look.digest(config.file), self._record)
         try:
@@ -93,6 +93,18 @@ class Rounds:
         except PasuError as error:
             yield fail("process", str(error.code), str(storage.run))
             return
+        results: list[Result] = []
+        for result in self._look(found):
+            results.append(result)
+            yield result
+        with contextlib.suppress(PasuError):  # what they said when one began is better than nothing
+            found = look_state.as_owner(storage.state, lambda: overview.of_box(config))
+        yield from judge_box.conditions(found["conditions"], results)
+
+    def _look(self, found: dict[str, Any]) -> Iterator[Result]:
+        """Make the checks that need what the processes say. found: as `agent.overview` read it."""
+        config = self._config
+        begin, begun_s = self._record, time.monotonic()
         yield from self._box(found)
         yield from self._state(found)
         yield from self._disks(found)
@@ -102,19 +114,18 @@ class Rounds:
             yield self._picture(camera)
         self._busy("audio.wire", "", self._request.wire_s)
         yield sniff.look([camera.url for camera in config.cameras], self._request.wire_s)
-        end = read_health(storage.run, "record")
+        end = read_health(config.storage.run, "record")
         while (left := self._request.seconds - _between_s(begin, end)) > 0:
             if time.monotonic() - begun_s > self._request.seconds + SILENT_S:
                 break
             self._busy("camera.frames", "", math.ceil(left))
             time.sleep(min(STEP_S, left))
-            end = read_health(storage.run, "record")
+            end = read_health(config.storage.run, "record")
         yield from self._cameras(begin, end)
 
     def _box(self, found: dict[str, Any]) -> Iterator[Result]:
         config, processes = self._config, found["processes"]
         yield from judge_box.processes(processes, found["boot_ms"] / 1000)
-        yield from judge_box.conditions(found["conditions"])
         synced, away = look.clock()
         yield from judge_box.clock(found["trust"], away, kernel_synced=synced)
         yield judge_way.recipients(look_state.recipients(config), self._record)
@@ -140,9 +151,11 @@ class Rounds:
             yield skip("command", why)
             said = {"uninvited": {}}
         else:
-            stored = look_state.stored_look(said["stored"])
             sealed_to = (self._record or {}).get("sealing") or {}
-            yield judge_way.stored(stored, len(sealed_to.get("recipients") or ()))
+            several, long_s = len(sealed_to.get("recipients") or ()), config.storage.segment_s
+            for camera in config.cameras:
+                stored = look_state.stored_look(said["stored"][camera.id])
+                yield judge_way.stored(camera.id, stored, several, found["at_ms"], long_s)
             since = said["command_ms"]
             since_s = None if since is None else max(0, (found["at_ms"] - since) // 1000)
             yield judge_way.command(config.uplink is not None, since_s, orders)
@@ -186,7 +199,7 @@ class Rounds:
         yield from judge_box.memory(look.swaps(), look.cores(found["processes"]))
         for camera in config.cameras:
             if self._secrets is None:
-                yield skip(
+                yield warn(
                     "camera.password", say("secrets.toml을 읽을 수 없습니다", "secrets.toml cannot be read")
                 )
                 break
@@ -203,15 +216,18 @@ class Rounds:
     def _picture(self, camera: Camera) -> Result:
         found: list[Measures] = []
         login = self._secrets.login(camera.id) if self._secrets is not None else None
-        until = time.monotonic() + PICTURE_S
+        until = time.monotonic() + FIRST_S
         try:
             with Looking(self._config.storage.run, camera, login) as looking:
                 while len(found) < PICTURES and (left := until - time.monotonic()) > 0:
                     if measures := looking.next(left):
+                        until = until if found else time.monotonic() + PICTURE_S
                         found.append(measures)
         except CameraFault as fault:
             if not found:
-                return judge_camera.picture(camera.id, None, None, fault.message)
+                # A board's pictures are the recorder's alone; a camera may have no second place.
+                make = skip if fault.code == "AIM_NOT_RECORDED" else warn
+                return make("camera.picture", fault.message, camera.id)
         if not found:
             why = say("그림을 풀지 못했습니다", "no picture could be decoded")
             return judge_camera.picture(camera.id, None, None, why)

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from agent.field.doctor.check import skip, warn
 from agent.field.doctor.judge_camera import wire as judge
 from agent.field.doctor.wire import Piece, Wire
 from agent.language import say
@@ -29,16 +30,24 @@ def look(urls: Iterable[str], seconds: int) -> Result:
     """Listen to what these cameras send, and judge it."""
     cameras = {place for url in urls if (place := _place(url))}
     if not cameras or not seconds:
-        why = say("RTSP 카메라가 없거나 듣지 않았습니다", "no camera by plain RTSP, or not listened")
-        return judge(None, why, ())
+        why = say(
+            "암호화되지 않은 IPv4 RTSP 카메라가 없거나 듣지 않았습니다",
+            "no camera by plain RTSP and IPv4, or not listened",
+        )
+        return skip("audio.wire", why)
     try:
         wire = listen(cameras, seconds)
     except PermissionError:
-        return judge(None, say("root로 해야 들을 수 있습니다 (sudo)", "only root can listen (sudo)"), ())
+        return warn("audio.wire", say("root로 해야 들을 수 있습니다 (sudo)", "only root can listen (sudo)"))
     except OSError as error:
-        return judge(None, error.strerror or str(error), ())
-    why = say("RTP를 찾지 못했습니다 (암호화되었거나 IPv6)", "no RTP was found (encrypted, or IPv6)")
-    return judge(wire.numbers, why, wire.sound)
+        return warn("audio.wire", error.strerror or str(error))
+    heard = {session for session, _ in wire.counts}
+    unheard = [
+        f"{host}:{port}"
+        for host, port in sorted(cameras)
+        if not any(each.startswith((f"{host}:{port}>", f"{host} ")) for each in heard)
+    ]
+    return judge(wire.numbers, wire.sound, unheard)
 
 
 def listen(cameras: set[tuple[str, int]], seconds: float) -> Wire:

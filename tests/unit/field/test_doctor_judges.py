@@ -13,7 +13,7 @@ from agent.field.doctor.judge_disk import DiskLook
 from agent.field.doctor.judge_way import StoredLook
 from agent.field.doctor.registry import CHECKS, COVERED
 from agent.field.picture import Measures, judge
-from agent.health import CONDITIONS, Raised
+from agent.health import CONDITIONS, Raised, Severity
 from agent.language import speaking
 
 GOOD, NOTE, BAD, NONE = State.OK, State.WARNING, State.FAILURE, State.NOT_APPLICABLE
@@ -34,7 +34,7 @@ def test_every_check_has_words_and_every_condition_that_it_covers_exists():
         assert check.title
         assert check.why
         assert check.then
-    assert set(CONDITIONS) >= COVERED
+    assert set(CONDITIONS) >= set(COVERED)
 
 
 def test_the_exit_status_says_the_worst():
@@ -72,13 +72,37 @@ def test_conditions_that_have_a_check_of_their_own_are_not_told_twice():
         return {"code": code, "subject": "x", "detail": ""}
 
     codes = ["vault.foreign", "box.hot", "camera.plaintext_leg", "camera.below_floor"]
-    found = judge_box.conditions([raised(code) for code in codes])
+    found = judge_box.conditions([raised(code) for code in codes], [fail("camera.floor", "small", "x")])
     assert states(found) == [
         BAD if CONDITIONS["vault.foreign"].severity in judge_box.GRAVE else NOTE,
         BAD if CONDITIONS["box.hot"].severity in judge_box.GRAVE else NOTE,
     ]
     assert "vault.foreign" in found[0].subject
-    assert states(judge_box.conditions([raised("camera.below_floor")])) == [GOOD]
+    assert states(judge_box.conditions([raised("camera.below_floor")], [fail("camera.floor", "", "x")])) == [
+        GOOD
+    ]
+
+
+@pytest.mark.parametrize("code", sorted(COVERED))
+def test_what_a_check_has_not_found_is_told_as_the_box_says_it(code):
+    """A frozen camera, a key ring that cannot be relied on: measured from outside both look well."""
+    raised = {"code": code, "subject": "cam01", "detail": ""}
+    severity = CONDITIONS[code].severity
+    for check in COVERED[code]:
+        well = [ok(check, "", "cam01"), skip(check, "", "cam01"), fail("other", "", "cam01")]
+        mild = [warn(check, "", "cam01")]
+        for results, told in (
+            (well, False),
+            (mild, severity not in judge_box.GRAVE),
+            ([fail(check, "", "cam01")], True),
+        ):
+            expected = (
+                GOOD if told or severity is Severity.INFO else BAD if severity in judge_box.GRAVE else NOTE
+            )
+            assert states(judge_box.conditions([raised], results)) == [expected]
+        if code.startswith("camera.") and severity is not Severity.INFO:
+            other = judge_box.conditions([raised], [fail(check, "", "cam02")])
+            assert states(other) != [GOOD]
 
 
 def test_time():
@@ -90,9 +114,9 @@ def test_time():
 def test_permissions():
     places = [
         Place("a", 0o600, 7), Place("b", 0o700, 0), Place("c", 0o640, 7), Place("d", 0o604, 7), Place("e", None, 0),
-        Place("f", 0o700, 8),
+        Place("f", 0o700, 8), Place("g", None, None),
     ]  # fmt: skip
-    assert states(judge_box.permissions(places, 7)) == [GOOD, GOOD, NOTE, BAD, NONE, BAD]
+    assert states(judge_box.permissions(places, 7)) == [GOOD, GOOD, NOTE, BAD, NONE, BAD, NOTE]
 
 
 def test_units_and_their_isolation():
@@ -129,7 +153,10 @@ def test_a_disk():
         GOOD,
     ]
     assert states(judge_disk.disk(replace(DISK, wrong="DISK_GONE"), load, 0)) == [BAD]
-    assert judge_disk.disk(replace(DISK, syncs_ms=()), load, 0)[2].state is NONE
+    assert judge_disk.disk(replace(DISK, syncs_ms=()), load, 0)[2].state is NOTE
+    # Also where keep, who knows the reserve, says nothing.
+    full = replace(DISK, syncs_ms=(), free_bytes=judge_disk.LEAST_BYTES - 1)
+    assert states(judge_disk.disk(full, load, 0)) == [GOOD, BAD, NOTE]
     for syncs, rate, state in (
         ((5, 300, 400), 10**8, NOTE), ((5, 10, 1500), 10**8, NOTE), ((5, 10, 20), 2 * load, NOTE),
         ((5, 1200, 1300), 10**8, BAD), ((5, 10, 20), load - 1, BAD),
@@ -190,8 +217,10 @@ def test_the_floor_and_keyframes():
     assert floor("a", {**CAMERA, "width": 319, "height": 240}).state is BAD
     assert floor("a", {**CAMERA, "width": 640, "height": 239}).state is BAD
     assert [floor("a", each).state for each in (None, {}, {"width": 5})] == [NONE, NONE, NONE]
+    assert floor("a", {"state": "recording"}).state is NOTE
     found = [judge_camera.keyframes("a", {"keyframe_ms": each}).state for each in (2000, 5001, 15_000, None)]
     assert found == [GOOD, NOTE, BAD, NONE]
+    assert judge_camera.keyframes("a", CAMERA).state is NOTE  # half a minute, and no second one
 
 
 def test_what_a_camera_sees():
@@ -213,7 +242,7 @@ def test_what_a_camera_sees():
     assert seen(sharpness=100) is BAD
     assert seen(sharpness=None) is NOTE
     assert seen(empty=1000, edges=0) is BAD
-    assert judge_camera.picture("a", None, None, "why").state is NONE
+    assert judge_camera.picture("a", None, None, "why").state is BAD
 
 
 def test_passwords_and_sound():
@@ -222,14 +251,14 @@ def test_passwords_and_sound():
     assert judge_camera.password("a", True, True).state is BAD
     assert judge_camera.password("a", False, False).state is NOTE
     assert judge_camera.sound("a", {"audio_offered": []}, 0).state is GOOD
-    assert judge_camera.sound("a", None, 0).state is GOOD
+    assert judge_camera.sound("a", None, 0).state is NONE
+    assert judge_camera.sound("a", {}, 0).state is NONE
     assert judge_camera.sound("a", {"audio_offered": ["PCMU"]}, 0).state is NOTE
     assert judge_camera.sound("a", {}, 3).state is BAD
-    assert judge_camera.wire(None, "why", ()).state is NONE
-    assert judge_camera.wire({}, "why", ()).state is NONE
-    assert judge_camera.wire({}, "", ()).state is NONE
-    assert judge_camera.wire({"a 96": 50}, "", ()).state is GOOD
-    assert judge_camera.wire({"a 96": 50, "a 0": 9}, "", ["a 0 96"]).state is BAD
+    assert judge_camera.wire({}, (), ["a:554"]).state is NOTE
+    assert judge_camera.wire({"a 96": 50}, (), ["b:554"]).state is NOTE
+    assert judge_camera.wire({"a 96": 50}, (), ()).state is GOOD
+    assert judge_camera.wire({"a 96": 50, "a 0": 9}, ["a 0 96"], ["b:554"]).state is BAD
 
 
 def test_sealing():
@@ -242,10 +271,15 @@ def test_sealing():
     assert judged(["a"], sealed("a")).state is NOTE
     assert judged(["a", "b"], sealed("a", "c")).state is BAD
     assert judged(["a"], None).state is BAD
-    assert judge_way.stored(StoredLook("", 0, ""), 2).state is NOTE
-    assert judge_way.stored(StoredLook("p", 0, "HEADER_DAMAGED"), 2).state is BAD
-    assert judge_way.stored(StoredLook("p", 2, ""), 2).state is GOOD
-    assert judge_way.stored(StoredLook("p", 3, ""), 2).state is BAD
+
+    def stored(*told, now_ms=1_000_000):
+        return judge_way.stored("cam01", StoredLook(*told), 2, now_ms, 60).state
+
+    assert stored("", 0, "", 0) is NOTE
+    assert stored("p", 0, "HEADER_DAMAGED", 0) is BAD
+    assert stored("p", 2, "", 1_000_000) is GOOD
+    assert stored("p", 3, "", 1_000_000) is BAD
+    assert [stored("p", 2, "", end_ms) for end_ms in (1_300_000, 760_000, 759_000)] == [GOOD, GOOD, BAD]
     assert judge_way.no_key([], 9).state is GOOD
     assert judge_way.no_key(["k"], 9).state is BAD
     assert [judge_way.canary(each).state for each in ("", "waits", "right", "wrong")] == [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,6 +156,44 @@ def test_a_page_that_is_not_there_or_is_another(config):
     assert wrong
 
 
+def test_a_page_is_known_by_its_whole_fingerprint(config, tmp_path):
+    from agent.config.values import Page
+    from agent.field.page import tls
+    from agent.storage.files import Disk
+
+    said = tls.ensure(tmp_path, "gn-1", ["127.0.0.1"], Disk())
+    context = tls.context(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as heard:
+        page = Page(("127.0.0.1",), heard.getsockname()[1], None, 0, config.storage.run)
+
+        def answer():
+            for _ in range(3):
+                with contextlib.suppress(OSError), context.wrap_socket(heard.accept()[0], server_side=True):
+                    pass
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        found = [[*look.page(replace(config, page=page), each).values()] for each in (said, said[:5], "")]
+        answering.join(60)
+    assert found == [[""], ["another certificate"], ["another certificate"]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_folder_that_may_not_be_looked_into_is_not_taken_for_absent(config):
+    def look_in():
+        return [[each.path, each.owner] for each in look.places(config)]
+
+    os.chown(config.storage.state, NOBODY, NOBODY)
+    shut = config.storage.state.parent
+    mode = shut.stat().st_mode
+    shut.chmod(0o700)
+    try:
+        found = dict(look_state.as_owner(config.storage.state, look_in))
+    finally:
+        shut.chmod(mode)
+    assert found[str(config.storage.state / "keys")] is None
+
+
 def test_what_is_written_for_the_agent_is_its_users(config):
     """Root examines; the service must be able to open its catalogue afterwards."""
     state = config.storage.state
@@ -179,8 +219,8 @@ def test_the_ledger_is_asked_and_a_box_without_one_says_so(config):
     catalogue.add_fact(Fact("command.accepted", at, {"id": "x"}))
     catalogue.close()
     found = look_state.ledger(config, 10**12)
-    assert found == {"uninvited": {"cam01": 1}, "command_ms": at.utc_ms, "stored": ["", 0, ""]}
-    assert look_state.stored_look(found["stored"]).path == ""
+    assert found == {"uninvited": {"cam01": 1}, "command_ms": at.utc_ms, "stored": {"cam01": ["", 0, "", 0]}}
+    assert look_state.stored_look(found["stored"]["cam01"]).path == ""
     assert look_state.sealed_to(config) == [str(KEY.recipient())]
 
 
@@ -205,3 +245,15 @@ def test_a_canary(tmp_path):
 def test_the_wire_is_not_listened_to_without_cameras_or_seconds():
     assert sniff.look(["rtsps://10.0.0.1/x", "file:/x"], 1).state is State.NOT_APPLICABLE
     assert sniff.look(["rtsp://10.0.0.1/x"], 0).state is State.NOT_APPLICABLE
+
+
+def test_a_wire_that_nobody_heard_is_not_called_free_of_sound(monkeypatch):
+    """Art. 11(2): the ledger of what was proven would say more than was heard."""
+    found = sniff.look(["rtsp://127.0.0.1:9/x"], 1)  # root hears nothing, others may not listen
+    assert found.state is State.WARNING
+
+    def refused(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(sniff, "listen", refused)
+    assert sniff.look(["rtsp://127.0.0.1:9/x"], 1).state is State.WARNING
