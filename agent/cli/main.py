@@ -40,6 +40,7 @@ from agent.cli import (
     segments,
     status,
     tunnel,
+    update,
     uplink,
 )
 from agent.cli.parser import USAGE_STATUS, Parser
@@ -66,6 +67,7 @@ COMMANDS = (
     health,
     page,
     pass_,
+    update,
     disks,
     segments,
     check,

@@ -19,6 +19,7 @@ from agent.health.tables.retention import RETENTION
 from agent.health.tables.showing import SHOWING
 from agent.health.tables.trigger import TRIGGER
 from agent.health.tables.tunnel import TUNNEL
+from agent.health.tables.update import UPDATE
 from agent.health.tables.uplink import UPLINK
 from agent.health.tables.vault import VAULT
 
@@ -41,6 +42,7 @@ CONDITIONS: dict[str, Condition] = {
     **SHOWING,
     **COMMAND,
     **TRIGGER,
+    **UPDATE,
     **PROCESS,
 }
 

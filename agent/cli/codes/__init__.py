@@ -19,6 +19,7 @@ from agent.cli.codes.report import REPORT
 from agent.cli.codes.stream import STREAM
 from agent.cli.codes.tunnel import TUNNEL
 from agent.cli.codes.typed import TYPED
+from agent.cli.codes.update import UPDATE
 from agent.cli.codes.uplink import UPLINK
 
 __all__ = ["CODES", "WHO", "Code"]
@@ -50,4 +51,5 @@ CODES = {
     **DISCOVER,
     **DOCTOR,
     **REPORT,
+    **UPDATE,
 }

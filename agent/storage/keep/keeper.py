@@ -36,6 +36,7 @@ from agent.storage.keep import (
     survey,
     tend,
     unread,
+    updates,
     visitors,
 )
 from agent.storage.keep.batch import CYCLE_S
@@ -88,6 +89,7 @@ class Keeper:
         run: Path | None = None,
         page: Path | None = None,
         program: Path | None = None,
+        updated: Path | None = None,
         watch: Callable[[float], tuple[list[Raised], dict[str, Any]]] = lambda _: ([], {}),
         disk: Disk | None = None,
         monotonic: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
@@ -102,6 +104,7 @@ class Keeper:
         run        where the health file goes; None writes none
         page       the folder of passes and visits; None where there is no page
         program    the directory of the program, whose changes are told; None tells of none
+        updated    the folder of updates; None where there are none
         watch      takes seconds since boot; returns what is wrong with the machine, and for the health file
         monotonic  seconds since boot, sleep included
         step       told each numbered step, so that tests may kill after it
@@ -144,6 +147,7 @@ class Keeper:
         self._day = day.Day(state)
         self._visitors = visitors.Visitors(page, self._disk, self._take_step) if page else None
         self._program = Program(program) if program else None
+        self._updated = updated
         self._unsettled = 0
         self._today: tuple[int, dict[str, int]] = (-1, {})
         self._odd_turn = 0
@@ -278,6 +282,7 @@ class Keeper:
                 if mono >= self._clear_due and not self._blocked:
                     self._part("quarantine", lambda: self._clear(catalogue, now))
             self._part("daily", lambda: self._daily(catalogue, now))
+            self._part("update", lambda: self._hear_update(catalogue, now))
             self._part("power", lambda: starts.flapped(catalogue, now))
             self._part("program", lambda: self._watch_program(catalogue, now, mono))
             known = not self._old and not set(self._vaults) - self._reconciled
@@ -341,6 +346,9 @@ class Keeper:
             is_locked_down(self._state),
         )
         return self._streams.turn(catalogue, moment)
+
+    def _hear_update(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
+        return updates.turn(catalogue, now, self._updated) if self._updated else ()
 
     def _hear_page(self, catalogue: Catalogue, now: Instant, mono: float) -> Iterable[Raised]:
         if self._visitors is not None:
