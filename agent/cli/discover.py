@@ -11,9 +11,11 @@ from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from agent.config.secrets import Login
     from agent.field.discovering import Found, Known, Request
+    from agent.onvif.examine import Manner
     from agent.onvif.model import Camera
     from agent.onvif.places import Places
 
@@ -143,9 +145,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _request(args: argparse.Namespace, knows: Known) -> tuple[Request, Places]:
     """Turn what was typed into what to look for. Raises UsageError."""
-    from agent.field import discovering
     from agent.onvif.examine import Manner
-    from agent.onvif.places import Places, host, network
 
     if not 1 <= args.seconds <= MAX_SECONDS:
         raise UsageError(
@@ -155,8 +155,25 @@ def _request(args: argparse.Namespace, knows: Known) -> tuple[Request, Places]:
             ),
             hint=say(f"1부터 {MAX_SECONDS}까지", f"1 to {MAX_SECONDS}"),
         )
+    manner = Manner(factory=args.try_factory_passwords, basic="basic-only" in args.waive)
+    return looking(args.host, args.net, knows, args.interface, args.seconds, manner)
+
+
+def looking(  # noqa: PLR0917 - what may be typed
+    typed: Sequence[str],
+    typed_nets: Sequence[str],
+    knows: Known,
+    interfaces: Sequence[str] = (),
+    seconds: float = 4.0,
+    manner: Manner | None = None,
+) -> tuple[Request, Places]:
+    """Turn addresses and networks that were typed into what to look for, and where. Raises UsageError."""
+    from agent.field import discovering
+    from agent.onvif.examine import Manner
+    from agent.onvif.places import Places, host, network
+
     hosts = []
-    for text in args.host:
+    for text in typed:
         address = host(text)
         if address is None:
             raise UsageError(
@@ -166,7 +183,7 @@ def _request(args: argparse.Namespace, knows: Known) -> tuple[Request, Places]:
             )
         hosts.append(address)
     nets: list[str] = []
-    for text in args.net:
+    for text in typed_nets:
         addresses = network(text)
         if addresses is None:
             raise UsageError(
@@ -182,9 +199,9 @@ def _request(args: argparse.Namespace, knows: Known) -> tuple[Request, Places]:
             )
         nets += addresses
     where = Places((), ())
-    if args.interface or not (hosts or nets):
-        where = discovering.places(args.interface, knows.tunnel)
-        missing = ", ".join(sorted(set(args.interface) - {each.name for each in where.chosen}))
+    if interfaces or not (hosts or nets):
+        where = discovering.places(interfaces, knows.tunnel)
+        missing = ", ".join(sorted(set(interfaces) - {each.name for each in where.chosen}))
         if missing:
             there = ", ".join(sorted({each.name for each in discovering.interfaces()}))
             raise UsageError(
@@ -197,9 +214,8 @@ def _request(args: argparse.Namespace, knows: Known) -> tuple[Request, Places]:
             )
         if not where.chosen:
             raise _nowhere(say("IPv4 주소가 있고 켜진 것이 없습니다", "none is up and has an IPv4 address"))
-    manner = Manner(factory=args.try_factory_passwords, basic="basic-only" in args.waive)
     request = discovering.Request(
-        where.chosen, tuple(hosts), tuple(dict.fromkeys(nets)), args.seconds, manner
+        where.chosen, tuple(hosts), tuple(dict.fromkeys(nets)), seconds, manner or Manner()
     )
     return request, where
 

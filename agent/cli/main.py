@@ -28,6 +28,7 @@ from agent.cli import (
     export,
     health,
     hold,
+    init,
     keep,
     ledger,
     open_,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 BUG_STATUS = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED_STATUS = 130  # 128 and SIGINT, as shells count
 COMMANDS = (
+    init,
     config,
     discover,
     aim,

@@ -122,6 +122,7 @@ def stream(profile: Profile, answer: Any, host: str) -> Stream:
         "" if url else named_host(said),
         profile=profile.token,
         source=profile.source,
+        kbps=profile.kbps,
     )
 
 

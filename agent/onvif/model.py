@@ -88,6 +88,7 @@ class Stream:
     profile  token of its ONVIF profile, "" when it has none
     source   the lens or the channel that it shows
     basic    whether it was described for a password in clear, which somebody has waived
+    kbps     what it sends at most, None when nobody says
     """
 
     url: str
@@ -104,6 +105,7 @@ class Stream:
     profile: str = ""
     source: str = ""
     basic: bool = False
+    kbps: int | None = None
 
     @property
     def pixels(self) -> int:

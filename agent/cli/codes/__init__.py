@@ -12,6 +12,7 @@ from agent.cli.codes.discover import DISCOVER
 from agent.cli.codes.doctor import DOCTOR
 from agent.cli.codes.export import EXPORT
 from agent.cli.codes.hold import HOLD
+from agent.cli.codes.init import INIT
 from agent.cli.codes.met import MET
 from agent.cli.codes.page import PAGE
 from agent.cli.codes.proof import PROOF
@@ -49,6 +50,7 @@ CODES = {
     **STREAM,
     **PAGE,
     **DISCOVER,
+    **INIT,
     **DOCTOR,
     **REPORT,
     **UPDATE,

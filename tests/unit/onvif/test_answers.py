@@ -147,7 +147,10 @@ def test_where_a_stream_is() -> None:
     main = answers.profiles([profile()])[0]
     found = answers.stream(main, {"Uri": "rtsp://a:b@10.0.0.11/main"}, HOST)
     assert found == Stream(
-        "rtsp://10.0.0.11/main", "main", "h264", 1920, 1080, 15, ("G711",), profile="p0", source="lens"
+        *("rtsp://10.0.0.11/main", "main", "h264", 1920, 1080, 15, ("G711",)),
+        profile="p0",
+        source="lens",
+        kbps=4096,
     )
     quiet = answers.profiles([profile(AudioEncoderConfiguration=None)])[0]
     assert answers.stream(quiet, {"Uri": "rtsp://10.0.0.11/main"}, HOST).audio == ()

@@ -1,0 +1,291 @@
+"""`pasu init`: an interview that makes a box ready, or a file that answers the same questions."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.common import DEFAULT_CONFIG, add_config
+from agent.cli.parser import UsageError
+from agent.errors import ConfigError
+from agent.language import say
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent.cli.init_talk import Terminal
+    from agent.config import Config
+    from agent.field.setup.answers import Answers
+    from agent.field.setup.drives import Drive
+    from agent.field.setup.place import Places
+
+STOPPED_STATUS = 1
+PART_STATUS = 3
+RUNNING = Path("/run/systemd/system")
+TARGET = "pasu.target"
+
+
+def add(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser("init", help=say("박스를 준비합니다", "make this box ready"))
+    parser.description = say(
+        "터미널에서 묻고, 대답으로 박스를 준비합니다: 장소와 책임, 관제센터의 키, 카메라, 영상 디스크. root로 "
+        "실행합니다. 디스크는 일련번호를 그대로 적기 전에는 포맷하지 않으며, 파수의 저장소는 절대 포맷하지 않습니다. "
+        "멈추어도 이어서 할 수 있고, 설정된 박스에서는 있는 것을 보이고 고르는 것만 고칩니다. 끝 상태: 0 준비됨, 1 "
+        "디스크나 시스템이 거부함, 3 준비되었으나 다 시작하지 못함, 78 대답을 쓸 수 없음.\n\n"
+        "예:\n  sudo pasu init\n  sudo pasu init --answers answers.toml",
+        "Ask in the terminal, and make the box ready by the answers: place and responsibility, the centre's keys, "
+        "cameras, the disk for recordings. Run it as root. No disk is formatted before its serial number is typed, and "
+        "no vault of Pasu's ever is. It can be stopped and gone on with; of a box that is configured it shows what "
+        "there is, and changes what is chosen. Exit status: 0 ready, 1 disk or system refused, 3 ready but not all "
+        "started, 78 answers that cannot be used.\n\n"
+        "examples:\n  sudo pasu init\n  sudo pasu init --answers answers.toml",
+    )
+    parser.add_argument(
+        "--answers",
+        type=Path,
+        metavar="FILE",
+        help=say("대답 파일 (권한 0600; docs/init.md)", "file with the answers (mode 0600; docs/init.md)"),
+    )
+    parser.add_argument(
+        "--no-start",
+        action="store_true",
+        help=say("끝에 아무것도 시작하지 않습니다", "start nothing at the end"),
+    )
+    add_config(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask or read, check, put in place, start."""
+    from agent.field.setup.place import Places
+    from agent.field.setup.requests import Stopped
+
+    places = Places(args.config.absolute())
+    try:
+        if args.answers is not None:
+            return by_file(places, args.answers, start=not args.no_start)
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "INIT_NO_TERMINAL",
+                say("물을 터미널이 없습니다", "there is no terminal to ask in"),
+                hint=say("터미널에서 하거나 --answers를 쓰십시오", "use a terminal, or --answers"),
+            )
+        return by_talk(places, start=not args.no_start)
+    except (Stopped, KeyboardInterrupt) as stopped:
+        if not places.config.exists() and places.draft.exists():
+            text = say(
+                "\n여기까지의 대답을 두었습니다 (비밀번호 빼고). 이어서 하려면: pasu init",
+                "\nThe answers so far are kept (but no password). To go on: pasu init",
+            )
+            print(text, file=sys.stderr)
+        if isinstance(stopped, KeyboardInterrupt):
+            raise
+        return STOPPED_STATUS
+
+
+def by_talk(places: Places, *, start: bool) -> int:
+    """Ask somebody in the terminal."""
+    from agent.cli.init_talk import Terminal
+    from agent.config.load import read_toml
+    from agent.field.setup import session
+    from agent.field.setup.answers import VAULT, completed
+    from agent.field.setup.place import change
+
+    _may_write(places)
+    if places.config.exists():
+        before = _present(places)
+        after = Terminal(places, drafts=False).hold(session.again(before))
+        if after == before:
+            print(say("바꾼 것이 없습니다.", "Nothing was changed."))
+            return 0
+        config = change(places, before, after)
+        print(
+            say(
+                f"{config.file}을 고쳤습니다. 앞의 파일은 .bak입니다.",
+                f"{config.file} was changed; the old file is .bak.",
+            )
+        )
+        return 0
+    draft = read_toml(places.draft) if places.draft.exists() else None
+    vault = str(completed(draft or {})["storage"].get("vault", VAULT))
+    terminal = Terminal(places, str((draft or {}).get("box", {}).get("id", "")), vault)
+    answers = terminal.hold(session.first(draft))
+    config = _install(places, answers, terminal)
+    _enrol_in_talk(places)
+    return _finish(places, config, start=start)
+
+
+def by_file(places: Places, file: Path, *, start: bool) -> int:
+    """Do what a file says."""
+    from agent.cli.init_talk import Terminal
+    from agent.field.setup import by_file as by_file_
+    from agent.field.setup.answers import completed
+    from agent.field.setup.place import check
+
+    answers = _read_answers(file)
+    check(answers, file)
+    _may_write(places)
+    if places.config.exists():
+        by_file_.unchanged(answers, _present(places))
+        print(say("이미 이렇게 준비되어 있습니다.", "The box is ready just so already."))
+        from agent.config import load
+
+        return _finish(places, load(places.config), start=start)
+    terminal = Terminal(places, answers["box"]["id"], completed(answers)["storage"]["vault"], drafts=False)
+    answers = terminal.hold(by_file_.follow(answers))
+    config = _install(places, answers, terminal)
+    if request := answers.get("enrolment", {}).get("request"):
+        _request(places, config, Path(request))
+    return _finish(places, config, start=start)
+
+
+def _present(places: Places) -> Answers:
+    """Return the tables of agent.toml as they are. Raises ConfigProblems when the file cannot be used."""
+    from agent.config import load
+    from agent.config.load import read_toml
+
+    load(places.config)
+    return read_toml(places.config)
+
+
+def _read_answers(file: Path) -> Answers:
+    from agent.config.load import ConfigProblems, Problem, read_toml
+
+    content = read_toml(file)
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & 0o077 and any(
+        "password" in each for each in content.get("camera", []) if isinstance(each, dict)
+    ):
+        allowed = say("권한 0600: 소유자만 읽을 수 있어야 합니다", "mode 0600: for its owner alone")
+        problem = Problem("CONFIG_SECRETS_MODE", str(file), "", f"{mode:04o}", allowed, f"chmod 600 {file}")
+        raise ConfigProblems(file, [problem])
+    return content
+
+
+def _may_write(places: Places) -> None:
+    import os
+
+    folder = places.config.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        raise UsageError(
+            "INIT_NOT_ROOT",
+            say(f"{folder}에 쓸 수 없습니다", f"{folder} cannot be written"),
+            hint=say("root로 하십시오: sudo pasu init", "run it as root: sudo pasu init"),
+        )
+
+
+def _install(places: Places, answers: Answers, terminal: Terminal) -> Config:
+    """Look at the disk a last time, and put everything in place."""
+    from agent.errors import StorageFault
+    from agent.field.setup import drives, works
+    from agent.field.setup.answers import completed
+    from agent.field.setup.place import install
+
+    drive: Drive | None = None
+    device = answers["disk"].get("device")
+    if device is not None:
+        vault = str(completed(answers)["storage"]["vault"])
+        found = drives.find(works.disks(vault, device), device)
+        verdict = drives.judge(*found, answers["box"]["id"], vault) if found is not None else None
+        if found is None or verdict is None or verdict.use not in (drives.Use.OURS, drives.Use.READY):
+            raise StorageFault(
+                verdict.code if verdict is not None and verdict.code else "INIT_DISK_CHANGED",
+                verdict.text if verdict is not None else say("디스크가 사라졌습니다", "the disk is gone"),
+                hint=verdict.then if verdict is not None else "",
+                path=device,
+            )
+        drive = found[0]
+    config = install(places, answers, drive)
+    from agent.field.setup.requests import Tell, Tone
+
+    terminal.tell(Tell(say(f"준비되었습니다: {config.file}", f"Ready: {config.file}"), Tone.GOOD))
+    if drive is not None:
+        print(
+            say(
+                f"  {drive.path} → {config.storage.vaults[0]} ({places.fstab})",
+                f"  {drive.path} -> {config.storage.vaults[0]} ({places.fstab})",
+            )
+        )
+    print(say(f"  비밀번호: {config.secrets_file} (0600)", f"  passwords: {config.secrets_file} (0600)"))
+    return config
+
+
+def _pasu(places: Places, *words: str) -> int:
+    """Run another command of ours; it goes on as the owner of the state, which this process must not."""
+    command = [sys.executable, "-P", "-m", "agent.cli.main", *words, "--config", str(places.config)]
+    return subprocess.run(command, check=False).returncode
+
+
+def _request(places: Places, config: Config, target: Path) -> None:
+    """Have the request to the centre made by the agent's user, and put it where root wants it."""
+    from agent.storage.files import Disk, fault
+
+    made = config.storage.state / "enrolment-request"
+    if _pasu(places, "enrol", "request", "--output", str(made)):
+        raise ConfigError(
+            "INIT_ENROL",
+            say("등록 요청을 만들지 못했습니다", "the request to the centre could not be made"),
+            hint=say(
+                "위의 오류를 고치고 `pasu enrol request`를 하십시오",
+                "mend what is said above, then `pasu enrol request`",
+            ),
+        )
+    disk = Disk()
+    try:
+        data = made.read_bytes()
+    except OSError as error:
+        raise fault("read", made, error) from error
+    disk.atomic_replace(target, data, sync=True, mode=0o644)
+    disk.unlink(made)
+    print(say(f"관제센터에 보낼 등록 요청: {target}", f"request for the centre: {target}"))
+
+
+def _enrol_in_talk(places: Places) -> None:
+    """Show the request, and take the bundle in where it is there already; both can be done later."""
+    print()
+    print(say("관제센터 등록", "Enrolment with the centre"))
+    title = say("지금 등록 요청을 만들까요? 나중에 하려면 n", "Make the request now? n to do it later")
+    if input(f"{title} [{say('예', 'yes')}]: ").strip().lower() in ("n", "no", "아니요", "아니오"):
+        return
+    if _pasu(places, "enrol", "request"):
+        return
+    title = say(
+        "관제센터가 준 묶음 파일, 나중에 하려면 Enter", "bundle from the centre, Enter to do it later"
+    )
+    while path := input(f"{title}: ").strip():
+        if _pasu(places, "enrol", "accept", path) == 0:
+            return
+
+
+def _finish(places: Places, config: Config, *, start: bool) -> int:
+    """Start the units where systemd runs, and say what comes next."""
+    status = 0
+    if start and places.config == DEFAULT_CONFIG and RUNNING.is_dir():
+        from agent.field.doctor.look import unit_names
+
+        subprocess.run(["systemctl", "daemon-reload"], check=False)
+        has_target = (
+            subprocess.run(["systemctl", "cat", TARGET], check=False, capture_output=True).returncode == 0
+        )
+        units = [TARGET] if has_target else unit_names(config)
+        done = subprocess.run(["systemctl", "start", *units], check=False)
+        if done.returncode:
+            status = PART_STATUS
+            print(
+                say(
+                    "! 시작하지 못한 것이 있습니다: systemctl status 'pasu-*'",
+                    "! Not all was started: systemctl status 'pasu-*'",
+                )
+            )
+        else:
+            print(say(f"시작했습니다: {' '.join(units)}", f"started: {' '.join(units)}"))
+    else:
+        print(say(f"시작하려면: systemctl start {TARGET}", f"to start it: systemctl start {TARGET}"))
+    print(say("다음: pasu doctor (현장 검사)", "next: pasu doctor (acceptance of the site)"))
+    return status

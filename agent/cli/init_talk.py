@@ -1,0 +1,157 @@
+"""The terminal of `pasu init`: shows what the interview tells, reads what is typed, and has done what it wants done."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.bar import Bar
+from agent.cli.parser import columns
+from agent.cli.show import console, table
+from agent.errors import PasuError
+from agent.field.setup import requests as wants
+from agent.field.setup import works
+from agent.field.setup.place import keep_draft
+from agent.language import say
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from agent.field.setup.answers import Answers
+    from agent.field.setup.place import Places
+
+STYLES = {
+    wants.Tone.HEAD: "bold",
+    wants.Tone.PLAIN: "",
+    wants.Tone.GOOD: "green",
+    wants.Tone.WARN: "yellow",
+    wants.Tone.BAD: "bold red",
+}
+MARKS = {wants.Tone.WARN: "! ", wants.Tone.BAD: "✗ ", wants.Tone.GOOD: "✓ "}
+
+
+class Terminal:
+    """Somebody at the keyboard; without one, what is told is printed, and a question ends it."""
+
+    def __init__(self, places: Places, box: str = "", vault: str = "", *, drafts: bool = True) -> None:
+        """box, vault: what is known of both; of a new box they come with its draft. drafts: keep what is answered."""
+        self._places = places
+        self._screen = console()
+        self._box = box
+        self._vault = vault
+        self._drafts = drafts
+        self._history()
+
+    def hold(self, talk: Generator[Any, Any, Answers]) -> Answers:
+        """Hold a conversation to its end. Raises PasuError, Stopped, KeyboardInterrupt."""
+        try:
+            want = next(talk)
+            while True:
+                try:
+                    answer = self._do(want)
+                except PasuError as error:
+                    want = talk.throw(error)
+                else:
+                    want = talk.send(answer)
+        except StopIteration as end:
+            answers: Answers = end.value
+            return answers
+
+    def know(self, box: str, vault: str) -> None:
+        """Take what disks are judged by."""
+        self._box, self._vault = box, vault
+
+    def _do(self, want: wants.Request) -> Any:
+        match want:
+            case wants.Ask():
+                return self._ask(want)
+            case wants.Tell():
+                return self.tell(want)
+            case wants.Rows():
+                shown = table(want.heads, want.rows, right=want.right, folding=want.folding)
+                shown.show_header = any(want.heads)
+                self._screen.print(shown)
+                return None
+            case wants.Disks():
+                return works.disks(self._vault, want.named)
+            case wants.Format():
+                self.tell(wants.Tell(say("포맷하는 중입니다…", "Formatting...")))
+                return works.make_anew(want.drive, want.phrase, self._box, self._vault)
+            case wants.Measure():
+                with Bar(say("디스크 재기", "measuring the disk")) as bar:
+                    return works.measure(want.drive, want.folder, want.load, want.cameras, bar.show)
+            case wants.Search():
+                return search(want)
+            case wants.ReadText():
+                return works.read_text(want.path)
+            case wants.Keep():
+                self.know(want.answers["box"]["id"], self._vault)
+                return keep_draft(self._places, want.answers) if self._drafts else None
+
+    def tell(self, told: wants.Tell) -> None:
+        """Show a text; what goes wrong stands out by its mark too, and not by its colour alone."""
+        if told.tone is wants.Tone.HEAD:
+            self._screen.print()
+        mark = MARKS.get(told.tone, "")
+        lines = told.text.splitlines()
+        text = "\n".join([f"{mark}{lines[0]}", *(" " * columns(mark) + line for line in lines[1:])])
+        self._screen.print(text, style=STYLES[told.tone])
+        if told.tone is wants.Tone.HEAD:
+            self._screen.print("─" * columns(told.text))
+
+    def _ask(self, ask: wants.Ask) -> str:
+        if not sys.stdin.isatty():
+            raise wants.Stopped
+        if ask.explain:
+            self._screen.print(f"  {ask.explain}", style="dim")
+        usual = f" [{ask.usual}]" if ask.usual else ""
+        prompt = f"{ask.title}{usual}: "
+        try:
+            if ask.secret:
+                return getpass.getpass(prompt)
+            return input(prompt)
+        except EOFError:
+            print()
+            raise wants.Stopped from None
+
+    def _history(self) -> None:
+        """Let a line be edited as it is typed: the kernel's own editing does not know that Hangul takes two columns."""
+        try:
+            import readline
+        except ImportError:
+            return
+        readline.set_auto_history(False)
+
+
+def search(want: wants.Search) -> list[tuple[dict[str, Any], int | None]]:
+    """Find cameras as `pasu discover` does, and have some chosen. Raises UsageError."""
+    import asyncio
+
+    from agent.cli import discover_view
+    from agent.cli.discover import looking
+    from agent.cli.discover_talk import Talk
+    from agent.field.discovering import Known, find
+
+    knows = Known(ids=want.taken)
+    hosts = [each for each in want.where if "/" not in each]
+    request, where = looking(hosts, [each for each in want.where if "/" in each], knows)
+    talk = Talk(sys.stdin, sys.stdout)
+    print(discover_view.places(where, request))
+
+    async def ask(camera: Any) -> Any:
+        return talk.log_in(camera)
+
+    found = asyncio.run(find(request, knows, ask, discover_view.progress(sys.stderr)))
+    discover_view.show(found, knows)
+    rates = {each.camera.main.url: each.camera.main.kbps for each in found if each.camera.main is not None}
+    made: list[tuple[dict[str, Any], int | None]] = []
+    for each in talk.additions(found, knows, ()) if found else ():
+        camera: dict[str, Any] = {"id": each.id, "name": each.name, "url": each.url}
+        if each.sub_url:
+            camera["sub_url"] = each.sub_url
+        camera |= {"purpose": each.purpose, "legal_basis": each.legal_basis}
+        if each.username:
+            camera |= {"username": each.username, "password": each.password}
+        made.append((camera, rates.get(each.url)))
+    return made

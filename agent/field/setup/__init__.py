@@ -1,0 +1,1 @@
+"""Making a box ready (`pasu init`): the questions, what disks are refused, what is written and in which order."""

@@ -1,0 +1,206 @@
+"""Answers: what a person wants of a box, in the tables of agent.toml and a few besides. Pure.
+
+    [disk]       device, format, system_disk: where recordings lie, and whether that disk may be made anew
+    [enrolment]  request: the file that the request to the centre is written to
+    [[camera]]   username, password: go into secrets.toml
+
+The interview makes them, a file may hold them, and a draft keeps them (without passwords) while nobody is done yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.config.keys import BY_TABLE, TABLES
+from agent.config.load import Problem
+from agent.config.secrets import LIMIT
+from agent.language import say
+from agent.onvif.proposal import quoted
+
+Answers = dict[str, Any]
+
+VAULT, STATE = "/var/lib/pasu/vault", "/var/lib/pasu/state"
+OWN: dict[str, dict[str, type]] = {
+    "disk": {"device": str, "format": str, "system_disk": bool},
+    "enrolment": {"request": str},
+}
+LOG_IN = ("username", "password")
+HEAD = "# /etc/pasu/agent.toml: docs/configuration.md. `pasu config check` shows what is wrong with it.\n"
+SECRETS_HEAD = "# Users and passwords of cameras: for the agent alone, and never in agent.toml.\n"
+
+
+def completed(answers: Answers) -> Answers:
+    """Return the answers with the folders that a box has where nobody says otherwise."""
+    storage = answers.get("storage", {})
+    if not isinstance(storage, dict):
+        return answers
+    return {**answers, "storage": {"vault": VAULT, "state": STATE, **storage}}
+
+
+def problems(answers: Answers, file: str) -> list[Problem]:
+    """Say what is wrong with what agent.toml knows nothing of. Passwords are never shown."""
+    found: list[Problem] = []
+    for name, keys in OWN.items():
+        table = answers.get(name, {})
+        if not isinstance(table, dict):
+            found.append(_problem("CONFIG_TABLE", file, name, say(f"표 [{name}]", f"a table [{name}]")))
+            continue
+        for key, value in table.items():
+            if key not in keys:
+                found.append(_problem("CONFIG_KEY_UNKNOWN", file, f"{name}.{key}", ", ".join(keys)))
+            elif type(value) is not keys[key] or value == "":
+                allowed = (
+                    say("true 또는 false", "true or false") if keys[key] is bool else say("글", "a text")
+                )
+                found.append(_problem("CONFIG_VALUE", file, f"{name}.{key}", allowed))
+    disk = answers.get("disk", {})
+    if isinstance(disk, dict) and ("device" in disk) == (disk.get("system_disk") is True):
+        allowed = say(
+            "device 또는 system_disk = true, 둘 가운데 하나",
+            "either device or system_disk = true, one of them",
+        )
+        found.append(_problem("CONFIG_VALUE", file, "disk", allowed, '[disk]\ndevice = "/dev/sdb"'))
+    if not isinstance(completed(answers).get("storage", {}).get("vault", ""), str):
+        found.append(
+            _problem(
+                "CONFIG_VALUE", file, "storage.vault", say("폴더 하나", "one folder"), f'vault = "{VAULT}"'
+            )
+        )
+    for number, camera in enumerate(_cameras(answers), 1):
+        found += [
+            _problem("CONFIG_VALUE", file, f"camera[{number}].{key}", allowed)
+            for key, allowed in _log_in_problems(camera)
+        ]
+    return found
+
+
+def _log_in_problems(camera: dict[str, Any]) -> list[tuple[str, str]]:
+    user, word = camera.get("username"), camera.get("password")
+    found = []
+    if "password" in camera and "username" not in camera:
+        found.append(("username", say("비밀번호에는 계정이 있어야 합니다", "a password needs its user")))
+    if user is not None and not right_user(user):
+        found.append(
+            (
+                "username",
+                say(
+                    f"':'이 없는 한 줄의 글, {LIMIT}자까지",
+                    f"one line of text without ':', at most {LIMIT} characters",
+                ),
+            )
+        )
+    if word is not None and not right_password(word):
+        found.append(
+            ("password", say(f"한 줄의 글, {LIMIT}자까지", f"one line of text, at most {LIMIT} characters"))
+        )
+    return found
+
+
+def right_user(user: object) -> bool:
+    """Tell whether a text may be a user at a camera. Source agent.config.secrets."""
+    return isinstance(user, str) and 0 < len(user) <= LIMIT and user.isprintable() and ":" not in user
+
+
+def right_password(word: object) -> bool:
+    """Tell whether a text may be a password; an empty one may."""
+    return isinstance(word, str) and len(word) <= LIMIT and (word.isprintable() or not word)
+
+
+def _problem(code: str, file: str, key: str, allowed: str, example: str = "") -> Problem:
+    return Problem(code, file, key, "", allowed, example)
+
+
+def _cameras(answers: Answers) -> list[dict[str, Any]]:
+    tables = answers.get("camera", [])
+    return [each for each in tables if isinstance(each, dict)] if isinstance(tables, list) else []
+
+
+def config_tables(answers: Answers) -> Answers:
+    """Return what goes into agent.toml; what is not known stays, for the check to refuse it.
+
+    A password goes out hashed, unless it is said that it may be shown to the line (D15).
+    """
+    tables = {name: table for name, table in completed(answers).items() if name not in OWN}
+    if isinstance(tables.get("camera"), list):
+        tables["camera"] = [
+            {"allow_basic_auth": False, **each} if isinstance(each, dict) and each.get("username") else each
+            for each in tables["camera"]
+        ]
+    return _without(tables, LOG_IN)
+
+
+def _without(tables: Answers, keys: tuple[str, ...]) -> Answers:
+    """Leave keys of cameras out."""
+    if not isinstance(tables.get("camera"), list):
+        return tables
+    cameras = [
+        {key: what for key, what in each.items() if key not in keys} if isinstance(each, dict) else each
+        for each in tables["camera"]
+    ]
+    return {**tables, "camera": cameras}
+
+
+def config_text(answers: Answers) -> str:
+    """Write agent.toml from answers in which nothing is wrong."""
+    return HEAD + _written(config_tables(answers))
+
+
+def draft_text(answers: Answers) -> str:
+    """Write what has been answered so far, without any password."""
+    return _written(_without(answers, ("password",)))
+
+
+def secrets_text(answers: Answers) -> str:
+    """Write secrets.toml; it is there also without a log-in, so that whoever adds one finds its owner and mode."""
+    return SECRETS_HEAD + "".join(
+        "\n".join(
+            (
+                f"\n[camera.{each['id']}]",
+                f"username = {quoted(each['username'])}",
+                f"password = {quoted(each.get('password', ''))}\n",
+            )
+        )
+        for each in _cameras(answers)
+        if each.get("username")
+    )
+
+
+def camera_tables(cameras: list[dict[str, Any]]) -> str:
+    """Write the [[camera]] tables of further cameras, each after an empty line."""
+    return _written({"camera": config_tables({"camera": cameras})["camera"]})
+
+
+def _written(tables: Answers) -> str:
+    """Write tables as TOML, those of agent.toml in its order, keys in the order of the documentation."""
+    order = [table.name for table in TABLES]
+    names = sorted(tables, key=lambda name: order.index(name) if name in order else len(order))
+    parts = []
+    for name in names:
+        many = tables[name] if isinstance(tables[name], list) else [tables[name]]
+        heading = f"[[{name}]]" if isinstance(tables[name], list) else f"[{name}]"
+        for each in many:
+            keys = list(BY_TABLE.get(name, ()))
+            values = sorted(
+                each.items(), key=lambda item: keys.index(item[0]) if item[0] in keys else len(keys)
+            )
+            parts.append(
+                "\n".join(["", heading, *(f"{bare(key)} = {value(what)}" for key, what in values), ""])
+            )
+    return "".join(parts)
+
+
+def bare(key: str) -> str:
+    """Write a key: as it is where TOML allows that, else quoted."""
+    plain = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
+    return key if plain else quoted(key)
+
+
+def value(what: Any) -> str:
+    """Write a value."""
+    if isinstance(what, bool):
+        return str(what).lower()
+    if isinstance(what, list):
+        return "[" + ", ".join(value(each) for each in what) + "]"
+    if isinstance(what, dict):
+        return "{ " + ", ".join(f"{bare(key)} = {value(each)}" for key, each in what.items()) + " }"
+    return str(what) if isinstance(what, int | float) else quoted(str(what))

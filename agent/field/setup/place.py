@@ -1,0 +1,328 @@
+"""Put in place what the interview has found out: everything is checked first, and agent.toml comes last.
+
+A box that is new (`install`):
+
+1. agent.toml and secrets.toml are checked as `pasu config check` does, and nothing is written if anything is wrong.
+2. The folders: that of the state is the agent's alone; that of the vault is root's while no disk is mounted there, so
+   that nothing can ever be recorded beside a disk that is missing.
+3. fstab has the line of the vault's disk. It names the file system by UUID, and lets a box boot without it.
+4. The disk is mounted, and is the agent's.
+5. secrets.toml is there, mode 0600.
+6. agent.toml is there: the box is configured, and its units may start.
+7. The draft is gone.
+
+Killed after any of them, the box is either not configured, and `pasu init` goes on with the draft, or it is, and whole.
+
+A box that has its configuration (`change`), killed after any of which both files are whole, old or new:
+
+C1. The new agent.toml is checked.
+C2. secrets.toml has the new log-ins; what it was is beside it (.bak).
+C3. agent.toml is the new one; what it was is beside it (.bak).
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import subprocess
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.config import Login, read_secrets
+from agent.config.load import ConfigProblems, load_tables, load_text
+from agent.errors import StorageFault
+from agent.field.setup import answers as answers_
+from agent.field.setup import fstab, works
+from agent.field.setup.amend import amended, changes
+from agent.field.setup.inside import TOOLS
+from agent.language import say
+from agent.onvif.proposal import Addition, appended, log_in_tables
+from agent.storage.files import Disk, exists, fault, is_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.config import Config
+    from agent.field.setup.answers import Answers
+    from agent.field.setup.drives import Drive
+
+BACKUP, DRAFT = ".bak", ".draft"
+FOLDER_MODE, STATE_FOLDER_MODE, CONFIG_MODE, CONFIG_FOLDER_MODE = 0o755, 0o750, 0o640, 0o750
+USER = "pasu"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are on a box; tests have others.
+
+    user  whose the state and the vault are; one that does not exist leaves them to whoever runs this
+    """
+
+    config: Path
+    fstab: Path = Path("/etc/fstab")
+    user: str = USER
+
+    @property
+    def draft(self) -> Path:
+        """Return where answers wait for the rest of them: only root may see them, though no password is there."""
+        return self.config.with_name(self.config.name + DRAFT)
+
+    def owner(self) -> tuple[int, int]:
+        """Return user and group of the agent."""
+        try:
+            found = pwd.getpwnam(self.user)
+        except KeyError:
+            return os.geteuid(), os.getegid()
+        return found.pw_uid, found.pw_gid
+
+    def group(self) -> int:
+        """Return the group that may read agent.toml."""
+        try:
+            return grp.getgrnam(self.user).gr_gid
+        except KeyError:
+            return os.getegid()
+
+
+def check(answers: Answers, file: Path) -> Config:
+    """Check answers. file: what they are said to stand in. Raises ConfigProblems with everything that is wrong."""
+    found = answers_.problems(answers, str(file))
+    try:
+        config = load_tables(answers_.config_tables(answers), file)
+    except ConfigProblems as wrong:
+        raise ConfigProblems(file, [*wrong.problems, *found]) from None
+    if found:
+        raise ConfigProblems(file, found)
+    return config
+
+
+def keep_draft(places: Places, answers: Answers, disk: Disk | None = None) -> None:
+    """Keep what has been answered so far. Raises StorageFault."""
+    disk = disk or Disk()
+    _config_folder(places, disk)
+    disk.atomic_replace(places.draft, answers_.draft_text(answers).encode(), sync=True)
+
+
+def install(
+    places: Places,
+    answers: Answers,
+    drive: Drive | None,
+    *,
+    disk: Disk | None = None,
+    step: Callable[[str], None] = lambda _: None,
+) -> Config:
+    """Make a new box ready.
+
+    drive    the disk for recordings, ready to be mounted; None: the folder on the system's disk
+    step     told the number of each step when it is done
+    Returns  the configuration as it is now
+    Raises   ConfigProblems, StorageFault
+    """
+    disk = disk or Disk()
+    check(answers, places.config)
+    text = answers_.config_text(answers).encode()
+    config = load_text(text, places.config)
+    step("1")
+    vault = config.storage.vaults[0]
+    _folders(places, config, disk, mounted=drive is not None)
+    step("2")
+    if drive is not None:
+        kind = drive.content.signature if drive.content is not None else "ext4"
+        _write_fstab(places, works.uuid_of(drive.path), str(vault), kind, disk)
+        step("3")
+        if not drive.mounts:
+            _mount(drive.path, vault, kind)
+        _give(disk, vault, *places.owner())
+        step("4")
+    _put(disk, config.secrets_file, answers_.secrets_text(answers).encode(), 0o600, places.owner())
+    read_secrets(config.secrets_file)
+    step("5")
+    _put(disk, places.config, text, CONFIG_MODE, (os.geteuid(), places.group()))
+    step("6")
+    disk.unlink(places.draft)
+    disk.fsync_directory(places.draft.parent)
+    step("7")
+    return config
+
+
+def change(
+    places: Places,
+    before: Answers,
+    after: Answers,
+    *,
+    disk: Disk | None = None,
+    step: Callable[[str], None] = lambda _: None,
+) -> Config:
+    """Change a configuration that is there: single values where they stand, cameras at the end.
+
+    before, after  its tables as they are, and as they should be; cameras are only added
+    Raises         ConfigProblems, and nothing is changed then; StorageFault
+    """
+    disk = disk or Disk()
+    file = places.config.resolve()  # where a link leads, so that the link stays
+    old = _read(file)
+    added = after.get("camera", [])[len(before.get("camera", [])) :]
+    wanted = changes(answers_.config_tables(before), answers_.config_tables(after))
+    new = amended(old.decode(), wanted).encode()
+    if added:
+        new = appended(new, answers_.camera_tables(added))
+    config = load_text(new, file)
+    step("C1")
+    hidden = config.secrets_file
+    known = read_secrets(hidden)
+    fresh = [
+        Addition(each["id"], "", "", "", "", "", username=each["username"], password=each.get("password", ""))
+        for each in added
+        if each.get("username")
+        and known.login(each["id"]) != Login(each["username"], each.get("password", ""))
+    ]
+    if fresh:
+        there = exists(hidden)
+        former = _read(hidden) if there else answers_.SECRETS_HEAD.encode()
+        status = os.stat(hidden) if there else None  # noqa: PTH116 - follows a link
+        owner = (status.st_uid, status.st_gid) if status is not None else places.owner()
+        if there:
+            _put(disk, hidden.with_name(hidden.name + BACKUP), former, 0o600, owner)
+        _put(disk, hidden, appended(former, log_in_tables(fresh)), 0o600, owner)
+        step("C2")
+    if new != old:
+        status = file.stat()
+        mode, owner = status.st_mode & 0o777, (status.st_uid, status.st_gid)
+        _put(disk, file.with_name(file.name + BACKUP), old, mode, owner)
+        _put(disk, file, new, mode, owner)
+        step("C3")
+    return config
+
+
+def _folders(places: Places, config: Config, disk: Disk, *, mounted: bool) -> None:
+    _config_folder(places, disk)
+    uid, gid = places.owner()
+    vault, state = config.storage.vaults[0], config.storage.state
+    if not is_directory(state):
+        if not exists(state.parent):  # the agent's, or systemd would give it everything below
+            _above(disk, state.parent)
+            _own(disk, state.parent, STATE_FOLDER_MODE, uid, gid)
+        disk.make_directory(state)
+    _own(disk, state, 0o700, uid, gid)
+    if not is_directory(vault):
+        _above(disk, vault.parent)
+        disk.make_directory(vault)
+        if mounted:
+            _own(disk, vault, FOLDER_MODE, os.geteuid(), os.getegid())
+    if not mounted:
+        _own(disk, vault, 0o700, uid, gid)
+
+
+def _config_folder(places: Places, disk: Disk) -> None:
+    folder = places.config.parent
+    if not is_directory(folder.resolve()):
+        _above(disk, folder.parent)
+        disk.make_directory(folder)
+        _own(disk, folder, CONFIG_FOLDER_MODE, os.geteuid(), places.group())
+
+
+def _above(disk: Disk, folder: Path) -> None:
+    """Make the folders above, which others may pass through."""
+    if exists(folder):
+        return
+    _above(disk, folder.parent)
+    disk.make_directory(folder)
+    _own(disk, folder, FOLDER_MODE, os.geteuid(), os.getegid())
+
+
+def _own(disk: Disk, path: Path, mode: int, uid: int, gid: int) -> None:
+    try:
+        disk.call("chown", path, partial(os.chown, path, uid, gid, follow_symlinks=False))
+        disk.call("chmod", path, os.chmod, path, mode)
+    except OSError as error:
+        raise fault("chown", path, error) from error
+
+
+def _give(disk: Disk, vault: Path, uid: int, gid: int) -> None:
+    """Make a vault the agent's, with all that is in it: after the system was installed anew, the agent's user may have
+    another number.
+    """
+    _own(disk, vault, 0o700, uid, gid)
+    for folder, names, files in os.walk(vault):
+        for name in (*names, *files):
+            path = Path(folder, name)
+            try:
+                status = path.lstat()
+                if (status.st_uid, status.st_gid) != (uid, gid) and name != "lost+found":
+                    disk.call("chown", path, partial(os.chown, path, uid, gid, follow_symlinks=False))
+            except OSError as error:
+                raise fault("chown", path, error) from error
+
+
+def _put(disk: Disk, path: Path, data: bytes, mode: int, owner: tuple[int, int]) -> None:
+    """Give a file its content, mode and owner, so that whoever reads it finds the old one or the new one, whole."""
+    fresh = path.with_name(path.name + ".new")
+    disk.unlink(fresh)
+    fd = disk.create_excl(fresh)
+    try:
+        disk.write_all(fd, fresh, data)
+        try:
+            if owner != (os.geteuid(), os.getegid()):
+                disk.call("chown", fresh, os.fchown, fd, *owner)
+            disk.call("chmod", fresh, os.fchmod, fd, mode)
+        except OSError as error:
+            raise fault("chown", fresh, error) from error
+        disk.fdatasync(fd, fresh)
+    finally:
+        disk.close(fd)
+    disk.rename(fresh, path)
+    disk.fsync_directory(path.parent)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise fault("read", file, error) from error
+
+
+def _write_fstab(places: Places, uuid: str, folder: str, kind: str, disk: Disk) -> None:
+    there = exists(places.fstab)
+    old = _read(places.fstab).decode("utf-8", errors="surrogateescape") if there else ""
+    new = fstab.with_vault(old, uuid, folder, kind)
+    if new is None:
+        raise StorageFault(
+            "INIT_FSTAB",
+            say(
+                f"{places.fstab}에 {folder}의 다른 줄이 있습니다",
+                f"{places.fstab} has another line for {folder}",
+            ),
+            hint=say(
+                "그 줄을 확인하고 지운 다음 다시 하십시오", "look at that line, take it out, and begin again"
+            ),
+            path=str(places.fstab),
+        )
+    if new != old:
+        status = places.fstab.stat() if there else None
+        mode = status.st_mode & 0o777 if status is not None else 0o644
+        owner = (status.st_uid, status.st_gid) if status is not None else (os.geteuid(), os.getegid())
+        _put(disk, places.fstab, new.encode("utf-8", errors="surrogateescape"), mode, owner)
+
+
+def _mount(device: str, folder: Path, kind: str) -> None:
+    plain = ",".join(
+        word for word in fstab.options(kind).split(",") if not word.startswith("x-") and word != "nofail"
+    )
+    done = subprocess.run(
+        ["mount", "-t", kind, "-o", plain, device, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(TOOLS),
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise StorageFault(
+            "INIT_MOUNT",
+            say("영상 디스크를 연결하지 못했습니다", "the disk for recordings cannot be mounted"),
+            hint=say("dmesg에서 디스크 오류를 확인하십시오", "look for errors of the disk in dmesg"),
+            path=device,
+            reason=done.stderr.strip()[-300:],
+        )
