@@ -93,7 +93,7 @@ def facts(args: argparse.Namespace) -> int:
     end_ms = parse_time(args.end, moment, zone) if args.end else MOST_INTEGER + 1
     if args.start and args.end:
         parse_span(args.start, args.end, moment, zone)
-    witness = _witness(open_city(args))
+    witness = open_witness(open_city(args))
     try:
         if args.checkpoint:
             head = witness.newest_head(args.box)
@@ -149,7 +149,7 @@ def _nothing(box: str) -> None:
     )
 
 
-def _witness(city: City) -> Witness:
+def open_witness(city: City) -> Witness:
     """Open what is kept, to read it. Raises StorageFault WITNESS_MISSING, WITNESS_UNUSABLE."""
     from agent.centre.witness import FILE, Witness
     from agent.errors import StorageFault
@@ -171,7 +171,7 @@ def alarms(args: argparse.Namespace) -> int:
     """Show alarms."""
     from agent.centre.watched import Alarm
 
-    witness = _witness(open_city(args))
+    witness = open_witness(open_city(args))
     try:
         found = list(witness.alarms(args.box))
         if not found and not args.json:

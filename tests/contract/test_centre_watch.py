@@ -639,3 +639,53 @@ def test_a_look_at_all_boxes(town, box, capsys, monkeypatch):
     assert capsys.readouterr().out == box.note()
     assert main(["centre", "alarms", "--city", str(town.city.folder)]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_h9_who_watched_which_camera_how_often_is_counted_at_the_centre(town, box, capsys, monkeypatch):
+    """H9: from the boxes' ledgers, over all of them; what no head stands for yet is said to be so."""
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    granted = {
+        "camera": "cam01",
+        "operator": "김관제",
+        "purpose": "crime-prevention",
+        "minutes": 10,
+    }
+    for number in range(3):
+        box.write(1, "stream.granted", grant=f"g{number}", **granted)
+        box.entries[-1]["body"]["kind"] = "order"
+        box.write(1, "stream.stopped", grant=f"g{number}", camera="cam01", reason="expired", sent_bytes=500)
+    for name, kind in (("other", "order"), ("bell", "trigger")):
+        box.write(1, "stream.granted", grant=name, **(granted | {"operator": "이관제"}))
+        box.entries[-1]["body"]["kind"] = kind
+    watch = Centre(town)
+    try:
+        box.send_facts()
+        box.send_checkpoint(6)
+        watch.verified(6)
+    finally:
+        watch.close()
+    asked = [
+        "centre",
+        "viewings",
+        "--city",
+        str(town.city.folder),
+        "--from",
+        "2020-01-01",
+        "--to",
+        "2040-01-01",
+    ]
+    assert main([*asked, "--json"]) == 0
+    said = capsys.readouterr()
+    first, second = map(json.loads, said.out.splitlines())
+    assert (first["camera"], first["operator"], first["grants"], first["sent_bytes"]) == (
+        f"{BOX} cam01",
+        "김관제",
+        3,
+        1500,
+    )
+    assert (second["operator"], second["grants"]) == ("이관제", 1)
+    assert "2 of the entries" in said.err
+    assert main([*asked, "gn-0009"]) == 0
+    assert "Nothing was granted" in capsys.readouterr().err
+    assert main([*asked, BOX]) == 0
+    assert "crime prevention  3  1  30  1500" in capsys.readouterr().out

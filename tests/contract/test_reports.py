@@ -122,6 +122,16 @@ def test_the_ledger_as_csv_is_the_statutory_form_and_can_be_proven(box, tmp_path
     assert "No entry was changed" in capsys.readouterr().out
 
 
+def test_h9_who_watched_how_often_stands_on_the_sheet(box, tmp_path):
+    """H9: by camera, person and purpose; not in the statutory form, whose columns are fixed."""
+    _, text = report(box, tmp_path, "ledger", "--lang", "en")
+    _, _, counted = text.partition("Who watched which camera how often")
+    (row,) = re.findall(r"<tr><td>(cam02.*?)</td></tr>", counted)
+    assert row.split("</td><td>")[:7] == ["cam02", "김관제", "crime prevention", "1", "1", "10", "0"]
+    _, text = report(box, tmp_path, "ledger", "--from", "2020-01-01", "--to", "2020-02-01", out="none.html")
+    assert "Who watched" not in text
+
+
 def test_files_that_were_erased_one_by_one(box, tmp_path):
     _, text = report(box, tmp_path, "ledger", "--each-file")
     assert "segments/cam01/old.mp4.age" in text

@@ -15,7 +15,7 @@ from agent.cli import times
 from agent.cli.segments import CAUSES
 from agent.field import words
 from agent.field.page.view import moment
-from agent.field.reports import figures, gather, machine, printing, rows, views
+from agent.field.reports import figures, gather, machine, printing, rows, viewings, views
 from agent.field.reports.texts import scrub
 from agent.health import Raised
 from agent.language import say
@@ -73,9 +73,8 @@ def commissioning(desk: Desk, days: int, doctor: tuple[dict[str, Any], bytes] | 
     told, data = doctor or (None, b"")
     frame = desk.frame()
     found = overview.of_box(config)
-    processes = found["processes"]
     record, keep, uplink, tunnel = (
-        processes.get(name) or {} for name in ("record", "keep", "uplink", "tunnel")
+        words.heard(found, name) for name in ("record", "keep", "uplink", "tunnel")
     )
     lines = views.doctor(told)
     begins = _days(now_ms, days, desk.zone)
@@ -212,14 +211,30 @@ def selfcheck(desk: Desk) -> Iterator[str]:
 
 
 def sheet(
-    desk: Desk, span: Span, *, each_file: bool, show: Callable[[int, int], None] = lambda *_: None
+    desk: Desk,
+    span: Span,
+    *,
+    each_file: bool,
+    show: Callable[[int, int], None] = lambda *_: None,
+    counted: viewings.Viewings | None = None,
 ) -> tuple[Iterator[rows.Row], gather.Proof | None, gather.Entries]:
-    """Return the lines of the ledger of personal images, as they come, and what proves them. Raises StorageFault."""
+    """Return the lines of the ledger of personal images, as they come, and what proves them.
+
+    counted  takes who watched what, while the lines come
+    Raises   StorageFault
+    """
     proof = gather.proof(desk.catalogue, desk.config.storage.state)
     there = gather.bounds(desk.catalogue)
-    found = gather.entries(desk.catalogue, there, rows.kinds(each_file=each_file), span, show)
-    made = (rows.row_of(entry, desk.when) for entry in found)
-    return (row for row in made if row is not None), proof, there
+
+    def made() -> Iterator[rows.Row]:
+        for entry in gather.entries(desk.catalogue, there, rows.kinds(each_file=each_file), span, show):
+            if counted is not None:
+                counted.take(entry.kind, entry.at_ms, entry.body)
+            row = rows.row_of(entry, desk.when)
+            if row is not None:
+                yield row
+
+    return made(), proof, there
 
 
 def ledger_csv(lines: Iterable[rows.Row]) -> Iterator[str]:
@@ -233,7 +248,8 @@ def ledger(
     desk: Desk, span: Span, *, each_file: bool, show: Callable[[int, int], None] = lambda *_: None
 ) -> Iterator[str]:
     """Make the ledger of personal images as a sheet. Raises StorageFault, IntegrityFault."""
-    lines, proof, there = sheet(desk, span, each_file=each_file, show=show)
+    counted = viewings.Viewings()
+    lines, proof, there = sheet(desk, span, each_file=each_file, show=show, counted=counted)
     frame = desk.frame() | {"proof": proof, "entries": there}
     kept_from = desk.catalogue.read("SELECT MIN(at_ms) FROM ledger")[0][0]
     unknowns = [
@@ -273,6 +289,9 @@ def ledger(
         heads=rows.heads(),
         widths=WIDTHS,
         rows=lines,
+        viewing_heads=viewings.heads(),
+        # Asked for behind the lines, when all of them have been counted.
+        viewings=lambda: [row.cells(desk.when) for row in counted.rows()],
         signed=proof.size if proof else 0,
         unknowns=unknowns,
     )
