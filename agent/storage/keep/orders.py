@@ -74,6 +74,7 @@ class Desk:
         self._used = Used(place.state, place.disk)
         self._ring: Ring | None = None
         self._ring_due = 0.0
+        self._damaged: list[Raised] = []
         self._challenges: list[str] = []
         self._challenge_due = 0.0
         self._since: dict[str, float] = {}  # of letters that wait for others
@@ -123,7 +124,7 @@ class Desk:
         try:
             self._look_at_ring(mono_s, now=bool(names))
             if self._ring is None:
-                return []
+                return self._damaged
             if mono_s >= self._challenge_due:
                 self._challenge_due = mono_s + CHALLENGE_S
                 self._challenges = [*self._challenges, os.urandom(16).hex()][-CHALLENGES:]
@@ -139,7 +140,9 @@ class Desk:
             trouble = trouble or self._carrier.trouble
         except IntegrityFault as fault:
             self._ring = None
-            return [Raised("ring.damaged", detail=str(fault.context.get("reason", fault.code)))]
+            # Until it is looked at again: between two looks it is no better.
+            self._damaged = [Raised("ring.damaged", detail=str(fault.context.get("reason", fault.code)))]
+            return self._damaged
         for fact in self._refusals.flush(turn.now, mono_s):
             turn.catalogue.add_fact(fact)
         if turn.now.trust is not Trust.UNTRUSTED:
@@ -169,7 +172,7 @@ class Desk:
         found = ring.load(self._place.state)
         if found is not None:
             found = found.without(orders_files.read_revoked(self._place.state))
-        self._ring = found
+        self._ring, self._damaged = found, []
 
     def _receive(self, turn: Turn, names: Sequence[str], mono_s: float) -> None:
         """Do J1 to J4 for what came, in the order in which it came."""

@@ -234,6 +234,20 @@ def test_g3_an_edited_ring_obeys_nobody(box: Ordered) -> None:
     assert "ring.damaged" not in box.conditions
 
 
+def test_h3_an_edited_ring_is_told_for_as_long_as_it_is_there(box: Ordered) -> None:
+    """H3: also when nobody sends a command, and between two looks at it."""
+    box.tick()
+    whole = (box.state / "centre/ring.jws").read_text()
+    (box.state / "centre/ring.jws").write_text(City("sokcho").ring())
+    box.tick(40)
+    for _ in range(70):
+        box.tick()
+        assert "ring.damaged" in box.conditions
+    (box.state / "centre/ring.jws").write_text(whole)
+    box.tick(40)
+    assert "ring.damaged" not in box.conditions
+
+
 def test_table_2_12_a_revoked_key_is_not_obeyed_from_the_next_command_on(box: Ordered) -> None:
     kid = box.city.signers["officer 2"].kid
     box.send_two("department 1", "officer 1", "key.revoke", {"kid": kid})
