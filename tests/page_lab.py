@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from agent.config import Config, load
 from agent.field import issuing
 from agent.field.page.door import clock
 from agent.health import Raised, Tracker, write_health
+from agent.health.files import folder_of
 from agent.model import Instant, Trust
 from agent.passes import CODE_BYTES, Pass
 from agent.storage.catalogue import Catalogue
@@ -113,6 +115,12 @@ class Site:
     def write(self, process: str, *raised: Raised, **more: Any) -> None:
         (self.run / "uplink").mkdir(exist_ok=True)
         write_health(self.run, process, said(process, *raised, **more))
+
+    def falls_silent(self, *processes: str) -> None:
+        """Leave what they said as it is, said long ago."""
+        for process in processes:
+            file = folder_of(self.run, process) / f"{process}.json"
+            write_health(self.run, process, {**json.loads(file.read_text(encoding="utf-8")), "boot_ms": 0})
 
     def is_well(self, *raised: Raised) -> None:
         """Write what all processes of a box say that is well, but for conditions of keep."""

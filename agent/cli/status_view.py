@@ -32,7 +32,7 @@ WORST = ("none", "part", "full", "before")
 
 def draw(config: Config, found: dict[str, Any]) -> RenderableType:
     """Draw all of it. found: as `agent.overview` read it."""
-    keep = found["processes"].get("keep") or {}
+    keep = words.heard(found, "keep")
     parts: list[RenderableType] = [_head(config, found), *_wrong(config, found), _cameras(config, found)]
     if keep.get("vaults"):
         parts.append(_vaults(config, keep["vaults"]))
@@ -89,8 +89,7 @@ def _wrong(config: Config, found: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _cameras(config: Config, found: dict[str, Any]) -> RenderableType:
-    processes = found["processes"]
-    told = (processes.get("record") or {}).get("cameras", {})
+    told, keep = words.heard(found, "record").get("cameras", {}), words.heard(found, "keep")
     heads = (
         say("카메라", "camera"),
         say("이름", "name"),
@@ -103,7 +102,7 @@ def _cameras(config: Config, found: dict[str, Any]) -> RenderableType:
     for camera in config.cameras:
         state = told.get(camera.id, {})
         recording = state.get("state") == "recording"
-        day = words.last_day(processes.get("keep"), camera.id)
+        day = words.last_day(keep, camera.id)
         drawn.add_row(
             Text(camera.id),
             Text(camera.name),
@@ -141,7 +140,7 @@ def _vaults(config: Config, vaults: list[dict[str, Any]]) -> RenderableType:
 def _lines(found: dict[str, Any]) -> Table:
     """Say a line each of the machine, the ways to the centre, the page, and who runs."""
     processes = found["processes"]
-    keep, uplink, tunnel, page = (processes.get(name) or {} for name in ("keep", "uplink", "tunnel", "page"))
+    keep, uplink, tunnel, page = (words.heard(found, name) for name in ("keep", "uplink", "tunnel", "page"))
     grid = Table.grid(padding=(0, 2))
 
     def line(name: str, text: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.health import CONDITIONS, Severity
+from agent.health import CONDITIONS, Severity, silent_s
+from agent.health.gather import STALE_S
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -57,6 +58,16 @@ class Wrong:
     def word(self) -> str:
         """Return what its severity is called."""
         return severity_word(self.condition.severity)
+
+
+def heard(found: dict[str, Any], process: str) -> dict[str, Any]:
+    """Return what a process says of itself now; nothing of one that has been silent for too long.
+
+    Its file outlives it, and says for ever that every camera is recorded. found: as `agent.overview` read it
+    """
+    health: dict[str, Any] = found["processes"].get(process) or {}
+    silent = silent_s(health, found["boot_ms"] / 1000)
+    return health if silent is not None and silent <= STALE_S else {}
 
 
 def wrong(config: Config, found: dict[str, Any]) -> list[Wrong]:

@@ -342,6 +342,7 @@ def test_slow_senders_keep_nobody_out(own):
 def test_metrics_are_numbers_without_addresses_and_only_there(box):
     """H11: no camera's address, no name, no path."""
     page = box.config.page
+    box.is_well(Raised("box.hot", detail="cpu: 90 C"))
 
     def scrape(request: bytes) -> bytes:
         with socket.create_connection((page.metrics, page.metrics_port), 60) as made:

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from agent import overview
+from agent.field.page import metrics
 from agent.field.page.app import App, typed
 from agent.field.page.door import Door, clock
 from agent.health import CONDITIONS, Raised
@@ -101,6 +102,38 @@ def test_a_box_whose_processes_say_nothing_is_shown_too(place, language):
         CONDITIONS["process.silent"].what_korean in text or CONDITIONS["process.silent"].what_english in text
     )
     assert "cam03" in text
+
+
+def test_what_was_said_long_ago_is_not_how_it_is(place):
+    """A dead recorder's file says for ever that all is recorded, a dead keeper's that nothing is missing."""
+    box = place[0]
+    box.is_well()
+    box.falls_silent("record", "keep", "uplink", "tunnel")
+    for language, now in (
+        ("ko", ("녹화 중", "연결됨", "100 %", "올라와")),
+        ("en", ("recording", "100 %", "MQTT 5", "up")),
+    ):
+        text = shown(place, language)
+        assert 'class="state on"' not in text
+        assert "<svg" not in text
+        spoken = re.split(
+            r"\W+",
+            read_aloud(re.sub(r"(?s)<section aria-labelledby=.h-(what|processes).*?</section>", "", text)),
+        )
+        assert not [each for each in now if each in spoken]
+    figures = b"".join(
+        metrics.application(lambda: overview.read(box.config, Instant(1, Trust.SYNCED), enrolled=True))(
+            {"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}, lambda *_: None
+        )
+    ).decode()
+    assert "pasu_process_silent_seconds{" in figures
+    for name in (
+        "pasu_camera_recording{",
+        "pasu_uplink_connected ",
+        "pasu_vault_free_bytes{",
+        "pasu_camera_day_ratio{",
+    ):
+        assert f"\n{name}" not in figures
 
 
 def test_what_processes_and_files_say_is_no_markup(place):

@@ -33,10 +33,13 @@ class Box:
         processes = found["processes"]
         yield from _conditions(found)
         yield from _processes(processes, found["boot_ms"] / 1000)
-        yield from _cameras(processes.get("record") or {}, processes.get("keep") or {})
-        yield from _vaults(processes.get("keep") or {})
-        yield from _machine(processes.get("keep") or {})
-        yield from _uplink(processes.get("uplink") or {}, processes.get("tunnel") or {})
+        record, keep, uplink, tunnel = (
+            words.heard(found, name) for name in ("record", "keep", "uplink", "tunnel")
+        )
+        yield from _cameras(record, keep)
+        yield from _vaults(keep)
+        yield from _machine(keep)
+        yield from _uplink(uplink, tunnel)
 
 
 def application(overview: Callable[[], dict[str, Any]]) -> WSGIApplication:

@@ -44,7 +44,7 @@ def page(config: Config, found: dict[str, Any], visitor: Pass | None, zone: tzin
     """
     processes = found["processes"]
     record, keep, uplink, tunnel = (
-        processes.get(name) or {} for name in ("record", "keep", "uplink", "tunnel")
+        words.heard(found, name) for name in ("record", "keep", "uplink", "tunnel")
     )
     wrong = words.wrong(config, found)
     return {

@@ -86,6 +86,17 @@ def test_status_of_a_box_that_says_nothing_says_so(box, capsys):
     assert "not served" in text
 
 
+def test_status_takes_no_dead_process_at_its_last_word(box, capsys):
+    enrolled(box)
+    box.is_well()
+    box.falls_silent("record", "keep")
+    text = typed(box, capsys, "status", "--once")
+    assert CONDITIONS["process.silent"].what_english in text
+    assert " recording " not in text
+    assert "97.0 %" not in text
+    assert "38.4" not in text
+
+
 def test_status_for_programs_is_what_health_reads(box, capsys):
     enrolled(box)
     box.is_well()
