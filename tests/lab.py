@@ -202,6 +202,7 @@ class Site:
     """One box: its configuration, the centre's key, and `pasu record` as a process tree to start and to kill.
 
     cameras   camera id -> URL
+    within    a program that starts it
     """
 
     def __init__(
@@ -214,9 +215,11 @@ class Site:
         command: Sequence[str] = ("record",),
         camera_options: dict[str, dict[str, object]] | None = None,
         secrets: dict[str, tuple[str, str]] | None = None,
+        within: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.command = command
+        self.within = within
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self.vault, self.state, self.run = folder / "vault", folder / "state", folder / "run"
@@ -257,7 +260,7 @@ class Site:
         pasu = Path(sys.executable).parent / "pasu"
         with (self.folder / "record.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [str(pasu), *self.command, "--config", str(self.config)],
+                [*self.within, str(pasu), *self.command, "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

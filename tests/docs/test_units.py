@@ -8,20 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.field.doctor.judge_box import EXPOSED, EXPOSED_OTHERS
 from agent.health.smart import UNWATCHED_S
 from tests.peer import need
 
 UNITS = Path(__file__).parents[2] / "systemd"
-EXPOSURE = {
-    "pasu-disks.service": 1.5,
-    "pasu-egress.service": 1.8,
-    "pasu-keep.service": 0.5,
-    "pasu-page.service": 1.0,
-    "pasu-record.service": 1.2,
-    "pasu-secrets.service": 0.7,
-    "pasu-tunnel.service": 2.5,
-    "pasu-uplink.service": 1.2,
-}
+BOUNDS = {path.name: EXPOSED_OTHERS.get(path.name, EXPOSED) for path in UNITS.glob("*.service")}
 
 
 def lines(unit: str) -> list[str]:
@@ -41,11 +33,18 @@ def denied(unit: list[str]) -> set[str]:
     return {name for line in found for name in line.split()}
 
 
-def test_every_unit_has_a_bound() -> None:
-    assert {path.name for path in UNITS.glob("*.service")} == set(EXPOSURE)
+def test_what_is_bounded_otherwise_is_there() -> None:
+    assert set(EXPOSED_OTHERS) <= set(BOUNDS)
+    for unit, most in BOUNDS.items():
+        if (
+            "PrivateNetwork=yes" in lines(unit)
+            and "User=root" not in lines(unit)
+            and any(line.startswith("User=") for line in lines(unit))
+        ):
+            assert most <= 0.4
 
 
-@pytest.mark.parametrize("unit", sorted(EXPOSURE))
+@pytest.mark.parametrize("unit", sorted(BOUNDS))
 def test_no_unit_allows_more_than_was_thought_of(unit) -> None:
     need("systemd-analyze")
     done = subprocess.run(
@@ -56,7 +55,7 @@ def test_no_unit_allows_more_than_was_thought_of(unit) -> None:
     )
     found = re.search(r"Overall exposure level for .*: ([0-9.]+)", done.stdout)
     assert found, done.stdout + done.stderr
-    assert float(found[1]) <= EXPOSURE[unit]
+    assert float(found[1]) <= BOUNDS[unit]
 
 
 def test_what_erases_has_no_network() -> None:
@@ -79,7 +78,7 @@ def test_the_rules_are_read_whoever_owns_their_folder() -> None:
 
 
 def test_stopping_one_leaves_the_health_of_the_other() -> None:
-    for unit in EXPOSURE:
+    for unit in BOUNDS:
         if "RuntimeDirectory=pasu" in lines(unit):
             assert "RuntimeDirectoryPreserve=yes" in lines(unit)
 

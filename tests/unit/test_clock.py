@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent import clock as module
-from agent import timefile, trust
+from agent import kernel_clock, timefile, trust
 from agent.clock import SystemClock, SystemSource, read
 from agent.model import Instant, Trust, utc_day, utc_name
 from agent.storage.keep.time import TimeKeeper, confirm
@@ -225,3 +226,43 @@ def test_the_tolerance_of_labels_is_that_of_trust(tmp_path, source):
     assert clock.now().trust is Trust.SYNCED
     source.step(1)
     assert clock.now().trust is Trust.UNTRUSTED
+
+
+@pytest.mark.parametrize(
+    ("said", "synced"),
+    [
+        ('{"synced": true, "boot_ms": -1000}', True),
+        ('{"synced": false, "boot_ms": -1000}', False),
+        ('{"synced": true, "boot_ms": -16000}', False),  # it fell silent
+        ('{"synced": true, "boot_ms": 60000}', False),  # of another boot
+        ('{"synced": 1, "boot_ms": -1000}', False),
+        ("[]", False),
+        ("{", False),
+        (None, False),
+    ],
+)
+def test_who_may_not_ask_the_kernel_is_told(tmp_path, monkeypatch, said, synced):
+    """The units' filters leave no call that sets clocks, and that is the one that tells (tests/contract/test_units.py)."""
+
+    class Refusing:
+        @staticmethod
+        def adjtimex(_timex: object) -> int:
+            return -1
+
+    monkeypatch.setattr(module, "_libc", Refusing)
+    place = tmp_path / "kernel.json"
+    if said is not None:
+        if said.startswith("{") and said.endswith("}"):
+            body = json.loads(said)
+            said = json.dumps({**body, "boot_ms": body["boot_ms"] + SystemSource().boot_ms()})
+        place.write_text(said)
+    assert SystemSource(place).kernel_synced() is synced
+
+
+def test_what_is_told_is_what_the_kernel_says(tmp_path):
+    place = tmp_path / "kernel.json"
+    for synced in (True, False):
+        source = FakeSource(synced=synced)
+        kernel_clock.tell(source, place)
+        assert json.loads(place.read_text()) == {"synced": synced, "boot_ms": source.boot_ms()}
+        assert place.stat().st_mode & 0o777 == 0o644

@@ -129,7 +129,12 @@ def test_places_and_units(config, tmp_path):
     places = {each.path: each for each in look.places(config)}
     assert places[str(config.storage.state)] == Place(str(config.storage.state), 0o700, os.getuid())
     assert places[str(config.secrets_file)].mode is None
-    assert look.unit_names(config) == ["pasu-record.service", "pasu-keep.service", "pasu-disks.timer"]
+    assert look.unit_names(config) == [
+        "pasu-record.service",
+        "pasu-keep.service",
+        "pasu-clock.service",
+        "pasu-disks.timer",
+    ]
     assert look.units(["x"], tmp_path / "none") is None
     assert look.units(["pasu-none.service"], tmp_path) is not None
     assert look.digest(config.file)
