@@ -1,0 +1,221 @@
+"""A box without a kernel of its own: systemd-nspawn over two disks, and a power cut as file systems know it.
+
+The cut is EXT4_IOC_SHUTDOWN without flushing the journal, as xfstests' `godown` does it: from that instant nothing more
+reaches either disk, neither data nor journal. Then every process is killed. Boots take seconds, so that there can be
+many; a kernel's boot and a disk's own cache are tests.vm_lab's matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tests.lab import tree, wait_for
+from tests.peer import need
+from tests.vm_lab import STICK, Box, make_vault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.vm_lab import Base
+
+NEIGHBOUR = "10.0.2.2"
+"""The host, as the box sees it, and where cameras listen. It stays when the box, and the line to it, goes."""
+LINE_END = "10.0.2.1"
+MACHINE = "pasu-lab"
+_SHUTDOWN, _NO_LOG_FLUSH = (
+    0x8004587D,
+    2,
+)  # EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH of linux/fs/ext4/ext4.h
+# The clock is the host's.
+_CAPABILITIES = (
+    "--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON",
+    "--drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE",
+)
+
+
+class Container(Box):
+    """One box in a container.
+
+    folder  images, mounts, console.log
+    stick   files that it finds in STICK
+    """
+
+    def __init__(self, folder: Path, found: Base, *, stick: Sequence[Path] = ()) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._stick = folder / "stick"
+        self._stick.mkdir()
+        for file in stick:
+            shutil.copy(file, self._stick)
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self.images = [folder / "root.img", folder / "vault.img"]
+        self.mounts = [folder / "root", folder / "vault"]
+        for mount in self.mounts:
+            mount.mkdir(exist_ok=True)
+        subprocess.run(["cp", "--sparse=always", found.image, self.images[0]], check=True, timeout=300)
+        make_vault(self.images[1])
+        _host_address("replace")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the box, if it still runs, and let go of everything."""
+        if self.process is not None:
+            self.pull()
+        self._unmount()
+        _host_address("del")
+
+    @property
+    def console(self) -> str:
+        return (self.folder / "console.log").read_text(errors="replace")
+
+    # power
+
+    def plug_in(self) -> None:
+        """Switch on: check and mount the disks, as the kernel and the first file system do, and begin with systemd."""
+        assert self.process is None
+        self.started_ms = time.time_ns() // 1_000_000
+        for image, mount in zip(self.images, self.mounts, strict=True):
+            done = subprocess.run([need("e2fsck"), "-p", image], capture_output=True, text=True, timeout=300)
+            assert done.returncode in (0, 1), f"a person would be asked: {done.stdout}{done.stderr}"
+            subprocess.run(["mount", "-o", "loop,noatime", image, mount], check=True, timeout=60)
+        root, vault = self.mounts
+        (root / "var/lib/pasu/vault").mkdir(parents=True, exist_ok=True)
+        command = [need("systemd-nspawn"), "--quiet", "--boot", f"--directory={root}", f"--machine={MACHINE}"]
+        command += [
+            "--register=no",
+            "--keep-unit",
+            "--network-veth",
+            "--link-journal=no",
+            "--resolv-conf=off",
+        ]
+        command += [*_CAPABILITIES, "--system-call-filter=bpf @keyring", "--console=pipe"]
+        command += [f"--bind={vault}:/var/lib/pasu/vault", f"--bind-ro={self._stick}:{STICK}"]
+        with (self.folder / "console.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            )
+        wait_for("the box's network", self._address, 60)
+
+    def _address(self) -> bool:
+        """Give the host's end of the line its address, once there is one."""
+        name = f"ve-{MACHINE}"
+        command = f"ip address replace {LINE_END}/24 dev {name} && ip link set {name} up"
+        assert self.process is not None
+        assert self.process.poll() is None, self.console[-3000:]
+        return subprocess.run(["sh", "-c", command], capture_output=True, timeout=60).returncode == 0
+
+    def pull(self) -> int:
+        """Pull the plug; returns the UTC ms of the moment before."""
+        assert self.process is not None
+        at_ms = time.time_ns() // 1_000_000
+        for mount in self.mounts:
+            fd = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.ioctl(fd, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+            finally:
+                os.close(fd)
+        for pid in tree(self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(60)
+        self.process = None
+        self._unmount()
+        return at_ms
+
+    def shut_down(self) -> None:
+        """Switch off in order."""
+        assert self.process is not None
+        self.run("systemctl", "--no-block", "poweroff")
+        self.process.wait(120)
+        self.process = None
+        self._unmount()
+
+    def _unmount(self) -> None:
+        """Unmount, and wait for the end of whatever else still held the disks: a disk that is held is mounted as it was."""
+        for image, mount in zip(self.images, self.mounts, strict=True):
+            wait_for(f"the end of {mount}", partial(_unmounted, mount), 60)
+            wait_for(f"the end of {image}", partial(_let_go, image), 60)
+
+    # talk
+
+    def ask(self, command: list[str], data: bytes, seconds: float) -> tuple[int, bytes, bytes]:
+        leader = self._leader()
+        assert leader, "the box is off"
+        enter = ["nsenter", "-t", str(leader), "-m", "-u", "-i", "-n", "-p", "--root", "--wd"]
+        words = [
+            "env",
+            "-i",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG=C.UTF-8",
+        ]
+        words += ["DEBIAN_FRONTEND=noninteractive", "HOME=/root"]
+        try:
+            done = subprocess.run(
+                [*enter, *words, *command], input=data, capture_output=True, timeout=seconds
+            )
+        except subprocess.TimeoutExpired as late:
+            return 124, late.stdout or b"", late.stderr or b""
+        return done.returncode, done.stdout, done.stderr
+
+    def _leader(self) -> int:
+        """Return the host's number of the box's first process, 0 while there is none."""
+        if self.process is None:
+            return 0
+        for pid in tree(self.process.pid)[1:]:
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{pid}/status").read_text().splitlines()
+                numbers = next(line.split() for line in status if line.startswith("NSpid:"))
+                if numbers[-1] == "1" and len(numbers) == 3:
+                    return pid
+        return 0
+
+    def wait_up(self, bound_s: float = 120) -> str:
+        """Wait until the box's systemd answers; returns the name of this boot."""
+
+        def answers() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.console[-3000:]
+            if not self._leader():
+                return False
+            status, out, _ = self.try_run("systemctl", "show", "--property=Version")
+            return status == 0 and out.startswith("Version=")
+
+        wait_for("the box", answers, bound_s)
+        self._address()
+        self.boot_id = self.run("cat", "/proc/sys/kernel/random/boot_id").strip()
+        return self.boot_id
+
+
+def _unmounted(mount: Path) -> bool:
+    return not os.path.ismount(mount) or not subprocess.run(["umount", mount], capture_output=True).returncode
+
+
+def _let_go(image: Path) -> bool:
+    found = subprocess.run([need("losetup"), "-j", image], check=True, capture_output=True, timeout=60)
+    return not found.stdout
+
+
+def _host_address(do: str) -> None:
+    subprocess.run(
+        [need("ip"), "address", do, f"{NEIGHBOUR}/32", "dev", "lo"], capture_output=True, timeout=60
+    )
