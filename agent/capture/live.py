@@ -140,13 +140,13 @@ class Listener:
 
     def send(self) -> bool:
         """Send what the socket takes now; false when the other end is gone."""
-        try:
-            if self._socket.recv(64) == b"":
+        if not self._pending:  # else sending tells
+            try:
+                return self._socket.recv(64) != b""
+            except BlockingIOError:
+                return True
+            except OSError:
                 return False
-        except BlockingIOError:
-            pass
-        except OSError:
-            return False
         while self._pending:
             piece = self._pending[0]
             try:
@@ -190,8 +190,8 @@ class Handout(Protocol):
         """Learn that the session is over."""
         ...
 
-    def turn(self, ready: frozenset[int] | set[int]) -> None:
-        """Serve who listens. ready: descriptors at which something waits."""
+    def turn(self, ready: frozenset[int] | set[int], *, due: bool = True) -> None:
+        """Serve who listens. ready: descriptors at which something waits; due: packets are to be handed out."""
         ...
 
     def close(self) -> None:
@@ -254,17 +254,18 @@ class Door:
 
     # what the loop asks for
 
-    def turn(self, ready: frozenset[int] | set[int]) -> None:
+    def turn(self, ready: frozenset[int] | set[int], *, due: bool = True) -> None:
         """Take in who has come, and send what there is.
 
         ready  descriptors at which something waits
+        due    packets are to be handed out; who has none yet is given his first ones all the same
         """
         if self._socket is None:
             return
         try:
             if self._socket.fileno() in ready:
                 self._accept(self._socket)
-            if self._listeners:
+            if self._listeners and (due or any(not listener.is_told for listener in self._listeners)):
                 self._serve()
         except Exception:
             log.exception(BUG, self._name)
@@ -334,6 +335,7 @@ class Live(Door):
         super().__init__(run, name, poller)
         self._recent = Recent()
         self._picker: Picker | None = None
+        self._unread: list[tuple[bytes, int | None, int | None]] = []
 
     def take(self, data: bytes, session: ClientSession, now: float) -> None:
         """Take what a connection brought, before the session reads it."""
@@ -343,7 +345,7 @@ class Live(Door):
         self._session = session
         self._recent.add(data, missing, now)
         if self._picker is not None:
-            self._feed(data, missing, session)
+            self._unread.append((data, missing, session.source))
 
     def take_datagram(self, data: bytes, session: ClientSession, now: float) -> None:
         """Take a datagram of the camera's RTP port."""
@@ -352,7 +354,7 @@ class Live(Door):
         self._session = session
         self._recent.add(data, DATAGRAM, now)
         if self._picker is not None:
-            self._feed(data, DATAGRAM, session)
+            self._unread.append((data, DATAGRAM, session.source))
 
     def _serial(self) -> int:
         return self._recent.serial
@@ -364,7 +366,7 @@ class Live(Door):
         self._recent.clear(now)
 
     def _serve(self) -> None:
-        fresh = b"".join(self._picker.taken()) if self._picker is not None else b""
+        fresh = self._picked()
         serial = self._recent.serial
         begin = b""
         for listener in list(self._listeners):
@@ -394,19 +396,24 @@ class Live(Door):
             self._picker = picker
         return packets
 
-    def _feed(self, data: bytes, missing: int | None, session: ClientSession) -> None:
-        assert self._picker is not None
+    def _picked(self) -> bytes:
+        """Return the packets that have come since it was last asked."""
+        unread, self._unread = self._unread, []
+        picker = self._picker
+        if picker is None:
+            return b""
         try:
-            self._picker.follow(session.source)
-            self._picker.feed(data, missing)
+            for data, missing, source in unread:
+                picker.follow(source)
+                picker.feed(data, missing)
         except RtspError:  # the session that reads the same ends with it
             self._picker = None
             for listener in self._listeners:
                 listener.waits_for = self._recent.serial + 1
-        except Exception:
-            log.exception(BUG, self._name)
-            self._give_up()
+            return b""
+        return b"".join(picker.taken())
 
     def _hang_up(self) -> None:
         super()._hang_up()
         self._picker = None
+        self._unread.clear()

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from agent.ports import Recorder
 
 TURN_S = 0.1
+SLOT_S = 0.2
+"""Packets are handed out so often, those of all cameras together: a relay's cost is its wakes, not its bytes."""
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MOST_S = 2.0  # with the connection and a keyframe to wait for, 5 s in all
 BEAT_S = 1.0
@@ -140,12 +142,12 @@ class RtspCamera:
             log.exception("%s: error inside the session", self.id)
             self._survive(now, instant)
 
-    def show(self, now: float, ready: set[int], poller: select.epoll) -> None:
-        """Hand out what has come to those who listen. ready: descriptors at which something waits."""
+    def show(self, now: float, ready: set[int], poller: select.epoll, *, due: bool) -> None:
+        """Hand out what has come to those who listen. ready, due: as of `Door.turn`."""
         if self._live is not None:
-            self._live.turn(ready)
+            self._live.turn(ready, due=due)
         if self._sub is not None:
-            self._sub.turn(now, ready, poller)
+            self._sub.turn(now, ready, poller, due=due)
 
     def woke(self, now: float, instant: Instant) -> None:
         """Begin a new run: the box slept."""
@@ -280,6 +282,7 @@ class RtspLoop:
         self.poller = select.epoll()
         self._next_beat = 0.0
         self._turned = clock.monotonic()
+        self._slot = 0
         self._counted: dict[str, tuple[int, int]] = {}
         self._counted_at = 0.0
 
@@ -325,7 +328,10 @@ class RtspLoop:
             camera.turn(
                 now, instant, [sock for sock in camera.sockets() if sock.fileno() in ready], self.poller
             )
-            camera.show(now, ready, self.poller)
+        slot, self._slot = self._slot, int(now / SLOT_S)
+        for camera in self._cameras:
+            self._mark[0] = camera.index + 1
+            camera.show(now, ready, self.poller, due=slot != self._slot)
         self._mark[0] = 0
         if self._pace.handover_due(now):
             for camera in self._cameras:

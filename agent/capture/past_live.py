@@ -169,9 +169,9 @@ class Both:
         self.live.session_over(now)
         self.past.session_over(now)
 
-    def turn(self, ready: frozenset[int] | set[int]) -> None:
+    def turn(self, ready: frozenset[int] | set[int], *, due: bool = True) -> None:
         """Do as `Handout`."""
-        self.live.turn(ready)
+        self.live.turn(ready, due=due)
         self.past.turn(ready)
 
     def close(self) -> None:

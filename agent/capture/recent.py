@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from agent.rtsp.errors import RtspError
-from agent.rtsp.framing import Framer, frame_run
+from agent.rtsp.framing import Framer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,7 @@ MOST_BYTES = 2 << 20
 DATAGRAM = -1
 _DATAGRAM_OVERHEAD = 64  # what a small object costs beside its content
 _HEADER = 12  # of an RTP packet without anything special
+_LEAST = 4 + _HEADER
 
 
 class Recent:
@@ -95,7 +96,7 @@ class Picker:
     packets  one or several together, each with an interleaved header for channel 0 before it
     """
 
-    __slots__ = ("_framer", "_payload_type", "_source", "packets")
+    __slots__ = ("_framer", "_payload_type", "_source", "_types", "packets")
 
     def __init__(self, channel: int | None, payload_type: int, source: int | None = None) -> None:
         """Begin at a frame's begin.
@@ -106,6 +107,7 @@ class Picker:
         """
         self.packets: list[bytes] = []
         self._payload_type = payload_type
+        self._types = (payload_type, payload_type | 0x80)  # without and with the marker
         self._source: bytes | None = None
         self.follow(source)
         self._framer = Framer()
@@ -136,16 +138,25 @@ class Picker:
         return packets
 
     def _take_run(self, data: bytes, at: int, end: int) -> int:
-        """Take the frames from `at` on that are like the first of them, all at once; return where they end."""
-        stop, count = frame_run(data, at, end)
-        if not count or data[at + 4] != 0x80 or data[at + 5] != self._payload_type or data[at + 1] != 0:
-            return at
-        source, size = self._source, (stop - at) // count
-        if source is not None and any(
-            data[at + 12 + place : stop : size] != source[place : place + 1] * count for place in range(4)
+        """Take the plain packets of the stream that follow one another from `at` on; return where they end.
+
+        18 us for 50 KB of a camera; by rows of packets that are alike 27, one by one 60.
+        """
+        types, source, last = self._types, self._source, end - _LEAST
+        stop = at
+        while (
+            stop <= last
+            and data[stop + 4] == 0x80
+            and data[stop + 5] in types
+            and (source is None or data[stop + 12 : stop + 16] == source)
+            and data[stop : stop + 2] == b"$\0"
         ):
-            return at
-        self.packets.append(data[at:stop])
+            after = stop + 4 + (data[stop + 2] << 8 | data[stop + 3])
+            if after > end or after <= stop + _LEAST:
+                break
+            stop = after
+        if stop > at:
+            self.packets.append(data[at:stop])
         return stop
 
     def _take(self, data: bytes, start: int, end: int, _now: float) -> None:

@@ -38,8 +38,8 @@ class SubStream:
         self._wanted_until = 0.0
         self._next_try = 0.0
 
-    def turn(self, now: float, ready: set[int], poller: select.epoll) -> None:
-        """Begin, serve and end the session, as listeners come and go. Never raises."""
+    def turn(self, now: float, ready: set[int], poller: select.epoll, *, due: bool = True) -> None:
+        """Begin, serve and end the session, as listeners come and go; due: as of `Door`. Never raises."""
         if self.live.wanted:
             self._wanted_until = now + LINGER_S
         connection = self._connection
@@ -62,7 +62,7 @@ class SubStream:
         except Exception:
             log.exception("error inside the session of a second stream")
             self._drop(now)
-        self.live.turn(ready)
+        self.live.turn(ready, due=due)
 
     def close(self, now: float) -> None:
         """End the session, and stop listening."""

@@ -23,20 +23,6 @@ Receiver = Callable[[bytes, int, int, float], None]  # data, start, end, now
 RunTaker = Callable[[bytes, int, int], int]
 
 _DOLLAR = 0x24
-_RUN_LEAST = 64  # bytes of a frame; shorter ones are not worth it
-_RUN_MOST = 256
-_ALIKE = (
-    5,
-    11,
-    10,
-    9,
-    8,
-    3,
-    2,
-    1,
-    0,
-    4,
-)  # columns of the frame's header and the packet's, the likeliest to differ first
 _read_header = Struct(">BBH").unpack_from  # dollar, channel, length
 _METHODS = (
     b"OPTIONS|DESCRIBE|ANNOUNCE|SETUP|PLAY|PAUSE|TEARDOWN|GET_PARAMETER|SET_PARAMETER|"
@@ -275,24 +261,12 @@ class Framer:
         self._data, self._at = b"", 0
 
 
-def frame_run(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Find interleaved RTP packets in a row that are plain and alike: one channel, length, payload type, timestamp.
-
-    Nine of ten packets of a camera come in such rows, without a marker. Their headers are compared by columns: 2 us for
-    a row of any length, where each packet by itself takes 0.6 us and more.
-    Returns  where they end, and their number; (at, 0) where there are not two
-    """
-    if end - at < 2 * _RUN_LEAST or data[at] != _DOLLAR:
-        return at, 0
-    size = 4 + (data[at + 2] << 8 | data[at + 3])
-    count = min((end - at) // size, _RUN_MOST)
-    if count < 2 or size < _RUN_LEAST:
-        return at, 0
-    stop = at + count * size
-    for place in _ALIKE:
-        column = data[at + place : stop : size]
-        count = min(count, len(column) - len(column.lstrip(column[:1])))
-    return (at + count * size, count) if count > 1 else (at, 0)
+def is_whole(data: bytes) -> bool:
+    """Tell whether these are interleaved frames, all on channel 0, and the last one whole; 15 us for 100 KB."""
+    at, last = 0, len(data) - 4
+    while at <= last and data[at] == _DOLLAR and not data[at + 1]:
+        at += 4 + (data[at + 2] << 8 | data[at + 3])
+    return at == len(data)
 
 
 def _may_begin(begin: bytes) -> bool:

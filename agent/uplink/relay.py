@@ -139,15 +139,15 @@ class Relay:
         elif now - self._fed_s >= STARVED_S:
             self._fail("keyframe", now)
             return
-        acked = sink.sent - sink.unacknowledged()
-        self.meter.sample(now, acked=acked, came=queue.received, waiting=queue.bytes > 0)
+        sink.unacknowledged()
+        self.meter.sample(now, acked=sink.carried, came=queue.received, waiting=queue.bytes > 0)
         sink.set_capacity(self.meter.capacity, self.among)
         rate = self.meter.rate
         if rate is None or queue.is_past:
             return
         self._rates[Step.SUB if self._is_sub else Step.MAIN] = rate
-        if self._is_sub or Step.SUB not in self._steps(now):
-            self._rates[Step.KEYFRAMES] = rate * queue.keys / max(1, queue.received)
+        if queue.share is not None and (self._is_sub or Step.SUB not in self._steps(now)):
+            self._rates[Step.KEYFRAMES] = rate * queue.share
 
     def stand(self, now: float) -> Stand:
         """Say how it stands."""
@@ -161,7 +161,7 @@ class Relay:
             away=not is_flowing and self.reason not in ("", LINE),
             shed=shed,
             waiting=is_flowing and queue is not None and queue.bytes > 0,
-            acked=self._acked + (_acknowledged(sink) if sink is not None else 0),
+            acked=self._acked + (sink.carried if sink is not None else 0),
             rates=dict(self._rates),
         )
 
@@ -240,7 +240,8 @@ class Relay:
     # while it runs
 
     def _serve(self, now: float, ready: dict[int, int]) -> None:
-        source = self._source
+        source, sink = self._source, self._sink
+        before = sink.sent if sink is not None else 0
         if source is None:
             if self.step is Step.PAUSED or now < self._next_s:
                 return
@@ -248,14 +249,16 @@ class Relay:
             if source is None:
                 return
         elif source.fileno() in ready:
-            source.receive(now)
+            passed = source.receive(now, sink)
+            if sink is not None and passed and self._is_quiet(sink, now, ready):
+                self.sent_bytes += sink.sent - before
+                return
         queue = source.queue
         if queue is None:
             if self._is_sub and now >= self._opened_s + DESCRIBED_S:
                 raise RtspError("timeout", "the second stream does not come")
             self._next_s = now + SOURCE_S
             return
-        sink = self._sink
         if sink is None:
             sink = self._sink = Sink(self._url, source.description, now, self._nonce(), self._interface)
             sink.set_capacity(None, self.among)
@@ -271,13 +274,17 @@ class Relay:
             self._past_is_due = False
             self.reason = ""
         queue.only_keyframes(self.step is Step.KEYFRAMES)
-        before = sink.sent
         self._held = sink.send(queue)
         self.sent_bytes += sink.sent - before
         if queue.shed(now, ALL_BYTES // self.among):
             self._shed = self._shed or was  # before that it is the connection that takes its time
             self.sheds += 1
         self._watch.follow(self._source, self._sink)
+
+    @staticmethod
+    def _is_quiet(sink: Sink, now: float, ready: dict[int, int]) -> bool:
+        """Tell whether there is nothing more to do at the media server's end, as in most turns."""
+        return not sink.wants_out and sink.fileno() not in ready and now < sink.deadline()
 
     def _steps(self, now: float) -> tuple[Step, ...]:
         """Return what the judge may choose from."""
@@ -370,7 +377,9 @@ class Relay:
         if self._source is not None:
             self._source.close()
         if self._sink is not None:
-            self._acked += _acknowledged(self._sink)
+            with contextlib.suppress(OSError):
+                self._sink.unacknowledged()
+            self._acked += self._sink.carried
             self._sink.close()
         self._source = self._sink = None
         self._held = self._shed = False
@@ -378,10 +387,3 @@ class Relay:
     def _account(self) -> None:
         if self._source is not None and self._source.queue is not None:
             self.left_out += self._source.queue.left_out
-
-
-def _acknowledged(sink: Sink) -> int:
-    try:
-        return max(0, sink.sent - sink.unacknowledged())
-    except OSError:
-        return 0

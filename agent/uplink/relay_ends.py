@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.rtsp.errors import RtspError
 from agent.rtsp.events import ClientConfig, Ended
-from agent.rtsp.framing import Framer
+from agent.rtsp.framing import Framer, is_whole
 from agent.rtsp.keyframe import marker
 from agent.rtsp.message import Request
 from agent.rtsp.publisher import PublisherSession, PublisherState, Recording
@@ -40,6 +40,8 @@ QUEUED_FEWEST_BYTES = 8 << 10
 QUEUED_LEAST_BYTES = 48 << 10  # of all together
 QUEUED_FIRST_BYTES = 192 << 10  # as well
 QUEUED_MOST_BYTES = 2 << 20
+EASY_BYTES = 16 << 10
+"""A line that has carried all but so little takes at once whatever is handed out at a time."""
 QUEUED_S = 0.5
 """How much of the line's time may lie in the kernel: what lies there delays facts, and cannot be left out any more."""
 
@@ -59,6 +61,7 @@ class Source:
         self._past_s = past_s
         self.queue: RelayQueue | None = None
         self.description = b""
+        self._passed = b""
         self._framer = Framer()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -76,16 +79,43 @@ class Source:
         """Return the descriptor to wait for."""
         return self._socket.fileno()
 
-    def receive(self, now: float) -> None:
-        """Take what has come. Raises RtspError "closed" when the camera is gone, and for what cannot be relayed."""
+    def receive(self, now: float, sink: Sink | None) -> bool:
+        """Take what has come: for the queue, or where it may go on unread, straight to the media server: True.
+
+        Of what went on unread the last is kept, until it is known that the next goes on unread as well: else it is read
+        after all, so that the queue knows which picture is begun.
+        Raises  RtspError "closed" when the camera is gone, and for what cannot be relayed; OSError of the media server
+        """
+        data = self._receive()
+        queue = self.queue
+        if queue is not None and sink is not None and self._passes(queue, data) and sink.pass_on(data):
+            queue.passed += len(data)
+            self._passed = data
+            return True
+        if queue is not None and self._passed:
+            passed, self._passed = self._passed, b""
+            queue.reread(passed)
+            self._read(passed, now)
+            queue.reread_over()
+        self._read(data, now)
+        return False
+
+    def _passes(self, queue: RelayQueue, data: bytes) -> bool:
+        return bool(data) and queue.passes and self._framer.missing == 0 and is_whole(data)
+
+    def _receive(self) -> bytes:
+        """Return what has come, nothing where that is nothing. Raises RtspError."""
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
-            return
+            return b""
         except OSError:
             data = b""
         if not data:
             raise RtspError("closed", "the camera is not handed out any more")
+        return data
+
+    def _read(self, data: bytes, now: float) -> None:
         self._framer.feed(data)
         while (message := self._framer.next_message(now)) is not None:
             if not isinstance(message, Request) or message.method != "ANNOUNCE" or self.queue is not None:
@@ -110,6 +140,7 @@ class Sink:
     """A session at the media server.
 
     sent       bytes that went into the connection since RECORD
+    carried    how many of them the other end had acknowledged when that was last asked
     is_over    the session ended in good order
     wants_out  it is to be called when the connection takes bytes
     """
@@ -122,7 +153,7 @@ class Sink:
         count = iter(range(1, 1 << 30))
         config = ClientConfig(url=url, reply_timeout_s=REPLY_S, setup_timeout_s=SETUP_S)
         self._session = PublisherSession(config, description, nonce=lambda: f"{nonce}{next(count):08x}")
-        self.sent = 0
+        self.sent = self.carried = 0
         self.is_over = False
         self.wants_out = True
         self.since: float | None = None
@@ -180,6 +211,19 @@ class Sink:
         if due is not None and now >= due:
             self._hear(self._session.tick(now), now)
 
+    def pass_on(self, frames: bytes) -> bool:
+        """Send whole frames as they are; false where they have to wait, and were not taken. Raises OSError."""
+        if self._out or not self.takes_packets or self.unacknowledged() > EASY_BYTES:
+            return False
+        self._out = self._session.output()
+        if self._out:
+            self._has_packets = False
+            return False
+        self._out, self._has_packets = frames, True
+        self.sent += len(frames)
+        self._flush()
+        return True
+
     def send(self, queue: RelayQueue | None) -> bool:
         """Send what is queued; tell whether packets wait because enough lies in the kernel already. Raises OSError."""
         if not self._connected:
@@ -195,17 +239,25 @@ class Sink:
                 self.sent += len(self._out)
             if not self._out:
                 return held
-            with contextlib.suppress(BlockingIOError):
-                self._gone += self._socket.send(memoryview(self._out)[self._gone :])
-            if self._gone < len(self._out):
-                self.wants_out = True
+            if not self._flush():
                 return False
+
+    def _flush(self) -> bool:
+        """Send what is on its way out; false where the connection does not take all of it."""
+        with contextlib.suppress(BlockingIOError):
+            self._gone += self._socket.send(memoryview(self._out)[self._gone :])
+        self.wants_out = self._gone < len(self._out)
+        if not self.wants_out:
             self._out, self._gone = b"", 0
+        return not self.wants_out
 
     def unacknowledged(self) -> int:
         """Return how many bytes the other end has not acknowledged."""
         answer = fcntl.ioctl(self._socket, SIOCOUTQ, b"\0\0\0\0")
-        return int(struct.unpack("i", answer)[0])
+        waits = len(self._out) - self._gone if self._has_packets else 0
+        owed = int(struct.unpack("i", answer)[0]) + waits
+        self.carried = max(0, self.sent - owed)
+        return owed
 
     def set_capacity(self, octets_s: float | None, among: int) -> None:
         """Learn what the line carries of this, bytes a second, None while that is not known; and how many share it."""

@@ -25,6 +25,7 @@ HARD_BYTES = 8 << 20
 MOST_AGE_S = 1.5
 RUN_BYTES = 16 << 10  # so much is sent together, however little the line takes
 _LEAST = 16  # an interleaved header, and RTP's
+PASSES_FROM = 2  # keyframes
 PAST_BYTES = 16 << 20
 """30 s of 4 Mbit/s: past seconds, that are sent as fast as the line takes them."""
 PAST_COMES_S = 1.0
@@ -35,7 +36,7 @@ class _Picture:
     """The packets of one timestamp.
 
     at       monotonic seconds of its first packet
-    came     how many bytes came before it
+    came     how many bytes were read before it
     key      decoding can start here; None while that is not known
     shift    how many packets before it were left out
     packets  one or several together, in interleaved frames
@@ -60,27 +61,31 @@ class RelayQueue:
 
     channel   interleaved, that the packets are sent on
     bytes     that wait
-    received  bytes of packets that came
-    keys      bytes of those that belong to keyframes
+    passed    bytes that were passed on unread
+    share     of all bytes that keyframes are, by whole GOPs; None until there was one
     sheds     how often what waited was too much
     left_out  packets that were not sent
     """
 
     __slots__ = (
+        "_again",
+        "_begins",
         "_current",
         "_keyframes_only",
+        "_keys",
         "_mark",
         "_past_s",
         "_past_until",
         "_pictures",
+        "_read",
         "_shift",
         "_stamp",
         "_waiting",
         "bytes",
         "channel",
-        "keys",
         "left_out",
-        "received",
+        "passed",
+        "share",
         "sheds",
     )
 
@@ -91,8 +96,12 @@ class RelayQueue:
         """
         self.channel = 0
         self.bytes = 0
-        self.received = 0
-        self.keys = 0
+        self._read = 0
+        self.passed = 0
+        self.share: float | None = None
+        self._keys = 0
+        self._again = False
+        self._begins = 0
         self._past_s = past_s
         self._past_until = float("inf") if past_s else 0.0
         self.sheds = 0
@@ -113,10 +122,10 @@ class RelayQueue:
         if stamp != self._stamp:
             self._stamp = stamp
             if picture.key:
-                self.keys += self.received - picture.came
-            picture = self._current = _Picture(now, self._shift, self.received)
+                self._keys += self._read - picture.came
+            picture = self._current = _Picture(now, self._shift, self._read)
             self._pictures.append(picture)
-        self.received += end - start
+        self._read += end - start
         if picture.key is None and not picture.dropped:
             said = self._mark(data, start, end)
             if said is not Mark.UNSAID:
@@ -142,7 +151,7 @@ class RelayQueue:
                 break
             stop = after
         if stop > at:
-            self.received += stop - at
+            self._read += stop - at
             self._append(picture, data[at:stop])
         return stop
 
@@ -155,6 +164,41 @@ class RelayQueue:
         """Leave out all other pictures from now on, or no longer: then the next keyframe is waited for."""
         self._waiting = self._waiting or (self._keyframes_only and not only)
         self._keyframes_only = only
+
+    @property
+    def received(self) -> int:
+        """Return how many bytes of packets came."""
+        return self._read + self.passed
+
+    @property
+    def passes(self) -> bool:
+        """Tell whether what comes next may be passed on unread.
+
+        Nothing waits, nothing is left out or was, headers stay as they are, and two keyframes have told what
+        their share is of all bytes.
+        """
+        return not (
+            self.bytes
+            or self.channel
+            or self._shift
+            or self._past_until
+            or self._waiting
+            or self._keyframes_only
+            or self._begins < PASSES_FROM
+        )
+
+    def reread(self, frames: bytes) -> None:
+        """Learn that `frames`, which were passed on, are put now, only to be read; then `reread_over` is due."""
+        self.passed -= len(frames)
+        self._again = True
+
+    def reread_over(self) -> None:
+        """Keep nothing of it but which picture is begun."""
+        self._again = False
+        current = self._current
+        current.packets, current.size, current.begun = [], 0, True
+        self._pictures = deque((current,))
+        self.bytes = 0
 
     @property
     def wants_keyframe(self) -> bool:
@@ -292,7 +336,10 @@ class RelayQueue:
             unsaid.append(pictures.pop())
         if key:
             self._waiting = False
-        keep = key or not (self._keyframes_only or self._waiting)
+            self._begins += 1
+            if before := unsaid[0].came:
+                self.share = self._keys / before
+        keep = key or self._again or not (self._keyframes_only or self._waiting)
         for picture in reversed(unsaid):
             picture.key = key
             if keep:

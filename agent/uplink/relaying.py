@@ -36,6 +36,8 @@ IDLE_S = 60.0
 AGAIN_S = 1.0
 PROCEDURE_S = 3.0
 MAY_S = 1.0
+LATE_S = 0.25
+"""Measuring waits so long for a wake that pictures bring."""
 GATHER_S = 0.015
 """The cameras of a worker are handed out one after the other: one wake for all of them costs less than one for each."""
 
@@ -114,6 +116,7 @@ class Relays:
         self._stopping = False
         self._refused = ""
         self._may_due = 0.0
+        self._followed: Mapping[Key, Want] | None = None
         self._thread = threading.Thread(target=self._run_loop, name="relays", daemon=True)
         self._thread.start()
 
@@ -193,7 +196,7 @@ class Relays:
         """Wait until something is to be done; return events by descriptor."""
         due = min(self._due.values(), default=now + (MAY_S if self._wanted else IDLE_S))
         if self._relays:
-            due = min(due, self._sample_s)
+            due = min(due, self._sample_s + LATE_S)
         ready = dict(self._poller.poll(max(0.0, due - now)))
         if ready and len(self._relays) > 1:
             time.sleep(GATHER_S)
@@ -240,6 +243,9 @@ class Relays:
     def _follow(self, now: float) -> None:
         """Bring about what is wanted."""
         said = self._wanted  # another thread sets it
+        if said is self._followed and now < self._may_due and not self._stopping:
+            return
+        self._followed = said
         if said and now >= self._may_due:
             self._may_due = now + MAY_S
             self._refused = self._may()

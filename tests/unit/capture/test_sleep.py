@@ -60,7 +60,7 @@ class Camera:
     def turn(self, *_) -> None:
         self.told.append("turn")
 
-    def show(self, *_) -> None:
+    def show(self, *_, due: bool) -> None:
         pass
 
     def woke(self, *_) -> None:

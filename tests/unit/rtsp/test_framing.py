@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agent.rtsp.errors import RtspError
-from agent.rtsp.framing import MAX_GARBAGE_BYTES, Framer, frame_run
+from agent.rtsp.framing import MAX_GARBAGE_BYTES, Framer, is_whole
 from agent.rtsp.message import Request, Response
 
 REPLY = b"RTSP/1.0 200 OK\r\nCSeq: 3\r\nContent-Length: 5\r\n\r\nhello"
@@ -162,45 +162,15 @@ def test_odd_case_is_a_message_all_the_same():
     assert kinds(Rig().feed(b"rtsp/1.0 200 ok\n\n" + b"play u rtsp/1.0\n\n")) == ["Response", "Request"]
 
 
-def alike(
-    number: int, size: int = 100, timestamp: int = 7, payload_type: int = 96, channel: int = 0
-) -> bytes:
-    packet = (
-        bytes((0x80, payload_type))
-        + number.to_bytes(2, "big")
-        + timestamp.to_bytes(4, "big")
-        + bytes(4 + size)
-    )
-    return b"$" + bytes((channel,)) + len(packet).to_bytes(2, "big") + packet
-
-
 @pytest.mark.parametrize(
-    "other",
+    ("data", "whole"),
     [
-        alike(9, size=99),
-        alike(9, timestamp=8),
-        alike(9, timestamp=7 + (1 << 24)),
-        alike(9, payload_type=96 | 128),
-        alike(9, channel=1),
-        b"$\0\0\x70\x90" + alike(9)[5:],
-        b"RTSP/1.0 200 OK\r\n\r\n" * 9,
+        (frame(0, b"a" * 20) + frame(0, b""), True),
+        (frame(0, b"a" * 20) + frame(1, b"b"), False),
+        (frame(0, b"a" * 20)[:-1], False),
+        (frame(0, b"a" * 20) + b"$\0\0", False),
+        (b"RTSP/1.0 200 OK\r\n\r\n", False),
     ],
 )
-def test_a_row_of_packets_ends_where_one_is_another(other: bytes) -> None:
-    row = b"".join(alike(number) for number in range(5))
-    data = b"xy" + row + other + row
-    assert frame_run(data, 2, len(data)) == (2 + len(row), 5)
-
-
-def test_where_there_is_no_row() -> None:
-    one = alike(1)
-    for data in (
-        b"",
-        one,
-        one + one[:-1],
-        one + alike(2, timestamp=8),
-        b"x" * 500,
-        alike(1, 30) * 9,
-        b"$\0\xff\xff" * 99,
-    ):
-        assert frame_run(data, 0, len(data)) == (0, 0)
+def test_whole_frames_of_the_first_channel(data: bytes, whole: bool) -> None:
+    assert is_whole(data) is whole

@@ -359,4 +359,144 @@ def test_how_much_of_a_stream_its_keyframes_are(queue: RelayQueue, camera: Camer
     camera.picture("KK", size=500)
     camera.picture("P", size=200)
     camera.picture("P", size=200)
-    assert 0.6 < queue.keys / queue.received < 0.8
+    assert queue.share is None
+    camera.picture("KK", size=500)
+    assert queue.share == pytest.approx(1026 / 1452)
+
+
+def slot(camera: Camera, pictures: str) -> bytes:
+    """Return what a camera hands out at a time: pictures apart by spaces, one that goes on first where it begins with -."""
+    out = b""
+    for picture in pictures.split():
+        for place, kind in enumerate(picture.removeprefix("-")):
+            camera.timestamp += 3000 * (place == 0 and not picture.startswith("-"))
+            head = b"\x80\x60" + (camera.number & 0xFFFF).to_bytes(2, "big")
+            packet = head + camera.timestamp.to_bytes(4, "big") + bytes(4) + kind.encode() + bytes(100)
+            out += b"$\0" + len(packet).to_bytes(2, "big") + packet
+            camera.sent.append((camera.number, camera.timestamp, kind))
+            camera.number += 1
+    return out
+
+
+class Line:
+    """Passes on what may go unread, and reads the rest, as a relay does."""
+
+    def __init__(self, queue: RelayQueue) -> None:
+        self.queue = queue
+        self.out: list[tuple[int, int, str]] = []
+        self.passed = 0
+        self._last = b""
+
+    def put(self, data: bytes, now: float) -> None:
+        at = 0
+        while at < len(data):
+            stop = at + 4 + int.from_bytes(data[at + 2 : at + 4], "big")
+            self.queue.put(data, at + 4, stop, now)
+            at = self.queue.put_run(data, stop, len(data))
+
+    def bring(self, data: bytes, now: float, *, easy: bool = True) -> None:
+        if easy and self.queue.passes:
+            self.queue.passed += len(data)
+            self.passed += 1
+            self._last = data
+            self.out += packets(data)
+            return
+        if self._last:
+            last, self._last = self._last, b""
+            self.queue.reread(last)
+            self.put(last, now)
+            self.queue.reread_over()
+        self.put(data, now)
+
+    def take(self, most: int = 1 << 20) -> None:
+        self.out += packets(self.queue.take(most))
+
+
+def test_on_a_line_at_ease_what_comes_goes_on_unread(queue: RelayQueue, camera: Camera) -> None:
+    line = Line(queue)
+    for now, pictures in enumerate(("KKK P P", "P P", "KK P")):
+        line.bring(slot(camera, pictures), now)
+        assert not queue.passes, "something waits"
+        line.take()
+    assert queue.passes
+    for now in range(3, 9):
+        line.bring(slot(camera, "P P KK P"), now)
+    assert line.passed == 6
+    assert line.out == [(number & 0xFFFF, stamp, kind) for number, stamp, kind in camera.sent]
+    assert 113 * len(camera.sent) <= queue.received <= 117 * len(camera.sent)
+    assert queue.share == pytest.approx(3 / 7, abs=0.01), "of what was read"
+
+
+def test_a_picture_that_was_begun_unread_is_ended_where_the_line_becomes_slow(
+    queue: RelayQueue, camera: Camera
+) -> None:
+    line = Line(queue)
+    for pictures in ("KK P", "KK P", "P PP"):
+        line.bring(slot(camera, pictures), 0.0)
+        line.take()
+    line.bring(slot(camera, "P PPP"), 0.1)
+    assert line.passed == 2
+    line.bring(slot(camera, "-PP P P K"), 0.2, easy=False)
+    assert queue.delay(3.0) == pytest.approx(2.8)
+    assert queue.shed(3.0)
+    line.take()
+    line.bring(slot(camera, "P"), 3.1)
+    line.take()
+    assert line.passed == 2, "numbers are written anew from now on"
+    numbers = [number for number, _, _ in line.out]
+    assert numbers == [number & 0xFFFF for number in range(65_530, 65_530 + len(numbers))]
+    assert queue.left_out == 2
+
+
+def kinds_of(found: list[tuple[int, int, str]]) -> str:
+    return "".join(kind for _, _, kind in found)
+
+
+def test_keyframes_alone_are_asked_for_in_the_middle_of_what_goes_unread(
+    queue: RelayQueue, camera: Camera
+) -> None:
+    line = Line(queue)
+    for pictures in ("KK P", "KK P"):
+        line.bring(slot(camera, pictures), 0.0)
+        line.take()
+    line.bring(slot(camera, "P PP"), 0.1)
+    queue.only_keyframes(True)
+    assert not queue.passes
+    line.bring(slot(camera, "-P P P KK P"), 0.2)
+    line.take()
+    assert line.out == [(number & 0xFFFF, stamp, kind) for number, stamp, kind in camera.sent[:10]] + [
+        (number - 2 & 0xFFFF, stamp, kind) for number, stamp, kind in camera.sent[12:14]
+    ], "what is begun is ended; what was sent unread is not taken for left out"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_nothing_is_sent_twice_and_nothing_goes_without_being_counted(seed: int) -> None:
+    chance = random.Random(seed)
+    queue = RelayQueue(mark)
+    camera, line = Camera(queue), Line(queue)
+    line.bring(slot(camera, "KK P"), 0.0)
+    for turn in range(300):
+        pictures = " ".join(
+            chance.choice(("K", "KKK")) if chance.random() < 0.2 else "P" * chance.randint(1, 4)
+            for _ in range(chance.randint(1, 4))
+        )
+        going_on = "-" if chance.random() < 0.4 and camera.sent[-1][2] == pictures[0] else ""
+        line.bring(slot(camera, going_on + pictures), float(turn), easy=chance.random() < 0.8)
+        if turn > 200 and chance.random() < 0.05:
+            queue.only_keyframes(chance.random() < 0.5)
+        if turn > 250 and chance.random() < 0.1:
+            queue.shed(float(turn) + 2)
+        line.take(chance.choice((200, 1 << 20, 1 << 20)))
+    queue.only_keyframes(False)
+    line.bring(slot(camera, "K P"), 400.0, easy=False)
+    for _ in range(9):
+        line.take()
+    assert line.passed > 30
+    assert len(line.out) + queue.left_out == len(camera.sent)
+    came = iter(camera.sent)
+    for _, stamp, kind in line.out:
+        assert any((stamp, kind) == (other, what) for _, other, what in came), (
+            "in the order in which they came"
+        )
+    gaps = [(after[0] - before[0] & 0xFFFF) - 1 for before, after in itertools.pairwise(line.out)]
+    assert set(gaps) <= {0, 1}, "one number is missing where a begun picture is, and none elsewhere"
