@@ -23,9 +23,12 @@ KOREA = timezone(timedelta(hours=9))  # for people only: everything that is stor
 TAKEN_S = 5.0  # a keeper looks every second
 OFF_MS = 2000
 STATES = {
-    "SYNCED": ("믿음, 동기됨", "trusted, synchronised"),
-    "HOLDOVER": ("믿음, 동기 없이 이어짐", "trusted, goes on without synchronisation"),
-    "UNTRUSTED": ("믿지 않음: 녹화는 하고, 아무것도 지우지 않음", "not trusted: records on, erases nothing"),
+    "SYNCED": ("신뢰할 수 있음, 동기됨", "trusted, synchronised"),
+    "HOLDOVER": ("신뢰할 수 있음, 동기 없이 이어짐", "trusted, goes on without synchronisation"),
+    "UNTRUSTED": (
+        "신뢰할 수 없음: 녹화는 하고, 아무것도 지우지 않음",
+        "not trusted: records on, erases nothing",
+    ),
 }
 SOURCES = {
     "synced": ("시각 동기", "time service"),

@@ -92,7 +92,7 @@ def vault_table(vaults: list[dict[str, Any]], retention_days: int) -> Table:
         "",
         say("남음", "free"),
         say("하루", "a day"),
-        say(f"담는 날수 (보관 {retention_days}일)", f"holds (retention {retention_days} days)"),
+        say(f"보관 가능 (기준 {retention_days}일)", f"holds (retention {retention_days} days)"),
     )
     drawn = table(heads, (), right=(2, 3, 4, 5), folding=(0,))
     for vault in vaults:

@@ -130,7 +130,7 @@ def _vaults(config: Config, vaults: list[dict[str, Any]]) -> RenderableType:
             Text("?" if used is None else f"{bar(used)} {100 * used:.0f} %"),
             Text("?" if free is None else say(f"{size(free)} 남음", f"{size(free)} free")),
             Text(
-                say(f"{holds} 담음 (보관 {days}일)", f"holds {holds} (retention {days} days)"),
+                say(f"{holds} 보관 가능 (기준 {days}일)", f"holds {holds} (retention {days} days)"),
                 style="bold red" if short else "",
             ),
         )

@@ -144,9 +144,9 @@ def vital_fields(vitals: dict[str, Any], trust: str) -> Iterator[tuple[str, str]
 def trust_word(trust: str) -> str:
     """Say how far the time can be relied on."""
     return {
-        "SYNCED": say("믿음, 동기됨", "trusted, synchronised"),
-        "HOLDOVER": say("믿음, 동기 없이 이어짐", "trusted, goes on without synchronisation"),
-    }.get(trust, say("믿지 않음", "not trusted"))
+        "SYNCED": say("신뢰할 수 있음, 동기됨", "trusted, synchronised"),
+        "HOLDOVER": say("신뢰할 수 있음, 동기 없이 이어짐", "trusted, goes on without synchronisation"),
+    }.get(trust, say("신뢰할 수 없음", "not trusted"))
 
 
 def uplink_fields(uplink: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -184,15 +184,15 @@ def tunnel_fields(tunnel: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Say how the tunnel is."""
     yield (
         say("상태", "state"),
-        say("올라와 있음", "up") if tunnel.get("up") else say("올라와 있지 않음", "not up"),
+        say("연결됨", "up") if tunnel.get("up") else say("연결되지 않음", "not up"),
     )
     since = tunnel.get("handshake_s")
     yield (
-        say("마지막 악수", "handshake"),
+        say("마지막 응답", "handshake"),
         "–" if since is None else say(f"{age(since)} 전", f"{age(since)} ago"),
     )
-    barred = say("막혀 있음", "barred") if not tunnel.get("lacks") else say("열려 있음", "open")
-    yield say("다른 길", "other ways"), barred
+    barred = say("차단됨", "barred") if not tunnel.get("lacks") else say("열려 있음", "open")
+    yield say("터널 밖 통신", "other ways"), barred
 
 
 def process_word(process: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -332,6 +333,40 @@ def test_what_is_handed_out_live_is_looked_at_without_a_second_session(tmp_path,
             assert judge(found) is Verdict.GOOD
         with Looking(tmp_path / "none", plan, None) as looking, pytest.raises(CameraFault, match="AIM_ENDED"):
             looking.next(60)
+
+
+def test_what_only_the_box_itself_can_know_is_no_less_a_failure(tmp_path):
+    """B9, D5: a picture that stands still is sharp and bright; who hangs has said that all is well."""
+    with site(tmp_path, camera(1), camera(2, prepared=False), camera(3)) as (box, cameras):
+        cameras.command("show", what="frozen", camera=2)
+        cameras.command("silence", camera=3)
+        keeper = int(_said(box, "keep")["pid"])
+        os.kill(keeper, signal.SIGSTOP)
+
+        def silent_s() -> float:
+            return time.clock_gettime(time.CLOCK_BOOTTIME) - _said(box, "keep")["boot_ms"] / 1000
+
+        try:
+            wait_for("silence", lambda: silent_s() > 61, 240)
+            wait_for("a frozen picture", lambda: "camera.frozen" in str(box.health().get("conditions")), 240)
+            status, found, _ = box.doctor("--seconds", "1")
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        assert status == 1, found
+        assert found["failure"]["process"].startswith("keep "), found
+        assert found["failure"]["camera.frames"].startswith("cam03 "), found
+        assert found["failure"]["condition"].startswith("camera.frozen cam02"), found
+        assert {"camera.frames", "camera.picture"} <= set(found["ok"]), found
+        room = os.statvfs(box.vault)
+        used = (room.f_blocks - room.f_bfree) * room.f_frsize
+        subprocess.run(["mount", "-o", f"remount,size={used + (32 << 20)}", box.vault], check=True)
+        status, found, _ = box.doctor("--seconds", "1")
+        assert status == 1, found
+        assert "disk.room" in found["failure"], found
+        subprocess.run(["umount", "--lazy", box.vault], check=True)
+        status, found, _ = box.doctor("--seconds", "1")
+        assert status == 1, found
+        assert {"disk.mount", "sealing.segment"} <= set(found["failure"]), found
 
 
 def test_a_poor_site_fails_in_all_that_is_poor(tmp_path):

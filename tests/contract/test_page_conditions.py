@@ -110,7 +110,7 @@ def test_what_was_said_long_ago_is_not_how_it_is(place):
     box.is_well()
     box.falls_silent("record", "keep", "uplink", "tunnel")
     for language, now in (
-        ("ko", ("녹화 중", "연결됨", "100 %", "올라와")),
+        ("ko", ("녹화 중", "연결됨", "100 %")),
         ("en", ("recording", "100 %", "MQTT 5", "up")),
     ):
         text = shown(place, language)

@@ -145,7 +145,7 @@ def retention(
             else say("지금의 비트레이트로", "by the bit rates of now")
         )
     text = say(
-        f"{tenths // 10}.{tenths % 10}일 담음 (보관 {days}일, {how})",
+        f"{tenths // 10}.{tenths % 10}일 보관 가능 (기준 {days}일, {how})",
         f"holds {tenths // 10}.{tenths % 10} days (retention {days}, {how})",
     )
     if tenths < days * 10:

@@ -95,14 +95,14 @@ def tunnel(configured: bool, told: Mapping[str, Any] | None) -> Result:
     if not configured:
         return skip("tunnel", say("[tunnel]이 없습니다", "there is no [tunnel]"))
     if not told or not told.get("up"):
-        return fail("tunnel", say("올라와 있지 않음", "not up"))
+        return fail("tunnel", say("연결되지 않음", "not up"))
     if lacks := [str(each) for each in told.get("lacks") or ()]:
-        return fail("tunnel", say("다른 길이 열려 있음: ", "other ways are open: ") + ", ".join(lacks))
+        return fail("tunnel", say("터널 밖 통신이 열려 있음: ", "other ways are open: ") + ", ".join(lacks))
     since = told.get("handshake_s")
     if since is None or since > HANDSHAKE_S:
-        text = say("센터와 악수가 없습니다", "no handshake with the centre")
+        text = say("센터의 응답이 없습니다", "no handshake with the centre")
         return fail("tunnel", text)
-    return ok("tunnel", say(f"악수 {age(since)} 전", f"handshake {age(since)} ago"), handshake_s=since)
+    return ok("tunnel", say(f"마지막 응답 {age(since)} 전", f"handshake {age(since)} ago"), handshake_s=since)
 
 
 def broker(configured: bool, enrolled: bool, told: Mapping[str, Any] | None) -> list[Result]:

@@ -181,7 +181,7 @@ def _vaults(config: Config, keep: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "holds": say("아직 모릅니다", "not known yet")
             if tenths is None
             else say(
-                f"{tenths / 10:.1f}일 (보관 {days}일)", f"{tenths / 10:.1f} days (retention {days} days)"
+                f"{tenths / 10:.1f}일 (기준 {days}일)", f"{tenths / 10:.1f} days (retention {days} days)"
             ),
         }
 

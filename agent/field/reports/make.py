@@ -56,7 +56,7 @@ class Desk:
         return {
             "box": self.config.box.id,
             "made": times.show_time(self.now.utc_ms, self.zone)
-            + ("" if self.now.trust != "UNTRUSTED" else say(" (믿지 못하는 시각)", " (time not trusted)")),
+            + ("" if self.now.trust != "UNTRUSTED" else say(" (신뢰할 수 없는 시각)", " (time not trusted)")),
             "version": __version__,
             "proof": proof,
             "entries": gather.bounds(self.catalogue),

@@ -69,7 +69,7 @@ def test_it_speaks_korean_and_aligns(box, source, capsys, monkeypatch):
     keep(box, source)
     assert clock(box) == 0
     said = capsys.readouterr().out
-    assert "믿음, 동기됨 [SYNCED]" in said
+    assert "신뢰할 수 있음, 동기됨 [SYNCED]" in said
     assert "시각 동기" in said
     assert "다음 할 일" not in said, "there is nothing to do"
 
