@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.field.updating import plan
 from agent.field.updating.plan import Heard
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class PowerCut(BaseException):

@@ -85,16 +85,16 @@ class Finisher:
         self._machine.ready()
         self._machine.start(journal.units)
         self._step("U5")
-        return journal.to(Phase.WATCH, pids=pids, boot=self._machine.boot())
+        return journal.to(Phase.WATCH, watches=1, pids=pids, boot=self._machine.boot())
 
     def _watch(self, journal: Journal) -> Journal:
         self._machine.ready()
-        if journal.watches >= plan.MOST_WATCHES:
-            return journal.to(Phase.BACK, why="restarts")
-        journal = journal.to(Phase.WATCH, watches=journal.watches + 1)
-        if journal.boot != self._machine.boot():
-            journal = journal.to(Phase.WATCH, pids=(), boot=self._machine.boot())
-        self._store.put_journal(journal)
+        boot = self._machine.boot()
+        if journal.boot != boot:
+            if journal.watches >= plan.MOST_WATCHES:
+                return journal.to(Phase.BACK, why="restarts")
+            journal = journal.to(Phase.WATCH, watches=journal.watches + 1, pids=(), boot=boot)
+            self._store.put_journal(journal)
         self._tell(
             say(
                 f"전에 녹화하던 카메라 {len(journal.cameras)}대가 녹화하는지 봅니다 (길어도 {plan.WATCH_S:.0f}초).",

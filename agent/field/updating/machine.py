@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,12 +32,8 @@ LOCKED_S = 2.0
 MOST_TRIES = 2
 _LOCKED = "locked by another process"
 MOST_BYTES = 1 << 20
-_ASK = (
-    "import pathlib, sqlite3, sys\n"
-    "place = pathlib.Path(sys.argv[1]).absolute().as_uri()\n"
-    "print(sqlite3.connect(f'{place}?mode=ro', uri=True).execute('PRAGMA user_version').fetchone()[0])\n"
-)
 CATALOGUE = "catalogue.db"
+_UNKNOWN = 255
 
 
 class Machine(Protocol):
@@ -219,14 +215,11 @@ class Debian:
             owner = (Path(state) / CATALOGUE).stat()
         except OSError:
             return None
-        as_owner: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
-        done = _run(
-            (sys.executable, "-I", "-S", "-c", _ASK, str(Path(state) / CATALOGUE)), LOOK_S, **as_owner
-        )
-        text = done.stdout.strip()
-        return int(text) if done.returncode == 0 and text.isdigit() else None
+        child = os.fork()
+        if child == 0:
+            os._exit(_ask_as(owner, Path(state) / CATALOGUE))
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return status if 0 <= status < _UNKNOWN else None
 
     def boot(self) -> str:
         """Read /proc."""
@@ -267,6 +260,21 @@ def _run(
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: {error}")
+
+
+def _ask_as(owner: os.stat_result, place: Path) -> int:
+    """Return a catalogue's version, or _UNKNOWN; for a fork, which becomes its owner."""
+    try:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(owner.st_gid)
+            os.setuid(owner.st_uid)
+        db = sqlite3.connect(f"{place.absolute().as_uri()}?mode=ro", uri=True)
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        db.close()
+    except (OSError, sqlite3.Error):
+        return _UNKNOWN
+    return version if 0 <= version < _UNKNOWN else _UNKNOWN
 
 
 def _pid(said: Mapping[str, object]) -> int:

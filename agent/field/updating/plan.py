@@ -14,13 +14,14 @@ from typing import Any
 PACKAGE = "pasu-agent"
 FIELDS = ("Package", "Version", "Architecture", "Installed-Size", "Pasu-Catalogue", "Pasu-Built")
 UNITS = (
+    "pasu-clock.service",
     "pasu-record.service",
     "pasu-keep.service",
     "pasu-tunnel.service",
     "pasu-uplink.service",
     "pasu-page.service",
 )
-"""In the order in which they are started again: recording first."""
+"""In the order in which they are started again: recording first, and what it asks for the time."""
 TUNNEL = "pasu-tunnel.service"
 QUIET = ("pasu-keep.service", "pasu-uplink.service", "pasu-page.service")
 """Stopped while packages change: what erases and what talks runs in no mixture of two versions. Recording goes on; the
@@ -31,7 +32,7 @@ SETTLED_S = 20.0
 """For so long at least the new version is watched: what records at first may still stop."""
 FRESH_S = 15.0
 MOST_WATCHES = 2
-"""A third start within the watch, and the new version is taken for what brings the box down (R19)."""
+"""A third boot within the watch, and the new version is taken for what brings the box down (R19)."""
 MOST_TRIES = 3
 ROOM_BYTES = 64 << 20
 """Left on the disk beside what an update needs."""
@@ -93,7 +94,7 @@ class Journal:
     cameras   those that recorded before
     keeping   keep spoke before
     units     those that were active before
-    watches   how often watching was begun; tries: how often the old package could not be installed
+    watches   in how many boots it was watched; tries: how often the old package could not be installed
     pids      of record and keep as they spoke before the start that is watched, in the boot `boot`
     why       why it is taken back; missing: cameras that do not record
     """

@@ -1,0 +1,153 @@
+"""What may be installed, what is written down, and the verdict on a version."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from agent.field.updating import plan
+from agent.field.updating.plan import Growth, Heard, Journal, Outcome, Package, Phase, Situation, Unreadable
+
+OLD = Package("1.0.0", "amd64", "0" * 64, "KID", 5)
+NEW = Package("1.1.0", "amd64", "1" * 64, "KID", 5, "2026-11-22T00:00:00Z")
+THERE = Situation("amd64", 1, 1 << 40, 5, 5, OLD, ("cam01",))
+JOURNAL = Journal(
+    "0123456789abcdef", Phase.WATCH, NEW, OLD, "1.0.0", "김정비", 1, ("cam01", "cam02"), True, plan.UNITS, "/state",
+    "/run", ("/vault",), pids=(1, 2),
+)  # fmt: skip
+BOTH = frozenset({"cam01", "cam02"})
+
+
+def why_not(package=NEW, older="", anyway=False, no_way_back=False, **more):
+    return plan.refuse(package, replace(THERE, **more), older=older, anyway=anyway, no_way_back=no_way_back)
+
+
+def test_what_may_be_installed():
+    assert why_not() is None
+    assert why_not(replace(NEW, architecture="all")) is None
+    assert why_not(catalogue=None) is None
+    assert why_not(order=-1, older="because") is None
+    assert why_not(recording=(), anyway=True) is None
+    assert why_not(kept=None, no_way_back=True) is None
+
+
+def test_j2_j4_j5_what_may_not():
+    """J2, J4, J5."""
+    assert why_not(replace(NEW, architecture="arm64")) == "UPDATE_ARCHITECTURE"
+    assert why_not(order=0, older="because") == "UPDATE_SAME"
+    assert why_not(order=-1) == "UPDATE_OLDER"
+    assert why_not(replace(NEW, catalogue=4), older="because") == "UPDATE_CATALOGUE"
+    assert why_not(replace(NEW, catalogue=None), no_way_back=True) == "UPDATE_CATALOGUE"
+    assert why_not(room=plan.ROOM_BYTES - 1) == "UPDATE_ROOM"
+    assert why_not(recording=()) == "UPDATE_NOT_RECORDING"
+    assert why_not(kept=None) == "UPDATE_NO_WAY_BACK"
+    assert why_not(replace(NEW, catalogue=6)) == "UPDATE_NO_WAY_BACK"
+    assert why_not(replace(NEW, catalogue=6), no_way_back=True) is None
+
+
+def test_a_journal_comes_back_as_it_was():
+    assert plan.parse(plan.encode(JOURNAL)) == JOURNAL
+    over = JOURNAL.to(Phase.CLOSE, outcome=Outcome.FAILED, old=None, why="cameras", missing=("cam02",))
+    assert plan.parse(plan.encode(over)) == over
+    assert plan.parse_package(plan.encode_package(NEW)) == NEW
+
+
+@pytest.mark.parametrize(
+    "change", [{"v": 2}, {"phase": "x"}, {"new": {}}, {"new": None}, {"cameras": 3}, {"outcome": "x"}]
+)
+def test_what_is_no_journal(change):
+    found = json.loads(plan.encode(JOURNAL)) | change
+    with pytest.raises(Unreadable):
+        plan.parse(json.dumps(found).encode())
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"v": 1}', b"[" * 100_000, b"\xff"])
+def test_bytes_that_are_no_journal(data):
+    with pytest.raises(Unreadable):
+        plan.parse(data)
+    with pytest.raises(Unreadable):
+        plan.parse_package(data)
+
+
+@pytest.mark.parametrize("change", [{"sha256": "../x"}, {"version": "../x"}, {"sha256": 3}, {"other": 1}])
+def test_a_package_has_no_name_that_leads_elsewhere(change):
+    found = json.loads(plan.encode_package(NEW)) | change
+    with pytest.raises(Unreadable):
+        plan.parse_package(json.dumps(found).encode())
+    assert NEW.file == "1" * 64 + ".deb"
+
+
+def test_the_fields_of_a_package():
+    fields = {
+        "Package": "pasu-agent", "Version": "1.1.0", "Architecture": "amd64", "Pasu-Catalogue": "5",
+        "Pasu-Built": "2026-11-22T00:00:00Z",
+    }  # fmt: skip
+    assert plan.read_fields(fields, "1" * 64, "KID") == NEW
+    assert plan.read_fields(fields | {"Pasu-Catalogue": "five"}, "1" * 64, "KID").catalogue is None
+    for change in ({"Package": "other"}, {"Version": "../1"}, {"Version": ""}):
+        with pytest.raises(Unreadable):
+            plan.read_fields(fields | change, "1" * 64, "KID")
+
+
+def test_j2_a_signature_is_about_one_file_one_version_and_one_architecture():
+    """J2: as tools/deb signs."""
+    good = "file:pasu-agent_1.1.0_amd64.deb\tversion:1.1.0\tarch:amd64"
+    assert plan.is_named(NEW, good)
+    for other in (
+        "", "x", good.replace("1.1.0", "1.2.0"), good.replace("amd64", "arm64"), good + "\tmore:1",
+        good.replace("version:1.1.0", "version:1.1.1"), good.replace("pasu-agent", "other"), good.split("\t", maxsplit=1)[0],
+    ):  # fmt: skip
+        assert not plan.is_named(NEW, other), other
+
+
+def verdict(heard, grown=BOTH, passed_s=60.0):
+    return plan.judge(JOURNAL, heard, grown, passed_s)
+
+
+def test_j3_it_stays_when_all_that_recorded_before_record():
+    """J3."""
+    assert verdict(Heard(7, 8, BOTH)) == (True, "", ())
+    assert verdict(Heard(7, 8, BOTH), passed_s=plan.SETTLED_S - 1) == (None, "", ())
+    assert verdict(Heard(7, 8, BOTH | {"cam03"}), passed_s=plan.SETTLED_S) == (True, "", ())
+
+
+@pytest.mark.parametrize(
+    ("heard", "grown", "why", "missing"),
+    [
+        (Heard(0, 8, BOTH), BOTH, "silent", ("cam01", "cam02")),
+        (Heard(1, 8, BOTH), BOTH, "silent", ("cam01", "cam02")),
+        (Heard(7, 8, frozenset({"cam01"})), BOTH, "cameras", ("cam02",)),
+        (Heard(7, 8, BOTH), frozenset({"cam02"}), "cameras", ("cam01",)),
+        (Heard(7, 0, BOTH), BOTH, "keep", ()),
+        (Heard(7, 2, BOTH), BOTH, "keep", ()),
+    ],
+)
+def test_j3_it_goes_when_they_do_not_within_180_s(heard, grown, why, missing):
+    """J3: nor is the word of a process of the version before worth anything."""
+    assert verdict(heard, grown, 179.9) == (None, why, missing)
+    assert verdict(heard, grown, 180.0) == (False, why, missing)
+
+
+def test_keep_is_asked_for_only_where_it_spoke_before():
+    assert plan.judge(replace(JOURNAL, keeping=False), Heard(7, 0, BOTH), BOTH, 60.0) == (True, "", ())
+
+
+def test_what_grew_is_remembered():
+    growth = Growth()
+    assert growth.see({"cam01": "a", "cam02": "a"}) == frozenset()
+    assert growth.see({"cam01": "b", "cam02": "a"}) == {"cam01"}
+    assert growth.see({"cam01": "a", "cam02": "a"}) == {"cam01"}
+    assert growth.see({"cam03": "new"}) == {"cam01", "cam03"}
+
+
+def test_what_is_told_has_no_path_and_no_secret():
+    told = plan.told(
+        JOURNAL.to(Phase.CLOSE, outcome=Outcome.ROLLED_BACK, why="silent", missing=("cam02",)), 77
+    )
+    assert told == {
+        "v": 1, "id": "0123456789abcdef", "outcome": "rolled_back", "version": "1.1.0", "sha256": "1" * 64,
+        "signed_by": "KID", "built": "2026-11-22T00:00:00Z", "before": "1.0.0", "before_sha256": "0" * 64,
+        "by": "김정비", "older": "", "why": "silent", "missing": ["cam02"], "begun_ms": 1, "at_ms": 77,
+    }  # fmt: skip
