@@ -218,6 +218,31 @@ def test_without_a_checkpoint_and_with_a_strange_key_it_says_so(tmp_path):
     assert "the box has no public key" in text
 
 
+def test_what_was_written_by_a_clock_in_the_past_stands_where_it_happened(tmp_path):
+    """C2: an export out of a box whose clock said 2020 is in the sheet of its month, and marked."""
+    state = tmp_path / "state"
+    state.mkdir()
+    Catalogue.prepare(state).close()
+    day, start = 86_400_000, 1_800_000_000_000
+    with contextlib.closing(Catalogue.open(state)) as catalogue:
+        for number, (at_ms, trust) in enumerate((
+            (start - day, Trust.SYNCED), (1_577_836_800_000, Trust.UNTRUSTED), (start + day, Trust.SYNCED),
+            (1_577_836_800_001, Trust.UNTRUSTED), (start + 3 * day, Trust.HOLDOVER), (1_577_836_800_002, Trust.UNTRUSTED),
+        )):  # fmt: skip
+            catalogue.add_fact(Fact("page.visited", Instant(at_ms, trust), {"name": str(number)}))
+
+        def names(first, last):
+            span = Span(start + first * day, start + last * day)
+            found = gather.entries(catalogue, gather.bounds(catalogue), ["page.visited"], span)
+            return [entry.body["name"] for entry in found]
+
+        assert names(0, 2) == ["1", "2", "3"]
+        assert names(-2, 0) == ["0", "1"]
+        assert names(2, 4) == ["3", "4", "5"]
+        assert names(-9, 9) == ["0", "1", "2", "3", "4", "5"]
+        assert gather.kept_from(catalogue) == start - day
+
+
 def test_a_big_ledger_is_read_window_by_window(tmp_path):
     """Nothing of it stands in memory as a whole: the first line is there after the first window."""
     state = tmp_path / "state"

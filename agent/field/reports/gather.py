@@ -95,6 +95,12 @@ def bounds(catalogue: Catalogue) -> Entries:
     return Entries(first or 1, last or 0)
 
 
+def kept_from(catalogue: Catalogue) -> int | None:
+    """Return since when there is a ledger, UTC ms, by entries whose time is to be trusted. Raises StorageFault."""
+    found: int | None = catalogue.read("SELECT MIN(at_ms) FROM ledger WHERE trust != 'UNTRUSTED'")[0][0]
+    return found
+
+
 def was_pruned(catalogue: Catalogue) -> bool:
     """Tell whether entries were ever let go of this ledger. Raises StorageFault."""
     return bool(catalogue.read("SELECT 1 FROM ledger WHERE kind = 'ledger.pruned' LIMIT 1"))
@@ -109,19 +115,39 @@ def entries(
 ) -> Iterator[Entry]:
     """Yield the entries of some kinds that were written in a span, oldest first, a window of the ledger at a time.
 
+    One whose time is not to be trusted belongs where it stands: after what was before the span, before what was after.
     show    told how many entries were looked through, and of how many
     Raises  StorageFault
     """
+    among = _among(catalogue, there, span)
     marks = ", ".join("?" * len(kinds))
     query = (
         "SELECT seq, at_ms, trust, kind, CAST(body AS BLOB) FROM ledger WHERE seq BETWEEN ? AND ?"  # noqa: S608 - marks
-        f" AND at_ms >= ? AND at_ms < ? AND kind IN ({marks}) ORDER BY seq"
+        " AND ((at_ms >= ? AND at_ms < ?) OR (trust = 'UNTRUSTED' AND seq BETWEEN ? AND ?))"
+        f" AND kind IN ({marks}) ORDER BY seq"
     )
     for begin in range(there.first, there.last + 1, WINDOW):
         end = min(begin + WINDOW - 1, there.last)
-        for row in catalogue.read(query, (begin, end, span.start_ms, span.end_ms, *kinds)):
+        for row in catalogue.read(query, (begin, end, span.start_ms, span.end_ms, *among, *kinds)):
             yield _entry(row)
         show(end - there.first + 1, there.last - there.first + 1)
+
+
+def _among(catalogue: Catalogue, there: Entries, span: Span) -> tuple[int, int]:
+    """Return between which entries those of a span stand, by such as have a time to be trusted."""
+    query = (
+        "SELECT MAX(CASE WHEN at_ms < ? THEN seq END), MIN(CASE WHEN at_ms >= ? THEN seq END) FROM ledger"
+        " WHERE seq BETWEEN ? AND ? AND trust != 'UNTRUSTED'"
+    )
+    first, last = there.first, there.last
+    for begin in range(there.first, there.last + 1, WINDOW):
+        end = min(begin + WINDOW - 1, there.last)
+        ((before, after),) = catalogue.read(query, (span.start_ms, span.end_ms, begin, end))
+        first = first if before is None else before + 1
+        if after is not None:
+            last = after - 1
+            break
+    return first, last
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -251,7 +251,7 @@ def ledger(
     counted = viewings.Viewings()
     lines, proof, there = sheet(desk, span, each_file=each_file, show=show, counted=counted)
     frame = desk.frame() | {"proof": proof, "entries": there}
-    kept_from = desk.catalogue.read("SELECT MIN(at_ms) FROM ledger")[0][0]
+    kept_from = gather.kept_from(desk.catalogue)
     unknowns = [
         say(
             "센터가 영상을 열어 보거나 제3자에게 다시 넘긴 일은 박스가 모릅니다. 그것은 센터의 관리대장에 적습니다.",
