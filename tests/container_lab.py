@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
     from tests.vm_lab import Base
 
-NEIGHBOUR = "10.0.2.2"
-"""The host, as the box sees it, and where cameras listen. It stays when the box, and the line to it, goes."""
-LINE_END = "10.0.2.1"
-MACHINE = "pasu-lab"
 _SHUTDOWN, _NO_LOG_FLUSH = (
     0x8004587D,
     2,
@@ -46,12 +42,21 @@ _CAPABILITIES = (
 class Container(Box):
     """One box in a container.
 
-    folder  images, mounts, console.log
-    stick   files that it finds in STICK
+    folder     images, mounts, console.log
+    stick      files that it finds in STICK
+    neighbour  the host, as the box sees it, and where cameras listen; it stays when the box, and the line to it, goes
+    address    of the box
     """
 
     def __init__(self, folder: Path, found: Base, *, stick: Sequence[Path] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        number = os.getpid() % 250
+        self._machine = f"pasu-{number}"
+        self._line_end, self.neighbour, self.address = (f"10.9.{number}.{host}" for host in (1, 2, 15))
+        self._network = folder / "host0.network"
+        self._network.write_text(
+            f"[Match]\nName=host0\n[Network]\nAddress={self.address}/24\nGateway={self.neighbour}\n"
+        )
         self._stick = folder / "stick"
         self._stick.mkdir()
         for file in stick:
@@ -64,7 +69,7 @@ class Container(Box):
             mount.mkdir(exist_ok=True)
         subprocess.run(["cp", "--sparse=always", found.image, self.images[0]], check=True, timeout=300)
         make_vault(self.images[1])
-        _host_address("replace")
+        _host_address("replace", self.neighbour)
 
     def __enter__(self) -> Self:
         return self
@@ -76,8 +81,7 @@ class Container(Box):
         """End the box, if it still runs, and let go of everything."""
         if self.process is not None:
             self.pull()
-        self._unmount()
-        _host_address("del")
+        _host_address("del", self.neighbour)
 
     @property
     def console(self) -> str:
@@ -89,13 +93,22 @@ class Container(Box):
         """Switch on: check and mount the disks, as the kernel and the first file system do, and begin with systemd."""
         assert self.process is None
         self.started_ms = time.time_ns() // 1_000_000
-        for image, mount in zip(self.images, self.mounts, strict=True):
+        for image in self.images:
             done = subprocess.run([need("e2fsck"), "-p", image], capture_output=True, text=True, timeout=300)
             assert done.returncode in (0, 1), f"a person would be asked: {done.stdout}{done.stderr}"
-            subprocess.run(["mount", "-o", "loop,noatime", image, mount], check=True, timeout=60)
         root, vault = self.mounts
-        (root / "var/lib/pasu/vault").mkdir(parents=True, exist_ok=True)
-        command = [need("systemd-nspawn"), "--quiet", "--boot", f"--directory={root}", f"--machine={MACHINE}"]
+        # In a mount namespace of their own: one that somebody else makes meanwhile would hold these disks too.
+        mount = "mount -o loop,noatime"
+        script = f'{mount} "$1" "$2" && mkdir -p "$2/var/lib/pasu/vault" && {mount} "$3" "$4" && shift 4 && exec "$@"'
+        disks = [self.images[0], root, self.images[1], vault]
+        command = [need("unshare"), "--mount", "--propagation=private", "sh", "-euc", script, "sh", *disks]
+        command += [
+            need("systemd-nspawn"),
+            "--quiet",
+            "--boot",
+            f"--directory={root}",
+            f"--machine={self._machine}",
+        ]
         command += [
             "--register=no",
             "--keep-unit",
@@ -105,6 +118,7 @@ class Container(Box):
         ]
         command += [*_CAPABILITIES, "--system-call-filter=bpf @keyring", "--console=pipe"]
         command += [f"--bind={vault}:/var/lib/pasu/vault", f"--bind-ro={self._stick}:{STICK}"]
+        command += [f"--bind-ro={self._network}:/etc/systemd/network/05-host0.network"]
         with (self.folder / "console.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -118,8 +132,8 @@ class Container(Box):
 
     def _address(self) -> bool:
         """Give the host's end of the line its address, once there is one."""
-        name = f"ve-{MACHINE}"
-        command = f"ip address replace {LINE_END}/24 dev {name} && ip link set {name} up"
+        name = f"ve-{self._machine}"
+        command = f"ip address replace {self._line_end}/24 dev {name} && ip link set {name} up"
         assert self.process is not None
         assert self.process.poll() is None, self.console[-3000:]
         return subprocess.run(["sh", "-c", command], capture_output=True, timeout=60).returncode == 0
@@ -129,7 +143,7 @@ class Container(Box):
         assert self.process is not None
         at_ms = time.time_ns() // 1_000_000
         for mount in self.mounts:
-            fd = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
+            fd = os.open(f"/proc/{self.process.pid}/root{mount}", os.O_RDONLY | os.O_DIRECTORY)
             try:
                 fcntl.ioctl(fd, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
             finally:
@@ -139,7 +153,7 @@ class Container(Box):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(60)
         self.process = None
-        self._unmount()
+        self._wait_end()
         return at_ms
 
     def shut_down(self) -> None:
@@ -148,12 +162,11 @@ class Container(Box):
         self.run("systemctl", "--no-block", "poweroff")
         self.process.wait(120)
         self.process = None
-        self._unmount()
+        self._wait_end()
 
-    def _unmount(self) -> None:
-        """Unmount, and wait for the end of whatever else still held the disks: a disk that is held is mounted as it was."""
-        for image, mount in zip(self.images, self.mounts, strict=True):
-            wait_for(f"the end of {mount}", partial(_unmounted, mount), 60)
+    def _wait_end(self) -> None:
+        """Wait until nobody holds the disks: one that is held would be mounted as it was, and not as it is."""
+        for image in self.images:
             wait_for(f"the end of {image}", partial(_let_go, image), 60)
 
     # talk
@@ -206,16 +219,10 @@ class Container(Box):
         return self.boot_id
 
 
-def _unmounted(mount: Path) -> bool:
-    return not os.path.ismount(mount) or not subprocess.run(["umount", mount], capture_output=True).returncode
-
-
 def _let_go(image: Path) -> bool:
     found = subprocess.run([need("losetup"), "-j", image], check=True, capture_output=True, timeout=60)
     return not found.stdout
 
 
-def _host_address(do: str) -> None:
-    subprocess.run(
-        [need("ip"), "address", do, f"{NEIGHBOUR}/32", "dev", "lo"], capture_output=True, timeout=60
-    )
+def _host_address(do: str, address: str) -> None:
+    subprocess.run([need("ip"), "address", do, f"{address}/32", "dev", "lo"], capture_output=True, timeout=60)

@@ -49,7 +49,7 @@ PACKAGES = (
 STICK = "/mnt"
 """Where the files that a technician brings along are to be found."""
 ROOT_BYTES = 6 << 30
-VAULT_BYTES = 1 << 40
+VAULT_BYTES = 300 << 30
 """Thirty days of a few cameras; the image is sparse."""
 TCG_TIMES = 10
 """Where there is no KVM every bound is so many times longer."""
@@ -70,7 +70,7 @@ KillMode=process
 WantedBy=sysinit.target
 """
 UDEV = f'SUBSYSTEM=="virtio-ports", ATTR{{name}}=="{PORT}", TAG+="systemd", ENV{{SYSTEMD_WANTS}}="lab-agent.service"\n'
-NETWORK = "[Match]\nName=en* eth* host0\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\n[Link]\nRequiredForOnline=yes\n"
+NETWORK = "[Match]\nName=en* eth*\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\n[Link]\nRequiredForOnline=yes\n"
 FSTAB = f"/dev/vda / ext4 errors=remount-ro 0 1\n/dev/vdc {STICK} ext4 ro,nofail 0 0\n"
 
 
@@ -169,7 +169,7 @@ def _make(folder: Path, package: Path | None) -> None:
 
 
 def make_vault(image: Path) -> None:
-    """Make a disk for recordings, with a file system and nothing in it."""
+    """Make a disk for recordings, with a file system and nothing else on it."""
     with image.open("wb") as file:
         file.truncate(VAULT_BYTES)
     # Few inodes: the kernel writes their tables in the background, into a sparse file.
@@ -238,7 +238,7 @@ class Box:
 
 
 class Guest(Box):
-    """One virtual box. Its disks keep what was flushed, and of the rest what chance keeps.
+    """One virtual box, its second disk new. Its disks keep what was flushed, and of the rest what chance keeps.
 
     folder   images, console.log
     stick    files that it finds in STICK
@@ -265,7 +265,8 @@ class Guest(Box):
         self.images = [folder / "root.img", folder / "vault.img"]
         subprocess.run(["cp", "--sparse=always", found.image, self.images[0]], check=True, timeout=300)
         self._stick = make_stick(folder, stick)
-        make_vault(self.images[1])
+        with self.images[1].open("wb") as file:
+            file.truncate(VAULT_BYTES)
         # A path of a Unix socket is short.
         self._sockets = Path(
             subprocess.run(["mktemp", "-d"], check=True, capture_output=True, text=True).stdout.strip()
