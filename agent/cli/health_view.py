@@ -36,7 +36,9 @@ def draw(config: Config, found: dict[str, Any]) -> RenderableType:
     found  as `agent.cli.health` read it
     """
     processes = found["processes"]
-    record, keep, uplink = (processes.get(name) or {} for name in ("record", "keep", "uplink"))
+    record, keep, uplink, tunnel = (
+        words.heard(found, name) for name in ("record", "keep", "uplink", "tunnel")
+    )
     parts: list[RenderableType] = [_head(found), *_conditions(config, found)]
     if cameras := record.get("cameras"):
         parts += [_title("카메라", "Cameras"), camera_table(config, cameras)]
@@ -48,7 +50,7 @@ def draw(config: Config, found: dict[str, Any]) -> RenderableType:
         parts += [_title("박스", "Box"), _fields(vital_fields(vitals, found["trust"]))]
     if uplink:
         parts += [_title("센터 연결", "Connection to the centre"), _fields(uplink_fields(uplink))]
-    if tunnel := processes.get("tunnel"):
+    if tunnel:
         parts += [_title("터널", "Tunnel"), _fields(tunnel_fields(tunnel))]
     parts += [_title("프로세스", "Processes"), process_table(processes, found["boot_ms"] / 1000)]
     return Group(*parts)

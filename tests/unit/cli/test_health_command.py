@@ -15,7 +15,7 @@ import pytest
 
 from agent.cli.health_view import age, bar
 from agent.cli.main import main
-from agent.health import Raised, Tracker, write_health
+from agent.health import CONDITIONS, Raised, Tracker, write_health
 from agent.health.smart import examine
 from agent.model import Instant, Trust
 from tests.unit.config.samples import RIGHT
@@ -109,6 +109,15 @@ def test_a_box_that_is_well_shows_what_it_does(site, capsys):
         assert part in text, part
     assert any(line.split() == ["up", "3", "d"] for line in text.splitlines())
     assert "rtsp" not in text
+
+
+def test_what_a_dead_process_said_last_is_not_how_it_is(site, capsys):
+    write_health(site / "run", "record", said("record", ago_s=600.0, cameras={"cam01": RECORDING}))
+    write_health(site / "run", "keep", said("keep", vaults=[VAULT]))
+    text = health(site, capsys)
+    assert CONDITIONS["process.silent"].what_english in text
+    assert "H264" not in text
+    assert "27.4 days" in text
 
 
 def test_what_is_wrong_comes_first_with_what_to_do(site, capsys, monkeypatch):
