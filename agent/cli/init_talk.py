@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.bar import Bar
-from agent.cli.parser import columns
+from agent.cli.parser import columns, wrap
 from agent.cli.show import console, table
 from agent.errors import PasuError
 from agent.field.setup import requests as wants
@@ -41,7 +43,7 @@ class Terminal:
         self._box = box
         self._vault = vault
         self._drafts = drafts
-        self._history()
+        edit_lines()
 
     def hold(self, talk: Generator[Any, Any, Answers]) -> Answers:
         """Hold a conversation to its end. Raises PasuError, Stopped, KeyboardInterrupt."""
@@ -95,6 +97,9 @@ class Terminal:
             self._screen.print()
         mark = MARKS.get(told.tone, "")
         lines = told.text.splitlines()
+        if mark:
+            room = self._screen.width - columns(mark)
+            lines = [part for line in lines for part in wrap(line, room)]
         text = "\n".join([f"{mark}{lines[0]}", *(" " * columns(mark) + line for line in lines[1:])])
         self._screen.print(text, style=STYLES[told.tone])
         if told.tone is wants.Tone.HEAD:
@@ -115,13 +120,36 @@ class Terminal:
             print()
             raise wants.Stopped from None
 
-    def _history(self) -> None:
-        """Let a line be edited as it is typed: the kernel's own editing does not know that Hangul takes two columns."""
+
+def edit_lines() -> None:
+    """Let a line be edited as it is typed: the kernel's own editing does not know that Hangul takes two columns.
+
+    readline takes the letters of a locale that is not installed for bytes, and spoils them: it then gets C.UTF-8, which
+    every Debian has. It asks the environment, and it asks when it is loaded.
+    """
+    import locale
+
+    before = os.environ.get("LC_ALL")
+    try:
+        locale.setlocale(locale.LC_CTYPE, "")
+        installed = locale.nl_langinfo(locale.CODESET).upper() == "UTF-8"
+    except locale.Error:
+        installed = False
+    with contextlib.suppress(locale.Error, ImportError):
+        if not installed:
+            locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+            os.environ["LC_ALL"] = "C.UTF-8"
         try:
             import readline
-        except ImportError:
-            return
-        readline.set_auto_history(False)
+
+            readline.set_auto_history(False)
+            readline.parse_and_bind("set disable-completion on")
+            readline.parse_and_bind("set enable-bracketed-paste off")
+        finally:
+            if before is None:
+                os.environ.pop("LC_ALL", None)
+            else:
+                os.environ["LC_ALL"] = before
 
 
 def search(want: wants.Search) -> list[tuple[dict[str, Any], int | None]]:

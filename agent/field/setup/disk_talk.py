@@ -69,10 +69,9 @@ def _vault(answers: Answers) -> str:
 
 def _choose(answers: Answers) -> Generator[Request, Any, Drive | None]:
     """Ask until a disk can be used as it is; None is the system's disk, where there is no other."""
-    named = ""
+    box, vault = str(answers["box"]["id"]), _vault(answers)
     while True:
-        there: tuple[Drive, ...] = yield Disks(named)
-        box, vault = str(answers["box"]["id"]), _vault(answers)
+        there: tuple[Drive, ...] = yield Disks()
         choices = list(listed(there))
         verdicts = [judge(drive, whole, box, vault) for drive, whole in choices]
         yield _rows(choices, verdicts)
@@ -85,36 +84,34 @@ def _choose(answers: Answers) -> Generator[Request, Any, Drive | None]:
                 ),
                 Tone.WARN,
             )
-        usual = str(can[0]) if len(can) == 1 else ""
-        help_ = say(f"번호나 경로, 다시 보려면 {AGAIN}", f"number or path, {AGAIN} to look again")
-        answer = str(
-            (
-                yield Ask(
-                    "disk.device",
-                    say("어느 디스크에 녹화할까요", "which disk is for recordings"),
-                    usual,
-                    help_,
-                )
-            )
-        ).strip()
-        answer = answer or usual
-        named = answer if answer.startswith("/dev/") else ""
-        if answer == SYSTEM:
-            if (yield from _system_alone(bool(can))):
-                return None
-            continue
-        chosen = find(there, answer) if named else None
-        if answer.isascii() and answer.isdigit() and len(answer) < 4 and 1 <= int(answer) <= len(choices):
-            chosen = choices[int(answer) - 1]
-        if chosen is None and named:
-            there = yield Disks(named)
-            chosen = find(there, named)
-        if chosen is None:
-            if answer != AGAIN:
+        while (answer := (yield from _answer(can))) != AGAIN:
+            if answer == SYSTEM:
+                if (yield from _system_alone(others=bool(can))):
+                    return None
+                continue
+            chosen = yield from _named(answer, choices)
+            if chosen is None:
                 yield Tell(say("그런 디스크가 없습니다", "there is no such disk"), Tone.BAD)
-            continue
-        if (yield from _usable(*chosen, judge(*chosen, box, vault))):
-            return chosen[0]
+            elif (yield from _usable(*chosen, judge(*chosen, box, vault))):
+                return chosen[0]
+
+
+def _answer(can: list[int]) -> Generator[Request, Any, str]:
+    usual = str(can[0]) if len(can) == 1 else ""
+    explain = say(f"번호나 경로, 다시 보려면 {AGAIN}", f"number or path, {AGAIN} to look again")
+    title = say("어느 디스크에 녹화할까요", "which disk is for recordings")
+    return str((yield Ask("disk.device", title, usual, explain))).strip() or usual
+
+
+def _named(
+    answer: str, choices: list[tuple[Drive, Drive]]
+) -> Generator[Request, Any, tuple[Drive, Drive] | None]:
+    """Return what a number or a path means; what is not in the list is looked at now."""
+    if answer.isascii() and answer.isdigit() and len(answer) < 4:
+        return choices[int(answer) - 1] if 1 <= int(answer) <= len(choices) else None
+    if not answer.startswith("/dev/"):
+        return None
+    return find((yield Disks(answer)), answer)
 
 
 def _rows(choices: list[tuple[Drive, Drive]], verdicts: list[Verdict]) -> Rows:
@@ -167,7 +164,7 @@ def _usable(drive: Drive, whole: Drive, verdict: Verdict) -> Generator[Request, 
     return True
 
 
-def _system_alone(others: bool) -> Generator[Request, Any, bool]:
+def _system_alone(*, others: bool) -> Generator[Request, Any, bool]:
     if others:
         yield Tell(not_alone(), Tone.BAD)
         return False

@@ -270,8 +270,8 @@ def _refused_as_it_is(drive: Drive, disk: Drive, box: str, vault: str) -> Verdic
             "INIT_DISK_SYSTEM",
             say("시스템이 있는 디스크입니다", "the system lies on this disk"),
             say(
-                "영상용 디스크를 따로 다십시오. 다른 디스크가 없으면 system_disk로 답할 수 있습니다",
-                "put in a disk for recordings; where there is no other, answer with system_disk",
+                "영상용 디스크를 따로 다십시오. 다른 디스크가 없으면 s (대답 파일에서는 system_disk)",
+                "put in a disk for recordings; where there is no other: s (in an answers file: system_disk)",
             ),
         )
     if any(SWAP in each.mounts or (each.content or Content()).signature == "swap" for each in drive.all()):

@@ -92,7 +92,7 @@ def make_anew(drive: Drive, phrase: str, box: str, vault: str) -> None:
     for each in reversed(list(found[0].all())):
         _run(["wipefs", "--all", "--quiet", each.path], LOOK_S)
     if found[0].parts:
-        _run(["blockdev", "--rereadpt", drive.path], LOOK_S)
+        _run(["partx", "--delete", drive.path], LOOK_S)
     options = ["-q", "-F", "-L", LABEL, "-U", str(uuid4()), "-m", "0", "-i", str(INODE_BYTES)]
     _run(
         ["mkfs.ext4", *options, "-E", "lazy_itable_init=0,lazy_journal_init=0", drive.path],
