@@ -10,9 +10,7 @@ Writes    docs/evidence/hardware/analogue-board-<machine>.md
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
 import re
 import signal
 import subprocess
@@ -21,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench import ROOT, conclude, need, options, run
 
 CONFIG = """
 [box]
@@ -47,37 +45,34 @@ legal_basis = "hardware test, nobody in the picture"
 """
 
 
-def run(*command: str, **more) -> subprocess.CompletedProcess[str]:
+def call(*command: str, **more) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True, **more)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def test() -> int:
+    given = options(
+        __doc__,
+        ("device", {"nargs": "?", "default": "/dev/video0"}),
+        ("--size", {"default": "720x576"}),
+        ("--fps", {"type": int, "default": 25}),
+        ("--seconds", {"type": int, "default": 60}),
     )
-    parser.add_argument("device", nargs="?", default="/dev/video0")
-    parser.add_argument("--size", default="720x576")
-    parser.add_argument("--fps", type=int, default=25)
-    parser.add_argument("--seconds", type=int, default=60)
-    options = parser.parse_args()
-    if not Path(options.device).exists():
-        print(f"{options.device} is not there: connect a board, or name its device")
-        return 2
-    width, height = options.size.split("x")
+    need(Path(given.device).exists(), f"{given.device} is not there: connect a board, or name its device")
+    width, height = given.size.split("x")
     pasu = (sys.executable, "-m", "agent.cli.main")
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        said = run(*pasu, "centre", "keygen", "-o", str(place / "key.txt"), cwd=ROOT).stdout
+        said = call(*pasu, "centre", "keygen", "-o", str(place / "key.txt"), cwd=ROOT).stdout
         recipient = re.search(r"age1[a-z0-9]+", said)
         assert recipient, said
         (place / "agent.toml").write_text(
             CONFIG.format(
                 place=place,
                 recipient=recipient[0],
-                device=options.device,
+                device=given.device,
                 width=width,
                 height=height,
-                fps=options.fps,
+                fps=given.fps,
             )
         )
         recorder = subprocess.Popen(
@@ -86,16 +81,16 @@ def main() -> int:
             text=True,
             cwd=ROOT,
         )
-        time.sleep(options.seconds)
+        time.sleep(given.seconds)
         recorder.send_signal(signal.SIGTERM)
         log = recorder.communicate(timeout=60)[1]
         rows = json.loads(
-            run(*pasu, "segments", "board", "--from", f"-{options.seconds + 60}s", "--to", "now", "--json",
+            call(*pasu, "segments", "board", "--from", f"-{given.seconds + 60}s", "--to", "now", "--json",
                 "--config", str(place / "agent.toml"), cwd=ROOT).stdout
         )  # fmt: skip
-        run(*pasu, "open", "--identity", str(place / "key.txt"), "board", "--from", f"-{options.seconds + 60}s",
+        call(*pasu, "open", "--identity", str(place / "key.txt"), "board", "--from", f"-{given.seconds + 60}s",
             "--to", "now", "-o", str(place / "clip.mp4"), "--config", str(place / "agent.toml"), cwd=ROOT)  # fmt: skip
-        streams = run(
+        streams = call(
             "ffprobe",
             "-v",
             "error",
@@ -105,39 +100,23 @@ def main() -> int:
             "json",
             str(place / "clip.mp4"),
         )
-        errors = run("ffmpeg", "-v", "error", "-i", str(place / "clip.mp4"), "-f", "null", "-").stderr
+        errors = call("ffmpeg", "-v", "error", "-i", str(place / "clip.mp4"), "-f", "null", "-").stderr
     (stream,) = json.loads(streams.stdout)["streams"]
     encoder = re.search(r"encoded by (\S+)", log)
     frames = int(stream["nb_read_packets"])
     seen = {
         "codec": stream["codec_name"],
         "size": f"{stream['width']}x{stream['height']}",
-        "pictures": f"{frames} of about {options.seconds * options.fps}",
+        "pictures": f"{frames} of about {given.seconds * given.fps}",
         "encoder": encoder[1] if encoder else "none: the board delivers encoded video",
         "decoding errors": errors.strip() or "none",
         "recorder's word": json.dumps(rows)[:400],
     }
     good = (
-        stream["codec_name"] in ("h264", "mjpeg")
-        and not errors
-        and frames >= 0.9 * options.seconds * options.fps
+        stream["codec_name"] in ("h264", "mjpeg") and not errors and frames >= 0.9 * given.seconds * given.fps
     )
-    machine = f"{platform.node()}-{platform.machine()}"
-    evidence = ROOT / "docs/evidence/hardware" / f"analogue-board-{machine}.md"
-    evidence.parent.mkdir(parents=True, exist_ok=True)
-    lines = [
-        f"# Analogue board on {machine}",
-        "",
-        f"`python hardware_tests/{Path(__file__).name} {options.device}`",
-        "",
-    ]
-    lines += [f"- {name}: {value}" for name, value in seen.items()]
-    evidence.write_text(
-        "\n".join([*lines, "", f"Result: {'as expected' if good else 'NOT as expected'}", ""])
-    )
-    print(evidence.read_text())
-    return 0 if good else 1
+    return conclude(given, "An analogue board", seen, good)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(test)

@@ -11,18 +11,16 @@ Writes    docs/evidence/hardware/gpio-line-<machine>.md
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import platform
 import select
 import subprocess
-import sys
 import time
 from pathlib import Path
 
+from bench import conclude, need, options, run
+
 from agent.capture.gpio import Line
 
-ROOT = Path(__file__).resolve().parent.parent
 CONFIGFS = Path("/sys/kernel/config/gpio-sim")
 HOLD_S = 0.2  # longer than the debouncing
 
@@ -132,33 +130,27 @@ def real(chip: str, number: int, edge: str, presses: int) -> list[str]:
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def test() -> int:
+    given = options(
+        __doc__,
+        ("--chip", {"help": "a real chip; without it gpio-sim"}),
+        ("--line", {"type": int, "default": 17}),
+        ("--edge", {"default": "falling", "choices": ("falling", "rising", "both")}),
+        ("--presses", {"type": int, "default": 10}),
     )
-    parser.add_argument("--chip", help="a real chip; without it gpio-sim")
-    parser.add_argument("--line", type=int, default=17)
-    parser.add_argument("--edge", default="falling", choices=("falling", "rising", "both"))
-    parser.add_argument("--presses", type=int, default=10)
-    options = parser.parse_args()
-    if options.chip:
-        title = f"{options.chip} line {options.line}, {options.edge}"
-        found = real(options.chip, options.line, options.edge, options.presses)
+    if given.chip:
+        what = f"{given.chip} line {given.line}, {given.edge}"
+        found = real(given.chip, given.line, given.edge, given.presses)
     else:
         with contextlib.suppress(FileNotFoundError):
-            subprocess.run(["modprobe", "gpio-sim"], check=False)
-        if not CONFIGFS.exists():
-            print("no gpio-sim in this kernel (or not root, or no configfs): name a real line with --chip")
-            return 2
-        title, found = "gpio-sim", simulated(options.presses)
-    folder = ROOT / "docs" / "evidence" / "hardware"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"gpio-line-{platform.node()}.md"
-    lines = [f"# GPIO line: {title}", "", f"{platform.machine()}, Linux {platform.release()}", ""]
-    file.write_text("\n".join([*lines, *(f"- {each}" for each in found)]) + "\n")
-    print(file.read_text())
-    return 0
+            subprocess.run(["modprobe", "gpio-sim"], check=False, capture_output=True)
+        need(
+            CONFIGFS.exists(),
+            "no gpio-sim in this kernel (or not root, or no configfs): name a real line with --chip",
+        )
+        what, found = "gpio-sim", simulated(given.presses)
+    return conclude(given, f"A GPIO line: {what}", dict(enumerate(found, 1)), True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(test)

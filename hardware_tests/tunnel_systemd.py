@@ -11,9 +11,7 @@ Writes    docs/evidence/hardware/tunnel-<machine>.md
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
 import random
 import socket
 import subprocess
@@ -23,12 +21,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from bench import box, conclude, need, options
+from bench import run as start
 
-from agent.config import load  # noqa: E402
-from agent.health.files import folder_of  # noqa: E402
-from agent.tunnel import keys  # noqa: E402
+from agent.health.files import folder_of
+from agent.tunnel import keys
 
 BACK_S = 120.0
 OUTGOING = 4
@@ -104,18 +101,18 @@ def refused(to: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def test() -> int:
+    given = options(
+        __doc__,
+        ("--config", {"type": Path, "default": Path("/etc/pasu/agent.toml")}),
+        ("--rounds", {"type": int, "default": 20}),
     )
-    parser.add_argument("--config", default="/etc/pasu/agent.toml")
-    parser.add_argument("--rounds", type=int, default=20)
-    options = parser.parse_args()
-    config = load(options.config)
+    config = box(given.config)
     terms = keys.load(config.storage.state)
-    if config.tunnel is None or config.tunnel.line is None or terms is None:
-        print("the box needs a tunnel, and `line` in [tunnel]: pasu centre tunnel init, pasu enrol")
-        return 2
+    need(
+        config.tunnel is not None and config.tunnel.line is not None and terms is not None,
+        "the box needs a tunnel, and `line` in [tunnel]: pasu centre tunnel init, pasu enrol",
+    )
     interface, folder = config.tunnel.interface, config.storage.run
     line = Line(config.tunnel.line, terms.host, terms.port)
     transitions = {
@@ -128,7 +125,7 @@ def main() -> int:
     }
     done: Counter[str] = Counter()
     slowest = 0.0
-    for _ in range(options.rounds):
+    for _ in range(given.rounds):
         name = random.choice([*transitions])
         run(*transitions[name], check=False)
         done[name] += 1
@@ -149,17 +146,8 @@ def main() -> int:
         "slowest return of the uplink": f"{slowest:.0f} s",
         "refused past the tunnel": f"with the rules {with_rules}, by systemd alone {without_rules}",
     }
-    machine = f"{platform.node()}-{platform.machine()}"
-    evidence = ROOT / "docs/evidence/hardware" / f"tunnel-{machine}.md"
-    evidence.parent.mkdir(parents=True, exist_ok=True)
-    lines = [f"# Tunnel on {machine}", "", f"`python hardware_tests/{Path(__file__).name}`", ""]
-    lines += [f"- {name}: {value}" for name, value in seen.items()]
-    evidence.write_text(
-        "\n".join([*lines, "", f"Result: {'as expected' if good else 'NOT as expected'}", ""])
-    )
-    print(evidence.read_text())
-    return 0 if good else 1
+    return conclude(given, "The tunnel under systemd", seen, good)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(test)
