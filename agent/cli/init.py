@@ -147,8 +147,10 @@ def _present(places: Places) -> Answers:
     """Return the tables of agent.toml as they are. Raises ConfigProblems when the file cannot be used."""
     from agent.config import load
     from agent.config.load import read_toml
+    from agent.field.setup.place import drop_draft
 
     load(places.config)
+    drop_draft(places)  # of an installation that was killed when it was all but done
     return read_toml(places.config)
 
 

@@ -105,6 +105,13 @@ def keep_draft(places: Places, answers: Answers, disk: Disk | None = None) -> No
     disk.atomic_replace(places.draft, answers_.draft_text(answers).encode(), sync=True)
 
 
+def drop_draft(places: Places, disk: Disk | None = None) -> None:
+    """Remove the draft of a box that is configured. Raises StorageFault."""
+    disk = disk or Disk()
+    disk.unlink(places.draft)
+    disk.fsync_directory(places.draft.parent)
+
+
 def install(
     places: Places,
     answers: Answers,
@@ -141,8 +148,7 @@ def install(
     step("5")
     _put(disk, places.config, text, CONFIG_MODE, (os.geteuid(), places.group()))
     step("6")
-    disk.unlink(places.draft)
-    disk.fsync_directory(places.draft.parent)
+    drop_draft(places, disk)
     step("7")
     return config
 

@@ -1,0 +1,117 @@
+"""A2: killed after each step of putting a box in place, it is not configured at all, or wholly; begun again it comes to its end."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+
+import pytest
+
+from tests.init_lab import PASSWORD, Box, box
+
+__all__ = ["box"]
+
+SIZE = 4 << 30
+STEPS = ("1", "2", "3", "4", "5", "6", "7")
+INSTALL = """
+import os, signal, sys
+from pathlib import Path
+from agent.config.load import read_toml
+from agent.field.setup import drives, place, works
+
+def step(number):
+    if number == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+answers = read_toml(Path(sys.argv[1]))
+answers["storage"]["loss_window_s"] = 1.0
+device = answers["disk"]["device"]
+found = drives.find(works.disks("/var/lib/pasu/vault", device), device)
+places = place.Places(Path("/etc/pasu/agent.toml"))
+place.keep_draft(places, answers)
+place.install(places, answers, found[0], step=step)
+"""
+CHANGE = """
+import os, signal, sys
+from pathlib import Path
+from agent.config.load import read_toml
+from agent.field.setup import place
+
+def step(number):
+    if number == sys.argv[1]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+places = place.Places(Path("/etc/pasu/agent.toml"))
+before = read_toml(places.config)
+after = {**before, "box": {**before["box"], "site": "another place"}}
+camera = dict(before["camera"][0], id="cam02", url="rtsp://10.0.0.12/main", username="recorder", password="Second-Word-5")
+if len(before["camera"]) == 1:
+    after["camera"] = [*before["camera"], camera]
+place.change(places, before, after, step=step)
+"""
+
+
+def empty_disk(box: Box) -> str:
+    device = box.disk()
+    box.run("mkfs.ext4", "-q", "-F", device, check=True)
+    return device
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a2_killed_after_each_step_of_a_new_box(box: Box, step: str) -> None:
+    """A2."""
+    device = empty_disk(box)
+    file = box.answers(f'device = "{device}"')
+    killed = box.run(sys.executable, "-P", "-c", INSTALL, str(file), step)
+    assert killed.returncode == -9, killed.stderr
+    assert box.has("/etc/pasu/agent.toml") is (step in "67")
+    if step in "67":
+        assert box.pasu("config", "check").returncode == 0
+        assert tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"]["cam01"]["password"] == PASSWORD
+        assert box.run("findmnt", "/var/lib/pasu/vault").returncode == 0
+    else:
+        assert box.has("/etc/pasu/agent.toml.draft")
+    done = box.pasu("init", "--answers", str(file))
+    assert done.returncode == 0, done.stderr
+    assert box.pasu("config", "check").returncode == 0
+    assert tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"]["cam01"]["password"] == PASSWORD
+    assert box.run("findmnt", "-no", "SOURCE", "/var/lib/pasu/vault").stdout.strip() == device
+    assert box.read("/etc/fstab").count("/var/lib/pasu/vault") == 1
+    assert not box.has("/etc/pasu/agent.toml.draft")
+    assert not box.has("/etc/pasu/agent.toml.new")
+    assert not box.has("/etc/pasu/secrets.toml.new")
+
+
+@pytest.mark.parametrize("step", ["C1", "C2", "C3"])
+def test_a2_killed_after_each_step_of_a_change(box: Box, step: str) -> None:
+    """A2."""
+    device = empty_disk(box)
+    done = box.pasu("init", "--answers", str(box.answers(f'device = "{device}"')))
+    assert done.returncode == 0, done.stderr
+    old = box.read("/etc/pasu/agent.toml")
+    killed = box.run(sys.executable, "-P", "-c", CHANGE, step)
+    assert killed.returncode == -9, killed.stderr
+    assert (box.read("/etc/pasu/agent.toml") == old) is (step != "C3")
+    assert box.pasu("config", "check").returncode == 0
+    done = box.run(sys.executable, "-P", "-c", CHANGE, "none")
+    assert done.returncode == 0, done.stderr
+    config = tomllib.loads(box.read("/etc/pasu/agent.toml"))
+    assert config["box"]["site"] == "another place"
+    assert [each["id"] for each in config["camera"]] == ["cam01", "cam02"]
+    logins = tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"]
+    assert (logins["cam01"]["password"], logins["cam02"]["password"]) == (PASSWORD, "Second-Word-5")
+    assert tomllib.loads(box.read("/etc/pasu/agent.toml.bak"))["box"]["site"] == "경포해변 3지점"
+
+
+def test_killed_while_it_formats_the_disk_is_begun_anew_and_no_configuration_is_there(box: Box) -> None:
+    """A disk whose formatting was cut off is not taken for a good one."""
+    device = box.disk()
+    with open(device, "r+b") as disk:
+        box.run("mkfs.ext4", "-q", "-F", device, check=True)
+        disk.seek(1024)
+        disk.write(bytes(1024))  # the first superblock, which mkfs writes last
+    file = box.answers(f'device = "{device}"')
+    refused = box.pasu("init", "--answers", str(file))
+    assert (refused.returncode, "INIT_DISK_FORMAT" in refused.stderr) == (1, True), refused.stderr
+    done = box.pasu("init", "--answers", str(box.answers(f'device = "{device}"\nformat = "{SIZE}"')))
+    assert done.returncode == 0, done.stderr
