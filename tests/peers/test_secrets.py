@@ -2,8 +2,9 @@
 
 Everything runs and much goes wrong: a log-in that fails, a camera that is not there, a configuration that is invalid,
 processes that die with a traceback, commands that are refused, an export. What is searched: every log, every message on
-the wire, health files as they came and went, the ledger, the catalogue's commands, what the commands say, and of each
-process its arguments and environment.
+the wire, health files as they came and went, the ledger, the catalogue's commands, what the commands say, those for who
+installs and looks after a box among them, the page and its figures, reports, and of each process its arguments and
+environment.
 """
 
 from __future__ import annotations
@@ -13,16 +14,22 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from agent.command.keyring import Role
+from agent.config import load
+from agent.storage import passbook
+from agent.storage.files import Disk
 from agent.uplink import payloads
 from tests.lab import GstCameras, prepared_clip, tree, wait_for
-from tests.living import BOX, Centre, Ear, Hand, LiveBox, settled
+from tests.living import BOX, Centre, Ear, Hand, LiveBox, Running, settled
+from tests.page_lab import Site, ask, enter, free_port
 from tests.town import Town
 
 if TYPE_CHECKING:
@@ -39,6 +46,20 @@ def _bug(*_):
 
 signal.signal(signal.SIGUSR1, _bug)
 """
+ANSWERS = """
+[box]
+id = "gn-0007"
+[storage]
+recipients = ["age1nobody"]
+[disk]
+system_disk = true
+[[camera]]
+id = "cam01"
+url = "{url}"
+username = "operator"
+password = "{password}"
+"""
+"""An installation that is refused: nothing of the machine is touched."""
 AWAY = "10.231.77.5"
 PATH = "adresse-qzx7"
 
@@ -95,6 +116,46 @@ def private_keys(box: LiveBox) -> set[bytes]:
     return {first[48:64], second[:24], signing[-32:], secret.hex().encode(), base64.b64encode(secret)[:32]}
 
 
+def look_at_the_page(box: LiveBox, folder: Path) -> list[bytes]:
+    """Return what a visitor with a pass is shown, what nobody with one is, and the figures for machines."""
+    box.config.write_text(
+        f'{box.config.read_text()}[page]\nlisten = "127.0.0.1"\nport = {free_port()}\nfolder = "{folder}/page"\n'
+        f'metrics = "127.0.0.1"\nmetrics_port = {free_port()}\n'
+    )
+    passbook.make(folder / "page", Disk())
+    issued = box.run_command("pass", "issue", "--for", "kim", "--company", "hanbit", "--json")
+    assert issued.returncode == 0, issued
+    code = json.loads(issued.stdout)["code"]
+    config = load(box.config)
+    place = Site(folder, config)
+    page = Running(box.folder / "page.log", "page", "--config", str(box.config))
+    page.start()
+    try:
+        wait_for(
+            "the page", lambda: (place.folder / "own" / "cert.pem").exists() and answers(config.page.port), 60
+        )
+        entered = enter(place, code)
+        assert entered.status == 303, entered
+        texts = [ask(place, path=path, Cookie=entered.cookie).text for path in ("/", "/?lang=en")]
+        texts += [enter(place, "WRONG").text, ask(place).text]
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{config.page.metrics_port}/metrics", timeout=30
+        ) as got:
+            texts.append(got.read().decode())
+    finally:
+        page.kill()
+    assert code not in (box.folder / "page.log").read_text()
+    return [text.encode() for text in texts]
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
 def search(corpus: dict[str, Iterable[bytes]], wanted: set[bytes]) -> list[str]:
     return [
         f"{each!r} in {where}"
@@ -128,6 +189,8 @@ def test_h11_no_secret_leaves_its_place(tmp_path, monkeypatch):
         observer = Observer(box, centre)
         said: list[bytes] = []
         refused: list[bytes] = []
+        installing: list[bytes] = []
+        shown: list[bytes] = []
 
         def run(into: list[bytes], *arguments: str) -> None:
             done = box.run_command(*arguments)
@@ -202,6 +265,26 @@ def test_h11_no_secret_leaves_its_place(tmp_path, monkeypatch):
                 ("ledger", "verify"), ("clock",), ("export", "list"), ("disks",),
             ):  # fmt: skip
                 run(said, *arguments)
+            answers = tmp_path / "answers.toml"
+            answers.touch(0o600)
+            answers.write_text(ANSWERS.format(password=RIGHT, url=f"rtsp://operator:{IN_URL}@{AWAY}/x"))
+            (tmp_path / "no.deb").write_bytes(b"no package")
+            for arguments in (
+                ("status", "--once"), ("status", "--json"), ("report", "selfcheck"), ("report", "ledger"),
+                ("report", "ledger", "--csv"), ("report", "notice"), ("report", "commissioning"),
+            ):  # fmt: skip
+                run(said, *arguments)
+            # These speak to whoever installs the box, and name the cameras' addresses to him; no log-in all the same.
+            looked = ("--seconds", "5")
+            for arguments in (
+                ("doctor", *looked, "--wire-seconds", "0"), ("doctor", *looked, "--wire-seconds", "0", "--json"),
+                ("discover", "--host", "127.0.0.1", "--list"), ("discover", "--host", "127.0.0.1", "--json"),
+                ("discover", "--host", "127.0.0.1", "--json", "--try-factory-passwords"),
+                ("init", "--answers", str(answers), "--no-start"), ("config", "check"), ("tunnel", "show"),
+                ("update", "apply", str(tmp_path / "no.deb")), ("update", "status"), ("aim", "cam2"),
+            ):  # fmt: skip
+                run(installing, *arguments)
+            shown += look_at_the_page(box, tmp_path)
             own, text = officer.sign("inspect")
             ear.send(text)
             ear.wait_reply(own)
@@ -218,6 +301,7 @@ def test_h11_no_secret_leaves_its_place(tmp_path, monkeypatch):
             "the wire, read": [payloads.dump(read).encode() for read in ear.hear()],
             "the ledger": [str(row).encode() for row in box.ledger_rows()],
             "what commands said": said,
+            "the page": shown,
             "the centre's witness": [str(row).encode() for row in centre.entries()],
         }
         # Each place has something of this box, so that a search in it can find something.
@@ -225,7 +309,7 @@ def test_h11_no_secret_leaves_its_place(tmp_path, monkeypatch):
             ("logs of the box", b"cam1"), ("logs of the centre", BOX.encode()), ("the wire, read", b"cam1"), ("the ledger", b"cam1"),
             ("what commands said", b"cam1"), ("the centre's witness", b"cam1"), ("processes: cmdline", b"agent.toml"),
             ("processes: environ", b"LANG"), ("health: record.json", b"cam1"), ("health: keep.json", BOX.encode()),
-            ("health: uplink.json", BOX.encode()), ("exchange: replies", BOX.encode()),
+            ("health: uplink.json", BOX.encode()), ("exchange: replies", BOX.encode()), ("the page", b"cam1"),
         ):  # fmt: skip
             assert search({where: corpus[where]}, {mark}), f"nothing was seen: {where}"
         for name in ("record.log", "keep.log", "uplink.log"):
@@ -236,8 +320,12 @@ def test_h11_no_secret_leaves_its_place(tmp_path, monkeypatch):
         wanted = set[bytes]().union(*(forms(secret) for secret in (RIGHT, WRONG, IN_URL)))
         assert search({"secrets": [(box.folder / "secrets.toml").read_bytes()]}, wanted)
         keys = private_keys(box)
-        assert search({**corpus, "what is refused": refused}, wanted) == []
-        assert search(corpus, keys) == []
+        everything = {**corpus, "what is refused": refused, "what is said to who installs": installing}
+        assert search(everything, wanted) == []
+        assert search(everything, keys) == []
+        assert all(installing)
+        for mark in (b"cam2", b"CONFIG_", b"recipients"):
+            assert search({"x": installing}, {mark}), mark
         addresses = (
             forms(AWAY) | forms(PATH) | {f":{cameras.port}/".encode(), f"127.0.0.1:{cameras.port}".encode()}
         )
