@@ -64,7 +64,7 @@ def test_with_a_pass_all_of_it_is_there(box):
     text = ask(box, Cookie=entered(box), Accept_Language="ko-KR,ko;q=0.9").text
     for part in (
         "gn-0007 · 경포해변 3지점", "조치가 필요합니다 (1)", CONDITIONS["box.hot"].next_korean, "주차장 입구", "97.0 %",
-        "빠진 때", "38.4일 (보관 30일)", "WD40PURZ-85TTDY0", "연결됨 · MQTT 5", "41초 전", "pasu record", "김정비 · 한빛보안",
+        "빠진 때", "38.4일 (기준 30일)", "WD40PURZ-85TTDY0", "연결됨 · MQTT 5", "41초 전", "pasu record", "김정비 · 한빛보안",
         "강릉시 정보산업과",
     ):  # fmt: skip
         assert part in text, part

@@ -8,6 +8,7 @@ import hashlib
 import html
 import io
 import re
+import time
 
 import pytest
 
@@ -216,6 +217,18 @@ def test_without_a_checkpoint_and_with_a_strange_key_it_says_so(tmp_path):
     key.unlink()
     _, text = report(box, tmp_path, "selfcheck", out="none.html")
     assert "the box has no public key" in text
+
+
+def test_times_of_a_box_outside_korea_are_marked_on_every_line(box, tmp_path):
+    for name, marked in (("Asia/Seoul", False), ("UTC", True)):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("TZ", name)
+            time.tzset()
+            _, text = report(box, tmp_path, "ledger", "--csv", out=f"{marked}.csv")
+        time.tzset()
+        lines = list(csv.reader(io.StringIO(text.lstrip("\ufeff"))))[1:]
+        assert lines
+        assert all(line[2].removesuffix(" (time uncertain)").endswith(" UTC") == marked for line in lines)
 
 
 def test_what_was_written_by_a_clock_in_the_past_stands_where_it_happened(tmp_path):

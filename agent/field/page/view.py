@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOURS = (24, 18, 12, 6, 0)
+KOREA = timedelta(hours=9)
 MOST_HOLES = 6
 MOST_VISITS = 12
 WHATS = {
@@ -53,7 +54,7 @@ def page(config: Config, found: dict[str, Any], visitor: Pass | None, zone: tzin
         "site": found["site"],
         "operator": config.box.operator,
         "contact": config.box.contact,
-        "now": moment(found["at_ms"], zone),
+        "now": moment(found["at_ms"], zone) + zone_mark(found["at_ms"], zone),
         "trust": words.trust_word(found["trust"]),
         "trusted": found["trust"] != "UNTRUSTED",
         "summary": summary(wrong),
@@ -108,6 +109,17 @@ def moment(utc_ms: int, zone: tzinfo | None) -> str:
         return (EPOCH + timedelta(milliseconds=utc_ms)).astimezone(zone).strftime("%Y-%m-%d %H:%M")
     except (OverflowError, ValueError, OSError):
         return "?"
+
+
+def zone_mark(utc_ms: int, zone: tzinfo | None) -> str:
+    """Say which zone a time is of where that is not Korea's, which nobody would doubt: " UTC", " +08:00"."""
+    try:
+        there = (EPOCH + timedelta(milliseconds=utc_ms)).astimezone(zone)
+    except (OverflowError, ValueError, OSError):
+        return ""
+    if there.utcoffset() == KOREA:
+        return ""
+    return f" {there.isoformat(timespec='seconds')[-6:]}" if there.utcoffset() else " UTC"
 
 
 def _clock(utc_ms: int, zone: tzinfo | None) -> str:

@@ -14,7 +14,7 @@ from agent import __version__, overview
 from agent.cli import times
 from agent.cli.segments import CAUSES
 from agent.field import words
-from agent.field.page.view import moment
+from agent.field.page.view import moment, zone_mark
 from agent.field.reports import figures, gather, machine, printing, rows, viewings, views
 from agent.field.reports.texts import scrub
 from agent.health import Raised
@@ -48,7 +48,7 @@ class Desk:
 
     def when(self, utc_ms: int) -> str:
         """Write a point in time."""
-        return moment(utc_ms, self.zone)
+        return moment(utc_ms, self.zone) + zone_mark(utc_ms, self.zone)
 
     def frame(self) -> dict[str, Any]:
         """Return what every sheet shows: whose, when, and from which checkpoint."""

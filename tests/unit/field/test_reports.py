@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta, timezone
 
 import pytest
 
 from agent.cli.kinds import KINDS
 from agent.config import load
 from agent.field.doctor.registry import CHECKS
+from agent.field.page.view import zone_mark
 from agent.field.reports import figures, rows, texts, views
 from agent.field.reports.figures import Past
 from agent.field.reports.rows import Entry, csv_line, row_of
@@ -445,3 +447,10 @@ def test_notice_boards_have_the_four_items_of_art_10(config):
     (only,) = views.notices(config, ["cam02"])
     assert (only["id"], only["range"]) == ("cam02", "")
     assert dict(views.site(config))
+
+
+@pytest.mark.parametrize(("hours", "mark"), [(9, ""), (0, " UTC"), (8, " +08:00"), (-3.5, " -03:30")])
+def test_a_time_that_is_not_koreas_says_so(hours, mark):
+    """A box whose clock is set to UTC makes sheets that nobody may read nine hours wrong."""
+    assert zone_mark(5, timezone(timedelta(hours=hours))) == mark
+    assert zone_mark(1 << 62, timezone(timedelta(hours=hours))) == ""
