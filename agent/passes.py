@@ -21,6 +21,7 @@ CODE_LETTERS = 20
 CODE_BYTES = 13  # 104 bits, of which the last four are left
 GROUP = 5
 MOST_HOURS = 24 * 7
+HOUR_MS = 3_600_000
 MOST_TEXT = 60
 MOST_PASSES = 200
 LIMIT_BYTES = 4096  # of a pass or a word
@@ -134,9 +135,52 @@ def digest_of(typed: str) -> str | None:
     return hashlib.sha256(b"pasu-pass\0" + letters.encode()).hexdigest()
 
 
+def new_pass(
+    own: str,
+    digest: str,
+    *,
+    name: str,
+    company: str,
+    by: str,
+    hours: int,
+    utc_ms: int,
+    boot: str,
+    boot_ms: int,
+) -> Pass:
+    """Make a pass that counts from now on. utc_ms: CLOCK_REALTIME; boot_ms: CLOCK_BOOTTIME of `boot`."""
+    life_ms = hours * HOUR_MS
+    return Pass(own, digest, name, company, by, utc_ms, utc_ms + life_ms, boot, boot_ms + life_ms)
+
+
+def is_pass_id(text: object) -> bool:
+    """Tell whether something has the form of a pass's id."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def is_digest(text: object) -> bool:
+    """Tell whether something has the form of what is stored of a code."""
+    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
+
+
+def told(one: Pass) -> dict[str, Any]:
+    """Return what a fact says of a pass that is issued."""
+    return {
+        "id": one.id,
+        "name": one.name,
+        "company": one.company,
+        "by": one.by,
+        "until_ms": one.until_ms,
+    }
+
+
 def is_text(text: str) -> bool:
     """Tell whether a name or a company can be one."""
     return 0 < len(text) <= MOST_TEXT and text.isprintable() and text == text.strip()
+
+
+def address_of(host: str, port: int) -> str:
+    """Return the address of the page's entrance. A code is put behind it after #, which no browser sends."""
+    return f"https://{f'[{host}]' if ':' in host else host}:{port}/enter"
 
 
 def encode(one: Pass) -> bytes:

@@ -16,6 +16,7 @@ from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from agent.centre.city import City
     from agent.centre.sender import Sealed
@@ -65,6 +66,27 @@ def add(actions: Any) -> None:
     parser.add_argument("box", metavar="BOX", help=say("박스 id", "the box's id"))
     parser.add_argument("name", metavar="COMMAND", help=say("명령", "the command"))
     parser.add_argument("arguments", nargs="*", metavar="KEY=VALUE", help=say("명령의 인자", "its arguments"))
+    add_signing(parser)
+    parser.add_argument(
+        "--print",
+        action="store_true",
+        help=say("보내지 않고 서명된 명령을 보입니다", "show the signed command instead of sending it"),
+    )
+    parser.add_argument(
+        "--json", action="store_true", help=say("답을 JSON으로 씁니다", "write answers as JSON")
+    )
+    parser.add_argument(
+        "--utc",
+        action="store_true",
+        help=say("시각을 UTC로 읽습니다", "read times as UTC instead of local time"),
+    )
+    add_city(parser)
+    add_passphrase(parser)
+    parser.set_defaults(run=run)
+
+
+def add_signing(parser: argparse.ArgumentParser) -> None:
+    """Add who signs, for how long it counts, and how long to wait."""
     parser.add_argument(
         "--as",
         dest="holder",
@@ -103,68 +125,80 @@ def add(actions: Any) -> None:
         metavar="S",
         help=say("답을 기다리는 초 (기본 60)", "seconds to wait for answers (default 60)"),
     )
-    parser.add_argument(
-        "--print",
-        action="store_true",
-        help=say("보내지 않고 서명된 명령을 보입니다", "show the signed command instead of sending it"),
-    )
-    parser.add_argument(
-        "--json", action="store_true", help=say("답을 JSON으로 씁니다", "write answers as JSON")
-    )
-    parser.add_argument(
-        "--utc",
-        action="store_true",
-        help=say("시각을 UTC로 읽습니다", "read times as UTC instead of local time"),
-    )
-    add_city(parser)
-    add_passphrase(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Sign, send, and wait."""
+    city = open_city(args)
+    look_at_box(city, args.box)
+    arguments = _arguments(args)
+    if args.print:
+        print(_seal(args, city, arguments, args.challenge).text)
+        return 0
+
+    def tell(reply: dict[str, Any]) -> None:
+        print(json.dumps(reply, ensure_ascii=False) if args.json else show(reply), flush=True)
+
+    last = exchange(args, city, lambda: _arguments(args), tell)
+    if last is None and not args.json:
+        print(no_answer())
+    return status_of(last)
+
+
+def exchange(
+    args: argparse.Namespace,
+    city: City,
+    arguments: Callable[[], dict[str, Any]],
+    tell: Callable[[dict[str, Any]], None],
+) -> dict[str, Any] | None:
+    """Sign a command, send it, and hear what the box says.
+
+    arguments  what it orders, asked for again at the moment of signing: "now" is that one
+    tell       is told each reply
+    Returns    the last reply, None when there was none
+    """
     from agent.centre import sender
     from agent.centre.wire import Wire
     from agent.command.table import COMMANDS
 
-    city = open_city(args)
-    _look_at_box(city, args.box)
-    arguments = _arguments(args)
-    wanted = COMMANDS.get(args.name)
-    if args.print:
-        print(_seal(args, city, arguments, args.challenge).text)
-        return 0
+    wanted, ordered = COMMANDS.get(args.name), arguments()
     topics = [f"pasu/v1/{args.box}/{part}" for part in ("reply", "health", "birth")]
     wire = Wire(city, f"centre-command-{os.urandom(4).hex()}", topics, keep=False)
+    last = None
     try:
         wire.open(CONNECT_S)
         challenge = args.challenge
         needed = args.fresh or (wanted is not None and wanted.challenge)
         if challenge is None and (needed or sender.said_trust(wire, args.box, TRUST_S) == "UNTRUSTED"):
             challenge = sender.fresh_challenge(wire, args.box, CHALLENGE_S)
-            arguments = _arguments(args)  # "now" is the moment of signing, and not that before the wait
-        sealed = _seal(args, city, arguments, challenge)
+            ordered = arguments()
+        sealed = _seal(args, city, ordered, challenge)
         sender.post(wire, sealed)
         if not args.json:
             print(say(f"보냈습니다: {args.name} ({sealed.id})", f"sent: {args.name} ({sealed.id})"))
-        last = None
         for reply in sender.replies(wire, sealed, args.wait):
             last = reply
-            print(json.dumps(reply, ensure_ascii=False) if args.json else show(reply), flush=True)
+            tell(reply)
     finally:
         wire.close()
-    if last is None and not args.json:
-        print(
-            say(
-                "아직 답이 없습니다. 박스가 꺼져 있으면 켜진 뒤에 실행될 수 있습니다(유효 시간까지).",
-                "No answer yet. A box that is away may still carry it out when it comes back, while it counts.",
-            )
-        )
+    return last
+
+
+def no_answer() -> str:
+    """Say that a box has said nothing."""
+    return say(
+        "아직 답이 없습니다. 박스가 꺼져 있으면 켜진 뒤에 실행될 수 있습니다(유효 시간까지).",
+        "No answer yet. A box that is away may still carry it out when it comes back, while it counts.",
+    )
+
+
+def status_of(last: dict[str, Any] | None) -> int:
+    """Return the exit status of a command's last reply."""
     status = last["status"] if last else ""
     return {"done": 0, "refused": REFUSED_STATUS, "failed": REFUSED_STATUS}.get(status, PARTLY_STATUS)
 
 
-def _look_at_box(city: City, box: str) -> None:
+def look_at_box(city: City, box: str) -> None:
     """Warn of a box that nobody enrolled here: this may be a slip, or a signer's folder that is older than the box.
 
     Raises  ConfigError BOX_UNKNOWN for what no box can be called; CITY_DAMAGED
@@ -269,7 +303,7 @@ def _value(argument: Argument, text: str, *, utc: bool) -> Any:
             if text.isdigit() and len(text) > 8
             else parse_time(text, now_ms(), UTC if utc else None)
         )
-    if argument.kind in (table.SEQ, table.MINUTES, table.MODE_MINUTES):
+    if argument.kind in (table.SEQ, table.MINUTES, table.MODE_MINUTES, table.HOURS):
         return int(text) if text.isdigit() else text
     if argument.kind is table.BOOL:
         return {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}.get(

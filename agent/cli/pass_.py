@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config, load_for_state, user
+from agent.cli.pass_shown import HOURS
 from agent.language import say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
-    from typing import BinaryIO
 
     from agent.config import Config
-    from agent.passes import Pass
-
-HOURS = 8
-QR_SCALE = 8
-CODE_MODE = 0o600
 
 
 def add(commands: Any) -> None:
@@ -109,13 +102,15 @@ def _add_revoke(actions: Any) -> None:
 def run_issue(args: argparse.Namespace) -> int:
     """Issue one."""
     from agent import passes
+    from agent.cli import pass_shown
+    from agent.cli.pass_shown import Shown
     from agent.clock import SystemClock
     from agent.field import issuing
     from agent.field.page.door import clock
     from agent.field.page.life import require
     from agent.storage.files import Disk
 
-    with _made(args.qr) as file:
+    with pass_shown.made(args.qr) as file:
         config, by = _load(args)
         page = require(config)
         one, code = issuing.issue(
@@ -130,90 +125,16 @@ def run_issue(args: argparse.Namespace) -> int:
             hours=args.hours,
             by=by,
         )
-        address = address_of(page.listen[0], page.port)
-        _show(args, config, one, code, address=address, file=file)
-    return 0
-
-
-@contextlib.contextmanager
-def _made(file: Path | None) -> Iterator[BinaryIO | None]:
-    """Make the file for the QR code before a pass is issued, and as whoever types: who has it can enter.
-
-    It must not be there yet: another's file would stay open to whom it was. Removed when nothing comes of it.
-    Raises PassError PASS_FILE
-    """
-    from agent.field.issuing import PassError
-
-    if file is None:
-        yield None
-        return
-    text = say(f"쓸 수 없는 이름: {file}", f"not a name for it: {file}")
-    if file.suffix not in (".svg", ".png"):
-        raise PassError("PASS_FILE", text, file=str(file))
-    try:
-        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, CODE_MODE)
-    except OSError as error:
-        raise PassError("PASS_FILE", text, file=str(file), reason=error.strerror or "") from None
-    try:
-        with open(number, "wb") as made:  # noqa: PTH123 - a descriptor
-            yield made
-    except BaseException:
-        with contextlib.suppress(OSError):
-            file.unlink()
-        raise
-
-
-def address_of(host: str, port: int) -> str:
-    """Return the address of the page's entrance. A code is put behind it after #, which no browser sends."""
-    return f"https://{f'[{host}]' if ':' in host else host}:{port}/enter"
-
-
-def _show(
-    args: argparse.Namespace, config: Config, one: Pass, code: str, *, address: str, file: BinaryIO | None
-) -> None:
-    import sys
-
-    import segno
-
-    from agent.cli.times import show_time
-
-    picture = segno.make(f"{address}#{code}", error="m")
-    if file is not None:
-        picture.save(file, kind=args.qr.suffix[1:], scale=QR_SCALE, border=4)
-    printed = fingerprint(config)
-    if args.json:
-        said = {
-            "id": one.id,
-            "code": code,
-            "address": address,
-            "until_ms": one.until_ms,
-            "fingerprint": printed,
-        }
-        print(json.dumps(said))
-        return
-    if sys.stdout.isatty():
-        picture.terminal(compact=True)
-    rows = (
-        (say("출입증", "pass"), f"{one.id}  {one.name} · {one.company}"),
-        (say("코드", "code"), code),
-        (say("주소", "address"), address),
-        (say("언제까지", "until"), show_time(one.until_ms, None)),
-        (
-            say("인증서 지문", "fingerprint"),
-            printed or say("페이지가 아직 돌지 않습니다", "the page does not run yet"),
-        ),
-    )
-    from agent.cli.parser import columns
-
-    width = max(columns(name) for name, _ in rows)
-    for name, value in rows:
-        print(f"{name}{' ' * (width - columns(name))}  {value}")
-    print(
-        say(
-            "코드는 다시 볼 수 없습니다. 받을 사람에게만 보이십시오.",
-            "The code cannot be shown again. Show it to nobody else.",
+        shown = Shown(
+            one.id,
+            f"{one.name} · {one.company}",
+            code,
+            passes.address_of(page.listen[0], page.port),
+            one.until_ms,
+            fingerprint(config),
         )
-    )
+        pass_shown.show(shown, file, args.qr, as_json=args.json)
+    return 0
 
 
 def fingerprint(config: Config) -> str:

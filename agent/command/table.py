@@ -19,6 +19,7 @@ from agent.command.keyring import ANY, Role, is_id
 from agent.config.values import Purpose
 from agent.grants import MOST_MINUTES
 from agent.model import parse_utc_name
+from agent.passes import MOST_HOURS, MOST_TEXT, is_digest, is_pass_id, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -154,6 +155,22 @@ CENTRE = Kind(
     lambda value: value == "" or is_id(value),
     '[[centre]]의 이름, 또는 ""이면 [uplink]의 미디어 서버',
     'the name of a [[centre]], or "" for the media server of [uplink]',
+)
+HOURS = Kind(
+    lambda value: strict.is_number(value, 1) and value <= MOST_HOURS,
+    f"시간, 1부터 {MOST_HOURS}까지",
+    f"hours, from 1 to {MOST_HOURS}",
+)
+PERSON = Kind(
+    lambda value: isinstance(value, str) and is_text(value),
+    f"한 줄, {MOST_TEXT}자까지",
+    f"one line of at most {MOST_TEXT} characters",
+)
+PASS = Kind(is_pass_id, "출입증 id: 16진수 8자", "a pass's id: 8 hexadecimal digits")
+DIGEST = Kind(
+    is_digest,
+    "출입증 코드의 SHA-256 (docs/formats.md): 16진수 64자",
+    "SHA-256 of the pass's code (docs/formats.md): 64 hexadecimal digits",
 )
 DESTINATION = Kind(
     lambda value: value == "mqtt" or (isinstance(value, str) and _HTTPS.match(value) is not None),
@@ -295,6 +312,26 @@ _TABLE = (
         (Argument("toml", TOML, shown=False), Argument("consultation", TEXT)),
         seconds=_DECIDE,
         whole_box=True,
+    ),
+    Command(
+        "pass.issue",
+        "상태 페이지의 출입증을 발급합니다. 코드는 명령에 없고 그 해시만 있습니다",
+        "issue a pass to the health page; the command holds the hash of its code, and not the code",
+        _DECIDE,
+        (
+            Argument("name", PERSON),
+            Argument("company", PERSON),
+            Argument("hours", HOURS),
+            Argument("digest", DIGEST),
+        ),
+    ),
+    Command(
+        "pass.revoke",
+        "출입증을 취소합니다. 들어와 있던 사람도 곧바로 볼 수 없게 됩니다",
+        "revoke a pass; whoever is in by it sees nothing more",
+        _DECIDE,
+        (Argument("pass", PASS), Argument("reason", PERSON)),
+        locked=True,
     ),
     Command(
         "time.confirm",

@@ -15,10 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent import passes
-from agent.errors import PasuError, StorageFault
+from agent.errors import PasuError
 from agent.language import say
 from agent.model import Fact
-from agent.passes import Pass
 from agent.storage import passbook
 from agent.storage.catalogue import Catalogue
 
@@ -28,9 +27,8 @@ if TYPE_CHECKING:
 
     from agent.field.page.door import Times
     from agent.model import Instant
+    from agent.passes import Pass
     from agent.storage.files import Disk
-
-HOUR_MS = 3_600_000
 
 
 class PassError(PasuError):
@@ -68,29 +66,22 @@ def issue(
     if not 0 < hours <= passes.MOST_HOURS:
         raise PassError("PASS_HOURS", say(f"{hours}시간", f"{hours} hours"))
     passbook.make(folder, disk)
-    known = passbook.listed(folder)
-    for old in known:
-        if old.until_ms < times.utc_ms - passes.KEPT_MS:
-            passbook.drop(folder, old, disk)
-            known = [one for one in known if one.id != old.id]
-    if len(known) >= passes.MOST_PASSES:
-        raise StorageFault("PASS_MANY", say("출입증이 너무 많습니다", "too many passes"))
+    passbook.make_room(folder, times.utc_ms, disk)
     code = passes.new_code(chance)
     digest = passes.digest_of(code)
     assert digest is not None
-    one = Pass(
+    one = passes.new_pass(
         chance[passes.CODE_BYTES :][:4].hex(),
         digest,
-        name,
-        company,
-        by,
-        times.utc_ms,
-        times.utc_ms + hours * HOUR_MS,
-        times.boot,
-        times.boot_ms + hours * HOUR_MS,
+        name=name,
+        company=company,
+        by=by,
+        hours=hours,
+        utc_ms=times.utc_ms,
+        boot=times.boot,
+        boot_ms=times.boot_ms,
     )
-    body = {"id": one.id, "name": name, "company": company, "by": by, "until_ms": one.until_ms}
-    _tell(state, Fact("pass.issued", at, body))
+    _tell(state, Fact("pass.issued", at, passes.told(one)))
     step("W1")
     passbook.put(folder, one, disk)
     step("W2")

@@ -18,6 +18,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from agent import passes
+from agent.errors import StorageFault
+from agent.language import say
 from agent.passes import What
 from agent.storage.files import Disk, exists, read_small
 
@@ -58,6 +60,16 @@ def listed(folder: Path) -> list[Pass]:
         with contextlib.suppress(OSError, passes.Unreadable):
             found.append(passes.parse(read_small(folder / PASSES / name, passes.LIMIT_BYTES)))
     return sorted(found, key=lambda one: -one.issued_ms)
+
+
+def make_room(folder: Path, utc_ms: int, disk: Disk) -> None:
+    """Drop passes that have long been over. Raises StorageFault, among them PASS_MANY when there are too many still."""
+    known = listed(folder)
+    for old in known:
+        if old.until_ms < utc_ms - passes.KEPT_MS:
+            drop(folder, old, disk)
+    if sum(old.until_ms >= utc_ms - passes.KEPT_MS for old in known) >= passes.MOST_PASSES:
+        raise StorageFault("PASS_MANY", say("출입증이 너무 많습니다", "too many passes"))
 
 
 def put(folder: Path, one: Pass, disk: Disk) -> None:

@@ -47,6 +47,22 @@ PAGE = {
         ("이런 출입증이 없습니다", "there is no such pass"),
         ("`pasu pass list`로 id를 확인하십시오", "look the id up with `pasu pass list`"),
     ),
+    "PASS_NO_PAGE": code(
+        "signs",
+        ("이 박스에는 상태 페이지가 없습니다", "this box has no health page"),
+        (
+            "박스의 agent.toml에 [page]를 적으십시오 (config.propose로도 됩니다)",
+            "write [page] into the box's agent.toml (config.propose can)",
+        ),
+    ),
+    "PASS_KNOWN": code(
+        "signs",
+        ("이 코드의 출입증은 이미 발급되었습니다", "a pass with this code was issued before"),
+        (
+            "새 코드로 다시 발급하십시오 (`pasu centre pass issue`)",
+            "issue it with a new code (`pasu centre pass issue`)",
+        ),
+    ),
     "PASS_FILE": code(
         "types",
         (

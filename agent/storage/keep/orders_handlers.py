@@ -14,6 +14,7 @@ from agent.storage.keep import (
     orders_keys,
     orders_ledger,
     orders_locate,
+    orders_pass,
     orders_stream,
 )
 from agent.storage.keep.orders_run import Handler
@@ -34,6 +35,8 @@ HANDLERS: Mapping[str, Handler] = {
     "disaster.stop": Handler(orders_disaster.stop, orders_disaster.weigh_stop),
     "streams": Handler(orders_stream.streams_now),
     "config.propose": Handler(orders_config.propose, orders_config.weigh),
+    "pass.issue": Handler(orders_pass.issue, orders_pass.weigh_issue),
+    "pass.revoke": Handler(orders_pass.revoke, orders_pass.weigh_revoke),
     # A moment later it is another time: after a crash it must be confirmed anew.
     "time.confirm": Handler(orders_ledger.confirm_time, again=False),
     "key.revoke": Handler(orders_keys.revoke, orders_keys.weigh_revoke),

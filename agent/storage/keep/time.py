@@ -127,6 +127,11 @@ class TimeKeeper:
         return self._seen.boot_id
 
     @property
+    def kernel_ms(self) -> int:
+        """Return what the kernel's clock said when it was looked at last, UTC ms, right or not."""
+        return self._seen.utc_ms
+
+    @property
     def knows_boot(self) -> bool:
         """Tell whether the line of this boot is published: nobody else needs to begin it then."""
         return self._belief is not None and self._belief.boot_id == self._seen.boot_id
