@@ -26,6 +26,7 @@ STOPPED_STATUS = 1
 PART_STATUS = 3
 RUNNING = Path("/run/systemd/system")
 TARGET = "pasu.target"
+WITH_TUNNEL = ("pasu-uplink", "pasu-tunnel", "pasu-egress")
 
 
 def add(commands: Any) -> None:
@@ -272,10 +273,8 @@ def _finish(places: Places, config: Config, *, start: bool) -> int:
         from agent.field.doctor.look import unit_names
 
         subprocess.run(["systemctl", "daemon-reload"], check=False)
-        has_target = (
-            subprocess.run(["systemctl", "cat", TARGET], check=False, capture_output=True).returncode == 0
-        )
-        units = [TARGET] if has_target else unit_names(config)
+        # What waits for the tunnel begins with it: `pasu tunnel install`, after enrolment.
+        units = [TARGET, *(unit for unit in unit_names(config) if not unit.startswith(WITH_TUNNEL))]
         done = subprocess.run(["systemctl", "start", *units], check=False)
         if done.returncode:
             status = PART_STATUS

@@ -297,7 +297,7 @@ def test_the_files_are_the_agents_where_its_user_exists(box: Box) -> None:
         "/var/lib/pasu/vault",
     ]
     told = box.run("stat", "-c", "%U:%G %a", *paths, check=True).stdout.splitlines()
-    assert told == ["root:pasu 750", "root:pasu 640", "pasu:pasu 600", "pasu:pasu 700", "pasu:pasu 700"]
+    assert told == ["root:pasu 750", "root:pasu 640", "root:root 600", "pasu:pasu 700", "pasu:pasu 700"]
     # Where the disk is not there, the agent can make no vault in its place.
     box.run("umount", "/var/lib/pasu/vault", check=True)
     beside = box.run(

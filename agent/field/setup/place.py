@@ -7,7 +7,7 @@ A box that is new (`install`):
    that nothing can ever be recorded beside a disk that is missing.
 3. fstab has the line of the vault's disk. It names the file system by UUID, and lets a box boot without it.
 4. The disk is mounted, and is the agent's.
-5. secrets.toml is there, mode 0600.
+5. secrets.toml is there, mode 0600 and root's: systemd hands recording a copy, and nobody else is given any.
 6. agent.toml is there: the box is configured, and its units may start.
 7. The draft is gone.
 
@@ -143,7 +143,7 @@ def install(
             _mount(drive.path, vault, kind)
         _give(disk, vault, *places.owner())
         step("4")
-    _put(disk, config.secrets_file, answers_.secrets_text(answers).encode(), 0o600, places.owner())
+    _put(disk, config.secrets_file, answers_.secrets_text(answers).encode(), 0o600, _myself())
     read_secrets(config.secrets_file)
     step("5")
     _put(disk, places.config, text, CONFIG_MODE, (os.geteuid(), places.group()))
@@ -188,7 +188,7 @@ def change(
         there = exists(hidden)
         former = _read(hidden) if there else answers_.SECRETS_HEAD.encode()
         status = os.stat(hidden) if there else None  # noqa: PTH116 - follows a link
-        owner = (status.st_uid, status.st_gid) if status is not None else places.owner()
+        owner = (status.st_uid, status.st_gid) if status is not None else _myself()
         if there:
             _put(disk, hidden.with_name(hidden.name + BACKUP), former, 0o600, owner)
         _put(disk, hidden, appended(former, log_in_tables(fresh)), 0o600, owner)
@@ -216,7 +216,7 @@ def _folders(places: Places, config: Config, disk: Disk, *, mounted: bool) -> No
         _above(disk, vault.parent)
         disk.make_directory(vault)
         if mounted:
-            _own(disk, vault, FOLDER_MODE, os.geteuid(), os.getegid())
+            _own(disk, vault, FOLDER_MODE, *_myself())
     if not mounted:
         _own(disk, vault, 0o700, uid, gid)
 
@@ -229,13 +229,17 @@ def _config_folder(places: Places, disk: Disk) -> None:
         _own(disk, folder, CONFIG_FOLDER_MODE, os.geteuid(), places.group())
 
 
+def _myself() -> tuple[int, int]:
+    return os.geteuid(), os.getegid()
+
+
 def _above(disk: Disk, folder: Path) -> None:
     """Make the folders above, which others may pass through."""
     if exists(folder):
         return
     _above(disk, folder.parent)
     disk.make_directory(folder)
-    _own(disk, folder, FOLDER_MODE, os.geteuid(), os.getegid())
+    _own(disk, folder, FOLDER_MODE, *_myself())
 
 
 def _own(disk: Disk, path: Path, mode: int, uid: int, gid: int) -> None:
@@ -270,7 +274,7 @@ def _put(disk: Disk, path: Path, data: bytes, mode: int, owner: tuple[int, int])
     try:
         disk.write_all(fd, fresh, data)
         try:
-            if owner != (os.geteuid(), os.getegid()):
+            if owner != _myself():
                 disk.call("chown", fresh, os.fchown, fd, *owner)
             disk.call("chmod", fresh, os.fchmod, fd, mode)
         except OSError as error:
@@ -308,7 +312,7 @@ def _write_fstab(places: Places, uuid: str, folder: str, kind: str, disk: Disk) 
     if new != old:
         status = places.fstab.stat() if there else None
         mode = status.st_mode & 0o777 if status is not None else 0o644
-        owner = (status.st_uid, status.st_gid) if status is not None else (os.geteuid(), os.getegid())
+        owner = (status.st_uid, status.st_gid) if status is not None else _myself()
         _put(disk, places.fstab, new.encode("utf-8", errors="surrogateescape"), mode, owner)
 
 
