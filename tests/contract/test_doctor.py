@@ -288,7 +288,7 @@ def _has_landlock() -> bool:
 
 
 def test_no_code_of_the_folder_that_one_stands_in_is_run(good, tmp_path, monkeypatch):
-    """H1: a technician types sudo in a folder where anybody may have left something."""
+    """A technician types sudo in a folder where anybody may have left something."""
     for name in ("agent/__init__.py", "agent/field/__init__.py", "agent/field/eye.py", "av.py", "numpy.py"):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -336,7 +336,7 @@ def test_what_is_handed_out_live_is_looked_at_without_a_second_session(tmp_path,
 
 
 def test_what_only_the_box_itself_can_know_is_no_less_a_failure(tmp_path):
-    """B9, D5: a picture that stands still is sharp and bright; who hangs has said that all is well."""
+    """D3: a picture that stands still is sharp and bright; who hangs has said that all is well."""
     with site(tmp_path, camera(1), camera(2, prepared=False), camera(3)) as (box, cameras):
         cameras.command("show", what="frozen", camera=2)
         cameras.command("silence", camera=3)

@@ -232,7 +232,7 @@ def test_times_of_a_box_outside_korea_are_marked_on_every_line(box, tmp_path):
 
 
 def test_what_was_written_by_a_clock_in_the_past_stands_where_it_happened(tmp_path):
-    """C2: an export out of a box whose clock said 2020 is in the sheet of its month, and marked."""
+    """C1: an export out of a box whose clock said 2020 is in the sheet of its month, and marked."""
     state = tmp_path / "state"
     state.mkdir()
     Catalogue.prepare(state).close()

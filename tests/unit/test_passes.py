@@ -64,7 +64,7 @@ def test_a_pass_is_good_until_its_time_is_over_by_either_clock():
 
 
 def test_in_another_boot_a_pass_is_as_good_as_the_clock():
-    """C2: a box whose battery is empty begins again in the past, with every pass that ever was."""
+    """C1: a box whose battery is empty begins again in the past, with every pass that ever was."""
     assert ONE.standing(1000, "boot-2", 0) is Standing.GOOD
     assert ONE.standing(999, "boot-2", 0) is Standing.EXPIRED
     assert ONE.standing(4999, "boot-2", 0, trusted=False) is Standing.EXPIRED

@@ -42,7 +42,7 @@ def test_a_picture_is_read(tmp_path):
 
 
 def test_no_code_of_the_folder_that_one_stands_in_is_run(tmp_path, monkeypatch):
-    """H1: pictures come from outside, into folders where other things lie."""
+    """Pictures come from outside, into folders where other things lie."""
     qr.save(TEXT, tmp_path / "request.png")
     (tmp_path / "cv2.py").write_text(f"open({str(tmp_path / 'was run')!r}, 'w')\n")
     monkeypatch.chdir(tmp_path)

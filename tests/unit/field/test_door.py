@@ -135,7 +135,7 @@ def test_a_clock_that_is_set_back_makes_no_pass_last_longer(place):
 
 
 def test_a_box_that_starts_again_in_the_past_lets_nobody_in(place):
-    """C2: neither a pass that was over, nor the session of one, nor one that was never used."""
+    """C1: neither a pass that was over, nor the session of one, nor one that was never used."""
     _, code = place.issue(hours=1)
     _, unused = place.issue(hours=1)
     cookie = place.door.enter(code, PHONE).cookie
@@ -180,7 +180,7 @@ def test_on_a_box_that_lives_in_the_past_the_second_pass_leaves_the_first(place)
 
 
 def test_a_pass_that_cannot_be_read_for_a_moment_stays_used(place):
-    """H11: else it would open a second session when it is there again."""
+    """Else it would open a second session when it is there again."""
     one, code = place.issue()
     _, second = place.issue()
     place.door.enter(code, PHONE)
@@ -193,7 +193,7 @@ def test_a_pass_that_cannot_be_read_for_a_moment_stays_used(place):
 
 
 def test_a_visit_is_told_however_many_refusals_wait(place):
-    """H11: keep may be away while a stranger types."""
+    """Keep may be away while a stranger types."""
     _, code = place.issue()
     for number in range(passbook.MOST_WORDS):
         word = passes.Word(What.REFUSED, "", Why.UNKNOWN, 1, PHONE)
