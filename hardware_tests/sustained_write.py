@@ -4,8 +4,9 @@ Set-up    the disk for recordings, mounted. Virtual cameras run on the box itsel
           Nothing else writes to the disk.
 Run       python hardware_tests/sustained_write.py --folder /var/lib/pasu/vault [--cameras 16 --kbit 4000
           --seconds 3600]
-Expected  no gap; at least 99 % of the planned bytes are stored; the device wrote at most 1.05 times as many; the disk
-          is never said to be slow.
+Expected  no gap; at least 99 % of the planned bytes are stored; the device wrote at most 1.05 times as many (1.25
+          below 3 Mbit/s a camera: what does not fill a chunk is written each window); the disk is never said to be
+          slow.
 Writes    docs/evidence/hardware/sustained-write-<machine>.md
 """
 
@@ -50,6 +51,7 @@ def test() -> int:
         gaps = recording.gaps()
         recording.stop()
         stored = recording.stored_bytes()
+    most = 1.05 if given.kbit >= 3000 else 1.25
     planned = given.cameras * given.kbit * 125 * lasted
     seen = {
         "load": f"{given.cameras} cameras at {given.kbit} kbit/s for {lasted:.0f} s",
@@ -61,7 +63,7 @@ def test() -> int:
         "looks at which the disk was slow": slow,
         "recorder": f"{core:.2f} of a core",
     }
-    good = not gaps and not slow and stored >= 0.99 * planned and on_device <= 1.05 * stored
+    good = not gaps and not slow and stored >= 0.99 * planned and on_device <= most * stored
     return conclude(given, "The planned load, sustained", seen, good, given.folder)
 
 
