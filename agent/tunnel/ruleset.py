@@ -20,14 +20,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from agent.tunnel import nft
+from agent.tunnel.nft import ACCEPT, COUNT, DROP, SYN, Rule, came_from, field, goto, match, meta, to
 from agent.tunnel.terms import Terms, split_endpoint
 
 TABLE = "pasu_egress"
 PRIORITY = -10
 CANARY = ("127.77.0.1", 9)
 """Where the group is refused what would never leave the box: how a process sees that the guard holds for it."""
-
-_Rule = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,51 +57,12 @@ class Guard:
 
 def text(guard: Guard) -> str:
     """Write what `nft -f` loads: one transaction, in which the rules before give way to these."""
-    lines = [f"table inet {TABLE} {{}}", f"delete table inet {TABLE}", f"table inet {TABLE} {{"]
-    for name, rules in _chains(guard).items():
-        lines.append(f"\tchain {name} {{")
-        if name in _HOOKS:
-            lines.append(f"\t\ttype filter hook {_HOOKS[name]} priority {PRIORITY}; policy accept;")
-        lines += [f"\t\t{' '.join(_word(each) for each in rule)}" for rule in rules]
-        lines.append("\t}")
-    return "\n".join([*lines, "}"]) + "\n"
+    return nft.text(TABLE, _HOOKS, _chains(guard), PRIORITY)
 
 
 def lacks(listing: Any, guard: Guard) -> list[str]:
-    """Return what keeps a listing (`nft -j list table inet pasu_egress`) from being the guard; empty when it is.
-
-    Counted packets and handles do not matter; a rule more, a rule less or another order does.
-    """
-    entries = listing.get("nftables") if isinstance(listing, dict) else None
-    if not isinstance(entries, list):
-        return ["no listing"]
-    tables: list[Any] = []
-    chains: dict[str, Any] = {}
-    rules: dict[str, list[Any]] = {}
-    for entry in entries:
-        for kind, body in entry.items():
-            if kind == "table":
-                tables.append(body)
-            elif kind == "chain":
-                chains[body["name"]] = {key: body.get(key) for key in ("type", "hook", "prio", "policy")}
-            elif kind == "rule":
-                rules.setdefault(body["chain"], []).append([_plain(each) for each in body["expr"]])
-    if [table["name"] for table in tables] != [TABLE]:
-        return ["no table"]
-    found = ["the table is switched off"] if tables[0].get("flags") else []
-    for name, wanted in _chains(guard).items():
-        hook = _HOOKS.get(name)
-        head = {
-            "type": hook and "filter",
-            "hook": hook,
-            "prio": PRIORITY if hook else None,
-            "policy": hook and "accept",
-        }
-        if chains.get(name) != head:
-            found.append(f"chain {name} is missing or not where it should be")
-        elif rules.get(name, []) != wanted:
-            found.append(f"rules of chain {name} were changed")
-    return found
+    """Return what keeps a listing (`nft -j list table inet pasu_egress`) from being the guard; empty when it is."""
+    return nft.lacks(listing, TABLE, _HOOKS, _chains(guard), PRIORITY)
 
 
 _HOOKS = {"output": "output", "leaving": "postrouting", "forward": "forward", "input": "input"}
@@ -109,49 +70,49 @@ _HOOKS = {"output": "output", "leaving": "postrouting", "forward": "forward", "i
 routed anew, and by which interface it leaves is then known in `postrouting` alone."""
 
 
-def _chains(guard: Guard) -> dict[str, list[_Rule]]:
+def _chains(guard: Guard) -> dict[str, list[Rule]]:
     """Return every chain's rules; those that others go to come first in no particular order."""
     out, into = "oifname", "iifname"
     inside = guard.interface
-    sending = [[_is({"meta": {"key": "skgid"}}, guard.group), _goto("uplink")]]
-    sending.append([_meta(out, "lo"), _ACCEPT])
-    sending += [[_meta(out, inside, "!="), _to(each), _COUNT, _DROP] for each in guard.allowed]
-    sending += [[_meta(out, inside, "!="), _from(each), _COUNT, _DROP] for each in guard.addresses]
-    forward = [[_meta(side, inside), _COUNT, _DROP] for side in (into, out)]
-    entering = [[_meta(into, inside), _goto("inside")]]
+    sending = [[match({"meta": {"key": "skgid"}}, guard.group), goto("uplink")]]
+    sending.append([meta(out, "lo"), ACCEPT])
+    sending += [[meta(out, inside, "!="), to(each), COUNT, DROP] for each in guard.allowed]
+    sending += [[meta(out, inside, "!="), came_from(each), COUNT, DROP] for each in guard.addresses]
+    forward = [[meta(side, inside), COUNT, DROP] for side in (into, out)]
+    entering = [[meta(into, inside), goto("inside")]]
     chains = {
         "uplink": [
-            [_to(CANARY[0]), _port("udp", "dport", CANARY[1]), _DROP],
-            [_port("udp", "dport", 53), _COUNT, _DROP],
-            [_port("tcp", "dport", 53), _COUNT, _DROP],
-            [_meta(out, "lo"), _ACCEPT],
-            *([_meta(out, inside), _to(each), _ACCEPT] for each in guard.allowed),
-            [_COUNT, _DROP],
+            [to(CANARY[0]), field("udp", "dport", CANARY[1]), DROP],
+            [field("udp", "dport", 53), COUNT, DROP],
+            [field("tcp", "dport", 53), COUNT, DROP],
+            [meta(out, "lo"), ACCEPT],
+            *([meta(out, inside), to(each), ACCEPT] for each in guard.allowed),
+            [COUNT, DROP],
         ],
         # Who begins is refused, by the flags of TCP alone: no table of connections, nothing that fills up.
         "inside": [
-            [_SYN, _COUNT, _DROP],
-            *([_is({"meta": {"key": "l4proto"}}, each), _ACCEPT] for each in ("tcp", "icmp", "ipv6-icmp")),
+            [SYN, COUNT, DROP],
+            *([match({"meta": {"key": "l4proto"}}, each), ACCEPT] for each in ("tcp", "icmp", "ipv6-icmp")),
             [
-                _port("udp", "sport", 123),
-                _ACCEPT,
+                field("udp", "sport", 123),
+                ACCEPT,
             ],  # the centre's time, which has no other way where the line is barred
-            [_COUNT, _DROP],
+            [COUNT, DROP],
         ],
     }
     if guard.figures is not None:
-        asking = _port("tcp", "dport", guard.figures)
-        chains["inside"] = [[_from(each), asking, _ACCEPT] for each in guard.allowed] + chains["inside"]
+        asking = field("tcp", "dport", guard.figures)
+        chains["inside"] = [[came_from(each), asking, ACCEPT] for each in guard.allowed] + chains["inside"]
     if guard.line is not None:
-        sending.append([_meta(out, guard.line), _goto("line")])
-        forward += [[_meta(side, guard.line), _COUNT, _DROP] for side in (into, out)]
-        entering.append([_meta(into, guard.line), _goto("strangers")])
-        chains["line"] = [*_outside(guard.endpoint, leaving=True), [_COUNT, _DROP]]
-        chains["strangers"] = [*_outside(guard.endpoint, leaving=False), [_COUNT, _DROP]]
+        sending.append([meta(out, guard.line), goto("line")])
+        forward += [[meta(side, guard.line), COUNT, DROP] for side in (into, out)]
+        entering.append([meta(into, guard.line), goto("strangers")])
+        chains["line"] = [*_outside(guard.endpoint, leaving=True), [COUNT, DROP]]
+        chains["strangers"] = [*_outside(guard.endpoint, leaving=False), [COUNT, DROP]]
     host, port = split_endpoint(guard.endpoint)
     # When wireguard-go is gone for a moment, the kernel would tell the hub by ICMP that nobody listens.
-    sending += [[_to(str(host)), _port("udp", "dport", port), _ACCEPT], [_to(str(host)), _COUNT, _DROP]]
-    twice = [[_goto("sending")]]
+    sending += [[to(str(host)), field("udp", "dport", port), ACCEPT], [to(str(host)), COUNT, DROP]]
+    twice = [[goto("sending")]]
     return chains | {
         "sending": sending,
         "output": twice,
@@ -161,13 +122,13 @@ def _chains(guard: Guard) -> dict[str, list[_Rule]]:
     }
 
 
-def _outside(endpoint: str, *, leaving: bool) -> list[_Rule]:
+def _outside(endpoint: str, *, leaving: bool) -> list[Rule]:
     """Return what may pass the line: WireGuard with one endpoint, DHCP, and what an IPv6 endpoint needs."""
     host, port = split_endpoint(endpoint)
-    there = _to(str(host)) if leaving else _from(str(host))
+    there = to(str(host)) if leaving else came_from(str(host))
     near, far = ("sport", "dport") if leaving else ("dport", "sport")
     rules = [
-        [there, _port("udp", far, port), _ACCEPT],
+        [there, field("udp", far, port), ACCEPT],
         _dialogue(near, 68, far, 67),
     ]
     if host.version == 6:
@@ -177,87 +138,16 @@ def _outside(endpoint: str, *, leaving: bool) -> list[_Rule]:
             "nd-router-solicit" if leaving else "nd-router-advert",
         ]
         rules += [
-            [_is({"payload": {"protocol": "icmpv6", "field": "type"}}, kind), _ACCEPT] for kind in kinds
+            [field("icmpv6", "type", kind), ACCEPT] for kind in kinds
         ]
         rules.append(_dialogue(near, 546, far, 547))
     return rules
 
 
-def _dialogue(near: str, own: int, far: str, other: int) -> _Rule:
+def _dialogue(near: str, own: int, far: str, other: int) -> Rule:
     """Return a rule for UDP between two ports, the source first: that is how nftables lists it."""
     ports = sorted([(near, own), (far, other)], reverse=True)
-    return [*(_port("udp", field, number) for field, number in ports), _ACCEPT]
-
-
-# Statements, as nftables' JSON has them
-
-
-_ACCEPT: dict[str, Any] = {"accept": None}
-_DROP: dict[str, Any] = {"drop": None}
-_COUNT: dict[str, Any] = {"counter": None}
-_SYN = {
-    "match": {
-        "op": "==",
-        "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, ["syn", "ack"]]},
-        "right": "syn",
-    }
-}
-
-
-def _goto(chain: str) -> dict[str, Any]:
-    return {"goto": {"target": chain}}
-
-
-def _is(left: dict[str, Any], right: Any, op: str = "==") -> dict[str, Any]:
-    return {"match": {"op": op, "left": left, "right": right}}
-
-
-def _meta(key: str, name: str, op: str = "==") -> dict[str, Any]:
-    return _is({"meta": {"key": key}}, name, op)
-
-
-def _port(protocol: str, field: str, number: int) -> dict[str, Any]:
-    return _is({"payload": {"protocol": protocol, "field": field}}, number)
-
-
-def _to(network: str) -> dict[str, Any]:
-    return _address(network, "daddr")
-
-
-def _from(network: str) -> dict[str, Any]:
-    return _address(network, "saddr")
-
-
-def _address(network: str, field: str) -> dict[str, Any]:
-    address, _, length = network.partition("/")
-    whole = "128" if ":" in address else "32"
-    right: Any = {"prefix": {"addr": address, "len": int(length)}} if length not in ("", whole) else address
-    return _is({"payload": {"protocol": "ip6" if ":" in address else "ip", "field": field}}, right)
-
-
-def _plain(statement: Any) -> Any:
-    return _COUNT if isinstance(statement, dict) and "counter" in statement else statement
-
-
-def _word(statement: dict[str, Any]) -> str:
-    """Write a statement in nftables' own language."""
-    (kind, body), *_ = statement.items()
-    if kind == "goto":
-        return f"goto {body['target']}"
-    if kind != "match":
-        return kind
-    if statement is _SYN:
-        return "tcp flags & (syn | ack) == syn"
-    (what, field), *_ = body["left"].items()
-    left = f"meta {field['key']}" if what == "meta" else f"{field['protocol']} {field['field']}"
-    return f"{left} {'!= ' if body['op'] == '!=' else ''}{_value(field.get('key'), body['right'])}"
-
-
-def _value(key: str | None, right: Any) -> str:
-    if isinstance(right, dict):
-        return f"{right['prefix']['addr']}/{right['prefix']['len']}"
-    quoted = key in ("oifname", "iifname") or (key == "skgid" and isinstance(right, str))
-    return f'"{right}"' if quoted else str(right)
+    return [*(field("udp", end, number) for end, number in ports), ACCEPT]
 
 
 def example() -> str:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from agent.cli.codes.code import code
 
 TUNNEL = {
+    "FENCE_NOT_ROOT": code(
+        "types",
+        ("울타리는 root만 다룹니다", "the fence is root's alone"),
+        ("`sudo pasu fence ...`로 하십시오", "do it with `sudo pasu fence ...`"),
+    ),
     "CONFIG_TUNNEL_NAME": code(
         "installer",
         ("[tunnel]이 있는데 센터의 주소가 이름입니다", "with [tunnel], the centre's address is a name"),

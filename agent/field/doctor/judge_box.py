@@ -24,6 +24,8 @@ EXPOSED_OTHERS = {
     "pasu-secrets.service": 0.7,
     "pasu-disks.service": 1.5,
     "pasu-egress.service": 1.8,
+    "pasu-fence.service": 1.8,
+    "pasu-fence-apply.service": 1.8,
     "pasu-tunnel.service": 2.5,
     "pasu-update.service": 3.4,
 }
