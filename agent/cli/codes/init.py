@@ -150,6 +150,17 @@ INIT = {
             "change it with `pasu init` in a terminal, or edit agent.toml; nothing was changed",
         ),
     ),
+    "INIT_AMEND": code(
+        "installer",
+        (
+            "agent.toml이 스스로 고칠 수 없는 모양으로 쓰여 있습니다",
+            "agent.toml is written so that `pasu init` cannot amend it",
+        ),
+        (
+            "아무것도 바꾸지 않았습니다. 편집기로 고치고 `pasu config check`를 하십시오",
+            "nothing was changed; use an editor, then `pasu config check`",
+        ),
+    ),
     "INIT_NO_TERMINAL": code(
         "types",
         ("물을 터미널이 없습니다", "there is no terminal to ask in"),

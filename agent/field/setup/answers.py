@@ -60,7 +60,8 @@ def problems(answers: Answers, file: str) -> list[Problem]:
             "either device or system_disk = true, one of them",
         )
         found.append(_problem("CONFIG_VALUE", file, "disk", allowed, '[disk]\ndevice = "/dev/sdb"'))
-    if not isinstance(completed(answers).get("storage", {}).get("vault", ""), str):
+    storage = answers.get("storage", {})
+    if isinstance(storage, dict) and not isinstance(storage.get("vault", ""), str):
         found.append(
             _problem(
                 "CONFIG_VALUE", file, "storage.vault", say("폴더 하나", "one folder"), f'vault = "{VAULT}"'

@@ -26,6 +26,7 @@ import grp
 import os
 import pwd
 import subprocess
+import tomllib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,7 @@ from typing import TYPE_CHECKING
 
 from agent.config import Login, read_secrets
 from agent.config.load import ConfigProblems, load_tables, load_text
-from agent.errors import StorageFault
+from agent.errors import ConfigError, StorageFault
 from agent.field.setup import answers as answers_
 from agent.field.setup import fstab, works
 from agent.field.setup.amend import amended, changes
@@ -174,6 +175,7 @@ def change(
     new = amended(old.decode(), wanted).encode()
     if added:
         new = appended(new, answers_.camera_tables(added))
+    _as_wanted(new, before, after, file)
     config = load_text(new, file)
     step("C1")
     hidden = config.secrets_file
@@ -200,6 +202,27 @@ def change(
         _put(disk, file, new, mode, owner)
         step("C3")
     return config
+
+
+def _as_wanted(new: bytes, before: Answers, after: Answers, file: Path) -> None:
+    """Make sure that an amended file says what it should, and nothing else. Raises ConfigError INIT_AMEND."""
+    there = before.get("camera", [])
+    added = answers_.config_tables({"camera": after.get("camera", [])[len(there) :]})["camera"]
+    wanted = {**answers_.config_tables(after), "camera": [*there, *added]}
+    try:
+        same = tomllib.loads(new.decode()) == wanted
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        same = False
+    if not same:
+        raise ConfigError(
+            "INIT_AMEND",
+            say(
+                "agent.toml을 스스로 고칠 수 없는 모양입니다",
+                "agent.toml is written so that it cannot be amended",
+            ),
+            hint=say("아무것도 바꾸지 않았습니다. 직접 고치십시오", "nothing was changed; edit it by hand"),
+            file=str(file),
+        )
 
 
 def _folders(places: Places, config: Config, disk: Disk, *, mounted: bool) -> None:

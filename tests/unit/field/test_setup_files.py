@@ -1,0 +1,187 @@
+"""Answers of `pasu init`: what is wrong with them, what becomes of them, and how a configuration is amended."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.config.load import load_text
+from agent.field.setup import amend, answers
+from agent.language import speaking
+from tests.init_lab import ANSWERS, PASSWORD
+
+GOOD = tomllib.loads(ANSWERS.replace("@DISK@", 'device = "/dev/sdb"'))
+FILE = Path("/etc/pasu/agent.toml")
+
+
+def wrong(**tables) -> list[str]:
+    with speaking("en"):
+        return [each.key for each in answers.problems({**copy.deepcopy(GOOD), **tables}, "a")]
+
+
+def camera(**more) -> list[dict[str, object]]:
+    return [{**GOOD["camera"][0], **more}]
+
+
+def test_good_answers_become_a_good_configuration_without_a_password() -> None:
+    assert wrong() == []
+    text = answers.config_text(GOOD)
+    config = load_text(text.encode(), FILE)
+    assert (config.box.id, str(config.storage.vaults[0]), config.cameras[0].allow_basic_auth) == (
+        "gn-0007",
+        answers.VAULT,
+        False,
+    )
+    assert PASSWORD not in text
+    assert "/dev/sdb" not in text
+    secrets = tomllib.loads(answers.secrets_text(GOOD))
+    assert secrets == {"camera": {"cam01": {"username": "recorder", "password": PASSWORD}}}
+
+
+def test_a_draft_is_what_was_answered_less_the_passwords() -> None:
+    """D15."""
+    draft = tomllib.loads(answers.draft_text(GOOD))
+    assert PASSWORD not in str(draft)
+    expected = copy.deepcopy(GOOD)
+    del expected["camera"][0]["password"]
+    assert draft == expected
+    assert tomllib.loads(answers.draft_text({"box": GOOD["box"]})) == {"box": GOOD["box"]}
+
+
+@pytest.mark.parametrize(
+    ("tables", "keys"),
+    [
+        ({"disk": 3}, ["disk"]),
+        ({"disk": {}}, ["disk"]),
+        ({"disk": {"device": "/dev/sdb", "system_disk": True}}, ["disk"]),
+        ({"disk": {"device": "/dev/sdb", "system_disk": False}}, []),
+        ({"disk": {"device": ""}}, ["disk.device"]),
+        ({"disk": {"device": "/dev/sdb", "format": 3}}, ["disk.format"]),
+        ({"disk": {"system_disk": "yes"}}, ["disk.system_disk", "disk"]),
+        ({"disk": {"device": "/dev/sdb", "colour": "blue"}}, ["disk.colour"]),
+        ({"enrolment": {"request": "/root/r"}}, []),
+        ({"enrolment": [1]}, ["enrolment"]),
+        ({"storage": {"vault": ["/a", "/b"]}}, ["storage.vault"]),
+        ({"camera": camera(username="a:b")}, ["camera[1].username"]),
+        ({"camera": camera(username="")}, ["camera[1].username"]),
+        ({"camera": camera(password=7)}, ["camera[1].password"]),
+        ({"camera": camera(password="")}, []),
+        ({"camera": [{"id": "x", "password": "p"}]}, ["camera[1].username"]),
+        ({"camera": 7}, []),
+        ({"camera": [7]}, []),
+    ],
+)
+def test_what_is_wrong_is_named(tables, keys) -> None:
+    assert wrong(**tables) == keys
+
+
+def test_storage_that_is_no_table_is_left_to_the_check() -> None:
+    assert answers.completed({"storage": 3}) == {"storage": 3}
+    assert wrong(storage=3) == []
+
+
+def test_what_cannot_be_read_stays_for_the_check() -> None:
+    assert answers.config_tables({"camera": 7})["camera"] == 7
+    assert answers.config_tables({"camera": [7, {"id": "a"}]})["camera"] == [7, {"id": "a"}]
+
+
+VALUES = st.one_of(
+    st.text(max_size=20),
+    st.booleans(),
+    st.integers(-1000, 1000),
+    st.floats(0.2, 10),
+    st.lists(st.text(max_size=5), max_size=3),
+    st.dictionaries(st.text(min_size=1, max_size=5), st.integers(0, 9), max_size=2),
+)
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=8), VALUES, max_size=4))
+def test_whatever_is_written_is_read_again(values) -> None:
+    written = answers.draft_text({"extra": values, "box": {"id": "a"}, "camera": [{"id": "c"}, {"id": "d"}]})
+    read = tomllib.loads(written)
+    assert read == {"extra": values, "box": {"id": "a"}, "camera": [{"id": "c"}, {"id": "d"}]}
+    assert list(read)[:2] == ["box", "camera"]
+
+
+def test_cameras_are_written_as_they_are_added() -> None:
+    added = tomllib.loads(answers.camera_tables(camera(id="cam02")))
+    assert added["camera"][0]["id"] == "cam02"
+    assert "password" not in added["camera"][0]
+
+
+HAND = """# by hand
+[box]  # the box
+id = "gn-0007" # stays
+site = "a # b"
+contact = "c"
+
+[storage]
+# keys of the centre
+recipients = [
+  "one",  # in the safe
+  "two",
+]
+loss_window_s = 1.0
+
+[[camera]]
+id = "cam01"
+site = "not the box's"
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "old", "new"),
+    [
+        (("box", "site", "x"), 'site = "a # b"\n', 'site = "x"\n'),
+        (("box", "id", "y"), 'id = "gn-0007" # stays', 'id = "y"  # stays'),
+        (("box", "contractor", "z"), "[box]  # the box\n", '[box]  # the box\ncontractor = "z"\n'),
+        (("box", "contact", amend.GONE), 'contact = "c"\n', ""),
+        (("box", "contractor", amend.GONE), "", ""),
+        (("page", "port", amend.GONE), "", ""),
+        (
+            ("storage", "recipients", ["three"]),
+            'recipients = [\n  "one",  # in the safe\n  "two",\n]\n',
+            'recipients = ["three"]\n',
+        ),
+        (("storage", "loss_window_s", 2.0), "loss_window_s = 1.0", "loss_window_s = 2.0"),
+    ],
+)
+def test_one_value_is_changed_and_nothing_else(wanted, old: str, new: str) -> None:
+    assert old in HAND
+    assert amend.amended(HAND, [wanted]) == HAND.replace(old, new, 1)
+
+
+def test_a_table_comes_and_goes() -> None:
+    more = amend.amended(HAND, [("page", "listen", "10.0.0.1"), ("page", "port", 8443)])
+    assert tomllib.loads(more)["page"] == {"listen": "10.0.0.1", "port": 8443}
+    less = amend.amended(more, [("page", "listen", amend.GONE), ("page", "port", amend.GONE)])
+    assert "page" not in tomllib.loads(less)
+    assert amend.amended("", [("page", "port", 1)]) == "\n[page]\nport = 1\n"
+    assert amend.amended("a = 1", [("page", "port", 1)]) == "a = 1\n\n[page]\nport = 1\n"
+
+
+def test_a_line_that_cannot_be_read_is_passed_over() -> None:
+    assert amend.amended('[box]\nid = "never closed\n', [("box", "site", "x")]).startswith(
+        '[box]\nsite = "x"\n'
+    )
+
+
+def test_what_differs() -> None:
+    after = {**GOOD, "box": {**GOOD["box"], "site": "x"}, "uplink": {"broker": "b"}}
+    before = {**GOOD, "page": {"listen": "10.0.0.1"}}
+    assert amend.changes(before, after) == [
+        ("box", "site", "x"),
+        ("uplink", "broker", "b"),
+        ("page", "listen", amend.GONE),
+    ]
+
+
+@given(st.text(max_size=30), st.sampled_from(["site", "contact", "contractor"]))
+def test_any_text_comes_through(text: str, key: str) -> None:
+    amended = tomllib.loads(amend.amended(HAND, [("box", key, text)]))
+    assert amended == {**tomllib.loads(HAND), "box": {**tomllib.loads(HAND)["box"], key: text}}
