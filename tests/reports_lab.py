@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import time
 from typing import TYPE_CHECKING
@@ -35,10 +36,7 @@ def past(root: Path, *, signed: bool = True) -> Site:
         'contact = "033-000-0000"', 'contact = "033-000-0000"\ncontractor = "한빛보안, 033-111-2222"'
     )
     box.config.file.write_text(text, encoding="utf-8")
-    box.is_well(
-        Raised("camera.refused", "cam02", f"401 rtsp://admin:{PASSWORD}@10.0.0.12/x"),
-        Raised("box.hot", detail="cpu: 90 C"),
-    )
+    speak(box)
     now = time.time_ns() // 1_000_000
     at = Instant(now, Trust.SYNCED)
     state = box.config.storage.state
@@ -59,6 +57,14 @@ def past(root: Path, *, signed: bool = True) -> Site:
             Fact("page.visited", at, {"name": "최정비", "company": "한빛", "source": "192.168.77.20"})
         )
     return box
+
+
+def speak(box: Site) -> None:
+    """Have its processes say how they are: what they said a minute ago counts for nothing."""
+    box.is_well(
+        Raised("camera.refused", "cam02", f"401 rtsp://admin:{PASSWORD}@10.0.0.12/x"),
+        Raised("box.hot", detail="cpu: 90 C"),
+    )
 
 
 def _segment(camera: str, start: int, hour: int) -> Segment:
@@ -92,18 +98,24 @@ def _facts(now: int) -> list[tuple[str, dict[str, object]]]:
             "day": "2026-11-22", "from_ms": now - 24 * HOUR, "to_ms": now, "erased": {"EXPIRED": 1}, "cycle_s": 60,
             "oldest_ms": None, "overdue_ms": 0, "responsible": "강릉시 정보산업과",
         }),
-        ("box.examined", {"by": "kim", "ok": 1, "warnings": 0, "failures": 1, "failed": ["new.check"]}),
+        ("box.examined", {"by": "kim", "ok": 1, "warnings": 0, "failures": 1, "failed": ["new.check"],
+                          "sha256": hashlib.sha256(examination().encode()).hexdigest()}),
         ("page.visited", {"name": "김정비", "company": EVIL, "source": "192.168.77.20", "count": 1}),
     ]  # fmt: skip
 
 
-def doctor(root: Path) -> Path:
-    """Write what `pasu doctor --json` may have written."""
+def examination() -> str:
+    """Return what `pasu doctor --json` may have written."""
     checks = [
         {"check": "disk.sync", "state": "ok", "title": "what doctor said", "measured": "fsync 99 % 12 ms"},
         {"check": "new.check", "state": "failure", "title": EVIL, "subject": "cam02", "then": "케이블을 확인하십시오",
          "measured": f"10.0.0.12:554 refused, rtsp://admin:{PASSWORD}@10.0.0.12/x"},
     ]  # fmt: skip
+    return json.dumps({"box": "gn-0007", "checks": checks}, ensure_ascii=False)
+
+
+def doctor(root: Path, text: str | None = None) -> Path:
+    """Write that into a file, or another text."""
     file = root / "doctor.json"
-    file.write_text(json.dumps({"box": "gn-0007", "checks": checks}, ensure_ascii=False), encoding="utf-8")
+    file.write_text((text or examination()) + "\n", encoding="utf-8")
     return file

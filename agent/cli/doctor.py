@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,15 +89,19 @@ def run(args: argparse.Namespace) -> int:
         min(max(args.seconds, 1), MOST_SECONDS), min(max(args.wire_seconds, 0), MOST_SECONDS), canary
     )
     results: list[Result] = []
+    finished = False
     try:
         with View(live=not args.json) as view:
             for result in Rounds(config, _secrets(config), request, view.busy).go():
                 results.append(result)
                 view.show(result)
+        finished = True
     finally:  # also when it is broken off: cameras may have been looked at
-        _tell(config, {state: sum(each.state is state for each in results) for state in State}, results)
+        told = json.dumps(_body(config, results), ensure_ascii=False, indent=1)
+        counts = {state: sum(each.state is state for each in results) for state in State}
+        _tell(config, counts, results, sha256(told.encode()).hexdigest() if finished else "")
     if args.json:
-        print(json.dumps(_body(config, results), ensure_ascii=False, indent=1))
+        print(told)
     else:
         view.sum_up(results)
     return status(each.state for each in results)
@@ -165,8 +170,11 @@ def _body(config: Config, results: list[Result]) -> dict[str, Any]:
     }
 
 
-def _tell(config: Config, counts: dict[Any, int], results: list[Result]) -> None:
-    """Write into the ledger that the site was examined, by whom, and what failed. A catalogue that fails was told."""
+def _tell(config: Config, counts: dict[Any, int], results: list[Result], digest: str) -> None:
+    """Write into the ledger that the site was examined, by whom, and what failed. A catalogue that fails was told.
+
+    digest  SHA-256 of what `--json` writes, without the end of its last line; "" when it was broken off
+    """
     from agent.clock import SystemClock
     from agent.errors import StorageFault
     from agent.field.doctor import look_state
@@ -180,6 +188,7 @@ def _tell(config: Config, counts: dict[Any, int], results: list[Result]) -> None
         "warnings": counts[State.WARNING],
         "failures": counts[State.FAILURE],
         "failed": failed,
+        "sha256": digest,
     }
     try:
         look_state.tell(config, lambda: Fact("box.examined", SystemClock(config.storage.state).now(), body))

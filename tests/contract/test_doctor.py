@@ -7,6 +7,7 @@ A vault on a disk of its own is a file system in memory, and that the kernel's c
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -170,7 +171,40 @@ def test_a_site_in_which_all_is_well_is_green_and_is_not_disturbed(good):
     assert "kX9" not in text
     (body,) = [body for _, _, body in box.facts("box.examined")][-1:]
     assert body["failures"] == 0
+    assert body["sha256"] == hashlib.sha256(text.removesuffix("\n").encode()).hexdigest()
     assert not [*box.vault.rglob(".*")], "nothing is left in the vault"
+
+
+def test_an_examination_that_was_broken_off_is_none(good):
+    """The ledger says that somebody looked, and not that all was well."""
+    box, _ = good
+    command = [
+        str(PASU),
+        "doctor",
+        "--json",
+        "--seconds",
+        "600",
+        "--wire-seconds",
+        "0",
+        "--config",
+        str(box.config),
+    ]
+    before = len(box.facts("box.examined"))
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=box.environment) as examining:
+        wait_for("an eye", lambda: "agent.field.eye" in _commands(examining.pid), 60)
+        examining.send_signal(signal.SIGINT)
+        assert examining.wait(60) != 0
+    (body,) = [body for _, _, body in box.facts("box.examined")][before:]
+    assert body["sha256"] == ""
+
+
+def _commands(parent: int) -> str:
+    """Return the command lines of a process's children."""
+    try:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return " ".join(Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ") for child in children)
+    except OSError:
+        return ""
 
 
 def test_what_a_person_reads_is_in_both_languages(good):

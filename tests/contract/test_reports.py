@@ -19,7 +19,7 @@ from agent.model import Fact, Instant, Span, Trust
 from agent.storage import ledger
 from agent.storage.catalogue import Catalogue
 from agent.storage.proof import checkpoints
-from tests.reports_lab import EVIL, FORMULA, PASSWORD, REPORTS, doctor, past
+from tests.reports_lab import EVIL, FORMULA, PASSWORD, REPORTS, doctor, examination, past, speak
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +35,7 @@ def box(tmp_path_factory):
 def report(box, tmp_path, name, *more, out="made.html"):
     """Make a report; return its exit status and its text."""
     file = tmp_path / out
+    speak(box)
     status = main(["report", name, *more, "--config", str(box.config.file), "--out", str(file)])
     return status, file.read_text(encoding="utf-8") if file.exists() else ""
 
@@ -76,7 +77,7 @@ def test_the_commissioning_report_shows_doctor_and_graphs_and_no_pictures(box, t
     file = doctor(tmp_path)
     status, text = report(box, tmp_path, "commissioning", "--doctor", str(file), "--days", "4")
     assert status == 0
-    assert hashlib.sha256(file.read_bytes()).hexdigest() in text
+    assert hashlib.sha256(file.read_bytes().rstrip()).hexdigest() in text
     assert "*** refused, ***" in text
     assert CHECKS["disk.sync"].title in text  # in the language of the report
     assert "what doctor said" not in text
@@ -88,6 +89,15 @@ def test_the_commissioning_report_shows_doctor_and_graphs_and_no_pictures(box, t
     status, text = report(box, tmp_path, "commissioning", out="without.html")
     assert status == 0
     assert "No result of `pasu doctor` was given" in text
+
+
+def test_a_result_of_doctor_that_somebody_bettered_is_told(box, tmp_path):
+    """The counts are as before: what was wrong became well, and what was well wrong."""
+    better = examination().replace('"failure"', '"x"').replace('"ok"', '"failure"').replace('"x"', '"ok"')
+    status, text = report(box, tmp_path, "commissioning", "--doctor", str(doctor(tmp_path, better)))
+    assert status == 0
+    assert "The ledger has no examination with this result" in text
+    assert "of the ledger says" not in text
 
 
 def test_what_is_no_result_of_doctor_is_refused_and_leaves_no_file(box, tmp_path, capsys):

@@ -209,11 +209,12 @@ def inspected(config: Config, catalogue: Catalogue, now: Instant, wrong: Sequenc
     )
 
 
-def examined(catalogue: Catalogue) -> Entry | None:
-    """Return the ledger's newest word that the site was examined. Raises StorageFault."""
+def examined(catalogue: Catalogue, digest: str) -> Entry | None:
+    """Return the ledger's word that the site was examined with a result of this SHA-256. Raises StorageFault."""
     rows = catalogue.read(
         "SELECT seq, at_ms, trust, kind, CAST(body AS BLOB) FROM ledger WHERE kind = 'box.examined'"
-        " ORDER BY seq DESC LIMIT 1"
+        " AND json_extract(body, '$.sha256') = ? ORDER BY seq DESC LIMIT 1",
+        (digest,),
     )
     return _entry(rows[0]) if rows else None
 

@@ -77,6 +77,7 @@ def commissioning(desk: Desk, days: int, doctor: tuple[dict[str, Any], bytes] | 
         words.heard(found, name) for name in ("record", "keep", "uplink", "tunnel")
     )
     lines = views.doctor(told)
+    digest = hashlib.sha256(data.rstrip(b"\r\n")).hexdigest()
     begins = _days(now_ms, days, desk.zone)
     pasts = gather.pasts(desk.catalogue, config, Span(begins[0], now_ms), now_ms)
     yield from printing.pages(
@@ -84,9 +85,9 @@ def commissioning(desk: Desk, days: int, doctor: tuple[dict[str, Any], bytes] | 
         **frame,
         site=views.site(config),
         doctor=lines,
-        doctor_sha256=hashlib.sha256(data).hexdigest(),
-        counts=(counts := views.counts(lines)),
-        examined=views.examined(gather.examined(desk.catalogue), counts, desk.when) if lines else ("", ""),
+        doctor_sha256=digest,
+        counts=views.counts(lines),
+        examined=views.examined(gather.examined(desk.catalogue, digest), desk.when) if lines else ("", ""),
         conditions=views.conditions(config, found),
         cameras=[*views.cameras(config, record)],
         days=days,

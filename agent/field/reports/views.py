@@ -116,20 +116,17 @@ def doctor(found: Mapping[str, Any] | None) -> list[dict[str, str]]:
     return lines
 
 
-def examined(
-    entry: Entry | None, counted: Iterable[tuple[str, str, int]], moment: Callable[[int], str]
-) -> tuple[str, str]:
+def examined(entry: Entry | None, moment: Callable[[int], str]) -> tuple[str, str]:
     """Say whether the ledger knows of the examination whose result was given: "ok" or "warning", and the words.
 
-    entry    the ledger's newest `box.examined`
-    counted  as `counts` returns it
+    entry  the `box.examined` that has the digest of this result
     """
-    found = {state: count for state, _, count in counted}
-    names = {"ok": "ok", "warning": "warnings", "failure": "failures"}
-    if entry is None or any(entry.body.get(name) != found[state] for state, name in names.items()):
+    if entry is None:
         return "warning", say(
-            "원장의 가장 새 점검 기록과 결과의 수가 다릅니다. `pasu doctor --json`을 다시 하십시오.",
-            "The newest examination in the ledger has other counts: do `pasu doctor --json` again.",
+            "원장에 이 결과의 점검 기록이 없습니다: 바뀌었거나, 끝까지 하지 않은 점검입니다. "
+            "`pasu doctor --json`을 다시 하십시오.",
+            "The ledger has no examination with this result: it was changed, or broken off. "
+            "Do `pasu doctor --json` again.",
         )
     by, when = clean(str(entry.body.get("by", ""))), moment(entry.at_ms)
     return "ok", say(
