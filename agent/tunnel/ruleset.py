@@ -137,9 +137,7 @@ def _outside(endpoint: str, *, leaving: bool) -> list[Rule]:
             "nd-neighbor-advert",
             "nd-router-solicit" if leaving else "nd-router-advert",
         ]
-        rules += [
-            [field("icmpv6", "type", kind), ACCEPT] for kind in kinds
-        ]
+        rules += [[field("icmpv6", "type", kind), ACCEPT] for kind in kinds]
         rules.append(_dialogue(near, 546, far, 547))
     return rules
 
