@@ -17,6 +17,7 @@ from agent.config import ConfigProblems, load, read_secrets, secrets_of
 from agent.errors import IntegrityFault, PasuError
 from agent.health import Raised
 from agent.language import say
+from agent.onvif.factory import is_factory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -169,6 +170,14 @@ class Numbers:
         return plans
 
 
+def default_passwords(config: Config, secrets: Secrets) -> list[str]:
+    """Return the cameras whose log-in is one that cameras leave the factory with (D12)."""
+    logins = ((camera.id, secrets.login(camera.id)) for camera in config.cameras)
+    return [
+        camera for camera, login in logins if login is not None and is_factory(login.username, login.password)
+    ]
+
+
 class Adoption:
     """Follows the files of one recorder.
 
@@ -184,6 +193,7 @@ class Adoption:
         sha256: str,
         files: Watched,
         ring: Watched,
+        secrets: Secrets | None = None,
         adopted: Callable[[Config, Secrets], None] = lambda *_: None,
     ) -> None:
         """Begin with what the recorder was started with.
@@ -191,6 +201,7 @@ class Adoption:
         numbers     that were given to its cameras
         sha256      of agent.toml
         files,ring  configuration and passwords, and what a key ring consists of; from before they were read
+        secrets     that are in force; None: nobody knows them
         adopted     told of each configuration that is in force now
         """
         self.config = config
@@ -205,6 +216,7 @@ class Adoption:
         self._waiting: tuple[str, ...] = ()
         self._unverified = ""
         self._moved: list[str] = []
+        self._default = default_passwords(config, secrets) if secrets is not None else []
 
     def take_moved(self) -> list[str]:
         """Return the cameras that have another address since this was last asked."""
@@ -229,7 +241,7 @@ class Adoption:
             found.append(Raised("recipients.unverified", "", self._unverified))
         if self.sealing.differ:
             found.append(Raised("recipients.differ"))
-        return found
+        return found + [Raised("camera.default_password", camera) for camera in self._default]
 
     def to_json(self) -> dict[str, Any]:
         """Return the part `config` of the health file: which file was looked at last, and what became of it."""
@@ -271,6 +283,7 @@ class Adoption:
         self.config = effective
         self._sha256, self._problems, self._waiting = said["sha256"], (), waiting
         self._state = "needs_restart" if waiting else "applied"
+        self._default = default_passwords(effective, secrets)
         self._adopted(effective, secrets)
         if others:
             self._seal(workers, forks)

@@ -99,7 +99,14 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
 
     adopted(config, secrets)
     adoption = Adoption(
-        config, sealing, numbers, sha256=start["sha256"], files=files, ring=ring, adopted=adopted
+        config,
+        sealing,
+        numbers,
+        sha256=start["sha256"],
+        files=files,
+        ring=ring,
+        secrets=secrets,
+        adopted=adopted,
     )
     familiar = Familiar(start["likenesses"])
     bulletin = Bulletin(storage.run, supervisor, clock, familiar)

@@ -199,6 +199,7 @@ CHECKS: dict[str, Check] = {
             "change the camera's password, and write it into secrets.toml",
         ),
         ("table 5-6",),
+        covers=("camera.default_password",),
     ),
     "sealing.recipients": Check(
         ("봉인 수신자", "whom segments are sealed to"),

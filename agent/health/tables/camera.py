@@ -125,6 +125,17 @@ CAMERA = {
         ),
         depends_on=AWAY,
     ),
+    "camera.default_password": condition(
+        Severity.ALARM,
+        (
+            "카메라가 공장 출하 비밀번호를 그대로 씁니다",
+            "the camera has the password that it left the factory with",
+        ),
+        (
+            "카메라의 비밀번호를 바꾸고 secrets.toml에 적으십시오: 같은 망의 누구나 볼 수 있습니다",
+            "change the camera's password, and write it into secrets.toml: anybody on its network can look",
+        ),
+    ),
     "camera.plaintext_leg": condition(
         Severity.INFO,
         (

@@ -352,3 +352,21 @@ def test_numbers_stay_and_shares_of_the_grid_are_apart(box: Box) -> None:
     phases = sorted(each["phase"] for each in box.workers.plans.values())
     gaps = [b - a for a, b in zip(phases, [*phases[1:], phases[0] + 1], strict=True)]
     assert min(gaps) > 0.4 / 16
+
+
+def test_d12_a_password_of_the_factory_is_told_until_it_is_changed(box: Box) -> None:
+    """D12: also of a camera that was written in by hand, which nobody asked for its password when it was added."""
+    assert box.codes() == []
+    box.secrets.write_text('[camera.cam01]\nusername = "admin"\npassword = "12345"\n')
+    box.turns()
+    assert [(each.code, each.subject) for each in box.adoption.raised()] == [
+        ("camera.default_password", "cam01")
+    ]
+    again = Adoption(
+        load(box.file), box.adoption.sealing, Numbers(), sha256="", files=Watched(()), ring=Watched(()),
+        secrets=read_secrets(box.secrets),
+    )  # fmt: skip
+    assert [each.subject for each in again.raised()] == ["cam01"], "also of those that it was started with"
+    box.secrets.write_text('[camera.cam01]\nusername = "rec"\npassword = "kX9-qv2"\n')
+    box.turns()
+    assert box.codes() == []
