@@ -10,6 +10,8 @@ from agent.storage import files
 
 PLACE = Path("/var/lib/pasu-update")
 FILE = "last.json"
+BUILT = Path("/opt/pasu/share/built")
+"""When the version that is installed was built: tools/deb writes it."""
 _LIMIT_BYTES = 1 << 16
 
 

@@ -16,6 +16,14 @@ UPDATE = {
             "send what `pasu update status` says to support, and wait for a version that mends it",
         ),
     ),
+    "update.due": condition(
+        Severity.WARNING,
+        ("이 버전은 만든 지 반년이 넘었습니다", "this version was built more than half a year ago"),
+        (
+            "담당자에게 새 버전이 있는지 물어 `pasu update apply`로 설치하십시오",
+            "ask support for a newer one, and install it with `pasu update apply`",
+        ),
+    ),
     "update.failed": condition(
         Severity.ALARM,
         (

@@ -49,6 +49,7 @@ from agent.storage.keep.rollover import Rollover
 from agent.storage.keep.teller import Teller
 from agent.storage.prepare import renew
 from agent.storage.proof import checkpoints, signing
+from agent.storage.updated import BUILT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -348,7 +349,9 @@ class Keeper:
         return self._streams.turn(catalogue, moment)
 
     def _hear_update(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
-        return updates.turn(catalogue, now, self._updated) if self._updated else ()
+        if self._updated is None:
+            return ()
+        return [*updates.turn(catalogue, now, self._updated), *updates.age(now, BUILT)]
 
     def _hear_page(self, catalogue: Catalogue, now: Instant, mono: float) -> Iterable[Raised]:
         if self._visitors is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agent.health import Raised
@@ -20,6 +21,7 @@ TOLD = "update.told"
 """Key in `meta`: the update of which the last fact tells."""
 SHOWN_MS = 14 * UTC_DAY_MS
 """So long an update that was taken back is shown, unless another one follows."""
+DUE_DAYS = 180
 _TEXTS = ("id", "version", "sha256", "signed_by", "built", "before", "before_sha256", "by", "older", "why")
 _OUTCOMES = ("applied", "rolled_back", "failed")
 
@@ -44,6 +46,22 @@ def turn(catalogue: Catalogue, now: Instant, place: Path) -> list[Raised]:
     if outcome == "applied" or (over and outcome == "rolled_back"):
         return []
     return [Raised(f"update.{outcome}", detail=f"{body['version']}: {body['why']}")]
+
+
+def age(now: Instant, built: Path) -> list[Raised]:
+    """Return `update.due` of a version that was built half a year ago: its faults are mended elsewhere by now.
+
+    built   the file in which the package says so, as 2026-11-22T00:00:00Z
+    Source  safety standard art. 9: updates without delay
+    """
+    try:
+        built_at = datetime.strptime(built.read_text(encoding="ascii").strip(), "%Y-%m-%dT%H:%M:%S%z")
+    except (OSError, ValueError):
+        return []
+    days = (now.utc_ms - int(built_at.timestamp() * 1000)) // UTC_DAY_MS
+    if now.trust is Trust.UNTRUSTED or days < DUE_DAYS:
+        return []
+    return [Raised("update.due", detail=f"{days} d")]
 
 
 def _body(found: dict[str, Any]) -> dict[str, Any]:

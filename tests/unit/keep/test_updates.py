@@ -90,3 +90,18 @@ def test_fields_of_another_kind_do_no_harm(box):
 )  # fmt: skip
 def test_safety_standard_8_who_looked_and_what_runs_is_kept_five_years(kind):
     assert about_rights(kind)
+
+
+def test_safety_standard_9_a_version_of_half_a_year_is_told(tmp_path):
+    built = tmp_path / "built"
+    assert updates.age(NOW, built) == []
+    for text in ("", "yesterday", "2026-11-22"):
+        built.write_text(text)
+        assert updates.age(NOW, built) == []
+    built.write_text("2026-04-01T12:00:00Z\n")
+    days = (NOW.utc_ms - 1_775_044_800_000) // UTC_DAY_MS
+    assert days < updates.DUE_DAYS
+    assert updates.age(NOW, built) == []
+    later = Instant(1_775_044_800_000 + updates.DUE_DAYS * UTC_DAY_MS, Trust.SYNCED)
+    assert [(each.code, each.detail) for each in updates.age(later, built)] == [("update.due", "180 d")]
+    assert updates.age(Instant(later.utc_ms, Trust.UNTRUSTED), built) == []

@@ -218,7 +218,7 @@ def update_over_cuts(root, chance):
 
 
 def test_j1_a_version_that_brings_the_box_down_is_gone_with_the_third_boot(tmp_path):
-    """J1, R19: it was watched twice, and the box went down each time."""
+    """J1, J3, R19: it was watched twice, and the box went down each time."""
     box = Box(tmp_path, new=Version(cuts=15.0))
     box.finish_over_cuts(None)
     assert box.machine.boots == 3
