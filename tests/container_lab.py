@@ -33,6 +33,7 @@ _SHUTDOWN, _NO_LOG_FLUSH = (
     2,
 )  # EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH of linux/fs/ext4/ext4.h
 # The clock is the host's.
+_AGAIN = 133  # systemd-nspawn's word for a box that wants to start anew
 _CAPABILITIES = (
     "--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON",
     "--drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE",
@@ -79,7 +80,7 @@ class Container(Box):
 
     def close(self) -> None:
         """End the box, if it still runs, and let go of everything."""
-        if self.process is not None:
+        if self.process is not None and self.process.poll() is None:
             self.pull()
         _host_address("del", self.neighbour)
 
@@ -163,6 +164,16 @@ class Container(Box):
         self.process.wait(120)
         self.process = None
         self._wait_end()
+
+    def reboot(self) -> None:
+        """Start again in order, and wait until it is up."""
+        assert self.process is not None
+        self.run("systemctl", "--no-block", "reboot")
+        assert self.process.wait(120) == _AGAIN, self.console[-3000:]
+        self.process = None
+        self._wait_end()
+        self.plug_in()
+        self.wait_up()
 
     def _wait_end(self) -> None:
         """Wait until nobody holds the disks: one that is held would be mounted as it was, and not as it is."""

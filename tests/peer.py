@@ -29,6 +29,12 @@ PACKAGES = {
     "gcc": "gcc linux-libc-dev",
     "gst-launch-1.0": "gstreamer1.0-tools",
     "chromium": "chromium",
+    "mmdebstrap": "mmdebstrap",
+    "systemd-nspawn": "systemd-container",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "e2fsck": "e2fsprogs",
+    "debugfs": "e2fsprogs",
+    "dpkg-deb": "dpkg",
     "minisign": "minisign",
 }
 

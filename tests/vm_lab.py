@@ -24,6 +24,7 @@ import pytest
 
 from tests.lab import ROOT, wait_for
 from tests.lossy_disk import LossyDisk
+from tests.package_lab import kept
 from tests.peer import need
 
 if TYPE_CHECKING:
@@ -105,8 +106,7 @@ def base(package: Path | None = None) -> Base:
     need_root()
     needs = "" if package is None else _field(package, "Depends") + "|" + _field(package, "Recommends")
     recipe = repr((SUITE, PACKAGES, AGENT, AGENT_UNIT, UDEV, NETWORK, FSTAB, ROOT_BYTES, needs))
-    kept = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pasu-tests"
-    folder = kept / f"vm-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
+    folder = kept() / f"vm-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
     found = Base(folder / "root.img", folder / "vmlinuz", folder / "initrd.img")
     if not folder.exists():
         part = folder.with_suffix(f".{os.getpid()}")
