@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LOOPS = 4
 """Busy loops per core, as the row has it."""
-CI_S, CAMPAIGN_S = 15.0, 120.0
+CI_S, CAMPAIGN_S = 8.0, 120.0
 FPS = 15
 HEAD = """
 # A processor that others take (K1)
@@ -126,7 +126,7 @@ def starve(folder: Path, loops: int, seconds: float, bitrate: int) -> list[str]:
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, cameras.pid, -10)
         urls = {each.name: cameras.urls[each.number] for each in specs}
-        site = Site(folder / "site", urls, segment_s=10)
+        site = Site(folder / "site", urls, segment_s=5)
         media_at = f"rtsp://127.0.0.1:{media.port}"
         uplink = f'[uplink]\nbroker = "mqtts://127.0.0.1:1"\nmedia = "{media_at}"\n'
         site.config.write_text(site.config.read_text() + uplink)
