@@ -90,15 +90,18 @@ class Looking:
         self._process.stdout.close()
 
     def next(self, wait_s: float) -> Measures | None:
-        """Return the next measures; None when none came in time. Raises CameraFault AIM_ENDED, AIM_UNCONFINED."""
+        """Return the next measures; None when none came in time.
+
+        Raises  CameraFault AIM_ENDED when it is over; AIM_UNCONFINED, AIM_ODD
+        """
         until = time.monotonic() + wait_s
         while True:
             while b"\n" in self._waiting:
                 line, _, self._waiting = self._waiting.partition(b"\n")
-                said = json.loads(line)
-                if "confined" not in said:
-                    return Measures(**said)
-                self.confined = said["confined"]
+                confined, found = _read(line)
+                if found is not None:
+                    return found
+                self.confined = confined
                 if not self.confined:
                     raise CameraFault(
                         "AIM_UNCONFINED",
@@ -116,6 +119,32 @@ class Looking:
             data = os.read(self._pipe, LINE_BYTES)
             self._over = not data
             self._waiting += data
+            if len(self._waiting) > 2 * LINE_BYTES:
+                raise _odd()
+
+
+def _read(line: bytes) -> tuple[bool, Measures | None]:
+    """Read a line of whoever meets a stranger's pictures, and may be the stranger's by now: no text of it is shown.
+
+    Returns  whether it is confined, or measures. Raises CameraFault AIM_ODD
+    """
+    try:
+        said = json.loads(line[:LINE_BYTES])
+        if said in ({"confined": True}, {"confined": False}):
+            return bool(said["confined"]), None
+        return False, Measures.read(said)
+    except (ValueError, RecursionError):
+        raise _odd() from None
+
+
+def _odd() -> CameraFault:
+    return CameraFault(
+        "AIM_ODD",
+        say(
+            "그림을 재는 프로세스가 수가 아닌 것을 말했습니다",
+            "what measures the pictures said more than numbers",
+        ),
+    )
 
 
 def _connect(run: Path, camera: str) -> socket.socket | None:

@@ -114,6 +114,20 @@ class Measures:
     edges: int
     empty: int
 
+    @classmethod
+    def read(cls, said: object) -> Measures:
+        """Take back what `numbers` wrote, whatever its writer has become: numbers, and nothing else.
+
+        Raises ValueError
+        """
+        if not isinstance(said, dict) or said.keys() != MOST.keys():
+            raise ValueError("no measures")
+        for name, value in said.items():
+            unknown = value is None and name == "sharpness"
+            if not unknown and (type(value) is not int or not 0 <= value <= MOST[name]):
+                raise ValueError("no measure")
+        return cls(**said)
+
     def numbers(self) -> dict[str, Any]:
         """Return all of it, for programs."""
         return asdict(self)
@@ -126,6 +140,13 @@ class Measures:
             f"선명도 {sharp}, 밝기 {self.mean}, 잡음 {self.noise / 10:.1f}, 빈 곳 {self.empty / 10:.0f} %",
             f"sharpness {sharp}, brightness {self.mean}, noise {self.noise / 10:.1f}, empty {self.empty / 10:.0f} %",
         )
+
+
+MOST = {
+    "sharpness": 1000, "mean": 255, "dark": 255, "bright": 255, "glare": 1000, "noise": 10_000, "edges": 1000,
+    "empty": 1000,
+}  # fmt: skip
+"""What each of the measures is at most."""
 
 
 def measure(gray: Gray) -> Measures:

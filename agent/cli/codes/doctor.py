@@ -24,6 +24,17 @@ DOCTOR = {
             "check the camera's power and cable, and try again",
         ),
     ),
+    "AIM_ODD": code(
+        "site",
+        (
+            "그림을 재는 프로세스가 수가 아닌 것을 말했습니다",
+            "what measures the pictures said more than numbers",
+        ),
+        (
+            "카메라가 보낸 것이 그 프로세스를 바꾸었을 수 있습니다. 카메라를 망에서 떼고 펌웨어를 확인하십시오",
+            "what the camera sent may have taken it over: take the camera off the network, and check its firmware",
+        ),
+    ),
     "AIM_UNCONFINED": code(
         "site",
         (

@@ -224,6 +224,8 @@ class Rounds:
                         until = until if found else time.monotonic() + PICTURE_S
                         found.append(measures)
         except CameraFault as fault:
+            if fault.code == "AIM_ODD":
+                return judge_camera.picture(camera.id, None, None, fault.message)
             if not found:
                 # A board's pictures are the recorder's alone; a camera may have no second place.
                 make = skip if fault.code == "AIM_NOT_RECORDED" else warn
