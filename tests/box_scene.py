@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 USER, PASSWORD = "recorder", "Hwangsae-7-nest"  # a virtual camera's, made up here
 VAULT, STATE, RUN = "/var/lib/pasu/vault", "/var/lib/pasu/state", "/run/pasu"
+_SENT_LATE_MS = 1000
+"""Cameras share their machine with a box that boots: what is due now may be sent, and be placed, so much later."""
 LOST_MS, BACK_MS = 2000, 20_000
 """Rows A4 of faults.md: what a cut may cost of each camera, and how long until pictures are kept again."""
 
@@ -149,7 +151,8 @@ class Scene:
                 Frame(each.frame, each.utc_ms, each.keyframe, each.sha256, each.sessions > 0)
                 for each in offered
             ]
-            found[camera] = check(frames, self.site.stored(camera), self.site.gaps(camera), digest=_digest)
+            stored, gaps = self.site.stored(camera), self.site.gaps(camera)
+            found[camera] = check(frames, stored, gaps, digest=_digest, slack_ms=_SENT_LATE_MS)
         return found
 
     def costs(self, verdict: Verdict) -> list[tuple[int, int]]:
