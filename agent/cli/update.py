@@ -162,8 +162,9 @@ def _finish(store: Store) -> int:
     if status == rescue.BUSY:
         raise stage.busy()
     last = store.last()
-    if status == 0 or last is None:
-        print(say("끝났습니다.", "Done."))
+    if status == 0:
+        print(say("설치했고, 녹화합니다.", "Installed, and it records."))
+    if status != rescue.NOT_APPLIED or last is None:
         return status
     code = "UPDATE_ROLLED_BACK" if last["outcome"] == "rolled_back" else "UPDATE_FAILED"
     text = {
@@ -256,7 +257,7 @@ def run_resume(args: argparse.Namespace) -> int:  # noqa: ARG001 - the form of a
     """Finish what was cut off."""
     _require_root()
     store = _store()
-    if not store.rescue.is_file():
+    if store.journal() is None:
         print(say("끝낼 업데이트가 없습니다.", "There is no update to finish."))
         return 0
     return _finish(store)

@@ -14,12 +14,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from agent.cli import update
+from agent.cli.main import main
 from agent.field.updating import rescue, stage
 from agent.field.updating.machine import Debian
 from agent.field.updating.plan import Phase
 from agent.field.updating.store import Store
+from agent.storage import updated
 from agent.storage.files import Disk
 from tests.releases import Release, architecture, deb, root_of_its_own, version
+from tests.unit.config.samples import RIGHT
 
 LONG_S = 170.0
 
@@ -163,6 +167,58 @@ def test_only_one_is_at_it_and_without_a_journal_there_is_nothing_to_do(site):
     os.close(lock)
     (site.store.private / "journal.json").write_text("{}")
     assert site.rescue().wait(LONG_S) == 1
+
+
+@pytest.fixture
+def typed(site, monkeypatch, capfd):
+    """What is typed on that box, in English."""
+    monkeypatch.setattr(updated, "PLACE", site.store.place)
+    monkeypatch.setattr(update, "KEYS", site.folder / "keys")
+    text = RIGHT.replace("/var/lib/pasu", str(site.folder))
+    text = text.replace("[storage]\n", f'[storage]\nrun = "{site.folder}"\n')
+    (site.folder / "agent.toml").write_text(text)
+
+    def run(*words, status=0):
+        if words[0] == "apply":
+            words = (*words, "--config", str(site.folder / "agent.toml"))
+        assert main(["update", *words]) == status
+        said = capfd.readouterr()
+        return said.out + said.err
+
+    return run
+
+
+def test_whoever_types_it_is_told_what_happens_and_what_became_of_it(site, typed):
+    assert "There is no update" in typed("resume")
+    bad = site.signed(version(site.folder / "bad.deb", "2.0.0", preinst="#!/nowhere\n"), "2.0.0")
+    said = typed("apply", str(bad), status=rescue.NOT_APPLIED)
+    for part in (
+        "1.0.0 -> 2.0.0",
+        site.release.kid,
+        "could not be installed",
+        "Going back to 1.0.0",
+        "UPDATE_ROLLED_BACK",
+    ):
+        assert part in said, said
+    assert "taken back" in typed("status")
+    wait(lambda: site.machine.heard(str(site.folder)).recording)
+    good = site.signed(version(site.folder / "good.deb", "2.0.1"), "2.0.1")
+    said = typed("apply", str(good))
+    assert "Installed, and it records." in said
+    status = json.loads(typed("status", "--json"))
+    assert (status["installed"], status["kept"], status["phase"]) == ("2.0.1", "2.0.1", None)
+    assert status["last"]["outcome"] == "applied"
+    assert "2.0.1" in typed("keep", str(good))
+    lock = site.store.lock()
+    assert "UPDATE_BUSY" in typed("apply", str(good), status=1)
+    os.close(lock)
+
+
+def test_nobody_but_root_installs_anything(typed, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for words in (("apply", "x.deb"), ("keep", "x.deb"), ("resume",)):
+        assert "UPDATE_ROOT" in typed(*words, status=1)
+    assert "way back" not in typed("status")
 
 
 def refused(call, *arguments, **more):
