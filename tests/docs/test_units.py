@@ -13,6 +13,7 @@ from agent.health.smart import UNWATCHED_S
 from tests.peer import need
 
 UNITS = Path(__file__).parents[2] / "systemd"
+KINDS = (".service", ".timer", ".path", ".target")
 BOUNDS = {path.name: EXPOSED_OTHERS.get(path.name, EXPOSED) for path in UNITS.glob("*.service")}
 
 
@@ -47,15 +48,7 @@ def test_what_is_bounded_otherwise_is_there() -> None:
 @pytest.mark.parametrize("unit", sorted(BOUNDS))
 def test_no_unit_allows_more_than_was_thought_of(unit) -> None:
     need("systemd-analyze")
-    done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", UNITS / unit],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    found = re.search(r"Overall exposure level for .*: ([0-9.]+)", done.stdout)
-    assert found, done.stdout + done.stderr
-    assert float(found[1]) <= BOUNDS[unit]
+    assert float(measured(unit)) <= BOUNDS[unit]
 
 
 def test_what_erases_has_no_network() -> None:
@@ -165,3 +158,140 @@ def test_a_box_with_gpio_lines_opens_the_chips_and_no_other_device() -> None:
     (rule,) = lines("60-pasu-gpio.rules")
     assert rule.startswith('SUBSYSTEM=="gpio", KERNEL=="gpiochip')
     assert 'GROUP="pasu", MODE="0660"' in rule
+
+
+def measured(unit: str) -> str:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", UNITS / unit],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    found = re.search(r"Overall exposure level for .*: ([0-9.]+)", done.stdout)
+    assert found, done.stdout + done.stderr
+    return found[1]
+
+
+def one(unit: list[str], name: str) -> str:
+    return next((line.split("=", 1)[1] for line in unit if line.startswith(f"{name}=")), "")
+
+
+@pytest.mark.parametrize(
+    ("document", "there", "none"), [("README.md", "yes", "none"), ("README.ko.md", "있음", "없음")]
+)
+def test_the_table_is_what_the_units_say(document, there, none) -> None:
+    """L Safety 12, S 5-6: who looks at the box can rely on the table of what may do what."""
+    need("systemd-analyze")
+    text = (UNITS / document).read_text(encoding="utf-8")
+    rows = {
+        cells[0].strip("`"): cells[1:]
+        for line in text.splitlines()
+        if line.startswith("| `pasu-")
+        and len(cells := [each.strip() for each in line.strip("|").split("|")]) == 6
+    }
+    assert set(rows) == set(BOUNDS)
+    for name, (user, network, capabilities, exposure, why) in rows.items():
+        unit = lines(name)
+        assert user.strip("`") == (one(unit, "User") or "root"), name
+        assert network == (none if "PrivateNetwork=yes" in unit else there), name
+        allowed_to = one(unit, "CapabilityBoundingSet")
+        if not allowed_to.startswith("~"):
+            assert capabilities == (allowed_to or none), name
+        assert exposure == measured(name), name
+        limit = "0.3" if network == none else "1.0"
+        assert (limit in why) is (float(exposure) > float(limit)), (
+            f"{name}: above the bound, and the reason is not said"
+        )
+
+
+STAY = ("record", "keep", "uplink", "page", "clock", "tunnel")
+
+
+@pytest.mark.parametrize("name", STAY)
+def test_a6_systemd_is_told_by_whoever_does_the_work(name) -> None:
+    """A6: a process that hangs is begun anew; an error in a unit's name of a condition would keep it off the box."""
+    unit = lines(f"pasu-{name}.service")
+    assert "Type=notify" in unit
+    assert one(unit, "WatchdogSec")
+    assert "ConditionPathExists=/etc/pasu/agent.toml" in unit
+    assert "StartLimitIntervalSec=0" in unit
+    assert "PartOf=pasu.target" in unit
+
+
+@pytest.mark.parametrize("name", STAY)
+def test_k2_h2_recording_is_the_last_to_die_and_nothing_of_it_gets_onto_a_disk(name) -> None:
+    """K2: the relay goes first, recording last, and of that one worker alone. H2: no core, no swap."""
+    unit = lines(f"pasu-{name}.service")
+    assert "LimitCORE=0" in unit
+    assert "MemorySwapMax=0" in unit
+    assert one(unit, "MemoryMax")
+    order = {each: int(one(lines(f"pasu-{each}.service"), "OOMScoreAdjust")) for each in STAY}
+    assert sorted(order, key=lambda each: order[each]) == [
+        "record",
+        "clock",
+        "tunnel",
+        "keep",
+        "uplink",
+        "page",
+    ]
+    assert ("OOMPolicy=continue" in unit) is (name == "record")
+
+
+def test_h1_passwords_are_recordings_alone() -> None:
+    """H1: the file may be root's, or sealed to the machine; what the others have is no way to it."""
+    for name in BOUNDS:
+        handed = [
+            line
+            for line in lines(name)
+            if line.startswith(("LoadCredential=secrets", "SetCredential=secrets"))
+        ]
+        assert bool(handed) is (name == "pasu-record.service")
+    for name in ("record", "keep", "uplink", "tunnel", "disks", "fence-apply"):
+        assert "-/etc/pasu/secrets.toml" in written(lines(f"pasu-{name}.service"), "InaccessiblePaths")
+    sealed = lines("pasu-record-sealed.conf")
+    assert sealed[:2] == ["[Service]", "LoadCredential="]
+    assert sealed[2].startswith("LoadCredentialEncrypted=secrets.toml:")
+
+
+def test_no_unit_hears_anything() -> None:
+    """Regulation art. 11(2), I10: no sound; the devices of sound are in nobody's sight."""
+    for name in BOUNDS:
+        unit = lines(name)
+        hidden = "-/dev/snd" in written(unit, "InaccessiblePaths") or "PrivateDevices=yes" in unit
+        assert hidden or name == "pasu-update.service", name
+        assert not any("snd" in line or "alsa" in line for line in unit if line.startswith("DeviceAllow")), (
+            name
+        )
+    assert "DeviceAllow=char-video4linux rw" in lines("pasu-record-video.conf")
+
+
+def test_s_2_3_2_the_kernel_forwards_nothing_and_keeps_no_cores() -> None:
+    """S 2-3-2(2), S 2-12 1-1, D14: set before there is a network."""
+    settings = dict(line.split(" = ") for line in lines("90-pasu.sysctl.conf"))
+    for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.conf.all.accept_redirects"):
+        assert settings[name] == "0"
+    assert settings["net.ipv6.conf.default.accept_redirects"] == "0"
+    assert settings["fs.suid_dumpable"] == "0"
+    assert settings["kernel.core_pattern"] == "|/bin/false"
+
+
+def test_h5_a_disk_by_usb_is_not_bound() -> None:
+    """H5, S 2-14 security 5, G 24(3), L Safety 10(3): a stick that is put in is no disk."""
+    refused = [line.split() for line in lines("pasu-usb-storage.modprobe.conf")]
+    assert {words[1] for words in refused} >= {"usb-storage", "uas"}
+    assert all(words[0] == "install" and words[2] == "/bin/false" for words in refused)
+
+
+@pytest.mark.parametrize("unit", sorted({path.name for path in UNITS.glob("pasu*") if path.suffix in KINDS}))
+def test_systemd_understands_every_line(unit) -> None:
+    need("systemd-analyze")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", UNITS / unit],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = [
+        line for line in done.stderr.splitlines() if UNITS.name in line and "is not executable" not in line
+    ]
+    assert said == []
