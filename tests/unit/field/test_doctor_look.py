@@ -134,6 +134,7 @@ def test_places_and_units(config, tmp_path):
         "pasu-keep.service",
         "pasu-clock.service",
         "pasu-disks.timer",
+        "pasu-fence-apply.timer",
     ]
     assert look.units(["x"], tmp_path / "none") is None
     assert look.units(["pasu-none.service"], tmp_path) is not None
