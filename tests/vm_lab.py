@@ -307,7 +307,19 @@ class Guest(Box):
             else ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem"]
         )
         port = self._sockets / "port"
-        command = [need("qemu-system-x86_64"), "-machine", "q35", *accel, "-m", "1536", "-smp", "2"]
+        # It ends with the test, however that ends.
+        command = [
+            need("setpriv"),
+            "--pdeathsig=KILL",
+            need("qemu-system-x86_64"),
+            "-machine",
+            "q35",
+            *accel,
+            "-m",
+            "1536",
+            "-smp",
+            "2",
+        ]
         command += ["-nodefaults", "-display", "none", "-no-user-config"]
         command += ["-kernel", self._base.kernel, "-initrd", self._base.initrd]
         command += ["-append", "root=/dev/vda ro console=ttyS0 net.ifnames=0 mitigations=off"]
