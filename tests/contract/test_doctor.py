@@ -383,13 +383,14 @@ def test_what_only_the_box_itself_can_know_is_no_less_a_failure(tmp_path):
         try:
             wait_for("silence", lambda: silent_s() > 61, 240)
             wait_for("a frozen picture", lambda: "camera.frozen" in str(box.health().get("conditions")), 240)
-            status, found, _ = box.doctor("--seconds", "1")
+            status, found, text = box.doctor("--seconds", "1")
         finally:
             os.kill(keeper, signal.SIGCONT)
         assert status == 1, found
         assert found["failure"]["process"].startswith("keep "), found
         assert found["failure"]["camera.frames"].startswith("cam03 "), found
-        assert found["failure"]["condition"].startswith("camera.frozen cam02"), found
+        assert "condition" in found["failure"], found
+        assert "camera.frozen cam02" in text
         assert {"camera.frames", "camera.picture"} <= set(found["ok"]), found
         room = os.statvfs(box.vault)
         used = (room.f_blocks - room.f_bfree) * room.f_frsize

@@ -89,6 +89,22 @@ def processes(healths: Mapping[str, Mapping[str, Any] | None], boot_s: float) ->
     return found
 
 
+def restarts(
+    before: Mapping[str, Mapping[str, Any] | None], after: Mapping[str, Mapping[str, Any] | None]
+) -> list[Result]:
+    """Judge whether the processes that were there are the same: one that dies and comes again is always heard of late.
+
+    before, after  what each said when one began to look, and at the end
+    """
+    found = []
+    for name, said in before.items():
+        pids = [(each or {}).get("pid") for each in (said, after.get(name))]
+        if None not in pids and pids[0] != pids[1]:
+            anew = say("보는 동안 새로 시작함", "started anew while one looked")
+            found.append(fail("process", f"{words.process_word(name)}: {anew}", name))
+    return found
+
+
 def conditions(raised: Iterable[Mapping[str, Any]], results: Sequence[Result]) -> list[Result]:
     """Judge what the box says is wrong, but for what a check of its own has said already, and as badly.
 

@@ -97,9 +97,11 @@ class Rounds:
         for result in self._look(found):
             results.append(result)
             yield result
+        end = found
         with contextlib.suppress(PasuError):  # what they said when one began is better than nothing
-            found = look_state.as_owner(storage.state, lambda: overview.of_box(config))
-        yield from judge_box.conditions(found["conditions"], results)
+            end = look_state.as_owner(storage.state, lambda: overview.of_box(config))
+        yield from judge_box.restarts(found["processes"], end["processes"])
+        yield from judge_box.conditions(end["conditions"], results)
 
     def _look(self, found: dict[str, Any]) -> Iterator[Result]:
         """Make the checks that need what the processes say. found: as `agent.overview` read it."""

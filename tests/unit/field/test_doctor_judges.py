@@ -67,6 +67,21 @@ def test_processes():
     assert states(found) == [GOOD, BAD, BAD]
 
 
+def test_a_process_that_dies_and_comes_again_is_told():
+    """It speaks anew each time, so it is never silent."""
+    before = {"record": {"pid": 1}, "keep": {"pid": 2}, "uplink": None, "tunnel": {"pid": 3}, "page": {}}
+    after = {
+        "record": {"pid": 1},
+        "keep": {"pid": 9},
+        "uplink": {"pid": 4},
+        "tunnel": None,
+        "page": {"pid": 5},
+    }
+    (found,) = judge_box.restarts(before, after)
+    assert (found.state, found.check, found.subject) == (BAD, "process", "keep")
+    assert judge_box.restarts(before, before) == []
+
+
 def test_conditions_that_have_a_check_of_their_own_are_not_told_twice():
     def raised(code):
         return {"code": code, "subject": "x", "detail": ""}
