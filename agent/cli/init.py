@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import DEFAULT_CONFIG, add_config
 from agent.cli.parser import UsageError
-from agent.errors import ConfigError
+from agent.errors import ConfigError, PasuError
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def by_talk(places: Places, *, start: bool) -> int:
 def by_file(places: Places, file: Path, *, start: bool) -> int:
     """Do what a file says."""
     from agent.cli.init_talk import Terminal
+    from agent.cli.problem import show_error
     from agent.field.setup import by_file as by_file_
     from agent.field.setup.answers import completed
     from agent.field.setup.place import check
@@ -139,9 +140,14 @@ def by_file(places: Places, file: Path, *, start: bool) -> int:
     terminal = Terminal(places, answers["box"]["id"], completed(answers)["storage"]["vault"], drafts=False)
     answers = terminal.hold(by_file_.follow(answers))
     config = _install(places, answers, terminal)
+    status = 0
     if request := answers.get("enrolment", {}).get("request"):
-        _request(places, config, Path(request))
-    return _finish(places, config, start=start)
+        try:
+            _request(places, config, Path(request))
+        except PasuError as error:  # the box records all the same
+            show_error(error)
+            status = PART_STATUS
+    return _finish(places, config, start=start) or status
 
 
 def _present(places: Places) -> Answers:

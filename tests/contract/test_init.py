@@ -314,3 +314,13 @@ def test_the_request_to_the_centre_is_written_where_it_was_asked_for(box: Box) -
     assert done.returncode == 0, done.stderr
     assert json.loads(target.read_text())
     assert "fingerprint of this box" in done.stdout
+
+
+def test_a_request_that_cannot_be_written_leaves_the_box_ready(box: Box) -> None:
+    device = box.disk()
+    file = box.answers(
+        f'device = "{device}"\nformat = "{SIZE}"\n\n[enrolment]\nrequest = "/nowhere/gn.request"'
+    )
+    done = box.pasu("init", "--answers", str(file))
+    assert (done.returncode, "DISK_MISSING" in done.stderr) == (3, True), done.stderr
+    assert box.pasu("config", "check").returncode == 0

@@ -9,7 +9,10 @@ import tomllib
 import pytest
 
 from agent.cli.parser import columns
+from agent.demo.server import CameraProcess
+from agent.demo.spec import CameraSpec
 from tests.init_lab import COLUMNS, KEYS, PASSWORD, Box, Talk, box
+from tests.onvif import own_loopback
 
 __all__ = ["box"]
 
@@ -239,3 +242,32 @@ def test_a_camera_is_added_to_a_configured_box_with_its_password(box: Box) -> No
 def test_without_a_terminal_nothing_is_asked(box: Box) -> None:
     done = box.pasu("init")
     assert (done.returncode, "INIT_NO_TERMINAL" in done.stderr) == (2, True)
+
+
+def test_cameras_are_found_on_the_network_with_their_log_ins(box: Box) -> None:
+    """D15: the password that a camera was found with goes into secrets.toml, and is never shown."""
+    with (
+        own_loopback("init"),
+        CameraProcess([CameraSpec(1, host="127.0.9.1", port=554, username="viewer", password=PASSWORD)]),
+        box.talk() as talk,
+    ):
+        tell_box(talk, ENGLISH)
+        tell_centre(talk, ENGLISH)
+        talk.answer(ENGLISH["cameras"])
+        talk.answer("where: ")  # this network has no interface to search on
+        assert "DISCOVER_NOWHERE" in talk.answer(ENGLISH["cameras"], "1")
+        talk.answer("where: ", "127.0.9.1")
+        talk.answer("user (Enter to skip): ", "viewer")
+        talk.answer("password: ", PASSWORD)
+        talk.answer("a for all, Enter for none): ", "a")
+        talk.answer("name [127.0.9.1]: ", "정문")
+        talk.answer("id [cam01]: ")
+        talk.answer("purpose (regulation art. 6): ", "1")
+        talk.answer("legal basis [개인정보 보호법 제25조제1항제2호]: ")
+        assert "정문" in talk.answer(ENGLISH["more"])
+        talk.wait(ENGLISH["disk"])
+        assert talk.stop(signal.SIGINT) == 130
+    assert PASSWORD not in talk.screen
+    draft = box.read("/etc/pasu/agent.toml.draft")
+    assert PASSWORD not in draft
+    assert tomllib.loads(draft)["camera"][0]["url"].startswith("rtsp://127.0.9.1/")

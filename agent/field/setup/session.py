@@ -184,8 +184,8 @@ def overview(answers: Answers) -> Rows:
         ),
         (say("영상", "recordings"), where if disk or "box" in tables else "-"),
         (
-            say("정전 때 잃는 시간", "a power cut costs"),
-            say(f"최대 {storage['loss_window_s']:g}초", f"at most {storage['loss_window_s']:g} s")
+            say("정전 손실", "power cut"),
+            say(f"최대 {storage['loss_window_s']:g}초", f"costs at most {storage['loss_window_s']:g} s")
             if "loss_window_s" in storage
             else "-",
         ),

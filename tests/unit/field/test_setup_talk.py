@@ -320,7 +320,7 @@ def test_a_configured_box_is_shown_and_nothing_is_changed_unasked() -> None:
     person = Person()
     assert person.talk(session.again(PRESENT)) == PRESENT
     assert person.heard_of("10.0.0.1, 10.0.0.2")
-    assert person.heard_of("at most 2 s")
+    assert person.heard_of("costs at most 2 s")
     with pytest.raises(wants.Stopped):
         Person(piece="q").talk(session.again(PRESENT))
 
