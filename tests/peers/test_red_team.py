@@ -67,6 +67,7 @@ class Scene:
         self.box = LiveBox(self.town, cameras={each.name: self.cameras.urls[each.number] for each in SPECS})
         self.old: dict[str, bytes] = {}
         self.frozen: list[int] = []
+        self.forks_before = 0
 
     def close(self) -> None:
         with settled(self.cameras, self.town, self.centre.watch, self.box, self.ear):
@@ -89,6 +90,10 @@ class Scene:
         """Return those of the newest health that came."""
         said = [body for body in self.ear.hear() if "cameras" in body and "backlog" in body]
         return {(code, subject) for code, subject, _ in said[-1]["conditions"]} if said else set()
+
+    def forks(self) -> int:
+        """Return how often the witness said that a ledger is another than it was."""
+        return sum(row[0] in FORKS for row in self.centre.rows("select what from alarm"))
 
     def alarms(self) -> set[str]:
         return {str(row[0]) for row in self.centre.rows("select what from alarm")}
@@ -114,13 +119,14 @@ def stepped(scene: Scene) -> object:
 
 
 def edited(scene: Scene) -> object:
-    """What the centre had before stays what it was; the box says itself that its ledger was changed."""
-    return fact("tamper.ledger", verdict="forked")(scene) and fact("hold.placed", authority="made up")(scene)
+    """What the centre had before stays what it was; that it was changed the box says itself, or the witness."""
+    told = fact("tamper.ledger", verdict="forked")(scene) or scene.forks()
+    return told and fact("hold.placed", authority="made up")(scene)
 
 
 def went_back(scene: Scene) -> object:
-    """The keeper knows the vaults' checkpoints, and begins anew beside them; else the centre's witness contradicts."""
-    return fact("ledger.began", reason="old")(scene) or scene.alarms() & FORKS
+    """The keeper knows the vaults' checkpoints, and begins anew beside them; else the witness contradicts."""
+    return fact("ledger.began", reason="old")(scene) or scene.forks() > scene.forks_before
 
 
 # --- what he tries, and what is seen of it -------------------------------------------------------------------------
@@ -174,8 +180,6 @@ def moves_the_clock(scene: Scene) -> None:
 
 
 def deletes_a_segment(scene: Scene) -> None:
-    scene.clock.write_text("0")
-    scene.box.confirm_clock()
     scene.box.segments("cam02")[0].path.unlink()
 
 
@@ -193,7 +197,9 @@ def freezes_the_recorder(scene: Scene) -> None:
 
 
 def goes_back_to_a_copy(scene: Scene) -> None:
-    """Of the catalogue: what he has done since is gone from the box."""
+    """Of the catalogue: what he has done since is gone from the box. And the clock goes back, too."""
+    scene.clock.write_text("0")
+    scene.box.confirm_clock()
     for pid in scene.frozen:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
@@ -205,6 +211,7 @@ def goes_back_to_a_copy(scene: Scene) -> None:
         own.backup(copy)
     size = scene.centre.size()
     wait_for("more than the copy has", lambda: scene.centre.size() > size + 4, PATIENCE_S)
+    scene.forks_before = scene.forks()
     for each in (scene.box.uplink, scene.box.keep):
         each.kill()
     scene.box.kill()
@@ -217,7 +224,11 @@ def goes_back_to_a_copy(scene: Scene) -> None:
 
 
 def edits_what_was_told(scene: Scene) -> None:
-    """His hold was another's; written over what the centre has already."""
+    """His hold was another's; written over what the box has signed, and the centre has."""
+    ((seq,),) = scene.box.rows("select seq from ledger where kind = 'hold.placed'")
+    wait_for(
+        "its signature", lambda: scene.box.rows("select 1 from checkpoint where size >= ?", seq), PATIENCE_S
+    )
     with contextlib.closing(sqlite3.connect(scene.box.state / "catalogue.db", timeout=60)) as own, own:
         changed = own.execute(
             "update ledger set body = replace(body, 'made up', 'court 77') where kind = 'hold.placed'"
@@ -238,6 +249,7 @@ PARTS: list[list[Step]] = [
         (adds_a_recipient, "config.applied, and no new recipient", recipients_stay),
         (changes_the_ring, "ring.damaged", condition("ring.damaged")),
         (replaces_the_program, "box.program", fact("box.program", changed=[LOOP])),
+        (deletes_a_segment, "segment.lost", fact("segment.lost", camera="cam02")),
     ],
     [
         (puts_the_ring_back, "no condition", lambda scene: not condition("ring.damaged")(scene)),
@@ -247,11 +259,8 @@ PARTS: list[list[Step]] = [
             lambda scene: "usercustomize.py" in json.dumps(scene.facts("box.program")),
         ),
         (moves_the_clock, "clock.step", stepped),
-    ],
-    [
-        (deletes_a_segment, "segment.lost", fact("segment.lost", camera="cam02")),
         (kills_a_worker, "worker.lost", fact("worker.lost", how="SIGKILL")),
-        (edits_what_was_told, "tamper.ledger", edited),
+        (edits_what_was_told, "tamper.ledger, or forked", edited),
     ],
 ]
 MINUTE: list[Step] = [(freezes_the_recorder, "process.silent", condition("process.silent", "record"))]
