@@ -223,7 +223,7 @@ def bare() -> Path:
     Its dpkg does not wait for the disk: tests kill processes in it, and cut no power.
     """
     need("mmdebstrap")
-    folder = kept() / "bare-bookworm-2"
+    folder = kept() / "bare-bookworm"
     if not folder.exists():
         part = folder.with_suffix(f".{os.getpid()}")
         shutil.rmtree(part, ignore_errors=True)
