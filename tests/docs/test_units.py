@@ -295,3 +295,12 @@ def test_systemd_understands_every_line(unit) -> None:
         line for line in done.stderr.splitlines() if UNITS.name in line and "is not executable" not in line
     ]
     assert said == []
+
+
+def test_a_camera_with_a_name_is_found_and_nobody_else_asks_for_names() -> None:
+    """F3: /etc/resolv.conf of a Debian box leads into /run/systemd/resolve; recording alone may follow it."""
+    for name in STAY:
+        sees = "-/run/systemd/resolve" in written(lines(f"pasu-{name}.service"), "BindReadOnlyPaths")
+        hidden = "TemporaryFileSystem=/run/systemd:ro" in lines(f"pasu-{name}.service")
+        assert sees is (name == "record"), name
+        assert hidden or name == "tunnel", name
