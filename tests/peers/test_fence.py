@@ -74,12 +74,12 @@ class Net:
     def let(self) -> None:
         """Have the box do what the package's settings forbid."""
         for name, value in (
-            ("net.ipv4.ip_forward", "1"),
-            ("net.ipv6.conf.all.forwarding", "0"),
-            ("net.ipv6.conf.cam0.accept_ra", "2"),
-            ("net.ipv4.conf.all.accept_redirects", "1"),
+            ("ipv4/ip_forward", "1"),
+            ("ipv6/conf/all/forwarding", "0"),
+            ("ipv6/conf/cam0/accept_ra", "2"),
+            ("ipv4/conf/all/accept_redirects", "1"),
         ):
-            self.at(self.box, "sysctl", "-qw", f"{name}={value}")
+            self.at(self.box, "sh", "-c", f"echo {value} > /proc/sys/net/{name}")
 
 
 def run(*words: str, check: bool = True) -> str:
