@@ -260,14 +260,16 @@ PARTS: list[list[Step]] = [
         ),
         (moves_the_clock, "clock.step", stepped),
         (kills_a_worker, "worker.lost", fact("worker.lost", how="SIGKILL")),
-        (edits_what_was_told, "tamper.ledger, or forked", edited),
     ],
 ]
-MINUTE: list[Step] = [(freezes_the_recorder, "process.silent", condition("process.silent", "record"))]
+MINUTE: list[Step] = [
+    (edits_what_was_told, "tamper.ledger, or forked", edited),
+    (freezes_the_recorder, "process.silent", condition("process.silent", "record")),
+]
 BACK: list[Step] = [(goes_back_to_a_copy, "a ledger begun anew, or forked", went_back)]
 GONE: list[Step] = [(pulls_the_line, "silent", lambda scene: "silent" in scene.alarms())]
-"""That a process, or a box, says nothing is told after a minute: for the campaign. CI has both with clocks of its own
-(tests/procedure/test_keep_process.py, tests/contract/test_centre_watch.py)."""
+"""What is told after a minute is for the campaign. CI has it elsewhere, with clocks of its own: H6 and silence in
+tests/contract/test_centre_watch.py, I5 in tests/procedure/test_keep_process.py."""
 
 
 def play(folder: Path, monkeypatch: pytest.MonkeyPatch, *parts: list[Step]) -> list[str]:
