@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 PICTURES = 5
 PICTURE_S = 12.0
 """For so many measures of one camera it is waited so long after the first; for that one, FIRST_S."""
+BEGIN_S = 60.0
+"""A slow processor takes long to load what decodes, and a camera to begin a session: neither is its picture."""
 STEP_S = 1.0
 SILENT_S = 15.0
 """The span that pictures are counted over is record's own; a busy machine may let it speak so much late."""
@@ -218,11 +220,14 @@ class Rounds:
     def _picture(self, camera: Camera) -> Result:
         found: list[Measures] = []
         login = self._secrets.login(camera.id) if self._secrets is not None else None
-        until = time.monotonic() + FIRST_S
+        until, begun = time.monotonic() + BEGIN_S, False
         try:
             with Looking(self._config.storage.run, camera, login) as looking:
                 while len(found) < PICTURES and (left := until - time.monotonic()) > 0:
-                    if measures := looking.next(left):
+                    measures = looking.next(min(left, STEP_S))
+                    if looking.confined and not begun:
+                        begun, until = True, time.monotonic() + FIRST_S
+                    if measures is not None:
                         until = until if found else time.monotonic() + PICTURE_S
                         found.append(measures)
         except CameraFault as fault:
@@ -232,6 +237,9 @@ class Rounds:
                 # A board's pictures are the recorder's alone; a camera may have no second place.
                 make = skip if fault.code == "AIM_NOT_RECORDED" else warn
                 return make("camera.picture", fault.message, camera.id)
+        if not found and not begun:
+            late = say("보기 시작하지 못했습니다", "looking could not begin in time")
+            return warn("camera.picture", late, camera.id)
         if not found:
             why = say("그림을 풀지 못했습니다", "no picture could be decoded")
             return judge_camera.picture(camera.id, None, None, why)
