@@ -21,7 +21,7 @@ NAMED = [
     for row, cell in ROWS.items()
     for star, file, name in re.findall(r"(\*?)`([\w/]+\.py)(?:::(\w+))?`", cell)
 ]
-ASKED = "A1-A10 B1-B16 B18-B19 C1-C6 C8 C10-C11 D1 D3 D8 D12-D16 E1-E15 F1-F12 G3 G5 G7 H1-H6 H9-H11 I1-I9 J1-J5 K1-K3 K5"
+ASKED = "A1-A10 B1-B16 B18-B19 C1-C6 C8 C10-C11 D1 D3 D8 D12-D16 E1-E15 F1-F12 G3 G5 G7 H1-H6 H9-H11 I1-I9 J1-J6 K1-K3 K5"
 
 
 def rows_of(text: str) -> set[str]:
