@@ -304,3 +304,15 @@ def test_a_camera_with_a_name_is_found_and_nobody_else_asks_for_names() -> None:
         hidden = "TemporaryFileSystem=/run/systemd:ro" in lines(f"pasu-{name}.service")
         assert sees is (name == "record"), name
         assert hidden or name == "tunnel", name
+
+
+def test_k1_recording_has_the_most_of_the_processor_and_of_the_disk() -> None:
+    """K1: where all want both, recording has ten times what any other has."""
+    weights = {
+        name: int(one(lines(f"pasu-{name}.service"), "CPUWeight") or 100)
+        for name in ("record", *STAY, "disks")
+    }
+    assert weights.pop("record") >= 10 * max(weights.values())
+    for name in ("record", "keep", "uplink", "page", "disks"):
+        unit = lines(f"pasu-{name}.service")
+        assert one(unit, "IOWeight") == one(unit, "CPUWeight")
