@@ -168,14 +168,14 @@ class Box:
         finally:
             subprocess.run(["umount", place], check=True)
 
-    def signatures(self, device: str) -> str:
-        """Return what blkid finds on a disk, and the beginning of it, so that a change would show."""
-        done = subprocess.run(["blkid", "--probe", device], capture_output=True, text=True)
-        with open(device, "rb") as file:
-            return done.stdout + sha256(file.read(64 << 20)).hexdigest()
+    def formatted(self, device: str) -> str:
+        """Return what blkid finds on a disk, its UUID among it; nothing on a blank one."""
+        return subprocess.run(["blkid", "--probe", device], capture_output=True, text=True).stdout
 
-    def formatted(self, device: str) -> bool:
-        return subprocess.run(["blkid", "--probe", device], capture_output=True).returncode == 0
+    def signatures(self, device: str) -> str:
+        """Return that, and a hash of the disk's beginning: of one that nobody mounts, any change shows."""
+        with open(device, "rb") as file:
+            return self.formatted(device) + sha256(file.read(64 << 20)).hexdigest()
 
     @contextmanager
     def talk(self, *words: str, language: str = "en") -> Iterator[Talk]:

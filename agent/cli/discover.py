@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         found = asyncio.run(find(request, knows, ask, discover_view.progress(sys.stderr)))
     except OSError as error:
-        raise _nowhere(error.strerror or str(error)) from None
+        raise nowhere(error.strerror or str(error)) from None
     if args.audio_off:
         found = asyncio.run(_audio_off(found, request, quiet=args.json))
     waived = tuple(args.waive)
@@ -213,14 +213,15 @@ def looking(  # noqa: PLR0917 - what may be typed
                 hint=say(f"IPv4 주소가 있는 것: {there}", f"with an IPv4 address there are: {there}"),
             )
         if not where.chosen:
-            raise _nowhere(say("IPv4 주소가 있고 켜진 것이 없습니다", "none is up and has an IPv4 address"))
+            raise nowhere(say("IPv4 주소가 있고 켜진 것이 없습니다", "none is up and has an IPv4 address"))
     request = discovering.Request(
         where.chosen, tuple(hosts), tuple(dict.fromkeys(nets)), seconds, manner or Manner()
     )
     return request, where
 
 
-def _nowhere(reason: str) -> UsageError:
+def nowhere(reason: str) -> UsageError:
+    """Say that no interface can be searched on."""
     return UsageError(
         "DISCOVER_NOWHERE",
         say("어느 인터페이스에서도 찾을 수 없습니다", "no interface can be searched on"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from agent.cli.init_talk import Terminal
     from agent.config import Config
+    from agent.config.load import ConfigProblems
     from agent.field.setup.answers import Answers
     from agent.field.setup.drives import Drive
     from agent.field.setup.place import Places
@@ -91,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
 def by_talk(places: Places, *, start: bool) -> int:
     """Ask somebody in the terminal."""
     from agent.cli.init_talk import Terminal
+    from agent.cli.problem import show_problems
     from agent.config.load import read_toml
     from agent.field.setup import session
     from agent.field.setup.answers import VAULT, completed
@@ -115,8 +118,12 @@ def by_talk(places: Places, *, start: bool) -> int:
     vault = str(completed(draft or {})["storage"].get("vault", VAULT))
     terminal = Terminal(places, str((draft or {}).get("box", {}).get("id", "")), vault)
     answers = terminal.hold(session.first(draft))
+    while (wrong := _problems(answers, places)) is not None:
+        show_problems(wrong, sys.stdout)
+        answers = terminal.hold(session.review(answers, {}))
     config = _install(places, answers, terminal)
-    _enrol_in_talk(places)
+    with contextlib.suppress(EOFError):  # nobody is there any more: `pasu enrol` does it later
+        _enrol_in_talk(places)
     return _finish(places, config, start=start)
 
 
@@ -148,6 +155,18 @@ def by_file(places: Places, file: Path, *, start: bool) -> int:
             show_error(error)
             status = PART_STATUS
     return _finish(places, config, start=start) or status
+
+
+def _problems(answers: Answers, places: Places) -> ConfigProblems | None:
+    """Return what is wrong with answers that are right one by one, None when nothing is."""
+    from agent.config.load import ConfigProblems
+    from agent.field.setup.place import check
+
+    try:
+        check(answers, places.config)
+    except ConfigProblems as wrong:
+        return wrong
+    return None
 
 
 def _present(places: Places) -> Answers:

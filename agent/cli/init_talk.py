@@ -157,7 +157,7 @@ def search(want: wants.Search) -> list[tuple[dict[str, Any], int | None]]:
     import asyncio
 
     from agent.cli import discover_view
-    from agent.cli.discover import looking
+    from agent.cli.discover import looking, nowhere
     from agent.cli.discover_talk import Talk
     from agent.field.discovering import Known, find
 
@@ -170,7 +170,10 @@ def search(want: wants.Search) -> list[tuple[dict[str, Any], int | None]]:
     async def ask(camera: Any) -> Any:
         return talk.log_in(camera)
 
-    found = asyncio.run(find(request, knows, ask, discover_view.progress(sys.stderr)))
+    try:
+        found = asyncio.run(find(request, knows, ask, discover_view.progress(sys.stderr)))
+    except OSError as error:
+        raise nowhere(error.strerror or str(error)) from None
     discover_view.show(found, knows)
     rates = {each.camera.main.url: each.camera.main.kbps for each in found if each.camera.main is not None}
     made: list[tuple[dict[str, Any], int | None]] = []

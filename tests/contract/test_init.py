@@ -70,13 +70,13 @@ def test_a_blank_disk_is_formatted_when_its_size_was_typed_back_and_the_box_is_r
     assert box.pasu("config", "check").returncode == 0
     assert not box.has("/etc/pasu/agent.toml.draft")
 
-    before = box.read("/etc/pasu/agent.toml"), box.read("/etc/fstab"), box.signatures(device)
+    before = box.read("/etc/pasu/agent.toml"), box.read("/etc/fstab"), box.formatted(device)
     assert box.pasu("init", "--answers", str(file)).returncode == 0
-    assert (box.read("/etc/pasu/agent.toml"), box.read("/etc/fstab"), box.signatures(device)) == before
+    assert (box.read("/etc/pasu/agent.toml"), box.read("/etc/fstab"), box.formatted(device)) == before
     other = box.answers(f'device = "{device}"\nformat = "{SIZE}"', ("경포해변 3지점", "다른 곳"))
     refused = box.pasu("init", "--answers", str(other))
     assert (refused.returncode, "INIT_CONFIGURED" in refused.stderr) == (78, True)
-    assert (box.read("/etc/pasu/agent.toml"), box.read("/etc/fstab"), box.signatures(device)) == before
+    assert (box.read("/etc/pasu/agent.toml"), box.read("/etc/fstab"), box.formatted(device)) == before
 
 
 @pytest.mark.parametrize(
@@ -324,3 +324,21 @@ def test_a_request_that_cannot_be_written_leaves_the_box_ready(box: Box) -> None
     done = box.pasu("init", "--answers", str(file))
     assert (done.returncode, "DISK_MISSING" in done.stderr) == (3, True), done.stderr
     assert box.pasu("config", "check").returncode == 0
+
+
+def test_a_disk_that_somebody_mounts_there_already_keeps_their_line(box: Box) -> None:
+    device = box.disk()
+    subprocess.run([need("mkfs.ext4"), "-q", "-F", device], check=True)
+    box.run("mkdir", "-p", "/var/lib/pasu/vault", check=True)
+    line = f"{device} /var/lib/pasu/vault ext4 defaults,nofail 0 2"
+    box.run("sh", "-c", f"echo '{line}' >> /etc/fstab; mount {device} /var/lib/pasu/vault", check=True)
+    file = box.answers(f'device = "{device}"')
+    done = box.pasu("init", "--answers", str(file))
+    assert done.returncode == 0, done.stderr
+    assert box.read("/etc/fstab") == f"# empty\n{line}\n"
+    # Another disk, for which the line is none of its own, is not put in its place.
+    box.run("umount", "/var/lib/pasu/vault", check=True)
+    box.run("rm", "/etc/pasu/agent.toml", check=True)
+    refused = box.pasu("init", "--answers", str(file))
+    assert (refused.returncode, "INIT_FSTAB" in refused.stderr) == (1, True), refused.stderr
+    assert not box.has("/etc/pasu/agent.toml")

@@ -271,3 +271,30 @@ def test_cameras_are_found_on_the_network_with_their_log_ins(box: Box) -> None:
     draft = box.read("/etc/pasu/agent.toml.draft")
     assert PASSWORD not in draft
     assert tomllib.loads(draft)["camera"][0]["url"].startswith("rtsp://127.0.9.1/")
+
+
+def test_answers_that_are_wrong_together_are_told_before_anything_is_written(box: Box) -> None:
+    """With a tunnel, a broker has to have an address: each answer is right, and both are not."""
+    device = box.disk()
+    box.run("mkfs.ext4", "-q", "-F", device, check=True)
+    with box.talk() as talk:
+        tell_box(talk, ENGLISH)
+        talk.answer(ENGLISH["key"], KEYS[0])
+        talk.answer(ENGLISH["key"], KEYS[1])
+        talk.answer(ENGLISH["key"])
+        talk.answer(ENGLISH["broker"], "mqtts://broker.example:8883")
+        talk.answer("name of the tunnel to the centre [pasu0]: ")
+        talk.answer(ENGLISH["page"])
+        tell_camera(talk, ENGLISH)
+        talk.answer(ENGLISH["disk"], device)
+        talk.answer(ENGLISH["window"])
+        talk.answer(ENGLISH["review"])
+        assert "CONFIG_TUNNEL_NAME" in talk.answer(ENGLISH["review"], "2")
+        assert not box.has("/etc/pasu/agent.toml")
+        talk.answer(ENGLISH["key"])
+        talk.answer("[mqtts://broker.example:8883]: ", "mqtts://10.77.0.1:8883")
+        talk.answer("[pasu0]: ")
+        talk.answer(ENGLISH["review"])
+        talk.answer(ENGLISH["enrol"], "\x04")
+        assert talk.rest() == 0
+    assert tomllib.loads(box.read("/etc/pasu/agent.toml"))["uplink"]["broker"] == "mqtts://10.77.0.1:8883"

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import errno
 import sys
 import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.init_lab import PASSWORD, Box, box
+from agent.config import load, read_secrets
+from agent.errors import StorageFault
+from agent.field.setup.place import Places, change, install
+from tests.init_lab import ANSWERS, PASSWORD, Box, box
+from tests.unit.storage.box import FailingDisk
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["box"]
 
@@ -115,3 +125,67 @@ def test_killed_while_it_formats_the_disk_is_begun_anew_and_no_configuration_is_
     assert (refused.returncode, "INIT_DISK_FORMAT" in refused.stderr) == (1, True), refused.stderr
     done = box.pasu("init", "--answers", str(box.answers(f'device = "{device}"\nformat = "{SIZE}"')))
     assert done.returncode == 0, done.stderr
+
+
+def answers_in(folder: Path) -> dict:
+    answers = tomllib.loads(ANSWERS.replace("@DISK@", "system_disk = true"))
+    answers["storage"] |= {"vault": str(folder / "data/vault"), "state": str(folder / "data/state")}
+    return answers
+
+
+def test_a2_each_call_of_a_new_box_fails_once(tmp_path: Path) -> None:
+    """A2: a disk that refuses a call leaves a box that is not configured, or wholly; no password is left lying about."""
+    counted = FailingDisk()
+    install(Places(tmp_path / "0/pasu/agent.toml"), answers_in(tmp_path / "0"), None, disk=counted)
+    assert len(counted.calls) > 20
+    for number in range(len(counted.calls)):
+        folder = tmp_path / f"box{number}"
+        places = Places(folder / "pasu/agent.toml")
+        failing = FailingDisk(lambda each, _op, _path, wanted=number: errno.EIO if each == wanted else None)
+        try:
+            install(places, answers_in(folder), None, disk=failing)
+        except StorageFault:
+            if places.config.exists():
+                assert load(places.config).cameras[0].id == "cam01"
+                assert read_secrets(places.config.with_name("secrets.toml")).login("cam01") is not None
+            assert (
+                not places.config.with_name("secrets.toml.new").exists() or failing.calls[number] == "unlink"
+            )
+        install(places, answers_in(folder), None)
+        assert read_secrets(places.config.with_name("secrets.toml")).login("cam01").password == PASSWORD
+
+
+def test_a2_each_call_of_a_change_fails_once(tmp_path: Path) -> None:
+    """A2."""
+
+    def changed(folder: Path, disk: FailingDisk | None = None) -> None:
+        places = Places(folder / "pasu/agent.toml")
+        before = tomllib.loads(places.config.read_text())
+        after = copy.deepcopy(before)
+        after["box"]["site"] = "there"
+        if len(before["camera"]) == 1:
+            more = {"id": "cam02", "url": "rtsp://10.0.0.12/x", "username": "u", "password": "Second-Word-5"}
+            after["camera"].append({**before["camera"][0], **more})
+        change(places, before, after, disk=disk)
+
+    def new(name: str) -> Path:
+        folder = tmp_path / name
+        install(Places(folder / "pasu/agent.toml"), answers_in(folder), None)
+        return folder
+
+    counted = FailingDisk()
+    changed(new("0"), counted)
+    for number in range(len(counted.calls)):
+        folder = new(f"box{number}")
+        file = folder / "pasu/agent.toml"
+        old = file.read_text()
+        failing = FailingDisk(lambda each, _op, _path, wanted=number: errno.EIO if each == wanted else None)
+        try:
+            changed(folder, failing)
+        except StorageFault:
+            config = load(file)
+            assert file.read_text() == old or config.box.site == "there"
+            secrets = read_secrets(file.with_name("secrets.toml"))
+            assert all(secrets.login(camera.id) is not None for camera in config.cameras)
+        changed(folder)
+        assert (load(file).box.site, len(load(file).cameras)) == ("there", 2)

@@ -22,6 +22,7 @@ C3. agent.toml is the new one; what it was is beside it (.bak).
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -138,7 +139,7 @@ def install(
     step("2")
     if drive is not None:
         kind = drive.content.signature if drive.content is not None else "ext4"
-        _write_fstab(places, works.uuid_of(drive.path), str(vault), kind, disk)
+        _write_fstab(places, works.uuid_of(drive.path), str(vault), kind, disk, theirs=bool(drive.mounts))
         step("3")
         if not drive.mounts:
             _mount(drive.path, vault, kind)
@@ -295,17 +296,21 @@ def _put(disk: Disk, path: Path, data: bytes, mode: int, owner: tuple[int, int])
     disk.unlink(fresh)
     fd = disk.create_excl(fresh)
     try:
-        disk.write_all(fd, fresh, data)
         try:
+            disk.write_all(fd, fresh, data)
             if owner != _myself():
                 disk.call("chown", fresh, os.fchown, fd, *owner)
             disk.call("chmod", fresh, os.fchmod, fd, mode)
+            disk.fdatasync(fd, fresh)
         except OSError as error:
             raise fault("chown", fresh, error) from error
-        disk.fdatasync(fd, fresh)
-    finally:
-        disk.close(fd)
-    disk.rename(fresh, path)
+        finally:
+            disk.close(fd)
+        disk.rename(fresh, path)
+    except StorageFault:
+        with contextlib.suppress(StorageFault):
+            disk.unlink(fresh)
+        raise
     disk.fsync_directory(path.parent)
 
 
@@ -316,10 +321,13 @@ def _read(file: Path) -> bytes:
         raise fault("read", file, error) from error
 
 
-def _write_fstab(places: Places, uuid: str, folder: str, kind: str, disk: Disk) -> None:
+def _write_fstab(places: Places, uuid: str, folder: str, kind: str, disk: Disk, *, theirs: bool) -> None:
+    """Have a line in fstab. theirs: the disk is mounted there already, so that a line of other words is about it."""
     there = exists(places.fstab)
     old = _read(places.fstab).decode("utf-8", errors="surrogateescape") if there else ""
     new = fstab.with_vault(old, uuid, folder, kind)
+    if new is None and theirs:
+        return
     if new is None:
         raise StorageFault(
             "INIT_FSTAB",

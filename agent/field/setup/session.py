@@ -34,6 +34,11 @@ def first(draft: Answers | None) -> Talk:
     for number in range(len(PIECES)):
         if not _complete(number, answers):
             answers = yield from _piece(number, answers, rates)
+    return (yield from review(answers, rates))
+
+
+def review(answers: Answers, rates: dict[str, int]) -> Talk:
+    """Show everything, and change pieces until it is to be written. Raises Stopped."""
     while True:
         yield Tell(say("이렇게 쓰겠습니다", "This is what will be written"), Tone.HEAD)
         yield overview(answers)
