@@ -24,6 +24,13 @@ EQUAL, MASKED_EQUAL = 4, 7  # SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ
 LESS, GREATER = 2, 6  # SCMP_CMP_LT, SCMP_CMP_GT
 NNP, DROP = 38, 24  # PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP
 CAPABILITIES = 41
+NUMBERS = {
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_DAC_READ_SEARCH": 2,
+    "CAP_NET_ADMIN": 12,
+    "CAP_SYS_RAWIO": 17,
+    "CAP_SYS_ADMIN": 21,
+}  # linux/capability.h
 UNKNOWN = -1
 
 
@@ -112,9 +119,9 @@ def apply(unit: Path) -> None:
             if number not in numbers:
                 rule(context, other, "socket", Compare(0, EQUAL, number, 0))
         contexts.append(context)
-    bounding = settings(unit, "CapabilityBoundingSet")
-    if bounding == [""]:
-        for number in range(CAPABILITIES):
+    kept = {NUMBERS[name] for value in settings(unit, "CapabilityBoundingSet") for name in value.split()}
+    for number in range(CAPABILITIES):
+        if number not in kept:
             libc.prctl(DROP, number, 0, 0, 0)
     assert libc.prctl(NNP, 1, 0, 0, 0) == 0
     # The last one decides about loading others.

@@ -194,7 +194,9 @@ while True:
 
 
 class Lab:
-    """Everything, made and taken away again."""
+    """Everything, made and taken away again. `within`: a program that starts the watch."""
+
+    within: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, *, line: bool = True, mtu: int = 1200) -> None:
         need_all()
@@ -397,7 +399,8 @@ class Lab:
         self.link_up()
 
     def watch(self) -> None:
-        command = ["ip", "netns", "exec", self.box, sys.executable, "-m", "agent.cli.main", "tunnel", "watch"]
+        command = ["ip", "netns", "exec", self.box, *self.within]
+        command += [sys.executable, "-m", "agent.cli.main", "tunnel", "watch"]
         with (self.folder / "watch.log").open("ab") as log:
             self.watching = subprocess.Popen(
                 [*command, "--config", str(self.config_file)],

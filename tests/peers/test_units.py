@@ -6,6 +6,7 @@ The real filters (tests/sandbox.py), the real processes, every kind of source; p
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -17,13 +18,14 @@ from agent.command.keyring import Role
 from agent.demo.server import CameraProcess
 from agent.demo.spec import CameraSpec
 from tests.lab import ROOT, Site, wait_for
-from tests.living import Ear, Hand, LiveBox, Running, settled
+from tests.living import PASU, Ear, Hand, LiveBox, Running, settled
 from tests.page_lab import ask
 from tests.page_lab import site as page_site
 from tests.peer import need
 from tests.peers.test_libav_sources import HttpCamera, free_udp_port, live, make
 from tests.sandbox import allowed
 from tests.town import Town
+from tests.tunnel_lab import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +154,34 @@ def test_a_command_is_carried_and_carried_out_under_the_filters(tmp_path: Path) 
         assert scene.ear.wait_reply(own)["status"] == "done"
         for each in (scene.box.keep, scene.box.uplink):
             assert "Traceback" not in each.said()
+
+
+def test_the_tunnel_comes_up_and_is_kept_under_its_filter_and_with_its_two_rights(tmp_path: Path) -> None:
+    """By wireguard-go, which is started under the same filter, and with the box's own `ip`, `wg` and `nft`."""
+    with Lab(tmp_path) as lab:
+        lab.within = under("tunnel")
+        lab.hub_up()
+        lab.boot()
+        lab.watch()
+        lab.start_uplink()
+        lab.wait_traffic()
+        lab.delete_link()
+        lab.wait_traffic()
+        assert lab.health()["lacks"] == []
+        assert "Traceback" not in (tmp_path / "watch.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"), [("fence-apply", ("fence", "status", "--json")), ("disks", ("disks", "--json"))]
+)
+def test_what_is_called_for_a_moment_runs_under_its_filter(
+    tmp_path: Path, unit: str, words: tuple[str, ...]
+) -> None:
+    site = Site(tmp_path, {"cam01": "rtsp://10.0.0.11/"})
+    command = [*under(unit), str(PASU), *words, "--config", str(site.config)]
+    done = subprocess.run(["unshare", "--net", *command], capture_output=True, text=True, timeout=120)
+    assert json.loads(done.stdout), done.stderr
+    assert "Operation not permitted" not in done.stdout + done.stderr
 
 
 @pytest.fixture
