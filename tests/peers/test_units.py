@@ -178,6 +178,8 @@ def test_what_is_called_for_a_moment_runs_under_its_filter(
     tmp_path: Path, unit: str, words: tuple[str, ...]
 ) -> None:
     site = Site(tmp_path, {"cam01": "rtsp://10.0.0.11/"})
+    for folder in (site.run, site.state):
+        folder.mkdir()
     command = [*under(unit), str(PASU), *words, "--config", str(site.config)]
     done = subprocess.run(["unshare", "--net", *command], capture_output=True, text=True, timeout=120)
     assert json.loads(done.stdout), done.stderr
