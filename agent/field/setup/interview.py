@@ -196,7 +196,19 @@ def _uplink(answers: Answers) -> Talk:
     )
     if not broker:
         return rest
-    rest["uplink"] = {**known[0], "broker": broker}
+    rest["uplink"] = {**{key: what for key, what in known[0].items() if key != "media"}, "broker": broker}
+    media = yield from checked(
+        "uplink.media",
+        say("실시간 영상을 받는 미디어 서버", "media server that takes live streams"),
+        str(known[0].get("media", NONE)),
+        say(
+            f"관제센터가 알려 줍니다, 예: rtsp://10.77.0.1:8554. 없으면 {NONE}",
+            f"the centre says which, as rtsp://10.77.0.1:8554; {NONE} for none",
+        ),
+        needed=False,
+    )
+    if media:
+        rest["uplink"]["media"] = media
     tunnel = yield from checked(
         "tunnel.interface",
         say("관제센터와 잇는 터널의 이름", "name of the tunnel to the centre"),

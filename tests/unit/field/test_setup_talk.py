@@ -159,6 +159,10 @@ def test_reports_and_the_tunnel() -> None:
     with_tunnel = Person(uplink__broker=["http://x", "mqtts://10.77.0.1:8883"]).talk(interview.keys(known))
     assert with_tunnel["uplink"] == {"broker": "mqtts://10.77.0.1:8883"}
     assert with_tunnel["tunnel"] == {"interface": "pasu0"}
+    live = Person(uplink__media=["x", "rtsp://10.77.0.1:8554"]).talk(interview.keys(with_tunnel))
+    assert live["uplink"] == {"broker": "mqtts://10.77.0.1:8883", "media": "rtsp://10.77.0.1:8554"}
+    assert Person().talk(interview.keys(live))["uplink"] == live["uplink"]
+    assert "media" not in Person(uplink__media="-").talk(interview.keys(live))["uplink"]
     without = Person(tunnel__interface="-").talk(interview.keys(with_tunnel))
     assert ("uplink" in without, "tunnel" in without) == (True, False)
     assert "uplink" not in Person(uplink__broker="-").talk(interview.keys(with_tunnel))
