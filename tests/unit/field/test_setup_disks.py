@@ -180,6 +180,16 @@ def test_for_how_many_days_a_disk_does() -> None:
     assert fit.tenths_of_days(10**9, 10**9) == 0
 
 
+def test_fstab_mounts_a_disk_that_comes_late() -> None:
+    """B15: what was slower than the wait, or was pulled and put back, is mounted when it comes, by its own unit."""
+    line = (fstab.with_vault("", "cda0-803f", VAULT, "ext4") or "").splitlines()[-1]
+    wanted = [each for each in line.split()[3].split(",") if each.startswith("x-systemd.wanted-by=")]
+    assert wanted == [
+        "x-systemd.wanted-by=local-fs.target",
+        r"x-systemd.wanted-by=dev-disk-by\x2duuid-cda0\x2d803f.device",
+    ]
+
+
 def test_fstab_has_one_line_for_the_vault_and_lets_the_box_boot_without_it() -> None:
     """B15: a dead disk delays a start by seconds, and stops nothing."""
     text = fstab.with_vault("UUID=r / ext4 defaults 0 1", "abc", VAULT, "ext4")
