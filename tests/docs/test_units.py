@@ -248,6 +248,9 @@ def test_h1_passwords_are_recordings_alone() -> None:
         assert bool(handed) is (name == "pasu-record.service")
     for name in ("record", "keep", "uplink", "tunnel", "disks", "fence-apply"):
         assert "-/etc/pasu/secrets.toml" in written(lines(f"pasu-{name}.service"), "InaccessiblePaths")
+    again = lines("pasu-secrets.service")  # a slip of the hand in the file must not end recording
+    before = again.index("ExecStartPre=/opt/pasu/bin/pasu config check /etc/pasu/agent.toml")
+    assert again[before + 1] == "ExecStart=/usr/bin/systemctl --no-block try-restart pasu-record.service"
     sealed = lines("pasu-record-sealed.conf")
     assert sealed[:2] == ["[Service]", "LoadCredential="]
     assert sealed[2].startswith("LoadCredentialEncrypted=secrets.toml:")

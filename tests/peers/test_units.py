@@ -171,6 +171,15 @@ def test_the_tunnel_comes_up_and_is_kept_under_its_filter_and_with_its_two_right
         assert "Traceback" not in (tmp_path / "watch.log").read_text()
 
 
+def test_a_wrong_file_of_passwords_is_seen_under_the_filter(tmp_path: Path) -> None:
+    """Whoever restarts recording for new passwords looks at them first (pasu-secrets.service)."""
+    site = Site(tmp_path, {"cam01": "rtsp://10.0.0.11/"})
+    check = [*under("secrets"), str(PASU), "config", "check", str(site.config)]
+    assert subprocess.run(check, capture_output=True, timeout=120).returncode == 0
+    (tmp_path / "secrets.toml").write_text("[nonsense")
+    assert subprocess.run(check, capture_output=True, timeout=120).returncode == 78
+
+
 @pytest.mark.parametrize(
     ("unit", "words"), [("fence-apply", ("fence", "status", "--json")), ("disks", ("disks", "--json"))]
 )

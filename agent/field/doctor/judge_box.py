@@ -21,7 +21,7 @@ EXPOSED = 1.0
 EXPOSED_OTHERS = {
     "pasu-keep.service": 0.3,  # it has no network; those that follow are root's, or ask what no other may
     "pasu-clock.service": 0.4,
-    "pasu-secrets.service": 0.7,
+    "pasu-secrets.service": 0.9,
     "pasu-disks.service": 1.5,
     "pasu-egress.service": 1.8,
     "pasu-fence.service": 1.8,
@@ -191,9 +191,9 @@ def units(found: Iterable[Unit] | None) -> list[Result]:
         return [skip("unit", say("이 기계에는 systemd가 돌지 않습니다", "no systemd runs on this machine"))]
     results = []
     for unit in found:
-        text = f"{unit.enabled or '–'}, {unit.active or '–'}"
+        said = f"{unit.enabled or '–'}, {unit.active or '–'}"
         good = unit.enabled in ("enabled", "static") and unit.active == "active"
-        make = ok if good else fail
+        make, text = (ok, say("저절로 시작하고 실행 중", said)) if good else (fail, said)
         results.append(make("unit", text, unit.name, enabled=unit.enabled, active=unit.active))
     return results
 
