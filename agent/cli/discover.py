@@ -179,7 +179,7 @@ def looking(  # noqa: PLR0917 - what may be typed
             raise UsageError(
                 "DISCOVER_HOST",
                 say(f"카메라의 IP 주소가 아닙니다: {text!r}", f"not the IP address of a camera: {text!r}"),
-                hint=say("예: --host 10.0.0.11", "for example --host 10.0.0.11"),
+                hint=say("예: 10.0.0.11", "for example 10.0.0.11"),
             )
         hosts.append(address)
     nets: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Self
 
@@ -26,6 +27,21 @@ STYLES = {
 }
 MARKS = {State.OK: "✓", State.WARNING: "!", State.FAILURE: "✗", State.NOT_APPLICABLE: "–"}
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+ARTICLE = re.compile(r"art\. (\d+)(?:\((\d+)\))?")
+TABLES = re.compile(r"tables (\S+) to (\S+)")
+
+
+def duty(name: str) -> str:
+    """Return how a duty of a check (`Check.duties`) is cited in the reader's language."""
+    if found := ARTICLE.fullmatch(name):
+        article, paragraph = found.groups()
+        korean = f"운영 규정 제{article}조" + (f"제{paragraph}항" if paragraph else "")
+        return say(korean, name)
+    if found := TABLES.fullmatch(name):
+        return say("지침 표 {}부터 {}까지".format(*found.groups()), name)
+    return name
 
 
 class View:
@@ -88,9 +104,9 @@ class View:
                 text = Text(f"{state.word}: {check.title}", style=STYLES[state])
                 named = ", ".join(filter(None, subjects))
                 text.append(f" ({named})" if named else "", style="not bold")
-                text.append(
-                    f"\n  {check.why}. {say('근거', 'duty')}: {', '.join(check.duties) or '–'}", style="dim"
-                )
+                text.append(f"\n  {check.why}.", style="dim")
+                if check.duties:
+                    text.append(f" {say('근거', 'duty')}: {', '.join(map(duty, check.duties))}", style="dim")
                 text.append(f"\n  → {check.then}", style="not bold default")
                 self._screen.print(Padding(text, (1, 0, 0, 0)))
         counts = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -337,8 +338,9 @@ def _separated(lines: list[str]) -> Iterator[str]:
 
 
 def _sentence(text: str) -> str:
-    """Begin with a capital and end with a full stop; a `command` at the beginning stays as it is typed."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    """Begin with a capital, unless it begins with a command or a file's name, and end with a full stop."""
+    first = text[:1] if re.match(r"[a-z]+\.[a-z]", text) else text[:1].upper()
+    return first + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _finish(lines: list[str]) -> str:

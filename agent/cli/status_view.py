@@ -142,6 +142,8 @@ def _lines(found: dict[str, Any]) -> Table:
     processes = found["processes"]
     keep, uplink, tunnel, page = (words.heard(found, name) for name in ("keep", "uplink", "tunnel", "page"))
     grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
 
     def line(name: str, text: str) -> None:
         grid.add_row(Text(name, style="dim"), Text(text))

@@ -221,8 +221,8 @@ CHECKS: dict[str, Check] = {
             "of each camera what was just recorded lies on the disk, sealed to as many keys as are named",
         ),
         (
-            "조각이 생기기를 기다려 다시 하고, 그대로면 `pasu check`를 하십시오",
-            "wait for a segment and try again; if it stays so, run `pasu check`",
+            "녹화를 시작하고 2분 뒤에 다시 하고, 그대로면 `pasu check`를 하십시오",
+            "try again two minutes after recording began; if it stays so, run `pasu check`",
         ),
         ("art. 30(2)", "art. 30(3)"),
     ),
