@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import time
 import tomllib
 
 import pytest
@@ -300,3 +302,28 @@ def test_answers_that_are_wrong_together_are_told_before_anything_is_written(box
         talk.answer(ENGLISH["enrol"], "\x04")
         assert talk.rest() == 0
     assert tomllib.loads(box.read("/etc/pasu/agent.toml"))["uplink"]["broker"] == "mqtts://10.77.0.1:8883"
+
+
+def test_a2_killed_while_it_measures_the_disk_is_let_go(box: Box) -> None:
+    """A2: what measured ends too, and nothing of it is left on the disk or mounted."""
+    device = box.disk()
+    box.run("mkfs.ext4", "-q", "-F", device, check=True)
+    with box.talk() as talk:
+        tell_box(talk, ENGLISH)
+        tell_centre(talk, ENGLISH)
+        tell_camera(talk, ENGLISH)
+        talk.answer(ENGLISH["disk"], device)
+        talk.wait("measuring the disk")
+        assert talk.stop(signal.SIGKILL) == -signal.SIGKILL
+    until = time.monotonic() + 120
+    while True:
+        try:
+            os.close(os.open(device, os.O_RDWR | os.O_EXCL))
+        except OSError:  # whoever measured has not noticed yet
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        else:
+            break
+    with box.mounted(device) as place:
+        assert [each.name for each in place.iterdir()] == ["lost+found"]
+    assert box.run("findmnt", "--source", device).returncode == 1
