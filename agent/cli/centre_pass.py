@@ -60,7 +60,7 @@ def _add_issue(words: Any) -> None:
         "--hours",
         type=int,
         default=pass_shown.HOURS,
-        metavar="HOURS",
+        metavar="N",
         help=say(
             f"몇 시간 동안 (기본 {pass_shown.HOURS})", f"for how many hours (default {pass_shown.HOURS})"
         ),

@@ -280,6 +280,7 @@ def test_a_stale_shared_memory_file_is_no_loss(tmp_path) -> None:
 
 
 def test_a_newer_version_is_refused_and_left_in_place(tmp_path) -> None:
+    """J5: nothing is begun in its place."""
     box = aged(tmp_path)
     fill(box, STARTS)
     db = sqlite3.connect(box.state / FILE)
