@@ -82,9 +82,10 @@ def test_a6_recording_is_ready_when_it_tries_its_cameras_and_says_so_while_its_w
     tmp_path, manager
 ):
     """A6: a worker that hangs is the parent's matter, a parent that hangs systemd's."""
-    with CameraProcess(
-        [CameraSpec(1, width=320, height=240, fps=10, gop=10)], tmp_path / "ledger"
-    ) as cameras, Site(tmp_path / "site", {"cam01": cameras.urls[1]}, segment_s=5) as site:
+    with (
+        CameraProcess([CameraSpec(1, width=320, height=240, fps=10, gop=10)], tmp_path / "ledger") as cameras,
+        Site(tmp_path / "site", {"cam01": cameras.urls[1]}, segment_s=5) as site,
+    ):
         manager.wait("READY=1")
         manager.wait("STATUS=recording 1 of 1 cameras")
         manager.wait("WATCHDOG=1")
