@@ -3,7 +3,7 @@
     python -m tests.sandbox systemd/pasu-record.service -- pasu record --config agent.toml
 
 What is applied is what systemd applies: `SystemCallFilter=` (groups as systemd-analyze lists them) with its
-`SystemCallErrorNumber=`, `MemoryDenyWriteExecute=`, `RestrictAddressFamilies=`, `NoNewPrivileges=` and
+`SystemCallErrorNumber=`, `ProtectClock=`, `MemoryDenyWriteExecute=`, `RestrictAddressFamilies=`, `NoNewPrivileges=` and
 `CapabilityBoundingSet=`. Mounts, namespaces and addresses are the virtual machine's to try.
 """
 
@@ -72,7 +72,8 @@ def allowed(unit: Path) -> set[str]:
         names = value.removeprefix("~").split()
         meant = {each for name in names for each in (calls(name) if name.startswith("@") else {name})}
         found = found - meant if value.startswith("~") else found | meant
-    return found
+    # Filters of their own, which refuse whatever the other one names.
+    return found - (calls("@clock") if settings(unit, "ProtectClock") == ["yes"] else set())
 
 
 def apply(unit: Path) -> None:

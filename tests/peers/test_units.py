@@ -214,7 +214,9 @@ def test_the_page_answers_under_its_filter(page) -> None:
     wait_for("the page", answers, 120)
 
 
-def test_who_asks_for_the_clock_can_and_says_it(tmp_path: Path) -> None:
+def test_who_asks_for_the_clock_is_answered_and_says_it(tmp_path: Path) -> None:
+    tried = "import ctypes; assert ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) >= 0"
+    assert subprocess.run([*under("clock"), sys.executable, "-c", tried], timeout=60).returncode == 0
     place = tmp_path / "kernel.json"
     code = (
         f"from pathlib import Path; from agent import kernel_clock; kernel_clock.main(Path({str(place)!r}))"
