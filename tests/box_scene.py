@@ -122,6 +122,22 @@ class Scene:
             )
             raise AssertionError(f"{late}\n{said[-6000:]}") from None
 
+    def doctor(self, seconds: int) -> tuple[int, dict[str, tuple[str, str]]]:
+        """Return the doctor's exit status, and check and subject -> state and what was measured, of what is not well."""
+        command = ("pasu", "doctor", "--json", "--seconds", str(seconds), "--wire-seconds", "5")
+        status, out, err = self.box.try_run(*command, seconds=120)
+        assert out, err
+        found = [each for each in json.loads(out)["checks"] if each["state"] in ("failure", "warning")]
+        not_well = {
+            f"{each['check']} {each['subject']}".strip(): (each["state"], each["measured"]) for each in found
+        }
+        return status, not_well
+
+    def trust(self) -> str:
+        """Return what the box thinks of its time: SYNCED, HOLDOVER, UNTRUSTED; "" when it says nothing yet."""
+        status, out, _ = self.box.try_run("pasu", "clock", "--json")
+        return str(json.loads(out)["trust"]) if status == 0 else ""
+
     # power
 
     def cut(self) -> None:
@@ -152,7 +168,14 @@ class Scene:
                 for each in offered
             ]
             stored, gaps = self.site.stored(camera), self.site.gaps(camera)
-            found[camera] = check(frames, stored, gaps, digest=_digest, slack_ms=_SENT_LATE_MS)
+            found[camera] = check(
+                frames,
+                stored,
+                gaps,
+                digest=_digest,
+                slack_ms=_SENT_LATE_MS,
+                placed_within_ms=_SENT_LATE_MS,
+            )
         return found
 
     def costs(self, verdict: Verdict) -> list[tuple[int, int]]:
