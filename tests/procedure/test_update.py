@@ -25,7 +25,7 @@ from agent.storage.files import Disk
 from tests.releases import Release, architecture, deb, root_of_its_own, version
 from tests.unit.config.samples import RIGHT
 
-LONG_S = 170.0
+LONG_S = 400.0
 
 
 class Site:
