@@ -80,9 +80,11 @@ class Container(Box):
 
     def close(self) -> None:
         """End the box, if it still runs, and let go of everything."""
-        if self.process is not None and self.process.poll() is None:
-            self.pull()
-        _host_address("del", self.neighbour)
+        try:
+            if self.process is not None and self.process.poll() is None:
+                self.pull()
+        finally:
+            _host_address("del", self.neighbour)
 
     @property
     def console(self) -> str:
