@@ -500,14 +500,14 @@ def killed(
     box = Box(layers, memory / "box")
     log = memory / "calls"
     kill = f"inject={call}:signal=SIGKILL:when={round(calls[call] * share)}"
-    box.run(
+    said = box.run(
         "dpkg",
         "-i",
         f"/{versions['0.1.2'].name}",
         around=("strace", "-qq", "-o", str(log), "-e", kill),
         check=False,
     )
-    assert "killed by SIGKILL" in log.read_text()
+    assert "killed by SIGKILL" in log.read_text(), said
     recovers(box, versions)
 
 
