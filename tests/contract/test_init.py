@@ -53,7 +53,7 @@ def test_a_blank_disk_is_formatted_when_its_size_was_typed_back_and_the_box_is_r
     assert box.run(
         "stat", "-c", "%a", "/etc/pasu", "/etc/pasu/agent.toml", "/etc/pasu/secrets.toml"
     ).stdout.split() == [
-        "750",
+        "770",
         "640",
         "600",
     ]
@@ -297,7 +297,7 @@ def test_the_files_are_the_agents_where_its_user_exists(box: Box) -> None:
         "/var/lib/pasu/vault",
     ]
     told = box.run("stat", "-c", "%U:%G %a", *paths, check=True).stdout.splitlines()
-    assert told == ["root:pasu 750", "root:pasu 640", "root:root 600", "pasu:pasu 700", "pasu:pasu 700"]
+    assert told == ["root:pasu 770", "root:pasu 640", "root:root 600", "pasu:pasu 700", "pasu:pasu 700"]
     # Where the disk is not there, the agent can make no vault in its place.
     box.run("umount", "/var/lib/pasu/vault", check=True)
     beside = box.run(

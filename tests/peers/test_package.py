@@ -363,7 +363,7 @@ def test_a_bare_box_without_a_network_is_installed_from_a_stick(from_stick, comm
     # Nothing was compiled on the box: it was all there.
     assert box.run("dpkg", "--verify", "pasu-agent") == ""
     assert box.run("sh", "-c", "find /usr/lib/pasu-agent -newer /etc/passwd -type f") == ""
-    assert box.run("stat", "-c", "%a %U %G", "/etc/pasu").split() == ["750", "root", "pasu"]
+    assert box.run("stat", "-c", "%a %U %G", "/etc/pasu").split() == ["770", "root", "pasu"]
     wanted = box.run("sh", "-c", "find /etc/systemd/system -lname '*/pasu*' -printf '%f\n'").split()
     installed = [name for name in units(commit) if b"\n[Install]\n" in committed(commit, f"systemd/{name}")]
     assert sorted(set(wanted)) == sorted(installed)
