@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import calendar
+import time
 from typing import TYPE_CHECKING, Any
 
 from agent.health import Raised
@@ -22,6 +23,7 @@ TOLD = "update.told"
 SHOWN_MS = 14 * UTC_DAY_MS
 """So long an update that was taken back is shown, unless another one follows."""
 DUE_DAYS = 180
+BUILT = "%Y-%m-%dT%H:%M:%SZ"
 _TEXTS = ("id", "version", "sha256", "signed_by", "built", "before", "before_sha256", "by", "older", "why")
 _OUTCOMES = ("applied", "rolled_back", "failed")
 
@@ -55,10 +57,10 @@ def age(now: Instant, built: Path) -> list[Raised]:
     Source  safety standard art. 9: updates without delay
     """
     try:
-        built_at = datetime.strptime(built.read_text(encoding="ascii").strip(), "%Y-%m-%dT%H:%M:%S%z")
+        built_s = calendar.timegm(time.strptime(built.read_text(encoding="ascii").strip(), BUILT))
     except (OSError, ValueError):
         return []
-    days = (now.utc_ms - int(built_at.timestamp() * 1000)) // UTC_DAY_MS
+    days = (now.utc_ms - 1000 * built_s) // UTC_DAY_MS
     if now.trust is Trust.UNTRUSTED or days < DUE_DAYS:
         return []
     return [Raised("update.due", detail=f"{days} d")]
