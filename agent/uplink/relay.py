@@ -53,6 +53,7 @@ class Relay:
     is_over     it has ended
     reason      why, or why it does not run now
     sent_bytes  that went out, over all its sessions
+    is_at_ease  what came last went on at once, unread
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Relay:
         self.is_over = False
         self.reason = ""
         self.sent_bytes = 0
+        self.is_at_ease = False
         self.sheds = 0
         self.left_out = 0
         self.connections = 0
@@ -216,21 +218,25 @@ class Relay:
             times.append(now + HELD_S)
         return min(times)
 
-    def turn(self, now: float, ready: dict[int, int]) -> None:
-        """Do what can be done. ready: events by descriptor."""
+    def turn(self, now: float, ready: dict[int, int]) -> bool:
+        """Do what can be done. ready: events by descriptor.
+
+        Returns  whether that was to hand on what came and nothing else: then it is due when it was before
+        """
         if self.is_over:
-            return
+            return False
         if now >= self.want.until_s and not self._ends:
             self.end("expired", now)
         if self._ending_s is not None:
             self._finish(now, ready)
-            return
+            return False
         try:
-            self._serve(now, ready)
+            return self._serve(now, ready)
         except RtspError as error:
             self._fail(error.code, now)
         except OSError as error:
             self._fail(error.strerror or type(error).__name__, now)
+        return False
 
     def close(self) -> None:
         """Let go of everything at once."""
@@ -239,26 +245,26 @@ class Relay:
 
     # while it runs
 
-    def _serve(self, now: float, ready: dict[int, int]) -> None:
+    def _serve(self, now: float, ready: dict[int, int]) -> bool:
         source, sink = self._source, self._sink
         before = sink.sent if sink is not None else 0
         if source is None:
             if self.step is Step.PAUSED or now < self._next_s:
-                return
+                return False
             source = self._open(now)
             if source is None:
-                return
+                return False
         elif source.fileno() in ready:
-            passed = source.receive(now, sink)
-            if sink is not None and passed and self._is_quiet(sink, now, ready):
+            self.is_at_ease = source.receive(now, sink)
+            if sink is not None and self.is_at_ease and self._is_quiet(sink, now, ready):
                 self.sent_bytes += sink.sent - before
-                return
+                return True
         queue = source.queue
         if queue is None:
             if self._is_sub and now >= self._opened_s + DESCRIBED_S:
                 raise RtspError("timeout", "the second stream does not come")
             self._next_s = now + SOURCE_S
-            return
+            return False
         if sink is None:
             sink = self._sink = Sink(self._url, source.description, now, self._nonce(), self._interface)
             sink.set_capacity(None, self.among)
@@ -280,6 +286,7 @@ class Relay:
             self._shed = self._shed or was  # before that it is the connection that takes its time
             self.sheds += 1
         self._watch.follow(self._source, self._sink)
+        return False
 
     @staticmethod
     def _is_quiet(sink: Sink, now: float, ready: dict[int, int]) -> bool:
@@ -382,7 +389,7 @@ class Relay:
             self._acked += self._sink.carried
             self._sink.close()
         self._source = self._sink = None
-        self._held = self._shed = False
+        self._held = self._shed = self.is_at_ease = False
 
     def _account(self) -> None:
         if self._source is not None and self._source.queue is not None:

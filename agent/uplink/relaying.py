@@ -36,6 +36,8 @@ IDLE_S = 60.0
 AGAIN_S = 1.0
 PROCEDURE_S = 3.0
 MAY_S = 1.0
+EASE_S = 4.0
+"""So often the line is measured that takes everything at once."""
 LATE_S = 0.25
 """Measuring waits so long for a wake that pictures bring."""
 GATHER_S = 0.015
@@ -181,12 +183,17 @@ class Relays:
                     return
                 ready = self._wait(now)
                 now = self._clock()
+                at_ease = True
                 for key, relay in list(self._relays.items()):
-                    if now >= self._due[key] or relay.is_called(ready):
-                        self._try(relay, now, partial(relay.turn, now, ready))
+                    if (now >= self._due[key] or relay.is_called(ready)) and not self._try(
+                        relay, now, partial(relay.turn, now, ready)
+                    ):
                         self._look(key, relay, now)
+                    at_ease = at_ease and relay.is_at_ease
+                if not at_ease:
+                    self._sample_s = min(self._sample_s, now + SAMPLE_S)
                 if now >= self._sample_s or any(relay.has_shed for relay in self._relays.values()):
-                    self._judge(now)
+                    self._judge(now, EASE_S if at_ease else SAMPLE_S)
             except Exception:
                 log.exception("error in the relays: all of them begin anew")
                 self._abandon()
@@ -205,15 +212,16 @@ class Relays:
             os.eventfd_read(self._wake)
         return ready
 
-    def _try(self, relay: Relay, now: float, do: Callable[[], None]) -> None:
-        """Do something with one relay; what fails there is that one's."""
+    def _try(self, relay: Relay, now: float, do: Callable[[], bool | None]) -> bool | None:
+        """Do something with one relay, and return what that returns; what fails there is that one's."""
         try:
-            do()
+            return do()
         except Exception:
             log.exception("%s: error in its relay: it begins anew", relay.camera)
             relay.reason = "error"
             relay.close()
             self._pause[relay.camera, relay.centre] = self._due[relay.camera, relay.centre] = now + AGAIN_S
+            return None
 
     def _look(self, key: Key, relay: Relay, now: float) -> None:
         """See what a turn has made of a relay."""
@@ -225,10 +233,10 @@ class Relays:
         else:
             self._due[key] = relay.due(now)
 
-    def _judge(self, now: float) -> None:
+    def _judge(self, now: float, again_s: float = SAMPLE_S) -> None:
         """Have the line divided anew; those whose step changes take their turn with the next wake."""
         if now >= self._sample_s:
-            self._sample_s = now + SAMPLE_S
+            self._sample_s = now + again_s
             for key, relay in self._relays.items():
                 self._try(relay, now, partial(relay.sample, now))
                 self._due[key] = min(self._due[key], relay.due(now))
