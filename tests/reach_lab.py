@@ -279,7 +279,7 @@ class Reach(Lab):
         file.write_text(head + shown + tail.replace("[uplink]\n", f"[uplink]\n{media}", 1), encoding="utf-8")
         return file
 
-    def within(self, namespace: str) -> tuple[str, ...]:
+    def into(self, namespace: str) -> tuple[str, ...]:
         return ("ip", "netns", "exec", namespace)
 
     def __exit__(self, *_: object) -> None:
@@ -303,7 +303,7 @@ class Reach(Lab):
             port=MEDIA_PORT,
             address=INSIDE,
             decode=self._decode,
-            within=self.within(self.hub),
+            within=self.into(self.hub),
         )
         self.media.start()
 
@@ -319,7 +319,7 @@ class Reach(Lab):
             *("--cameras", str(len(self.names))),
             port=CAMERA_PORT,
             address="10.0.0.11",
-            within=self.within(self.line),
+            within=self.into(self.line),
         )
         self.cameras.start()
         self.keep(self.cameras)
@@ -328,7 +328,7 @@ class Reach(Lab):
         self.site = BoxSite(self, self.names)
         group = ("setpriv", "--regid", str(GROUP), "--clear-groups")
         config = ("--config", str(self.config_file))
-        box = self.within(self.box)
+        box = self.into(self.box)
         log = self.folder / "box"
         self.recording = self.keep(Running(log / "record.log", "record", *config, within=box))
         self.keeping = self.keep(Running(log / "keep.log", "keep", *config, within=box))
