@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STOPPED_STATUS = 1
 PART_STATUS = 3
 RUNNING = Path("/run/systemd/system")
-TARGET = "pasu.target"
+TARGET, DISKS = "pasu.target", "pasu-disks.service"
 WITH_TUNNEL = ("pasu-uplink", "pasu-tunnel", "pasu-egress")
 
 
@@ -301,6 +301,8 @@ def _finish(places: Places, config: Config, *, start: bool) -> int:
         # What waits for the tunnel begins with it: `pasu tunnel install`, after enrolment.
         units = [TARGET, *(unit for unit in unit_names(config) if not unit.startswith(WITH_TUNNEL))]
         done = subprocess.run(["systemctl", "start", *units], check=False)
+        # Its timer lets two minutes go by after a boot; doctor is asked before.
+        subprocess.run(["systemctl", "start", "--no-block", DISKS], check=False)
         if done.returncode:
             status = PART_STATUS
             print(
