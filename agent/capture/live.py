@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from agent.capture.recent import DATAGRAM, Picker, Recent, pick
 from agent.rtsp.announce import announce, describe
 from agent.rtsp.errors import RtspError
+from agent.rtsp.framing import lot
 
 if TYPE_CHECKING:
     import select
@@ -367,11 +368,12 @@ class Live(Door):
 
     def _serve(self) -> None:
         fresh = self._picked()
+        lots = [lot(len(fresh)), fresh] if fresh else []
         serial = self._recent.serial
         begin = b""
         for listener in list(self._listeners):
             if listener.waits_for is None:
-                listener.give([fresh], serial)
+                listener.give(lots, serial)
             elif self._recent.keyframe is not None and serial >= listener.waits_for:
                 begin = begin or self._begin()
                 if begin:

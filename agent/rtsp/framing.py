@@ -22,7 +22,10 @@ MAX_GARBAGE_BYTES = 1024 * 1024  # skipped in a row before we give up
 Receiver = Callable[[bytes, int, int, float], None]  # data, start, end, now
 RunTaker = Callable[[bytes, int, int], int]
 
+LOT_BYTES = 8  # that announce one
+
 _DOLLAR = 0x24
+_LOT = b"$\xfe\0\4"
 _read_header = Struct(">BBH").unpack_from  # dollar, channel, length
 _METHODS = (
     b"OPTIONS|DESCRIBE|ANNOUNCE|SETUP|PLAY|PAUSE|TEARDOWN|GET_PARAMETER|SET_PARAMETER|"
@@ -261,12 +264,21 @@ class Framer:
         self._data, self._at = b"", 0
 
 
-def is_whole(data: bytes) -> bool:
-    """Tell whether these are interleaved frames, all on channel 0, and the last one whole; 15 us for 100 KB."""
-    at, last = 0, len(data) - 4
-    while at <= last and data[at] == _DOLLAR and not data[at + 1]:
-        at += 4 + (data[at + 2] << 8 | data[at + 3])
-    return at == len(data)
+def lot(size: int) -> bytes:
+    """Return what announces so many bytes of whole frames, sent at once: itself a frame, on a channel of its own.
+
+    Who receives all of them together knows that they are whole without looking; for others it is a foreign frame.
+    """
+    return _LOT + size.to_bytes(4, "big")
+
+
+def is_lot(data: bytes) -> bool:
+    """Tell whether this is one lot of frames on channel 0, all of it and nothing else; they begin at `LOT_BYTES`."""
+    return (
+        data[:4] == _LOT
+        and int.from_bytes(data[4:LOT_BYTES], "big") == len(data) - LOT_BYTES
+        and data[LOT_BYTES : LOT_BYTES + 2] == b"$\0"
+    )
 
 
 def _may_begin(begin: bytes) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.rtsp.errors import RtspError
 from agent.rtsp.events import ClientConfig, Ended
-from agent.rtsp.framing import Framer, is_whole
+from agent.rtsp.framing import LOT_BYTES, Framer, is_lot
 from agent.rtsp.keyframe import marker
 from agent.rtsp.message import Request
 from agent.rtsp.publisher import PublisherSession, PublisherState, Recording
@@ -61,7 +61,7 @@ class Source:
         self._past_s = past_s
         self.queue: RelayQueue | None = None
         self.description = b""
-        self._passed = b""
+        self._passed = memoryview(b"")
         self._framer = Framer()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -88,12 +88,14 @@ class Source:
         """
         data = self._receive()
         queue = self.queue
-        if queue is not None and sink is not None and self._passes(queue, data) and sink.pass_on(data):
-            queue.passed += len(data)
-            self._passed = data
-            return True
+        if queue is not None and sink is not None and self._passes(queue, data):
+            frames = memoryview(data)[LOT_BYTES:]
+            if sink.pass_on(frames):
+                queue.passed += len(frames)
+                self._passed = frames
+                return True
         if queue is not None and self._passed:
-            passed, self._passed = self._passed, b""
+            passed, self._passed = bytes(self._passed), memoryview(b"")
             queue.reread(passed)
             self._read(passed, now)
             queue.reread_over()
@@ -101,7 +103,7 @@ class Source:
         return False
 
     def _passes(self, queue: RelayQueue, data: bytes) -> bool:
-        return bool(data) and queue.passes and self._framer.missing == 0 and is_whole(data)
+        return is_lot(data) and queue.passes and self._framer.missing == 0
 
     def _receive(self) -> bytes:
         """Return what has come, nothing where that is nothing. Raises RtspError."""
@@ -158,7 +160,7 @@ class Sink:
         self.wants_out = True
         self.since: float | None = None
         """When the server began to take packets."""
-        self._out = b""
+        self._out: bytes | memoryview = b""
         self._gone = 0  # of that
         self._has_packets = False
         self._channel = 0
@@ -211,7 +213,7 @@ class Sink:
         if due is not None and now >= due:
             self._hear(self._session.tick(now), now)
 
-    def pass_on(self, frames: bytes) -> bool:
+    def pass_on(self, frames: memoryview) -> bool:
         """Send whole frames as they are; false where they have to wait, and were not taken. Raises OSError."""
         if self._out or not self.takes_packets or self.unacknowledged() > EASY_BYTES:
             return False

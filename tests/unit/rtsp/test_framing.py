@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agent.rtsp.errors import RtspError
-from agent.rtsp.framing import MAX_GARBAGE_BYTES, Framer, is_whole
+from agent.rtsp.framing import LOT_BYTES, MAX_GARBAGE_BYTES, Framer, is_lot, lot
 from agent.rtsp.message import Request, Response
 
 REPLY = b"RTSP/1.0 200 OK\r\nCSeq: 3\r\nContent-Length: 5\r\n\r\nhello"
@@ -162,15 +162,14 @@ def test_odd_case_is_a_message_all_the_same():
     assert kinds(Rig().feed(b"rtsp/1.0 200 ok\n\n" + b"play u rtsp/1.0\n\n")) == ["Response", "Request"]
 
 
-@pytest.mark.parametrize(
-    ("data", "whole"),
-    [
-        (frame(0, b"a" * 20) + frame(0, b""), True),
-        (frame(0, b"a" * 20) + frame(1, b"b"), False),
-        (frame(0, b"a" * 20)[:-1], False),
-        (frame(0, b"a" * 20) + b"$\0\0", False),
-        (b"RTSP/1.0 200 OK\r\n\r\n", False),
-    ],
-)
-def test_whole_frames_of_the_first_channel(data: bytes, whole: bool) -> None:
-    assert is_whole(data) is whole
+def test_frames_that_are_sent_at_once_are_announced():
+    frames = frame(0, b"a" * 20) + frame(0, b"b")
+    sent = lot(len(frames)) + frames
+    assert is_lot(sent)
+    assert sent[LOT_BYTES:] == frames
+    orphan = lot(len(sent)) + sent  # the frames that it announced were left out
+    for other in (frames, sent[:-1], sent + frame(0, b"c"), sent[:6], b"", sent + sent, orphan):
+        assert not is_lot(other)
+    assert [data for _, data in Rig().feed(sent + sent)] == [b"a" * 20, b"b"] * 2, (
+        "foreign to who does not know"
+    )
