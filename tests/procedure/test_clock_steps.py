@@ -113,6 +113,8 @@ def test_c3_an_hour_back_confirmed(tmp_path, cameras):
         committed(site, 1)
         confirmed(site)
         committed(site, 1)
+        # What was begun before the word is settled by it; else by the next one, which says another hour.
+        site.wait_rows("settled rows", ROWS, lambda rows: all(row[4] is not None for row in rows))
         before = digests(site)
         site.set_clock(400 * DAY_MS - HOUR_MS)
         site.wait_trust("UNTRUSTED")
