@@ -209,8 +209,12 @@ def goes_back_to_a_copy(scene: Scene) -> None:
         contextlib.closing(sqlite3.connect(scene.folder / "copy.db")) as copy,
     ):
         own.backup(copy)
+        ((copied,),) = copy.execute("select max(seq) from ledger")
+    # Before that nobody could tell: what is not signed yet is nowhere but in the catalogue that he puts away.
+    signed = "select 1 from checkpoint where size > ?"
+    wait_for("a signature under more than the copy has", lambda: scene.box.rows(signed, copied), PATIENCE_S)
     size = scene.centre.size()
-    wait_for("more than the copy has", lambda: scene.centre.size() > size + 4, PATIENCE_S)
+    wait_for("more at the centre", lambda: scene.centre.size() > size + 4, PATIENCE_S)
     scene.forks_before = scene.forks()
     for each in (scene.box.uplink, scene.box.keep):
         each.kill()
