@@ -25,7 +25,6 @@ HARD_BYTES = 8 << 20
 MOST_AGE_S = 1.5
 RUN_BYTES = 16 << 10  # so much is sent together, however little the line takes
 _LEAST = 16  # an interleaved header, and RTP's
-PASSES_FROM = 2  # keyframes
 PAST_BYTES = 16 << 20
 """30 s of 4 Mbit/s: past seconds, that are sent as fast as the line takes them."""
 PAST_COMES_S = 1.0
@@ -69,7 +68,6 @@ class RelayQueue:
 
     __slots__ = (
         "_again",
-        "_begins",
         "_current",
         "_keyframes_only",
         "_keys",
@@ -101,7 +99,6 @@ class RelayQueue:
         self.share: float | None = None
         self._keys = 0
         self._again = False
-        self._begins = 0
         self._past_s = past_s
         self._past_until = float("inf") if past_s else 0.0
         self.sheds = 0
@@ -184,7 +181,7 @@ class RelayQueue:
             or self._past_until
             or self._waiting
             or self._keyframes_only
-            or self._begins < PASSES_FROM
+            or self.share is None
         )
 
     def reread(self, frames: bytes) -> None:
@@ -336,9 +333,8 @@ class RelayQueue:
             unsaid.append(pictures.pop())
         if key:
             self._waiting = False
-            self._begins += 1
-            if before := unsaid[0].came:
-                self.share = self._keys / before
+            if self._keys:  # of a keyframe that is whole: parameter sets alone may have come before the first
+                self.share = self._keys / unsaid[0].came
         keep = key or self._again or not (self._keyframes_only or self._waiting)
         for picture in reversed(unsaid):
             picture.key = key

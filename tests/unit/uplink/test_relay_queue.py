@@ -500,3 +500,18 @@ def test_nothing_is_sent_twice_and_nothing_goes_without_being_counted(seed: int)
         )
     gaps = [(after[0] - before[0] & 0xFFFF) - 1 for before, after in itertools.pairwise(line.out)]
     assert set(gaps) <= {0, 1}, "one number is missing where a begun picture is, and none elsewhere"
+
+
+def test_parameter_sets_before_the_first_keyframe_say_nothing_of_its_share(
+    queue: RelayQueue, camera: Camera
+) -> None:
+    camera.picture("U")
+    camera.picture("KK")
+    rest(queue)
+    assert queue.share is None
+    assert not queue.passes
+    camera.picture("P")
+    camera.picture("KK")
+    rest(queue)
+    assert queue.share == pytest.approx(2 / 4)
+    assert queue.passes
