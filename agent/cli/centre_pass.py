@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli import centre_command, pass_shown
@@ -47,30 +46,7 @@ def _add_issue(words: Any) -> None:
         '  pasu centre pass issue gn-0007 --for "Kim Jeongbi" --company Hanbit --hours 4 --as kim',
     )
     parser.add_argument("box", metavar="BOX", help=say("박스 id", "the box's id"))
-    parser.add_argument(
-        "--for", dest="person", required=True, metavar="NAME", help=say("누구에게: 이름", "for whom: a name")
-    )
-    parser.add_argument(
-        "--company",
-        required=True,
-        metavar="COMPANY",
-        help=say("어느 회사나 부서", "of which company or department"),
-    )
-    parser.add_argument(
-        "--hours",
-        type=int,
-        default=pass_shown.HOURS,
-        metavar="N",
-        help=say(
-            f"몇 시간 동안 (기본 {pass_shown.HOURS})", f"for how many hours (default {pass_shown.HOURS})"
-        ),
-    )
-    parser.add_argument(
-        "--qr",
-        type=Path,
-        metavar="FILE",
-        help=say("QR 코드를 쓸 파일 (.svg, .png)", "file for the QR code (.svg, .png)"),
-    )
+    pass_shown.add_wanted(parser)
     _add_rest(parser)
     parser.set_defaults(run=run_issue, name="pass.issue")
 
@@ -84,8 +60,7 @@ def _add_revoke(words: Any) -> None:
         'examples:\n  pasu centre pass revoke gn-0007 1a2b3c4d --reason "work is done" --as kim',
     )
     parser.add_argument("box", metavar="BOX", help=say("박스 id", "the box's id"))
-    parser.add_argument("id", metavar="ID", help=say("출입증 id", "the pass's id"))
-    parser.add_argument("--reason", required=True, metavar="TEXT", help=say("취소하는 까닭", "why"))
+    pass_shown.add_revoked(parser)
     _add_rest(parser)
     parser.set_defaults(run=run_revoke, name="pass.revoke")
 

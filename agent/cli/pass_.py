@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.cli import pass_shown
 from agent.cli.common import add_config, load_for_state, user
-from agent.cli.pass_shown import HOURS
+from agent.cli.pass_shown import Shown
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -47,28 +47,7 @@ def _add_issue(actions: Any) -> None:
         "enter.\n\n"
         'examples:\n  pasu pass issue --for "Kim Jeongbi" --company Hanbit --hours 4',
     )
-    parser.add_argument(
-        "--for", dest="name", required=True, metavar="NAME", help=say("누구에게: 이름", "for whom: a name")
-    )
-    parser.add_argument(
-        "--company",
-        required=True,
-        metavar="COMPANY",
-        help=say("어느 회사나 부서", "of which company or department"),
-    )
-    parser.add_argument(
-        "--hours",
-        type=int,
-        default=HOURS,
-        metavar="HOURS",
-        help=say(f"몇 시간 동안 (기본 {HOURS})", f"for how many hours (default {HOURS})"),
-    )
-    parser.add_argument(
-        "--qr",
-        type=Path,
-        metavar="FILE",
-        help=say("QR 코드를 쓸 새 파일 (.svg, .png)", "new file for the QR code (.svg, .png)"),
-    )
+    pass_shown.add_wanted(parser)
     parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
     add_config(parser)
     parser.set_defaults(run=run_issue)
@@ -93,8 +72,7 @@ def _add_revoke(actions: Any) -> None:
         "Revoke a pass. Whoever is in by it sees nothing more from then on.\n\n"
         'examples:\n  pasu pass revoke 1a2b3c4d --reason "work is done"',
     )
-    parser.add_argument("id", metavar="ID", help=say("출입증 id", "the pass's id"))
-    parser.add_argument("--reason", required=True, metavar="TEXT", help=say("취소하는 까닭", "why"))
+    pass_shown.add_revoked(parser)
     add_config(parser)
     parser.set_defaults(run=run_revoke)
 
@@ -102,8 +80,6 @@ def _add_revoke(actions: Any) -> None:
 def run_issue(args: argparse.Namespace) -> int:
     """Issue one."""
     from agent import passes
-    from agent.cli import pass_shown
-    from agent.cli.pass_shown import Shown
     from agent.clock import SystemClock
     from agent.field import issuing
     from agent.field.page.door import clock
@@ -120,7 +96,7 @@ def run_issue(args: argparse.Namespace) -> int:
             at=SystemClock(config.storage.state).now(),
             times=clock(),
             chance=os.urandom(passes.CODE_BYTES + 4),
-            name=args.name,
+            name=args.person,
             company=args.company,
             hours=args.hours,
             by=by,

@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from agent.language import say
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
-    from pathlib import Path
 
 HOURS = 8
 QR_SCALE = 8
@@ -29,6 +30,38 @@ class Shown:
     address: str
     until_ms: int
     fingerprint: str
+
+
+def add_wanted(parser: argparse.ArgumentParser) -> None:
+    """Add what a pass is to be: for whom, for how long, and where its QR code goes."""
+    parser.add_argument(
+        "--for", dest="person", required=True, metavar="NAME", help=say("누구에게: 이름", "for whom: a name")
+    )
+    parser.add_argument(
+        "--company",
+        required=True,
+        metavar="COMPANY",
+        help=say("어느 회사나 부서", "of which company or department"),
+    )
+    parser.add_argument(
+        "--hours",
+        type=int,
+        default=HOURS,
+        metavar="N",
+        help=say(f"몇 시간 동안 (기본 {HOURS})", f"for how many hours (default {HOURS})"),
+    )
+    parser.add_argument(
+        "--qr",
+        type=Path,
+        metavar="FILE",
+        help=say("QR 코드를 쓸 새 파일 (.svg, .png)", "new file for the QR code (.svg, .png)"),
+    )
+
+
+def add_revoked(parser: argparse.ArgumentParser) -> None:
+    """Add which pass is taken back, and why."""
+    parser.add_argument("id", metavar="ID", help=say("출입증 id", "the pass's id"))
+    parser.add_argument("--reason", required=True, metavar="TEXT", help=say("취소하는 까닭", "why"))
 
 
 @contextlib.contextmanager
