@@ -46,6 +46,8 @@ NAMES = {"h264": "h264", "h265": "hevc", "mpeg4": "mpeg4", "mjpeg": "mjpeg"}
 RECEIVE_BYTES = 256 << 10
 TURN_S = 0.05
 MOST_MEMORY = 2 << 30
+NICE = 10
+"""Recording goes before looking; at the lowest of all, a busy box would never show its first picture."""
 NOBODY = 65534
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38  # linux/prctl.h
 CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWNET = 0x00020000, 0x08000000, 0x40000000  # linux/sched.h
@@ -137,7 +139,7 @@ def confine() -> bool:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     with contextlib.suppress(OSError):
-        os.nice(19)
+        os.nice(NICE)
     was_root = os.geteuid() == 0
     if was_root:
         libc.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET)

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from agent.config.values import SourceKind
@@ -22,8 +23,6 @@ from agent.field.picture import Measures
 from agent.language import say
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from agent.config.secrets import Login
     from agent.config.values import Camera
 
@@ -88,6 +87,17 @@ class Looking:
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+    @property
+    def held_up_s(self) -> float:
+        """Seconds for which the one who looks was ready and had no processor, by the kernel; 0 where it does not count.
+
+        Source  Documentation/scheduler/sched-stats.rst, second number of /proc/PID/schedstat
+        """
+        try:
+            return int(Path(f"/proc/{self._process.pid}/schedstat").read_bytes().split()[1]) / 1e9
+        except (OSError, IndexError):
+            return 0.0
 
     def next(self, wait_s: float) -> Measures | None:
         """Return the next measures; None when none came in time.

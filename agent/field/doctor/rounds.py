@@ -43,6 +43,8 @@ PICTURE_S = 12.0
 """For so many measures of one camera it is waited so long after the first; for that one, FIRST_S."""
 BEGIN_S = 60.0
 """A slow processor takes long to load what decodes, and a camera to begin a session: neither is its picture."""
+HELD_UP_S = 120.0
+"""Time in which the one who looks had no processor is not the camera's, up to this."""
 STEP_S = 1.0
 SILENT_S = 15.0
 """The span that pictures are counted over is record's own; a busy machine may let it speak so much late."""
@@ -220,15 +222,17 @@ class Rounds:
     def _picture(self, camera: Camera) -> Result:
         found: list[Measures] = []
         login = self._secrets.login(camera.id) if self._secrets is not None else None
-        until, begun = time.monotonic() + BEGIN_S, False
+        until, begun, held_up_s = time.monotonic() + BEGIN_S, False, 0.0
         try:
             with Looking(self._config.storage.run, camera, login) as looking:
-                while len(found) < PICTURES and (left := until - time.monotonic()) > 0:
+                while len(found) < PICTURES and (left := until + held_up_s - time.monotonic()) > 0:
                     measures = looking.next(min(left, STEP_S))
+                    held_up_s = min(looking.held_up_s, HELD_UP_S)
+                    now_s = time.monotonic() - held_up_s
                     if looking.confined and not begun:
-                        begun, until = True, time.monotonic() + FIRST_S
+                        begun, until = True, now_s + FIRST_S
                     if measures is not None:
-                        until = until if found else time.monotonic() + PICTURE_S
+                        until = until if found else now_s + PICTURE_S
                         found.append(measures)
         except CameraFault as fault:
             if fault.code == "AIM_ODD":
@@ -237,7 +241,7 @@ class Rounds:
                 # A board's pictures are the recorder's alone; a camera may have no second place.
                 make = skip if fault.code == "AIM_NOT_RECORDED" else warn
                 return make("camera.picture", fault.message, camera.id)
-        if not found and not begun:
+        if not found and (not begun or held_up_s >= HELD_UP_S):
             late = say("보기 시작하지 못했습니다", "looking could not begin in time")
             return warn("camera.picture", late, camera.id)
         if not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pytest
 
@@ -40,3 +41,18 @@ def test_only_what_was_seen_is_well(tmp_path, monkeypatch, says, state):
     config = load(tmp_path / "agent.toml")
     result = Rounds(config, None, Request(1, 0, ("", "")))._picture(config.cameras[0])
     assert (result.check, result.subject, result.state) == ("camera.picture", "cam01", state)
+
+
+@pytest.mark.parametrize(("held_up_s", "state"), [(0.0, State.FAILURE), (rounds.HELD_UP_S, State.WARNING)])
+def test_a_busy_machine_is_no_bad_picture(tmp_path, monkeypatch, held_up_s, state):
+    (tmp_path / "agent.toml").write_text(RIGHT.replace("/var/lib/pasu", str(tmp_path)), encoding="utf-8")
+    monkeypatch.setattr(rounds, "HELD_UP_S", 2.0)
+    monkeypatch.setattr(rounds, "FIRST_S", 0.5)
+    monkeypatch.setattr(rounds.Looking, "next", lambda _, wait_s: time.sleep(wait_s))
+    monkeypatch.setattr(rounds.Looking, "confined", True, raising=False)
+    monkeypatch.setattr(rounds.Looking, "__init__", lambda *_: None)
+    monkeypatch.setattr(rounds.Looking, "__exit__", lambda *_: None)
+    monkeypatch.setattr(rounds.Looking, "held_up_s", held_up_s)
+    config = load(tmp_path / "agent.toml")
+    result = Rounds(config, None, Request(1, 0, ("", "")))._picture(config.cameras[0])
+    assert result.state is state

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 
 import pytest
 
@@ -68,3 +70,20 @@ def test_one_that_cannot_be_confined_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(fake))
     with looking.Looking(tmp_path, CAMERA, None) as looks, pytest.raises(CameraFault, match="AIM_UNCONFINED"):
         looks.next(60)
+
+
+def test_a_busy_machine_is_told(tmp_path, monkeypatch):
+    """One processor for two who never rest: each waits for the other."""
+    fake = tmp_path / "python"
+    fake.write_text(
+        f"#!{sys.executable}\nimport os\nos.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\nwhile 1: pass\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    with looking.Looking(tmp_path, CAMERA, None) as one, looking.Looking(tmp_path, CAMERA, None) as other:
+        until = time.monotonic() + 60
+        while not (one.held_up_s > 0.2 and other.held_up_s > 0.2) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert one.held_up_s > 0.2
+        assert other.held_up_s > 0.2
+    assert one.held_up_s == 0
