@@ -285,6 +285,38 @@ def test_h5_a_disk_by_usb_is_not_bound() -> None:
     assert all(words[0] == "install" and words[2] == "/bin/false" for words in refused)
 
 
+def test_h4_what_was_written_on_the_box_cannot_be_run() -> None:
+    """H4, S 2-14 security 7, L Safety 9: of what keeps running nothing starts a program from where it, or others, write."""
+    for name in ("record", "keep", "uplink", "page", "clock"):
+        unit = lines(f"pasu-{name}.service")
+        assert written(unit, "NoExecPaths") >= {"/var", "/run", "/tmp", "/dev/shm", "/etc"}, name
+        assert not written(unit, "ExecPaths"), name
+        assert "MemoryDenyWriteExecute=yes" in unit or name == "record", name
+        assert "NoNewPrivileges=yes" in unit, name
+
+
+def test_s_2_14_nobody_can_log_in_to_an_account_of_the_box(tmp_path: Path) -> None:
+    """S 2-14 security 6, G 30(1): what the package makes has no shell and no password, and needs neither."""
+    need("systemd-sysusers")
+    (tmp_path / "etc").mkdir()
+    subprocess.run(
+        ["systemd-sysusers", f"--root={tmp_path}", UNITS.resolve() / "pasu.sysusers.conf"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    accounts = [line.split(":") for line in (tmp_path / "etc" / "passwd").read_text().splitlines()]
+    assert {each[0] for each in accounts} == {"pasu", "pasu-page", "pasu-clock"}
+    assert {each[6] for each in accounts} == {"/usr/sbin/nologin"}
+    locked = [line.split(":")[1] for line in (tmp_path / "etc" / "shadow").read_text().splitlines()]
+    assert len(locked) == len(accounts)
+    assert all(each.startswith("!") for each in locked)
+    scripts = [path.read_text() for path in (UNITS.parent / "packaging").iterdir() if path.is_file()]
+    assert len(scripts) >= 4
+    for tool in ("useradd", "adduser", "chpasswd", "usermod", "authorized_keys"):
+        assert not any(tool in script for script in scripts)
+
+
 @pytest.mark.parametrize("unit", sorted({path.name for path in UNITS.glob("pasu*") if path.suffix in KINDS}))
 def test_systemd_understands_every_line(unit) -> None:
     need("systemd-analyze")

@@ -7,7 +7,11 @@
     D3  the page tells keep, which makes a fact of it
     D4  the visitor gets the cookie
 
+A session of which nothing was heard for IDLE_MS is ended. A page that is open asks by itself: what ends is one whose
+browser was closed, or is out of reach.
+
 Killed after D2 the pass is spent, and another one is to be issued; never the other way round.
+Source  safety standard art. 6(4): who does nothing for a time is cut off
 """
 
 from __future__ import annotations
@@ -42,6 +46,7 @@ SESSIONS = "sessions.json"
 COOKIE_BYTES = 32
 TELL_S = 60.0
 """Refusals of one kind are told at most so often, with their number."""
+IDLE_MS = 30 * 60_000
 _LIMIT_BYTES = 1 << 18
 
 
@@ -84,6 +89,8 @@ class Door:
         self._told_s: dict[Why, float] = {}
         self._word_ms = 0
         self._visits: list[Word] = []
+        self._heard_ms: dict[str, int] = {}
+        """Of each open session's pass: when it was heard last, by the clock since boot."""
 
     def enter(self, typed: str, source: str) -> Entered | Why:
         """Open a session with a code, or say why not. Raises StorageFault when D2 cannot be done."""
@@ -106,6 +113,7 @@ class Door:
             known = {name: each for name, each in known.items() if not passbook.is_gone(self._folder, name)}
             self._disk.atomic_replace(self._own / SESSIONS, json.dumps(known).encode(), sync=True)
             self._step("D2")
+            self._heard_ms[one.id] = now.boot_ms
             visit = Word(What.VISITED, one.id, None, 1, source)
             if not self._tell(visit, now):
                 self._visits.append(visit)
@@ -120,7 +128,10 @@ class Door:
         for one in self._passes():
             session = sessions.get(one.id)
             if session is not None and _same(str(session.get("digest", "")), digest):
-                return one if _standing(one, now) is Standing.GOOD else None
+                if _standing(one, now) is not Standing.GOOD or self._is_idle(one.id, now):
+                    return None
+                self._heard_ms[one.id] = now.boot_ms
+                return one
         return None
 
     def leave(self, cookie: str) -> None:
@@ -135,10 +146,14 @@ class Door:
     def tell_rest(self) -> None:
         """Tell keep of visits that it could not be told of, and of refusals that were put together.
 
-        To be called every few seconds.
+        And end the sessions that are idle. To be called every few seconds.
         """
         with self._mutex:
             now = self._times()
+            with contextlib.suppress(
+                StorageFault
+            ):  # where that cannot be written, `who` refuses them all the same
+                self._end_idle(now)
             self._visits = [each for each in self._visits if not self._tell(each, now)]
             for why in [*self._untold]:
                 self._tell_refusals(why, now)
@@ -152,9 +167,25 @@ class Door:
         """Return how many sessions are open."""
         now, sessions = self._times(), self._sessions()
         return sum(
-            bool(sessions.get(one.id, {}).get("digest")) and _standing(one, now) is Standing.GOOD
+            bool(sessions.get(one.id, {}).get("digest"))
+            and _standing(one, now) is Standing.GOOD
+            and not self._is_idle(one.id, now)
             for one in self._passes()
         )
+
+    def _is_idle(self, name: str, now: Times) -> bool:
+        """Tell whether a session was not heard for too long; one from before this process counts from now on."""
+        return now.boot_ms - self._heard_ms.setdefault(name, now.boot_ms) >= IDLE_MS
+
+    def _end_idle(self, now: Times) -> None:
+        sessions = self._sessions()
+        idle = [name for name, each in sessions.items() if each.get("digest") and self._is_idle(name, now)]
+        for name in idle:
+            sessions[name]["digest"] = ""
+        if idle:
+            self._disk.atomic_replace(self._own / SESSIONS, json.dumps(sessions).encode(), sync=True)
+        for name in self._heard_ms.copy().keys() - sessions.keys():  # a copy: others write meanwhile
+            del self._heard_ms[name]
 
     def _why_not(self, one: Pass | None, now: Times) -> Why | None:
         if one is None:
