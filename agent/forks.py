@@ -17,6 +17,7 @@ from agent.errors import ConfigError, IntegrityFault, PasuError, StorageFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 BESIDE_S = 1.0
 
@@ -83,3 +84,25 @@ def _wait(pipe: TextIO, timeout_s: float | None, beside: Callable[[], object]) -
             return True
         beside()
     return False
+
+
+def as_owner(state: Path, work: Callable[[], Any]) -> Any:
+    """Do work as the user that owns the state directory: what root makes there, the service could not open.
+
+    work     returns what JSON can carry
+    Raises   what `work` raises of PasuError
+    """
+    try:
+        owner = state.stat()
+    except OSError:
+        return work()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        return work()
+
+    def dropped() -> Any:
+        os.setgroups([])
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
+        return work()
+
+    return forked(dropped)

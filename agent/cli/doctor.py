@@ -123,11 +123,12 @@ def _canary(args: argparse.Namespace, config: Config) -> tuple[str, str]:
         return "", ""
     from agent.cli.parser import UsageError
     from agent.field.doctor import canary, look_state
+    from agent.forks import as_owner
 
     file: Path = args.canary
     word: str | None = args.word
     if word is None and not file.exists():
-        keys = look_state.as_owner(config.storage.state, lambda: look_state.sealed_to(config))
+        keys = as_owner(config.storage.state, lambda: look_state.sealed_to(config))
         canary.make(file, config.box.id, keys)
     if word is None and sys.stdin.isatty() and not args.json:
         print(

@@ -104,12 +104,20 @@ def _add_request(actions: Any) -> None:
 
 def request(args: argparse.Namespace) -> int:
     """Make a request."""
+    from agent.config import load
     from agent.enrolment import box, form, qr
+    from agent.forks import as_owner
     from agent.storage.files import Disk
 
-    config = load_for_state(args.config)
-    made = box.request(config, Disk(), time.time_ns() // 1_000_000, new_key=args.new_key)
-    text = form.request_json(made)
+    config = load(args.config)
+
+    def ask() -> str:
+        now_ms = time.time_ns() // 1_000_000
+        return form.request_json(box.request(config, Disk(), now_ms, new_key=args.new_key))
+
+    # The keys are the service's; the file is written by who called, where the service may not write.
+    text = str(as_owner(config.storage.state, ask))
+    made = form.read_request(text.encode())
     try:
         if args.output:
             args.output.write_text(text, encoding="utf-8")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import ssl
 import stat
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -315,3 +318,20 @@ def test_no_edition_of_a_ring_has_the_number_of_another(town):
     with pytest.raises(ConfigError):
         town.signer("김OO")
     assert rings.set_recipients(town.city, town.root_key(), ring.recipients[:1], NOW).epoch == 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_root_is_given_the_file_where_the_service_may_not_write(tmp_path):
+    """The keys are made as the service's user, the request lies where whoever called wants it."""
+    with tempfile.TemporaryDirectory() as reached:  # others than root cannot come to what is below tmp_path
+        place = Path(reached)
+        place.chmod(0o755)
+        state = configured(place).storage.state
+        os.chown(state, 65534, 65534)
+        mine = tmp_path / "request"
+        assert main(["enrol", "request", "--config", str(place / "agent.toml"), "-o", str(mine)]) == 0
+        assert form.read_request(mine.read_bytes()).box == "gn-0007"
+        assert mine.stat().st_uid == 0
+        made = [each for each in state.rglob("*") if each.is_file()]
+        assert made
+        assert {each.stat().st_uid for each in made} == {65534}

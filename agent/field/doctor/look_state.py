@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -10,42 +9,19 @@ from typing import TYPE_CHECKING, Any
 from agent.command import ring
 from agent.errors import IntegrityFault, StorageFault
 from agent.field.doctor.judge_way import StoredLook
-from agent.forks import forked
+from agent.forks import as_owner
 from agent.storage.catalogue import LIVE, Catalogue
 from agent.storage.envelope.header import parse_header
 from agent.storage.files import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from agent.config import Config
     from agent.model import Fact
 
 HEADER_BYTES = 64 << 10
 DAY_MS = 86_400_000
-
-
-def as_owner(state: Path, work: Callable[[], Any]) -> Any:
-    """Do work as the user that owns the state directory: what root makes there, the service could not open.
-
-    work     returns what JSON can carry
-    Raises   what `work` raises of PasuError
-    """
-    try:
-        owner = state.stat()
-    except OSError:
-        return work()
-    if os.geteuid() != 0 or owner.st_uid == 0:
-        return work()
-
-    def dropped() -> Any:
-        os.setgroups([])
-        os.setgid(owner.st_gid)
-        os.setuid(owner.st_uid)
-        return work()
-
-    return forked(dropped)
 
 
 def ledger(config: Config, now_ms: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from agent.field.doctor import (
 from agent.field.doctor.check import Result, fail, skip, warn
 from agent.field.looking import FIRST_S, Looking
 from agent.field.picture import judge, middle_of
+from agent.forks import as_owner
 from agent.health import Raised, read_health
 from agent.language import say
 
@@ -93,7 +94,7 @@ class Rounds:
         yield from judge_box.config([(each.key, each.text) for each in config.warnings])
         yield judge_box.applied(look.digest(config.file), self._record)
         try:
-            found = look_state.as_owner(storage.state, lambda: overview.of_box(config))
+            found = as_owner(storage.state, lambda: overview.of_box(config))
         except PasuError as error:
             yield fail("process", str(error.code), str(storage.run))
             return
@@ -103,7 +104,7 @@ class Rounds:
             yield result
         end = found
         with contextlib.suppress(PasuError):  # what they said when one began is better than nothing
-            end = look_state.as_owner(storage.state, lambda: overview.of_box(config))
+            end = as_owner(storage.state, lambda: overview.of_box(config))
         yield from judge_box.restarts(found["processes"], end["processes"])
         yield from judge_box.conditions(end["conditions"], results)
 
@@ -148,9 +149,7 @@ class Rounds:
         orders = (found["processes"].get("keep") or {}).get("orders") or {}
         self._busy("sealing.segment", "", 0)
         try:
-            said = look_state.as_owner(
-                config.storage.state, lambda: look_state.ledger(config, found["at_ms"])
-            )
+            said = as_owner(config.storage.state, lambda: look_state.ledger(config, found["at_ms"]))
         except PasuError as error:
             why = f"{error.code}"
             yield fail("sealing.segment", why)
@@ -180,7 +179,7 @@ class Rounds:
         looks: list[DiskLook] = []
         for place in config.storage.vaults:
             self._busy("disk.sync", str(place), 0)
-            seen = look_state.as_owner(config.storage.state, partial(_disk, place))
+            seen = as_owner(config.storage.state, partial(_disk, place))
             looks.append(judge_disk.DiskLook.from_json(seen))
             yield from judge_disk.disk(looks[-1], load[0], reserves.get(str(place.absolute()), 0))
         raised = [

@@ -17,6 +17,7 @@ from agent.errors import ConfigError, StorageFault
 from agent.field.doctor import canary, look, look_state, sniff
 from agent.field.doctor.check import State
 from agent.field.doctor.judge_box import Place
+from agent.forks import as_owner
 from agent.model import Fact, Instant, Trust
 from agent.storage.catalogue import Catalogue
 from agent.storage.envelope import X25519Identity
@@ -194,7 +195,7 @@ def test_a_folder_that_may_not_be_looked_into_is_not_taken_for_absent(config):
     mode = shut.stat().st_mode
     shut.chmod(0o700)
     try:
-        found = dict(look_state.as_owner(config.storage.state, look_in))
+        found = dict(as_owner(config.storage.state, look_in))
     finally:
         shut.chmod(mode)
     assert found[str(config.storage.state / "keys")] is None
@@ -203,15 +204,15 @@ def test_a_folder_that_may_not_be_looked_into_is_not_taken_for_absent(config):
 def test_what_is_written_for_the_agent_is_its_users(config):
     """Root examines; the service must be able to open its catalogue afterwards."""
     state = config.storage.state
-    assert look_state.as_owner(state, os.getuid) == os.getuid()
-    assert look_state.as_owner(state / "none", os.getuid) == os.getuid()
+    assert as_owner(state, os.getuid) == os.getuid()
+    assert as_owner(state / "none", os.getuid) == os.getuid()
     fact = Fact("box.examined", Instant(1, Trust.SYNCED), {"by": "kim"})
     assert look_state.tell(config, lambda: fact) is False
     Catalogue.prepare(state).close()
     if os.geteuid() == 0:
         for each in (state, *state.iterdir()):
             os.chown(each, NOBODY, NOBODY)
-        assert look_state.as_owner(state, os.getuid) == NOBODY
+        assert as_owner(state, os.getuid) == NOBODY
     catalogue = Catalogue.open(state, read_only=True)
     catalogue.close()
 
