@@ -270,3 +270,8 @@ class Config:
     def secrets_file(self) -> Path:
         """Return where the passwords are: secrets.toml beside the configuration."""
         return self.file.with_name("secrets.toml")
+
+    @property
+    def sealed_secrets_file(self) -> Path:
+        """Return where they are when they are sealed to the machine, and secrets.toml is gone: for recording alone."""
+        return self.file.with_name("secrets.sealed")

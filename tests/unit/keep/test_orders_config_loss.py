@@ -178,6 +178,15 @@ def test_e15_where_nobody_can_tell_who_has_a_log_in_each_may_have(box: Ordered, 
     assert box.ask("officer 1", "config.propose", elsewhere)["code"] == "CONFIG_LOGIN"
 
 
+def test_e15_log_ins_that_are_sealed_to_the_machine_go_nowhere_else_either(box: Ordered) -> None:
+    """E15: then there is no secrets.toml, and nobody but recording can tell whose log-in there is."""
+    (box.config_file.parent / "secrets.sealed").write_bytes(b"sealed")
+    elsewhere = proposal(toml(box, url="rtsp://10.0.0.99/main"))
+    assert box.ask("officer 1", "config.propose", elsewhere)["code"] == "CONFIG_LOGIN"
+    there = proposal(toml(box, url="rtsp://10.0.0.11/second"))
+    assert box.ask("officer 2", "config.propose", there)["status"] == "accepted"
+
+
 def test_paths_and_names_may_change_beside_a_log_in(box: Ordered) -> None:
     give(box)
     new = toml(box, url='rtsp://10.0.0.11:554/second"\nsub_url = "rtsp://10.0.0.11/sub')
