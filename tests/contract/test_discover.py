@@ -477,6 +477,19 @@ def test_sound_is_turned_off_and_that_is_asked_again(fleet: CameraProcess) -> No
     assert "audio-on" not in codes(camera)
 
 
+def test_art_11_a_camera_is_asked_what_it_is_and_never_to_move() -> None:
+    """Regulation art. 11(1), as it is on the wire: whatever a camera offers, the one thing that is set is sound, off."""
+    with Cameras([spec(username="viewer", password=WORD)]) as cameras:
+        camera, login = asked(cameras[0], Login("viewer", WORD))
+        assert asyncio.run(silence(camera, login)) == ()
+        every, bodies = cameras[0].asked, "".join(cameras[0].bodies).lower()
+    assert "GetProfiles" in every
+    assert {name for name in every if not name.startswith("Get")} == {"RemoveAudioEncoderConfiguration"}
+    assert "onvif.org/ver10/media" in bodies
+    assert "ptz" not in bodies
+    assert "onvif.org/ver20/imaging" not in bodies
+
+
 def test_sound_that_stays_on_is_not_said_to_be_off() -> None:
     with Cameras([spec(quirks={"keeps_audio": 1.0})]) as cameras:
         camera, _ = asked(cameras[0])
