@@ -270,6 +270,7 @@ def _source(camera: Camera) -> str:
 
 def _add(talk: Any, found: list[Found], knows: Known, waived: tuple[str, ...], config: Any) -> None:
     """Ask which to add, and add them. Raises ConfigProblems when the file would not be right: nothing is written."""
+    from agent.cli.let_pass import let_pass
     from agent.field.cameras_file import add_cameras
 
     additions = talk.additions(found, knows, waived)
@@ -282,3 +283,4 @@ def _add(talk: Any, found: list[Found], knows: Known, waived: tuple[str, ...], c
             f"{len(additions)} camera{'s' * (len(additions) != 1)} added to {now.file}; the old file is kept as .bak.",
         )
     )
+    let_pass(now, config)

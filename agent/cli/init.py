@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import DEFAULT_CONFIG, add_config
+from agent.cli.let_pass import let_pass
 from agent.cli.parser import UsageError
 from agent.errors import ConfigError, PasuError
 from agent.language import say
@@ -94,6 +95,7 @@ def by_talk(places: Places, *, start: bool) -> int:
     """Ask somebody in the terminal."""
     from agent.cli.init_talk import Terminal
     from agent.cli.problem import show_problems
+    from agent.config import load
     from agent.config.load import read_toml
     from agent.field.setup import session
     from agent.field.setup.answers import VAULT, completed
@@ -105,6 +107,7 @@ def by_talk(places: Places, *, start: bool) -> int:
         after = Terminal(places, drafts=False).hold(session.again(before))
         if after == before:
             print(say("바꾼 것이 없습니다.", "Nothing was changed."))
+            let_pass(load(places.config), places.config)
             return 0
         config = change(places, before, after)
         print(
@@ -113,6 +116,7 @@ def by_talk(places: Places, *, start: bool) -> int:
                 f"{config.file} was changed; the old file is .bak.",
             )
         )
+        let_pass(config, places.config)
         return 0
     draft = read_toml(places.draft) if places.draft.exists() else None
     vault = str(completed(draft or {})["storage"].get("vault", VAULT))
@@ -294,6 +298,7 @@ def _enrol_in_talk(places: Places) -> None:
 def _finish(places: Places, config: Config, *, start: bool) -> int:
     """Start the units where systemd runs, and say what comes next."""
     status = 0
+    let_pass(config, places.config)
     if start and places.config == DEFAULT_CONFIG and RUNNING.is_dir():
         from agent.field.doctor.look import unit_names
 
