@@ -152,6 +152,9 @@ def show_list(found: list[tuple[Hold, int, int]], now_ms: int, zone: tzinfo | No
         if hold.released_ms is not None:
             when = times.show_time(hold.released_ms, zone)
             rows[4:] = [(say("해제", "released"), f"{when}: {hold.release_reason}")]
+        if (left_ms := hold.answer_left_ms(now_ms)) is not None:
+            until = times.show_time(now_ms + left_ms, zone) if left_ms > 0 else say("지남", "over")
+            rows.append((say("답할 기한", "answer until"), until))
         if number:
             print()
         print(hold.id)

@@ -217,6 +217,7 @@ def run_list(args: argparse.Namespace) -> int:
                 "trust": hold.trust,
                 "released_ms": hold.released_ms,
                 "release_reason": hold.release_reason,
+                "answer_left_ms": hold.answer_left_ms(at.utc_ms),
                 "review_due": hold.is_active and hold.is_due(at.utc_ms),
                 "segments": count,
                 "sealed_bytes": sealed,

@@ -18,6 +18,28 @@ HOLD = {
         ("보존 명령의 재검토일이 다가옵니다", "a hold's review date is near"),
         ("재검토를 준비하십시오: `pasu hold list`", "prepare its review (`pasu hold list`)"),
     ),
+    "hold.answer_due": condition(
+        Severity.ALARM,
+        (
+            "열람 청구를 받은 지 10일이 지났습니다",
+            "a request to see a recording was not settled within ten days",
+        ),
+        (
+            "열람하게 하거나, 미루거나 거절하는 까닭을 청구인에게 알리고 보존을 푸십시오: `pasu hold list`",
+            "let the person see it, or give the reasons for delay or refusal; then release the hold (`pasu hold list`)",
+        ),
+    ),
+    "hold.answer_soon": condition(
+        Severity.WARNING,
+        (
+            "열람 청구에 답할 기한(10일)이 다가옵니다",
+            "the ten days to answer a request to see a recording are nearly over",
+        ),
+        (
+            "청구인에게 답하고, 마치면 보존을 푸십시오: `pasu hold list`",
+            "answer the person; release the hold when it is settled (`pasu hold list`)",
+        ),
+    ),
     "hold.incomplete": condition(
         Severity.ALARM,
         ("보존 명령이 아직 모든 조각을 묶지 못했습니다", "a hold has not linked all of its segments"),

@@ -22,6 +22,10 @@ MAGIC = "pasu-hold"
 VERSION = 1
 REVIEW_DAYS = 90
 WARN_DAYS = 7
+ACCESS = "access-request"
+ANSWER_DAYS = 10
+"""So soon the person who asked to see the picture is answered (Act 35, Decree 41(4); Standard Guideline 44(4))."""
+ANSWER_WARN_DAYS = 3
 TEXT_LIMIT = 500
 SALVAGED = ".salvaged.mp4.age"
 SALVAGED_REACH_MS = 10_000
@@ -53,7 +57,7 @@ class Ground:
 
 
 GROUNDS = {
-    "access-request": Ground("정보주체의 열람 등 요청", "request of the person in the picture", "29(1)", "44(1)"),
+    ACCESS: Ground("정보주체의 열람 등 요청", "request of the person in the picture", "29(1)", "44(1)"),
     "consent": Ground("정보주체의 동의", "consent of the person in the picture", "28(1)1", "40(1)1"),
     "statute": Ground("다른 법률의 특별한 규정", "another statute says so", "28(1)2", "40(1)2"),
     "vital-interest": Ground("급박한 생명ㆍ신체ㆍ재산의 이익", "urgent interest of life or property", "", "40(1)3"),
@@ -98,6 +102,17 @@ class Hold:
     def is_active(self) -> bool:
         """Tell whether it holds."""
         return self.released_ms is None
+
+    def answer_left_ms(self, now_ms: int) -> int | None:
+        """Return how long there is to answer the request that it is placed for; None where it is for no such.
+
+        0 or less when the time is over, and also when it was placed by a clock that was wrong: nobody knows then.
+        It counts until the hold is released: an answer is at the centre, and the box hears of it by that alone.
+        """
+        if self.ground != ACCESS or not self.is_active:
+            return None
+        left_ms = self.placed_ms + ANSWER_DAYS * UTC_DAY_MS - now_ms
+        return left_ms if left_ms <= ANSWER_DAYS * UTC_DAY_MS else 0
 
     def covers(self, camera: str, span: Span, path: str = "") -> bool:
         """Tell whether a segment is held by it, be it by a millisecond.

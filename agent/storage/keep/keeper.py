@@ -40,6 +40,7 @@ from agent.storage.keep import (
     visitors,
 )
 from agent.storage.keep.batch import CYCLE_S
+from agent.storage.keep.hold import ANSWER_WARN_DAYS
 from agent.storage.keep.moment import Followed, Moment
 from agent.storage.keep.orders import Desk, Place, Turn
 from agent.storage.keep.orders_files import is_locked_down
@@ -401,6 +402,11 @@ class Keeper:
             yield Raised("hold.review_due", hold.id)
         for hold in report.soon:
             yield Raised("hold.review_soon", hold.id)
+        for hold, left_ms in report.asked:
+            if left_ms <= 0:
+                yield Raised("hold.answer_due", hold.id)
+            elif left_ms <= ANSWER_WARN_DAYS * UTC_DAY_MS:
+                yield Raised("hold.answer_soon", hold.id, f"{-(-left_ms // UTC_DAY_MS)} d")
         for name in sorted(report.incomplete):
             yield Raised("hold.incomplete", name, report.faults[0].code if report.faults else "")
         for uuid, name in report.unreadable:

@@ -36,6 +36,7 @@ class Tended:
     unreadable  (vault's uuid, hold's id): nothing is erased in that vault until the hold is placed again by its id
     foreign     (vault's uuid, name): a directory among the holds that is none; left alone, and in nobody's way
     due, soon   active holds whose review has come, or comes within a week
+    asked       active holds for a request to see the picture, with the milliseconds that are left to answer it
     """
 
     restored: list[str] = field(default_factory=list)
@@ -48,6 +49,7 @@ class Tended:
     more: bool = False
     due: list[Hold] = field(default_factory=list)
     soon: list[Hold] = field(default_factory=list)
+    asked: list[tuple[Hold, int]] = field(default_factory=list)
     faults: list[StorageFault] = field(default_factory=list)
 
 

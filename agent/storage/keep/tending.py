@@ -328,6 +328,8 @@ class Tender:
     def _review(self, hold: Hold) -> None:
         """Say daily that a hold is to be reviewed; by an untrusted clock nobody knows which day it is."""
         now_ms = self._at.utc_ms
+        if (left_ms := hold.answer_left_ms(now_ms)) is not None:
+            self._report.asked.append((hold, left_ms))
         if hold.is_soon(now_ms):
             self._report.soon.append(hold)
         if not hold.is_due(now_ms):

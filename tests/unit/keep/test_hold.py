@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.model import Instant, Span, Trust, canonical_json
 from agent.storage.keep.hold import (
+    ACCESS,
     GROUNDS,
     REVIEW_DAYS,
     Hold,
@@ -47,6 +48,16 @@ def test_every_ground_is_taken_and_any_other_is_refused_with_the_list(monkeypatc
     assert ("범죄의 수사" in error.hint) == (language != "C")
     assert len([each for each in GROUNDS.values() if each.gangneung.startswith("28(1)")]) == 6
     assert {each.guideline for each in GROUNDS.values()} >= {f"40(1){n}" for n in range(1, 11)}
+
+
+def test_a_request_has_ten_days_from_when_it_was_placed() -> None:
+    """Standard Guideline 44(4)."""
+    asked = order(ground=ACCESS, placed_ms=T0)
+    assert asked.answer_left_ms(T0) == 10 * DAY_MS
+    assert asked.answer_left_ms(T0 + 10 * DAY_MS) == 0
+    assert asked.answer_left_ms(T0 - 1) == 0  # by a clock that was wrong: nobody knows
+    assert asked.released(T0 + 1, "answered").answer_left_ms(T0 + 2) is None
+    assert order(placed_ms=T0).answer_left_ms(T0) is None
 
 
 @pytest.mark.parametrize(

@@ -628,6 +628,23 @@ def test_a_hold_whose_review_has_come_is_a_condition(box):
     assert "hold.review_soon h1" not in box.conditions
 
 
+def test_guideline_44_the_ten_days_to_answer_a_request_are_counted(box):
+    """Standard Guideline 44(4), regulation art. 29(2): told on the seventh day, and from the tenth until it is released."""
+    box.record()
+    box.place(order("asked", ground="access-request", placed_ms=box.clock.utc_ms))
+    box.place(order("police", placed_ms=box.clock.utc_ms))
+    told = []
+    for _ in range(12):
+        box.turn()
+        told.append({each for each in box.conditions if each.startswith("hold.answer")})
+        box.pass_time(DAY_MS)
+    assert told == [set()] * 7 + [{"hold.answer_soon asked"}] * 3 + [{"hold.answer_due asked"}] * 2
+    box.release("asked")
+    box.turn()
+    assert not [each for each in box.conditions if each.startswith("hold.answer")]
+    assert "hold.released" in box.kinds()
+
+
 def test_a_disk_that_is_too_small_is_told_days_before(box, monkeypatch):
     """K6, from the keeper's side: the forecast is an alarm while nothing is evicted yet."""
     box.record(count=3, size=1_000_000)
