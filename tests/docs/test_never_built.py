@@ -1,4 +1,4 @@
-"""What is never built: nothing moves a camera (regulation art. 11(1)), nothing recognises people (art. 27)."""
+"""What is never built: nothing moves a camera (regulation art. 11(1)), takes a picture (26(2)), recognises people (27)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ CALLS = {
 MOVES = re.compile(
     r"ptz/wsdl|create_ptz_service|ContinuousMove|AbsoluteMove|RelativeMove|GotoPreset|GotoHomePosition|SetHomePosition"
 )
+TAKES = re.compile(r"GetSnapshotUri|\b(imwrite|imencode|imwritemulti|VideoWriter|to_image)\b")
 
 
 def sources():
@@ -36,6 +37,13 @@ def sources():
 def test_nothing_moves_a_camera():
     assert MOVES.search("await camera.create_ptz_service()")
     assert not [str(each) for each in sources() if MOVES.search(each.read_text(encoding="utf-8"))]
+
+
+def test_nothing_takes_or_writes_a_picture():
+    """Regulation art. 26(2): beside what is recorded nothing is collected, no snapshot of a camera and none of a stream."""
+    for line in ("media.GetSnapshotUri(token)", "cv2.imwrite(name, frame)", "frame.to_image()"):
+        assert TAKES.search(line)
+    assert not [str(each) for each in sources() if TAKES.search(each.read_text(encoding="utf-8"))]
 
 
 def test_nothing_recognises_people():
