@@ -38,4 +38,11 @@ apt() {
 }
 apt update
 apt install --reinstall "$package"
+# The way back of the first update. Not of postinst: dpkg gives it neither the package's file nor its signature.
+if [ ! -e "$package.minisig" ]; then
+    say "서명 없는 꾸러미라 되돌아갈 길로 간직하지 못합니다." "This package is not signed, and cannot be kept as the way back of an update."
+elif ! pasu update keep "$package"; then
+    say "설치는 되었으나 되돌아갈 길로 간직하지 못했습니다. 위의 까닭을 보고: sudo pasu update keep \"$package\"" \
+        "Installed, but not kept as the way back of an update. Mend what is said above, then: sudo pasu update keep \"$package\"" >&2
+fi
 say "설치되었습니다. 이제: sudo pasu init" "Installed. Now: sudo pasu init"
