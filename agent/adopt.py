@@ -178,6 +178,11 @@ def default_passwords(config: Config, secrets: Secrets) -> list[str]:
     ]
 
 
+def purposes(config: Config) -> dict[str, str]:
+    """Return what each camera serves, for the ledger: a change at the box itself is seen by it (regulation art. 9)."""
+    return {camera.id: str(camera.purpose) for camera in config.cameras}
+
+
 class Adoption:
     """Follows the files of one recorder.
 
@@ -288,7 +293,12 @@ class Adoption:
         if others:
             self._seal(workers, forks)
         if not same:
-            body = {"sha256": self._sha256, **done.to_json(), "waiting": list(waiting)}
+            body = {
+                "sha256": self._sha256,
+                **done.to_json(),
+                "waiting": list(waiting),
+                "purposes": purposes(effective),
+            }
             log.info("configuration applied: %s", body)
             workers.say("config.applied", body)
 

@@ -305,11 +305,16 @@ _TABLE = (
     ),
     Command(
         "config.propose",
-        "설정을 바꿉니다. 녹화하던 카메라가 녹화하지 않으면 되돌립니다. 유지보수자는 같은 호스트의 경로 같은 것만",
+        "설정을 바꿉니다. 녹화하던 카메라가 녹화하지 않으면 되돌립니다. 유지보수자는 같은 호스트의 경로 같은 것만. "
+        "카메라의 목적을 바꾸려면 의견수렴 공고(notice)가 있어야 합니다",
         "replace agent.toml; taken back when cameras that recorded do not. A technician changes paths and the like, "
-        "on the same hosts",
+        "on the same hosts. Another purpose of a camera takes the public notice by which opinions were heard",
         frozenset({Role.OFFICER, Role.TECHNICIAN}),
-        (Argument("toml", TOML, shown=False), Argument("consultation", TEXT)),
+        (
+            Argument("toml", TOML, shown=False),
+            Argument("consultation", TEXT),
+            Argument("notice", TEXT, optional=True),
+        ),
         seconds=_DECIDE,
         whole_box=True,
     ),

@@ -59,7 +59,9 @@ def test_cameras_come_change_and_go_and_the_others_lose_no_picture(tmp_path: Pat
         workers = site.workers()
         first = site.config.read_text()
         before = site.health()["config"]["sha256"]
-        assert facts(site, "config.applied") == [{"sha256": before, "cameras": ["good0", "good1", "seven"]}]
+        names = ["good0", "good1", "seven"]
+        purposes = dict.fromkeys(names, "crime-prevention")
+        assert facts(site, "config.applied") == [{"sha256": before, "cameras": names, "purposes": purposes}]
 
         # One more, and one that moves to another address.
         changed = first.replace(others.urls[7], others.urls[8])

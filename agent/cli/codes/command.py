@@ -298,6 +298,17 @@ COMMAND = {
             "have its log-in removed from secrets.toml at the box, propose again, and have it given anew there",
         ),
     ),
+    "CONFIG_NOTICE": code(
+        "signs",
+        (
+            "카메라의 설치 목적을 바꾸는 제안에 의견수렴 공고가 없습니다",
+            "a proposal that changes a camera's purpose names no public notice",
+        ),
+        (
+            '의견을 들은 공고의 번호를 notice="강릉시 공고 제2026-123호"처럼 적어 다시 제안하십시오',
+            'propose it again with the notice by which opinions were heard: notice="Gangneung notice 2026-123"',
+        ),
+    ),
     "CONFIG_BUSY": code(
         "signs",
         (

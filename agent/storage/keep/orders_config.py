@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from agent.command.order import Order
     from agent.config import Camera, Config
-    from agent.config.values import Centre, Tunnel, Uplink
+    from agent.config.values import Centre, Purpose, Tunnel, Uplink
     from agent.storage.keep.orders_run import Context
 
 WATCH_S = 120.0
@@ -55,8 +55,9 @@ camera's log-in would go, and pictures would come from there. Purpose, legal bas
 def weigh(context: Context, order: Order) -> Weight:
     """Refuse a text that is no configuration, or that this signer may not propose; weigh what it would take away.
 
-    A shorter retention, a camera that is left out, and another way to the centre need a second signature.
-    Raises  CommandRefused CONFIG_REFUSED, CONFIG_BUSY, CONFIG_FIXED, CONFIG_LOGIN, COMMAND_ROLE
+    A shorter retention, a camera that is left out, and another way to the centre need a second signature; another
+    purpose of a camera needs the notice by which opinions were heard.
+    Raises  CommandRefused CONFIG_REFUSED, CONFIG_BUSY, CONFIG_FIXED, CONFIG_LOGIN, CONFIG_NOTICE, COMMAND_ROLE
     """
     old, new = _now(context), _proposed(context, order)
     if orders_rows.is_running(context.catalogue, order):
@@ -75,6 +76,9 @@ def weigh(context: Context, order: Order) -> Weight:
         raise CommandRefused(
             "CONFIG_LOGIN", "a camera's log-in would go elsewhere", reason=", ".join(moved)[:300]
         )
+    if (others := repurposed(old, new)) and "notice" not in order.arguments:
+        reason = ", ".join(others)[:300]
+        raise CommandRefused("CONFIG_NOTICE", "a camera would serve another purpose", reason=reason)
     after = _retention(new)
     if not is_shorter(context, new):
         dropped = {camera.id for camera in old.cameras} - {camera.id for camera in new.cameras}
@@ -103,6 +107,23 @@ def moved_logins(old: Config, new: Config, has_login: Callable[[str], bool]) -> 
         before, after = _places(was) if was is not None else [], _places(camera)
         in_clear = camera.allow_basic_auth and was is not None and not was.allow_basic_auth
         if before[:1] != after[:1] or not {*after} <= {*before} or in_clear:
+            found.append(camera.id)
+    return found
+
+
+def repurposed(old: Config, new: Config) -> list[str]:
+    """Return the cameras that would serve another purpose than now, also those that go on under another id.
+
+    Source  Gangneung regulation art. 9: opinions are heard before
+    """
+    served: dict[str, set[Purpose]] = {}
+    for camera in old.cameras:
+        for key in (camera.id, camera.url):
+            served.setdefault(key, set()).add(camera.purpose)
+    found = []
+    for camera in new.cameras:
+        before = served.get(camera.id) or served.get(camera.url)
+        if before and camera.purpose not in before:
             found.append(camera.id)
     return found
 
@@ -144,6 +165,8 @@ def propose(context: Context, order: Order) -> Outcome:
             "shorter": is_shorter(context, _proposed(context, order)),
         }
         told = note | {"consultation": order.arguments["consultation"], "by": order.id}
+        if "notice" in order.arguments:
+            told["notice"] = order.arguments["notice"]
         del told["uplink_pid"]
         context.remember(order, note, Fact("config.proposed", context.now, told))
         context.step("C2")

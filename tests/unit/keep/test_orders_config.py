@@ -103,6 +103,25 @@ def test_art_7_a_proposal_that_works_stays(box: Ordered) -> None:
     assert "rtsp" not in json.dumps(box.facts())  # no address in a fact
 
 
+@pytest.mark.parametrize("renamed", [False, True])
+def test_art_9_another_purpose_takes_the_notice_by_which_opinions_were_heard(
+    box: Ordered, renamed: bool
+) -> None:
+    """Gangneung regulation art. 9, S 4-22: also for a camera that would go on under another id."""
+    cameras = ("cam1", "cam3") if renamed else ("cam1", "cam2")
+    new = toml(box, cameras=cameras, purpose="illegal-parking")
+    name = box.send_two("officer 1", "department 1", "config.propose", proposal(new))
+    refused = box.answer(name)
+    assert (refused["status"], refused["code"]) == ("refused", "CONFIG_NOTICE")
+    assert refused["detail"]["reason"] == ", ".join(cameras)
+    assert box.config_file.read_text() == toml(box)
+    heard = proposal(new) | {"notice": "강릉시 공고 제2026-123호"}
+    name = box.send_two("officer 1", "department 1", "config.propose", heard)
+    assert box.answer(name)["status"] == "accepted"
+    (proposed,) = box.bodies("config.proposed")
+    assert proposed["notice"] == "강릉시 공고 제2026-123호"
+
+
 def test_what_the_recorder_finds_invalid_is_taken_back_at_once(box: Ordered) -> None:
     old, new = toml(box), toml(box, url="rtsp://10.0.0.99/main")
     name = box.send("officer 1", "config.propose", proposal(new))
