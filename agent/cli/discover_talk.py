@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from agent.cli.discover_view import picture
 from agent.config.keys import BY_TABLE
 from agent.config.rules import Refused
 from agent.config.secrets import LIMIT, Login
@@ -116,6 +117,9 @@ class Talk:
         camera, main, sub = found.camera, found.camera.main, found.camera.sub
         assert main is not None  # else it could not have been added
         self._tell(f"\n{number}: {camera.host} {camera.title}")
+        for title, stream in ((say("영상", "picture"), main), (say("작은 영상", "sub"), sub)):
+            if stream is not None:
+                self._tell(f"   {title}: {' · '.join(filter(None, (stream.name, picture(stream))))}")
         name = self._value("name", say("이름", "name"), camera.title)
         while (identity := self._value("id", "id", next_id(taken))) in taken:
             self._tell(say("이미 쓰는 id입니다", "that id is taken"))

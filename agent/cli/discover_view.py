@@ -85,7 +85,8 @@ def redacted(url: str) -> str:
         return ""
 
 
-def _picture(stream: Stream | None) -> str:
+def picture(stream: Stream | None) -> str:
+    """Say what a stream sends: codec, size, pictures per second."""
     if stream is None:
         return "-"
     size = f"{stream.width}x{stream.height}" if stream.width and stream.height else "?"
@@ -117,8 +118,8 @@ def show(found: Sequence[Found], knows: Known) -> None:
                 str(number),
                 camera.host,
                 camera.title,
-                _picture(camera.main),
-                _picture(camera.sub),
+                picture(camera.main),
+                picture(camera.sub),
                 sound or "-",
                 log_in(camera),
                 knows.id_of(camera) or "-",

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.common import DEFAULT_CONFIG, add_config
+from agent.cli.common import add_config
+from agent.cli.init_end import PART_STATUS, finish
 from agent.cli.let_pass import let_pass
 from agent.cli.parser import UsageError
 from agent.errors import ConfigError, PasuError
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from agent.field.setup.place import Places
 
 STOPPED_STATUS = 1
-PART_STATUS = 3
-RUNNING = Path("/run/systemd/system")
-TARGET, DISKS = "pasu.target", "pasu-disks.service"
-WITH_TUNNEL = ("pasu-uplink", "pasu-tunnel", "pasu-egress")
 
 
 def add(commands: Any) -> None:
@@ -128,7 +125,7 @@ def by_talk(places: Places, *, start: bool) -> int:
     config = _install(places, answers, terminal)
     with contextlib.suppress(EOFError):  # nobody is there any more: `pasu enrol` does it later
         _enrol_in_talk(places)
-    return _finish(places, config, start=start)
+    return finish(config, places.config, start=start)
 
 
 def by_file(places: Places, file: Path, *, start: bool) -> int:
@@ -147,7 +144,7 @@ def by_file(places: Places, file: Path, *, start: bool) -> int:
         print(say("이미 이렇게 준비되어 있습니다.", "The box is ready just so already."))
         from agent.config import load
 
-        return _finish(places, load(places.config), start=start)
+        return finish(load(places.config), places.config, start=start)
     terminal = Terminal(places, answers["box"]["id"], completed(answers)["storage"]["vault"], drafts=False)
     answers = terminal.hold(by_file_.follow(answers))
     config = _install(places, answers, terminal)
@@ -158,7 +155,7 @@ def by_file(places: Places, file: Path, *, start: bool) -> int:
         except PasuError as error:  # the box records all the same
             show_error(error)
             status = PART_STATUS
-    return _finish(places, config, start=start) or status
+    return finish(config, places.config, start=start) or status
 
 
 def _problems(answers: Answers, places: Places) -> ConfigProblems | None:
@@ -293,32 +290,3 @@ def _enrol_in_talk(places: Places) -> None:
     while path := input(f"{title}: ").strip():
         if _pasu(places, "enrol", "accept", path) == 0:
             return
-
-
-def _finish(places: Places, config: Config, *, start: bool) -> int:
-    """Start the units where systemd runs, and say what comes next."""
-    status = 0
-    let_pass(config, places.config)
-    if start and places.config == DEFAULT_CONFIG and RUNNING.is_dir():
-        from agent.field.doctor.look import unit_names
-
-        subprocess.run(["systemctl", "daemon-reload"], check=False)
-        # What waits for the tunnel begins with it: `pasu tunnel install`, after enrolment.
-        units = [TARGET, *(unit for unit in unit_names(config) if not unit.startswith(WITH_TUNNEL))]
-        done = subprocess.run(["systemctl", "start", *units], check=False)
-        # Its timer lets two minutes go by after a boot; doctor is asked before.
-        subprocess.run(["systemctl", "start", "--no-block", DISKS], check=False)
-        if done.returncode:
-            status = PART_STATUS
-            print(
-                say(
-                    "! 시작하지 못한 것이 있습니다: systemctl status 'pasu-*'",
-                    "! Not all was started: systemctl status 'pasu-*'",
-                )
-            )
-        else:
-            print(say(f"시작했습니다: {' '.join(units)}", f"started: {' '.join(units)}"))
-    else:
-        print(say(f"시작하려면: systemctl start {TARGET}", f"to start it: systemctl start {TARGET}"))
-    print(say("다음: pasu doctor (현장 검사)", "next: pasu doctor (acceptance of the site)"))
-    return status

@@ -573,6 +573,8 @@ def test_what_is_chosen_is_added_with_what_a_configuration_wants_to_know(
     add_cameras(file, additions)
     assert "cannot be added" in out.getvalue() or "넣을 수 없습니다" in out.getvalue()  # the one with Basic
     assert WORD not in out.getvalue()
+    # What each shows stands where it is asked about: its profile's name, codec, size and rate.
+    assert re.search(r"(?m)^   (picture|영상): \S.* · h264 \d+x\d+ [\d.]+/s$", out.getvalue()), out.getvalue()
     config = load(file)
     assert [camera.id for camera in config.cameras] == ["cam01", "door", "cam02"]
     added = config.camera("door")

@@ -91,12 +91,17 @@ def test_the_units_are_started_once_systemd_knows_the_drop_in_and_the_disks_are_
     device = box.disk()
     box.run("mkfs.ext4", "-q", "-F", device, check=True)
     box.run("sh", "-ec", SYSTEMD.format(box.folder), check=True)
-    file = box.answers(f'device = "{device}"', ("rtsp://10.0.0.11/main", "rtsp://203.0.113.7/main"))
+    file = box.answers(
+        f'device = "{device}"\n\n[page]\nlisten = "192.168.77.1"',
+        ("rtsp://10.0.0.11/main", "rtsp://203.0.113.7/main"),
+    )
     path = f"PATH={box.folder}/bin:{os.environ['PATH']}"
     done = box.run("env", path, *PASU, "init", "--answers", str(file))
     assert done.returncode == 0, done.stderr
     asked = (box.folder / "asked").read_text().splitlines()
     assert asked[:2] == ["daemon-reload", "try-restart pasu-record.service"]
+    assert "https://192.168.77.1:8443 " in done.stdout
+    assert done.stdout.rstrip().splitlines()[-1].startswith("next: sudo pasu doctor")
     starts = [line for line in asked if line.startswith("start ")]
     assert starts[0].startswith("start pasu.target ")
     assert starts[1:] == ["start --no-block pasu-disks.service"]
