@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ import pytest
 from tests import package_lab
 from tests.package_lab import ROOT, Box, tool
 from tests.peer import need
+from tests.releases import Release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,10 +94,17 @@ def few(clone) -> Path:
 
 @pytest.fixture(scope="module")
 def from_stick(package, clone, tmp_path_factory) -> Box:
-    """A bare Debian 12 into which the package came from a stick."""
+    """A bare Debian 12 into which the package came from a stick, signed by a key that it trusts."""
     (clone / "dist").mkdir(exist_ok=True)
-    shutil.copy(package, clone / "dist")
-    architecture = package.stem.split("_")[2]
+    _, version, architecture = package.stem.split("_")
+    release = Release()
+
+    def trust(root: Path) -> None:
+        (tree,) = (root / HOME).iterdir()
+        (tree / "share/release-keys/test.pub").write_text(release.public)
+
+    made = package_lab.repack(package, clone / "dist", version, trust)
+    release.sign_file(made, f"file:{made.name}\tversion:{version}\tarch:{architecture}")
     done = subprocess.run([clone / "tools/stick", architecture], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     box = Box([package_lab.bare()], tmp_path_factory.mktemp("box"))
@@ -370,6 +379,16 @@ def test_a_bare_box_without_a_network_is_installed_from_a_stick(from_stick, comm
     assert len(installed) >= 6
 
 
+def test_j3_what_a_stick_installs_is_kept_as_the_way_back_of_the_first_update(from_stick) -> None:
+    """J3: nobody types `pasu update keep`."""
+    box = from_stick
+    (name,) = (path.name for path in (box.place / "upper/media/my stick").glob("pasu-agent_*.deb"))
+    version = name.split("_")[1]
+    assert f"간직했습니다: {version}" in box.said
+    said = json.loads(box.run("pasu", "update", "status", "--json"))
+    assert (said["installed"], said["kept"]) == (version, version)
+
+
 def test_a_damaged_stick_is_refused(from_stick, memory) -> None:
     box = Box(from_stick.layers, memory / "box")
     box.run("sh", "-c", 'cd "/media/my stick/debian"; printf x >>"$(ls | head -1)"')
@@ -411,7 +430,8 @@ def test_removing_and_purging_leave_what_is_the_sites_and_say_so(box, versions) 
     state(box)
     found = "find / -xdev -name '*pasu*' -not -path '/proc/*' -not -path '/media/*' -not -name '*.deb'"
     left = set(box.run("sh", "-c", found).split())
-    assert left == {"/etc/pasu", "/var/lib/pasu", "/var/lib/pasu-page", "/run/pasu"} | {
+    sites = {"/etc/pasu", "/var/lib/pasu", "/var/lib/pasu-page", "/var/lib/pasu-update", "/run/pasu"}
+    assert left == sites | {
         path
         for path in left
         if path.startswith(("/var/lib/pasu/", "/var/log/", "/var/lib/systemd/deb-systemd"))
