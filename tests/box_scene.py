@@ -127,7 +127,8 @@ class Scene:
         command = ("pasu", "doctor", "--json", "--seconds", str(seconds), "--wire-seconds", "5")
         status, out, err = self.box.try_run(*command, seconds=120)
         assert out, err
-        found = [each for each in json.loads(out)["checks"] if each["state"] in ("failure", "warning")]
+        self.examined: list[dict[str, Any]] = json.loads(out)["checks"]
+        found = [each for each in self.examined if each["state"] in ("failure", "warning")]
         not_well = {
             f"{each['check']} {each['subject']}".strip(): (each["state"], each["measured"]) for each in found
         }

@@ -8,6 +8,7 @@ many; a kernel's boot and a disk's own cache are tests.vm_lab's matter.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -24,7 +25,7 @@ from tests.peer import need
 from tests.vm_lab import STICK, Box, make_vault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tests.vm_lab import Base
 
@@ -32,12 +33,11 @@ _SHUTDOWN, _NO_LOG_FLUSH = (
     0x8004587D,
     2,
 )  # EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH of linux/fs/ext4/ext4.h
-# The clock is the host's.
+_ADJ_FREQUENCY, _ADJ_STATUS, _ADJ_TICK = 2, 0x10, 0x4000  # linux/timex.h
+_TIMEX = (("q", 16), ("i", 40), ("q", 88))
+"""Form and place of rate, state and tick."""
 _AGAIN = 133  # systemd-nspawn's word for a box that wants to start anew
-_CAPABILITIES = (
-    "--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON",
-    "--drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE",
-)
+_CAPABILITIES = "--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON"
 
 
 class Container(Box):
@@ -49,7 +49,14 @@ class Container(Box):
     address    of the box
     """
 
-    def __init__(self, folder: Path, found: Base, *, stick: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, folder: Path, found: Base, *, stick: Sequence[Path] = (), sets_time: bool = False
+    ) -> None:
+        """Make its disks.
+
+        sets_time  its time service may discipline the clock, which is the host's (`clock_as_it_was`)
+        """
+        self._clock = "--capability=CAP_SYS_TIME" if sets_time else "--drop-capability=CAP_SYS_TIME"
         folder.mkdir(parents=True, exist_ok=True)
         number = os.getpid() % 250
         self._machine = f"pasu-{number}"
@@ -119,7 +126,8 @@ class Container(Box):
             "--link-journal=no",
             "--resolv-conf=off",
         ]
-        command += [*_CAPABILITIES, "--system-call-filter=bpf @keyring", "--console=pipe"]
+        command += [_CAPABILITIES, "--drop-capability=CAP_SYS_MODULE", self._clock]
+        command += ["--system-call-filter=bpf @keyring", "--console=pipe"]
         command += [f"--bind={vault}:/var/lib/pasu/vault", f"--bind-ro={self._stick}:{STICK}"]
         command += [f"--bind-ro={self._network}:/etc/systemd/network/05-host0.network"]
         with (self.folder / "console.log").open("ab") as log:
@@ -228,8 +236,33 @@ class Container(Box):
 
         wait_for("the box", answers, bound_s)
         self._address()
-        self.boot_id = self.run("cat", "/proc/sys/kernel/random/boot_id").strip()
+        name = "/proc/sys/kernel/random/boot_id"
+        self.boot_id = self.run("cat", name).strip()
+        # Units with a /proc of their own see the kernel's name of this boot, and not nspawn's: so shall everybody.
+        self.try_run("umount", name)
         return self.boot_id
+
+
+@contextlib.contextmanager
+def clock_as_it_was() -> Iterator[None]:
+    """Give the kernel's clock its rate and its state back afterwards: a container's time service disciplines the host's.
+
+    Source  `struct timex` of adjtimex(2), on machines of 64 bits
+    """
+    libc, timex = ctypes.CDLL(None, use_errno=True), bytearray(256)
+
+    def call() -> None:
+        assert libc.adjtimex((ctypes.c_char * len(timex)).from_buffer(timex)) >= 0
+
+    call()
+    rate, state, tick = (struct.unpack_from(form, timex, at)[0] for form, at in _TIMEX)
+    try:
+        yield
+    finally:
+        struct.pack_into("I", timex, 0, _ADJ_FREQUENCY | _ADJ_STATUS | _ADJ_TICK)
+        for (form, at), value in zip(_TIMEX, (rate, state, tick), strict=True):
+            struct.pack_into(form, timex, at, value)
+        call()
 
 
 def _let_go(image: Path) -> bool:

@@ -443,11 +443,11 @@ def read_out(image: Path, place: str, to: Path) -> None:
 
 
 class TimeServer:
-    """Answers SNTP (RFC 4330) on the host's loopback with the host's own time."""
+    """Answers SNTP (RFC 4330) on the host with the host's own time."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind((host, 0))
         self.port: int = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -479,8 +479,8 @@ def _ntp(at_s: float) -> bytes:
     return int((at_s + 2_208_988_800) * (1 << 32)).to_bytes(8, "big")
 
 
-def set_time(box: Box, server: TimeServer) -> None:
-    """Have a box follow a time server, as a site follows that of its city."""
-    lines = (f"server {HOST} port {server.port} iburst minpoll 2 maxpoll 4", "makestep 1 3", "rtcsync")
+def set_time(box: Box, server: TimeServer, host: str, *more: str) -> None:
+    """Have a box follow a time server, as a site follows that of its city. host: the server, as the box sees it."""
+    lines = (f"server {host} port {server.port} iburst minpoll 2 maxpoll 4", "rtcsync", *more)
     box.put("/etc/chrony/chrony.conf", "".join(f"{line}\n" for line in lines).encode())
     box.run("systemctl", "restart", "chrony")

@@ -12,14 +12,15 @@ import random
 import ssl
 import time
 import urllib.request
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.demo.server import CameraProcess
 from tests import package_lab
-from tests.box_scene import BACK_MS, LOST_MS, Scene, settle, specs, table
-from tests.container_lab import Container
+from tests.box_scene import BACK_MS, LOST_MS, Cut, Scene, settle, specs, table
+from tests.container_lab import Container, clock_as_it_was
 from tests.evidence import write_section
 from tests.lab import wait_for
 from tests.vm_lab import HOST, Guest, TimeServer, accelerated, base, patience, set_time
@@ -103,6 +104,44 @@ def test_a4_a5_a_box_in_a_container_from_its_package_on(folder, deb):
         assert len(costs) == 2, costs
         assert max(lost for lost, _ in costs) <= LOST_MS, (camera, costs)
     assert scene.site.facts("box.flapping"), "power that flaps is told"
+
+
+@pytest.mark.campaign
+def test_a_green_doctor_from_the_package_on(folder, deb):
+    """Issue 6, point 1: apt, init, a doctor that finds nothing, a start anew; with a time service of its own."""
+    with (
+        clock_as_it_was(),
+        Container(folder / "box", base(deb), stick=[deb], sets_time=True) as box,
+        TimeServer(box.neighbour) as time_server,
+        CameraProcess(specs(4, box.neighbour), folder / "ledger") as cameras,
+    ):
+        scene = installed(folder, box, cameras, f'[page]\nlisten = "{box.address}"\n')
+        settle(scene, 0)
+        set_time(box, time_server, box.neighbour)
+        wait_for("trust in the time", lambda: scene.trust() == "SYNCED", 300)
+        disks_are_asked(scene)
+        settle(scene, 60)
+        status, not_well = scene.doctor(30)
+        # This machine has no battery clock, and nobody can give it one.
+        assert (status, set(not_well) - {"clock.rtc"}) == (3 if not_well else 0, set()), not_well
+        at_ms = time.time_ns() // 1_000_000
+        box.reboot()
+        scene.cuts.append(Cut(at_ms, box.started_ms))
+        settle(scene, 10)
+        scene.nothing_failed()
+        box.shut_down()
+        verdicts = scene.read()
+    costs = {camera: scene.costs(verdict) for camera, verdict in verdicts.items()}
+    found = Counter(each["state"] for each in scene.examined)
+    lines = [
+        f"`pasu doctor` left with status {status}: {', '.join(f'{count} {state}' for state, count in found.items())}.",
+        *(f"Not well: {check}: {measured}." for check, (_, measured) in not_well.items()),
+        "Then it was started anew, in order (no plug was pulled):",
+        "",
+        *report(scene, verdicts, costs),
+    ]
+    write_section("plug.md", HEAD, "From the package to a green doctor, in a container", lines)
+    judge(verdicts, costs, 1)
 
 
 def disks_are_asked(scene: Scene) -> None:
@@ -223,7 +262,7 @@ def test_a4_a_virtual_machine_from_an_empty_root_on(folder, deb):
         scene = Scene(folder, box, cameras, HOST)
         box.plug_in()
         box.wait_up()
-        set_time(box, time_server)
+        set_time(box, time_server, HOST, "makestep 1 3")
         scene.install()
         scene.init('device = "/dev/vdb"\nformat = "lab1"')
         settle(scene, 30)
