@@ -326,8 +326,8 @@ CHECKS: dict[str, Check] = {
             "a signed command reaches the box, and its answer the centre",
         ),
         (
-            "센터에 점검 명령을 부탁하고 다시 하십시오: `pasu centre command send ... inspect`",
-            "ask the centre to send an inspection, and try again: `pasu centre command send ... inspect`",
+            "센터에 점검 명령을 부탁하고 다시 하십시오: `pasu centre command BOX inspect`",
+            "ask the centre to send an inspection, and try again: `pasu centre command BOX inspect`",
         ),
         ("art. 13",),
     ),
