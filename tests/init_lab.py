@@ -213,8 +213,12 @@ class Talk:
     def answer(self, question: str, words: str = "") -> str:
         """Wait for a question, and answer it; return what came before it."""
         before = self.wait(question)
-        os.write(self._fd, f"{words}\n".encode())
+        self.type(words)
         return before
+
+    def type(self, words: str) -> None:
+        """Answer the question that was waited for."""
+        os.write(self._fd, f"{words}\n".encode())
 
     def stop(self, number: signal.Signals) -> int:
         """Stop it by a signal (nsenter has become it); return the exit status.

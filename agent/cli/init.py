@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import stat
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config
-from agent.cli.init_end import PART_STATUS, finish
+from agent.cli.init_end import finish
+from agent.cli.init_enrol import enrol_by_file, enrol_in_talk
 from agent.cli.let_pass import let_pass
 from agent.cli.parser import UsageError
-from agent.errors import ConfigError, PasuError
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -36,13 +35,13 @@ def add(commands: Any) -> None:
         "터미널에서 묻고, 대답으로 박스를 준비합니다: 장소와 책임, 관제센터의 키, 카메라, 영상 디스크. root로 "
         "실행합니다. 디스크는 일련번호를 그대로 적기 전에는 포맷하지 않으며, 파수의 저장소는 절대 포맷하지 않습니다. "
         "멈추어도 이어서 할 수 있고, 설정된 박스에서는 있는 것을 보이고 고르는 것만 고칩니다. 끝 상태: 0 준비됨, 1 "
-        "디스크나 시스템이 거부함, 3 준비되었으나 다 시작하지 못함, 78 대답을 쓸 수 없음.\n\n"
+        "디스크나 시스템이 거부함, 3 준비되었으나 시작이나 등록이 끝나지 않음, 78 대답을 쓸 수 없음.\n\n"
         "예:\n  sudo pasu init\n  sudo pasu init --answers answers.toml",
         "Ask in the terminal, and make the box ready by the answers: place and responsibility, the centre's keys, "
         "cameras, the disk for recordings. Run it as root. No disk is formatted before its serial number is typed, and "
         "no vault of Pasu's ever is. It can be stopped and gone on with; of a box that is configured it shows what "
-        "there is, and changes what is chosen. Exit status: 0 ready, 1 disk or system refused, 3 ready but not all "
-        "started, 78 answers that cannot be used.\n\n"
+        "there is, and changes what is chosen. Exit status: 0 ready, 1 disk or system refused, 3 ready but start "
+        "or enrolment is not done, 78 answers that cannot be used.\n\n"
         "examples:\n  sudo pasu init\n  sudo pasu init --answers answers.toml",
     )
     parser.add_argument(
@@ -124,14 +123,13 @@ def by_talk(places: Places, *, start: bool) -> int:
         answers = terminal.hold(session.review(answers, {}))
     config = _install(places, answers, terminal)
     with contextlib.suppress(EOFError):  # nobody is there any more: `pasu enrol` does it later
-        _enrol_in_talk(places)
+        enrol_in_talk(places)
     return finish(config, places.config, start=start)
 
 
 def by_file(places: Places, file: Path, *, start: bool) -> int:
     """Do what a file says."""
     from agent.cli.init_talk import Terminal
-    from agent.cli.problem import show_error
     from agent.field.setup import by_file as by_file_
     from agent.field.setup.answers import completed
     from agent.field.setup.place import check
@@ -144,17 +142,13 @@ def by_file(places: Places, file: Path, *, start: bool) -> int:
         print(say("이미 이렇게 준비되어 있습니다.", "The box is ready just so already."))
         from agent.config import load
 
-        return finish(load(places.config), places.config, start=start)
+        config = load(places.config)
+        status = enrol_by_file(places, config, answers, fresh=False)
+        return finish(config, places.config, start=start) or status
     terminal = Terminal(places, answers["box"]["id"], completed(answers)["storage"]["vault"], drafts=False)
     answers = terminal.hold(by_file_.follow(answers))
     config = _install(places, answers, terminal)
-    status = 0
-    if request := answers.get("enrolment", {}).get("request"):
-        try:
-            _request(places, config, Path(request))
-        except PasuError as error:  # the box records all the same
-            show_error(error)
-            status = PART_STATUS
+    status = enrol_by_file(places, config, answers, fresh=True)
     return finish(config, places.config, start=start) or status
 
 
@@ -243,50 +237,3 @@ def _install(places: Places, answers: Answers, terminal: Terminal) -> Config:
         )
     print(say(f"  비밀번호: {config.secrets_file} (0600)", f"  passwords: {config.secrets_file} (0600)"))
     return config
-
-
-def _pasu(places: Places, *words: str) -> int:
-    """Run another command of ours; it goes on as the owner of the state, which this process must not."""
-    command = [sys.executable, "-P", "-m", "agent.cli.main", *words, "--config", str(places.config)]
-    return subprocess.run(command, check=False).returncode
-
-
-def _request(places: Places, config: Config, target: Path) -> None:
-    """Have the request to the centre made by the agent's user, and put it where root wants it."""
-    from agent.storage.files import Disk, fault
-
-    made = config.storage.state / "enrolment-request"
-    if _pasu(places, "enrol", "request", "--output", str(made)):
-        raise ConfigError(
-            "INIT_ENROL",
-            say("등록 요청을 만들지 못했습니다", "the request to the centre could not be made"),
-            hint=say(
-                "위의 오류를 고치고 `pasu enrol request`를 하십시오",
-                "mend what is said above, then `pasu enrol request`",
-            ),
-        )
-    disk = Disk()
-    try:
-        data = made.read_bytes()
-    except OSError as error:
-        raise fault("read", made, error) from error
-    disk.atomic_replace(target, data, sync=True, mode=0o644)
-    disk.unlink(made)
-    print(say(f"관제센터에 보낼 등록 요청: {target}", f"request for the centre: {target}"))
-
-
-def _enrol_in_talk(places: Places) -> None:
-    """Show the request, and take the bundle in where it is there already; both can be done later."""
-    print()
-    print(say("관제센터 등록", "Enrolment with the centre"))
-    title = say("지금 등록 요청을 만들까요? 나중에 하려면 n", "Make the request now? n to do it later")
-    if input(f"{title} [{say('예', 'yes')}]: ").strip().lower() in ("n", "no", "아니요", "아니오"):
-        return
-    if _pasu(places, "enrol", "request"):
-        return
-    title = say(
-        "관제센터가 준 묶음 파일, 나중에 하려면 Enter", "bundle from the centre, Enter to do it later"
-    )
-    while path := input(f"{title}: ").strip():
-        if _pasu(places, "enrol", "accept", path) == 0:
-            return

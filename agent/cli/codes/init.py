@@ -177,12 +177,23 @@ INIT = {
     "INIT_ENROL": code(
         "installer",
         (
-            "등록 요청을 만들지 못했습니다. 박스는 준비되었습니다",
-            "the request to the centre could not be made; the box itself is ready",
+            "등록 요청을 만들지 못했거나 묶음을 받아들이지 못했습니다. 박스는 준비되었습니다",
+            "the request could not be made, or the bundle not be taken in; the box itself is ready",
         ),
         (
-            "위의 오류를 고치고 `pasu enrol request`를 하십시오",
-            "mend what is said above it, then `pasu enrol request`",
+            "위의 오류를 고치고, 말한 명령(`pasu enrol request`, `pasu enrol accept`)을 하십시오",
+            "mend what is said above it, then do the command that it names (`pasu enrol request`, `pasu enrol accept`)",
+        ),
+    ),
+    "INIT_CITY": code(
+        "installer",
+        (
+            "묶음의 도시 지문이 대답 파일의 것과 다릅니다. 받아들이지 않았습니다",
+            "the bundle is of another city than the answers file names; it was not taken in",
+        ),
+        (
+            "관제센터에 전화로 지문을 묻고, 그것과 같을 때만 [enrolment] city에 적으십시오",
+            "have the centre read its fingerprint by telephone, and write that one as city of [enrolment]",
         ),
     ),
 }

@@ -1,7 +1,8 @@
 """Answers: what a person wants of a box, in the tables of agent.toml and a few besides. Pure.
 
     [disk]       device, format, system_disk: where recordings lie, and whether that disk may be made anew
-    [enrolment]  request: the file that the request to the centre is written to
+    [enrolment]  request: the file that the request to the centre is written to; bundle: the centre's answer, once it is
+                 there; city: the city's fingerprint, as the centre reads it out
     [[camera]]   username, password: go into secrets.toml
 
 The interview makes them, a file may hold them, and a draft keeps them (without passwords) while nobody is done yet.
@@ -22,7 +23,7 @@ Answers = dict[str, Any]
 VAULT, STATE = "/var/lib/pasu/vault", "/var/lib/pasu/state"
 OWN: dict[str, dict[str, type]] = {
     "disk": {"device": str, "format": str, "system_disk": bool},
-    "enrolment": {"request": str},
+    "enrolment": {"request": str, "bundle": str, "city": str},
 }
 LOG_IN = ("username", "password")
 HEAD = "# /etc/pasu/agent.toml: docs/configuration.md. `pasu config check` shows what is wrong with it.\n"
@@ -60,6 +61,12 @@ def problems(answers: Answers, file: str) -> list[Problem]:
             "either device or system_disk = true, one of them",
         )
         found.append(_problem("CONFIG_VALUE", file, "disk", allowed, '[disk]\ndevice = "/dev/sdb"'))
+    enrolment = answers.get("enrolment", {})
+    if isinstance(enrolment, dict) and "bundle" in enrolment and "city" not in enrolment:
+        allowed = say(
+            "관제센터가 읽어 준 도시의 지문", "the city's fingerprint, as the centre reads it by telephone"
+        )
+        found.append(_problem("CONFIG_VALUE", file, "enrolment.city", allowed, 'city = "0123 4567 …"'))
     storage = answers.get("storage", {})
     if isinstance(storage, dict) and not isinstance(storage.get("vault", ""), str):
         found.append(
