@@ -382,6 +382,16 @@ _TABLE = (
         locked=True,
     ),
     Command(
+        "erasure.confirm",
+        "이 날까지의 자동 삭제 결과를 확인하고 서명합니다 (표준지침 제10조제4항). 답에 지운 수가 있습니다",
+        "confirm, by signature, what automatic erasure did up to a day (Standard Guideline art. 10(4)); the answer "
+        "says how much was erased",
+        _DECIDE,
+        (Argument("day", DAY),),
+        whole_box=True,
+        locked=True,
+    ),
+    Command(
         "ledger.acknowledge",
         "원장을 여기까지 받았음을 알립니다. 그 뒤에야 오래된 것을 내보냅니다",
         "say that the centre has the ledger up to here; only then may old entries go",

@@ -298,6 +298,17 @@ COMMAND = {
             "have its log-in removed from secrets.toml at the box, propose again, and have it given anew there",
         ),
     ),
+    "ERASURE_NOTHING": code(
+        "signs",
+        (
+            "그 날까지 서명할 자동 삭제 확인이 없습니다",
+            "no daily check of automatic erasure is left to sign up to that day",
+        ),
+        (
+            "`pasu centre facts BOX --kind retention`으로 이미 서명한 날을 보십시오",
+            "see what was signed already: `pasu centre facts BOX --kind retention`",
+        ),
+    ),
     "CONFIG_NOTICE": code(
         "signs",
         (

@@ -338,6 +338,19 @@ def _confirmed(told: _Told) -> Words:
     }
 
 
+def _signed(told: _Told) -> Words:
+    days = told["days"]
+    return {
+        "kind": DESTRUCTION,
+        "file": say(f"자동 삭제 확인 {days}일분", f"{days} daily checks of erasure"),
+        "form": say("봉인된 영상", "sealed video"),
+        "person": told["holder"],
+        "purpose": say("파기 결과 확인", "confirmation of destruction"),
+        "manner": say("서명함", "signed"),
+        "period": told.span("from_ms", "to_ms"),
+    }
+
+
 def _erased(told: _Told) -> Words:
     causes = {
         "EXPIRED": say("보관 기간 만료", "retention over"),
@@ -387,6 +400,7 @@ MAKERS: Mapping[str, Callable[[_Told], Words]] = {
     "hold.released": _held("보존 해제", "hold released"),
     "command.accepted": _asked,
     "retention.confirmed": _confirmed,
+    "retention.signed": _signed,
     "segment.erased": _erased,
     "segment.shredded": _erased,
     "page.visited": _visited,

@@ -16,6 +16,17 @@ RETENTION = {
             "clear the other conditions first; if it stays, read the log of `pasu keep`",
         ),
     ),
+    "retention.unsigned": condition(
+        Severity.WARNING,
+        (
+            "자동 삭제의 결과를 7일 넘게 아무도 확인하지 않았습니다",
+            "nobody has confirmed what automatic erasure did, for more than seven days",
+        ),
+        (
+            "센터의 책임자가 서명합니다: `pasu centre command 박스 erasure.confirm day=2026-11-21 --as 이름`",
+            "the officer at the centre signs: `pasu centre command BOX erasure.confirm day=2026-11-21 --as NAME`",
+        ),
+    ),
     "segment.damaged": condition(
         Severity.ALARM,
         ("저장된 조각이 손상되었습니다", "stored segments are damaged"),

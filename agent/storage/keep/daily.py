@@ -1,12 +1,14 @@
 """What is told once a day, and what is tidied: the check of automatic erasure, rows of what was erased long ago, and
 entries of the ledger while there is no room.
 
-Source: Standard Guideline 42(2): for automatic destruction its cycle, when it was checked, and who is responsible.
+Source: Standard Guideline 42(2): for automatic destruction its cycle, when it was checked, and who is responsible;
+10(4): an officer confirms its result.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.health import Raised
@@ -23,10 +25,49 @@ if TYPE_CHECKING:
     from agent.storage.catalogue import Catalogue
 
 KIND = "retention.confirmed"
+SIGNED = "retention.signed"
+"""An officer's signature under those up to `to_seq` (Standard Guideline 10(4))."""
+UNSIGNED_DAYS = 7
+MOST_UNSIGNED = 1000
+"""So many are signed at a time: nearly three years."""
 GONE_MS = 7 * UTC_DAY_MS
 """The row of an erased segment stays so long; its tombstone in the ledger stays."""
 PRUNE_ROWS = 500
 PRUNE_BLOCKS = 4  # 1,024 entries of the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A day's check of automatic erasure, as the ledger has it. erased: segments by cause."""
+
+    seq: int
+    day: str
+    from_ms: int
+    to_ms: int
+    erased: dict[str, int]
+
+
+def unsigned(catalogue: Catalogue) -> list[Check]:
+    """Return the checks that no officer has signed, oldest first, at most MOST_UNSIGNED. Raises StorageFault."""
+    found = []
+    query = "SELECT seq, body FROM ledger WHERE kind = ? AND seq > ? ORDER BY seq LIMIT ?"
+    for seq, text in catalogue.read(query, (KIND, _signed_seq(catalogue), MOST_UNSIGNED)):
+        body = json.loads(text)
+        found.append(Check(seq, body["day"], body["from_ms"], body["to_ms"], body["erased"]))
+    return found
+
+
+def waits_for_signature(catalogue: Catalogue, now_ms: int) -> list[Raised]:
+    """Return `retention.unsigned` where a check waits for its signature for more than UNSIGNED_DAYS."""
+    query = "SELECT at_ms FROM ledger WHERE kind = ? AND seq > ? ORDER BY seq LIMIT 1"
+    rows = catalogue.read(query, (KIND, _signed_seq(catalogue)))
+    days = (now_ms - rows[0][0]) // UTC_DAY_MS if rows else 0
+    return [Raised("retention.unsigned", detail=f"{days} d")] if days >= UNSIGNED_DAYS else []
+
+
+def _signed_seq(catalogue: Catalogue) -> int:
+    rows = catalogue.read("SELECT body FROM ledger WHERE kind = ? ORDER BY seq DESC LIMIT 1", (SIGNED,))
+    return int(json.loads(rows[0][0])["to_seq"]) if rows else 0
 
 
 def erased_between(catalogue: Catalogue, from_ms: int, until_ms: int) -> dict[str, int]:

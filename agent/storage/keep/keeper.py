@@ -551,7 +551,8 @@ class Keeper:
             overdue_ms=self._rollover.overdue_ms or 0,
         )
         daily.prune(catalogue, now.utc_ms)
-        return ()
+        # Where there is no centre there is nobody who could sign.
+        return daily.waits_for_signature(catalogue, now.utc_ms) if self._desk.ring else ()
 
     def _clear(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:
         done = quarantined.clear(

@@ -43,7 +43,7 @@ RIGHTS = (
     "tamper.",
     "update.",
 )
-RIGHTS_KINDS = ("clock.confirmed", "retention.confirmed")
+RIGHTS_KINDS = ("clock.confirmed", "retention.confirmed", "retention.signed")
 """What tells who could do what, and did: kept five years (issue 3; duties, records of access)."""
 FIVE_YEARS_MS = (5 * 365 + 2) * UTC_DAY_MS  # as many leap days as five years can have
 MOST_BLOCKS = 64  # 16,384 entries: a transaction of about a tenth of a second

@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "key.revoke": {"kid": "0" * 16},
     "ring.replace": {"ring": "x"},
     "lockdown": {"on": True},
+    "erasure.confirm": {"day": "2026-11-21"},
     "inspect": {},
     "ledger.acknowledge": {"ledger": "0" * 16, "size": 1, "root": "0" * 64},
     "facts.resend": {"ledger": "0" * 16, "from_seq": 1},
@@ -73,6 +74,7 @@ MATRIX = {
     "key.revoke": "od",
     "ring.replace": "odpts",
     "lockdown": "od",
+    "erasure.confirm": "od",
     "inspect": "odpts",
     "ledger.acknowledge": "s",
     "facts.resend": "s",
@@ -247,7 +249,15 @@ def test_which_cameras_an_order_concerns() -> None:
         "export.request": ("cam01",),
         "stream.grant": ("cam01",),
         **dict.fromkeys(
-            ("config.propose", "disaster.start", "disaster.stop", "key.revoke", "lockdown", "command.cancel"),
+            (
+                "config.propose",
+                "disaster.start",
+                "disaster.stop",
+                "key.revoke",
+                "lockdown",
+                "erasure.confirm",
+                "command.cancel",
+            ),
             (keyring.ANY,),
         ),
     }

@@ -189,6 +189,8 @@ def test_destruction_names_cycle_check_and_who_answers():
         "", "", "automatic, every 60 s, checked", "@1 – @2",
     )  # fmt: skip
     assert line("retention.confirmed", erased=[1]).file == "0 segments erased automatically"
+    signed = line("retention.signed", days=7, holder="kim", from_ms=1, to_ms=2, to_seq=9)
+    assert (signed.file, signed.person, signed.manner) == ("7 daily checks of erasure", "kim", "signed")
     one = line("segment.erased", path="a/b.age", cause="EXPIRED", responsible="dept", start_ms=1, end_ms=2)
     assert (one.file, one.purpose, one.period) == ("a/b.age", "retention over", "@1 – @2")
     assert line("segment.shredded", file="q", cause="OTHER").cells[3:7:3] == ("q", "OTHER")

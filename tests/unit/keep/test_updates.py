@@ -86,7 +86,7 @@ def test_fields_of_another_kind_do_no_harm(box):
 @pytest.mark.parametrize(
     "kind",
     ["update.applied", "update.rolled_back", "update.failed", "pass.issued", "pass.revoked", "page.visited",
-     "page.refused", "page.locked", "retention.confirmed"],
+     "page.refused", "page.locked", "retention.confirmed", "retention.signed"],
 )  # fmt: skip
 def test_safety_standard_8_who_looked_and_what_runs_is_kept_five_years(kind):
     assert about_rights(kind)
