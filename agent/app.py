@@ -16,7 +16,7 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from agent import __version__, logs, notify
+from agent import __version__, logs, notify, openings
 from agent.adopt import Adoption, Numbers, Sealing, Watched, purposes, refuse_older
 from agent.bulletin import Bulletin, Familiar
 from agent.capture.roster import assign
@@ -108,6 +108,7 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
         secrets=secrets,
         adopted=adopted,
     )
+    ports = openings.Ports(start["listening"], clock.monotonic())
     familiar = Familiar(start["likenesses"])
     bulletin = Bulletin(storage.run, supervisor, clock, familiar)
     box, forks = config.box.id, _Forks(storage.state)
@@ -130,6 +131,8 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
                 familiar.forget(camera)
             if faces.changed():
                 familiar.replace(forks.likenesses())
+            if (opened := ports.turn(now)) is not None:
+                supervisor.say(openings.KIND, opened)
             raised = [*adoption.raised(), *minder.raised()]
             if silences({"keep": read_health(storage.run, "keep")}, now, since_s):
                 raised.append(Raised("process.silent", "keep"))
@@ -290,8 +293,10 @@ def _prepare(config: Config) -> dict[str, Any]:
     if (fact := flapping(catalogue, now)) is not None:
         log.error("started %d times without an orderly stop: look at the power", fact.body["starts"])
         catalogue.add_fact(fact)
+    listening = _last(catalogue, openings.KIND).get("open")
     catalogue.close()
     return {
+        "listening": listening,
         "cause": str(GapCause.AGENT_KILLED if before == "box.started" else GapCause.AGENT_STOPPED),
         "sealing": sealing,
         "sha256": sha256,
