@@ -15,7 +15,8 @@ from agent.language import say
 if TYPE_CHECKING:
     from agent.field.aiming import Aim
 
-CELLS = 50
+CELLS = 44
+"""With words and numbers beside it a bar fits a serial console of 80 columns."""
 
 
 def draw(camera: str, aim: Aim) -> RenderableType:

@@ -100,7 +100,7 @@ def _summary(config: Config, secrets: Secrets) -> None:
                 f"{storage.segment_s} s, a power cut costs at most {storage.loss_window_s:g} s",
             ),
         ),
-        (say("여는 키", "sealed to"), "\n".join(storage.recipients)),
+        (say("공개키", "sealed to"), "\n".join(storage.recipients)),
     ]
     if config.uplink:
         rows.append((say("보고", "uplink"), config.uplink.broker))

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     screen = console()
     if args.once or not sys.stdout.isatty():
-        screen.print(draw(config, overview.of_box(config)))
+        screen.print(draw(config, overview.of_box(config), screen.width))
         return 0
-    again_and_again(screen, lambda: draw(config, overview.of_box(config)))
+    again_and_again(screen, lambda: draw(config, overview.of_box(config), screen.width))
     return 0

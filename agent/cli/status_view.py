@@ -22,18 +22,22 @@ if TYPE_CHECKING:
 
     from agent.config import Config
 
-CELLS = 48
-"""Of a camera's last day: half an hour each."""
+WIDE = 96
+"""From so many columns on a camera's last day has half an hour in each cell, below an hour: its name needs room too."""
 MOST_WRONG = 6
 MOST_VISITS = 3
 GLYPHS = {"full": ("█", "green"), "part": ("▒", "yellow"), "none": ("·", "bold red"), "before": (" ", "dim")}
 WORST = ("none", "part", "full", "before")
 
 
-def draw(config: Config, found: dict[str, Any]) -> RenderableType:
-    """Draw all of it. found: as `agent.overview` read it."""
+def draw(config: Config, found: dict[str, Any], columns: int) -> RenderableType:
+    """Draw all of it. found: as `agent.overview` read it; columns: of the terminal."""
     keep = words.heard(found, "keep")
-    parts: list[RenderableType] = [_head(config, found), *_wrong(config, found), _cameras(config, found)]
+    parts: list[RenderableType] = [
+        _head(config, found),
+        *_wrong(config, found),
+        _cameras(config, found, columns),
+    ]
     if keep.get("vaults"):
         parts.append(_vaults(config, keep["vaults"]))
     parts.append(Padding(_lines(found), (1, 0, 0, 0)))
@@ -42,14 +46,14 @@ def draw(config: Config, found: dict[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def day_bar(day: words.LastDay | None) -> Text:
+def day_bar(day: words.LastDay | None, cells: int) -> Text:
     """Draw a camera's last day: each cell is as bad as the worst of what it stands for."""
     drawn = Text()
     if day is None:
         return drawn
     states = [part.state for part in day.stretches for _ in range(part.slots)]
-    for cell in range(CELLS):
-        some = states[len(states) * cell // CELLS : len(states) * (cell + 1) // CELLS]
+    for cell in range(cells):
+        some = states[len(states) * cell // cells : len(states) * (cell + 1) // cells]
         worst = next((state for state in WORST if state in some), "before")
         if worst == "none" and set(some) != {"none"}:
             worst = "part"
@@ -88,7 +92,7 @@ def _wrong(config: Config, found: dict[str, Any]) -> Iterator[RenderableType]:
     yield Padding(grid, (1, 0, 0, 0))
 
 
-def _cameras(config: Config, found: dict[str, Any]) -> RenderableType:
+def _cameras(config: Config, found: dict[str, Any], columns: int) -> RenderableType:
     told, keep = words.heard(found, "record").get("cameras", {}), words.heard(found, "keep")
     heads = (
         say("카메라", "camera"),
@@ -110,7 +114,7 @@ def _cameras(config: Config, found: dict[str, Any]) -> RenderableType:
                 words.camera_state(str(state.get("state", ""))) or "–",
                 style="green" if recording else "bold red",
             ),
-            day_bar(day),
+            day_bar(day, 48 if columns >= WIDE else 24),
             Text(words.share(day)),
             Text(f"{state.get('kbit_s', 0) / 1000:.1f}" if recording else "–"),
         )

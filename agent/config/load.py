@@ -107,7 +107,17 @@ def read_toml(file: Path) -> dict[str, Any]:
             file,
             "CONFIG_MISSING",
             say("파일이 없습니다", "no such file"),
-            say("경로를 확인하거나 --config로 지정하십시오", "check the path, or name another with --config"),
+            say(
+                "새 박스라면 `sudo pasu init`. 아니면 경로를 확인하거나 --config로 지정하십시오",
+                "on a new box `sudo pasu init`; else check the path, or name another with --config",
+            ),
+        ) from None
+    except PermissionError as error:
+        raise _stop(
+            file,
+            "CONFIG_UNREADABLE",
+            error.strerror or str(error),
+            say("root로 실행하십시오: 명령 앞에 `sudo`", "run it as root: `sudo` before the command"),
         ) from None
     except OSError as error:
         raise _stop(

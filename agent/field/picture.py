@@ -137,8 +137,8 @@ class Measures:
         """Return the most of it, for people."""
         sharp = "–" if self.sharpness is None else f"{self.sharpness / 10:.1f} %"
         return say(
-            f"선명도 {sharp}, 밝기 {self.mean}, 잡음 {self.noise / 10:.1f}, 빈 곳 {self.empty / 10:.0f} %",
-            f"sharpness {sharp}, brightness {self.mean}, noise {self.noise / 10:.1f}, empty {self.empty / 10:.0f} %",
+            f"선명도 {sharp}, 밝기 {self.mean}, 잡음 {self.noise / 10:.1f}, 가려진 곳 {self.empty / 10:.0f} %",
+            f"sharpness {sharp}, brightness {self.mean}, noise {self.noise / 10:.1f}, covered {self.empty / 10:.0f} %",
         )
 
 

@@ -18,14 +18,17 @@ TYPED = {
         "installer",
         ("설정 파일이 없습니다", "the configuration file is not there"),
         (
-            "경로를 확인하거나 --config로 지정하십시오. 예는 docs/configuration.md에 있습니다",
-            "check the path, or name another with --config; docs/configuration.md holds an example",
+            "새 박스라면 `sudo pasu init`. 아니면 경로를 확인하거나 --config로 지정하십시오",
+            "on a new box `sudo pasu init`; else check the path, or name another with --config",
         ),
     ),
     "CONFIG_UNREADABLE": code(
         "installer",
         ("설정 파일을 읽을 수 없습니다", "the configuration file cannot be read"),
-        ("소유자와 권한, 크기(1 MiB까지)를 확인하십시오", "check its owner, mode and size (at most 1 MiB)"),
+        (
+            "root로 실행하십시오(`sudo`). 그래도 그러면 소유자와 권한, 크기(1 MiB까지)를 확인하십시오",
+            "run it as root (`sudo`); if it stays so, check its owner, mode and size (at most 1 MiB)",
+        ),
     ),
     "CONFIG_SYNTAX": code(
         "installer",

@@ -153,7 +153,8 @@ def _usable(drive: Drive, whole: Drive, verdict: Verdict) -> Generator[Request, 
         (yield Ask("disk.format", title, "", say("Enter: 포맷하지 않음", "Enter: leave it alone")))
     ).strip()
     if answer != drive.phrase:
-        yield Tell(say("포맷하지 않았습니다.", "Not formatted."), Tone.PLAIN)
+        other = say(f"{kind}가 다릅니다. ", f"Another {kind}. ") if answer else ""
+        yield Tell(other + say("포맷하지 않았습니다.", "Not formatted."), Tone.PLAIN)
         return False
     try:
         yield Format(drive, answer)

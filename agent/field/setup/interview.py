@@ -331,7 +331,9 @@ def _typed(taken: set[str], before: dict[str, Any] | None) -> Generator[Request,
     name = yield from checked(
         "camera.name", say("이름", "name"), "", say("예: 주차장 입구", "for example: car park entrance")
     )
-    while (identity := (yield from checked("camera.id", "id", next_id(taken)))) in taken:
+    while (
+        identity := (yield from checked("camera.id", say("카메라 id", "camera id"), next_id(taken)))
+    ) in taken:
         yield Tell(say("이미 쓰는 id입니다", "that id is taken"), Tone.BAD)
     purpose = yield from _purpose(str(before["purpose"]) if before else "")
     basis = yield from checked(

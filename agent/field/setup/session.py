@@ -179,7 +179,7 @@ def overview(answers: Answers) -> Rows:
             ", ".join(str(box[key]) for key in ("operator", "contact") if key in box) or "-",
         ),
         (say("수탁자", "contractor"), str(box.get("contractor", "-"))),
-        (say("여는 키", "sealed to"), "\n".join(storage.get("recipients", [])) or "-"),
+        (say("공개키", "sealed to"), "\n".join(storage.get("recipients", [])) or "-"),
         (say("보고", "reports to"), str(tables.get("uplink", {}).get("broker", "-"))),
         (say("터널", "tunnel"), str(tables.get("tunnel", {}).get("interface", "-"))),
         (say("상태 페이지", "health page"), _text(tables.get("page", {}).get("listen", "-"))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -10,9 +11,13 @@ import time
 
 import cv2
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from agent.cli.main import main
+from agent.cli.status_view import draw
 from agent.health import CONDITIONS, Raised
+from agent.overview import of_box
 from agent.storage import passbook
 from agent.storage.catalogue import Catalogue
 from agent.storage.files import Disk
@@ -78,6 +83,18 @@ def test_status_has_all_of_it_on_one_screen(box, capsys, monkeypatch, locale):
         assert part in text, part
     assert "10.77.1.2:9464" not in text  # not served
     assert len(text.splitlines()) <= 40
+
+
+@pytest.mark.parametrize("columns", [80, 96])
+def test_status_fits_a_serial_console_with_the_cameras_names_whole(box, monkeypatch, columns):
+    monkeypatch.setenv("LC_ALL", "ko_KR.UTF-8")
+    box.is_well()
+    screen = Console(width=columns, file=io.StringIO(), record=True)
+    screen.print(draw(box.config, of_box(box.config), screen.width))
+    text = screen.export_text()
+    for part in (*(name for _, name in CAMERAS), "Mbit/s", "97.0 %", "▒"):
+        assert part in text, part
+    assert all(cell_len(line) <= columns for line in text.splitlines())
 
 
 def test_status_of_a_box_that_says_nothing_says_so(box, capsys):
