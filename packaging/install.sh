@@ -45,4 +45,5 @@ elif ! pasu update keep "$package"; then
     say "설치는 되었으나 되돌아갈 길로 간직하지 못했습니다. 위의 까닭을 보고: sudo pasu update keep \"$package\"" \
         "Installed, but not kept as the way back of an update. Mend what is said above, then: sudo pasu update keep \"$package\"" >&2
 fi
-say "설치되었습니다. 이제: sudo pasu init" "Installed. Now: sudo pasu init"
+next=$([ -e /etc/pasu/agent.toml ] && echo doctor || echo init)  # on a box that records already it was an upgrade
+say "설치되었습니다. 이제: sudo pasu $next" "Installed. Now: sudo pasu $next"
