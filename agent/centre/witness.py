@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.centre.following import BLOCK, LEVEL, Following, What, origin_of
 from agent.centre.genuine import Newest
+from agent.command.strict import MOST_INTEGER
 from agent.errors import StorageFault
 from agent.language import say
 from agent.storage.proof.merkle import HASH_BYTES
@@ -244,6 +245,22 @@ class Witness:
             for ledger, seq, at_ms, received_ms, trust, name, body, proven in reversed(rows)
         ]
 
+    def of_span(self, box: str, after_ms: int, before_ms: int) -> Iterator[Fact]:
+        """Yield the entries of a box that are of a span, or came here in it, in the order in which it wrote them."""
+        rows = self._cursor(
+            "SELECT l.ledger, seq, at_ms, received_ms, trust, kind, body, seq <= l.verified"
+            " FROM fact f JOIN ledger l ON l.id = f.ledger WHERE l.box = ?1"
+            " AND ((at_ms >= ?2 AND at_ms < ?3) OR (received_ms >= ?2 AND received_ms < ?3))"
+            " ORDER BY f.ledger, seq",
+            (box, after_ms, before_ms),
+        )
+        for ledger, seq, at_ms, received_ms, trust, kind, body, proven in rows:
+            yield Fact(box, ledger, seq, at_ms, received_ms, trust, kind, json.loads(body), bool(proven))
+
+    def newest_of(self, box: str, kind: str) -> list[Fact]:
+        """Return the newest entry of a kind, or of all for "", whatever its time; none where there is none."""
+        return self.facts(box, kind, -MOST_INTEGER, MOST_INTEGER + 1, 1)
+
     def alarms(self, box: str | None = None) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
         """Yield alarms, oldest first: when, box, what, detail."""
         for at_ms, name, what, detail in self._read(
@@ -290,6 +307,13 @@ class Witness:
         rows = self._read("SELECT size FROM checkpoint WHERE ledger = ?", (kept.key,))
         gone = [(kept.key, size) for size in superfluous([row[0] for row in rows])]
         self._many("DELETE FROM checkpoint WHERE ledger = ? AND size = ?", gone)
+
+    def _cursor(self, query: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        """Yield rows one by one: of a month there are too many to hold."""
+        try:
+            yield from self._db.execute(query, values)
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
 
     def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         try:

@@ -99,11 +99,11 @@ def facts(args: argparse.Namespace) -> int:
             head = witness.newest_head(args.box)
             print(head or "", end="")
             if not head:
-                _nothing(args.box)
+                say_nothing(args.box)
             return 0 if head else PARTLY_STATUS
         found = witness.facts(args.box, args.kind, start_ms, end_ms, args.last)
         if not found:
-            _nothing(args.box)
+            say_nothing(args.box)
         for one in found:
             if args.json:
                 line = {
@@ -136,7 +136,7 @@ def facts(args: argparse.Namespace) -> int:
     return 0
 
 
-def _nothing(box: str) -> None:
+def say_nothing(box: str) -> None:
     """Say that nothing is kept, and what to look at."""
     print(
         say(

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from agent.cli import broker_line, centre_facts, centre_receive, centre_viewings
+from agent.cli import broker_line, centre_facts, centre_incident, centre_receive, centre_viewings
 from agent.cli.alarms import say_alarm, show_alarm
 from agent.cli.city import add_city, add_passphrase, now_ms, open_city, passphrase
 from agent.language import say
@@ -86,6 +86,7 @@ def add(actions: Any) -> None:
     parser.set_defaults(run=watch)
     centre_facts.add(actions)
     centre_viewings.add(actions)
+    centre_incident.add(actions)
 
 
 def watch(args: argparse.Namespace) -> int:
