@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from agent.config import Config
     from agent.enrolment.form import Bundle
 
+BELOW_CODE = 5
+"""Lines that are written below a code, and are to be seen with it."""
+
 
 def add(commands: Any) -> None:
     """Describe the commands."""
@@ -150,16 +153,26 @@ def _show_code(text: str) -> None:
     from agent.enrolment import qr
 
     drawn, columns = qr.terminal(text)
-    have = shutil.get_terminal_size().columns
-    if have < columns:
+    have = shutil.get_terminal_size()
+    if have.columns < columns:
         print(
             say(
-                f"화면이 {have}칸입니다. {columns}칸으로 넓히거나 --image로 그림을 만드십시오.",
-                f"The terminal has {have} columns: make it {columns} wide, or a picture with --image.",
+                f"화면이 {have.columns}칸입니다. {columns}칸으로 넓히거나 --image로 그림을 만드십시오.",
+                f"The terminal has {have.columns} columns: make it {columns} wide, or a picture with --image.",
             )
         )
-    else:
-        print(drawn)
+        return
+    print(drawn)
+    lines = len(drawn.splitlines()) + BELOW_CODE
+    if have.lines < lines:
+        print(
+            say(
+                f"화면이 {have.lines}줄이라 코드가 다 보이지 않으면 {lines}줄로 키우고 `sudo pasu enrol request`를 "
+                "다시 하십시오.",
+                f"Where the {have.lines} lines of this terminal do not show all of the code, make it {lines} high, and "
+                "`sudo pasu enrol request` again.",
+            )
+        )
 
 
 def accept(args: argparse.Namespace) -> int:

@@ -226,6 +226,21 @@ def test_a_damaged_key_is_told_and_not_replaced(town, config):
         box.show(config.storage.state)
 
 
+@pytest.mark.parametrize(("lines", "hint"), [("24", True), ("60", False)])
+def test_a_terminal_that_is_too_low_for_the_code_is_told_how_high_it_has_to_be(
+    tmp_path, capsys, monkeypatch, lines, hint
+):
+    """A serial console has 24 lines: the upper part of the code has scrolled away before anybody can photograph it."""
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("COLUMNS", "90")
+    monkeypatch.setenv("LINES", lines)
+    config = str(configured(tmp_path / "box").file)
+    assert main(["enrol", "request", "--config", config]) == 0
+    said = capsys.readouterr().out
+    assert "█" in said
+    assert ("`sudo pasu enrol request` again" in said) is hint
+
+
 def test_the_whole_way_by_hand(tmp_path, capsys, monkeypatch):
     """What a city and a technician type, and what they read to each other."""
     monkeypatch.setenv("LC_ALL", "ko_KR.UTF-8")
