@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agent.centre.following import Following
 
-SILENCE_S = 60.0
+SILENCE_S = 55.0
+"""A row that is red within a minute (H3): a health comes every 30 s, so one that is lost is waited for."""
 HOLE_S = 5.0
 """A batch that does not follow: what is missing may be on its way."""
 BEHIND_S = 90.0

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from agent.model import Instant
 
-STALE_S = 60.0
-"""A process that has said nothing for so long is shown as a condition by those who still speak."""
+STALE_S = 55.0
+"""A process that has said nothing for so long is shown as a condition by those who still speak; at the centre within a
+minute (H3)."""
 _ORDER = list(Severity)
 
 

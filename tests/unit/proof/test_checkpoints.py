@@ -15,7 +15,7 @@ from agent.model import Fact, Instant, Trust
 from agent.storage import ledger
 from agent.storage.files import Disk
 from agent.storage.proof import checkpoints, merkle, note, signing, tree
-from agent.storage.proof.checkpoints import Verdict
+from agent.storage.proof.checkpoints import DUE_MS, Verdict
 from agent.storage.proof.leaf import entry_hash
 from tests.unit.proof.ledgers import BOX, T0, Site
 from tests.unit.storage.box import FailingDisk
@@ -65,7 +65,7 @@ def test_it_is_due_after_a_hundred_entries_or_a_minute_and_never_without_a_new_e
     site.add(1)
     assert site.advance().size == 103
     site.add(1)
-    after(site, 59_999)
+    after(site, DUE_MS - 1)
     assert site.advance() is None
     after(site, 1)
     assert site.advance().size == 104
