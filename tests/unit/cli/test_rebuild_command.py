@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,6 +78,31 @@ def test_programs_get_json(site, capsys) -> None:
     go_on(box)
     run(lab, "--json")
     assert json.loads(capsys.readouterr().out) == {"needed": False}
+
+
+def test_art_14_a_drill_on_a_copy_of_a_disk_finds_every_committed_segment(tmp_path, capsys) -> None:
+    """Regulation art. 14, S 2-12 3, L Safety 11: one command, on the copy alone; nothing of the box is touched."""
+    (tmp_path / "box").mkdir()
+    lab = Site(tmp_path / "box", {"cam1": "rtsp://127.0.0.1:1/a"})
+    box = Box(tmp_path / "box", ("cam1",))
+    place = box.vault_path / "VAULT"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"box": "lab-1", "created_ms": 0}))
+    begun_ms = time.time_ns() // 1_000_000 - 600_000
+    fill(box, [begun_ms + 4000 * number for number in range(12)], ("cam1",))
+    committed = {(row.path, row.sealed_bytes) for row in box.rows()}
+    before = {path: path.read_bytes() for path in lab.folder.rglob("*") if path.is_file()}
+    drill = tmp_path / "drill"
+    (drill / "state").mkdir(parents=True)
+    shutil.copytree(box.vault_path, drill / "vault")
+    config = drill / "agent.toml"
+    config.write_text(lab.config.read_text().replace(str(lab.folder), str(drill)))
+    # It ends, or waits for somebody to say that this machine's time is right; all rows are there then.
+    assert main(["rebuild", "--json", "--config", str(config)]) in (0, 3)
+    told = json.loads(capsys.readouterr().out)
+    assert told["cameras"]["cam1"]["segments"] == len(committed) == 12
+    with closing(sqlite3.connect(drill / "state" / FILE)) as db:
+        assert set(db.execute("SELECT path, sealed_bytes FROM segment")) == committed
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_while_a_keeper_does_it_it_is_watched(site, capsys) -> None:
