@@ -63,6 +63,13 @@ def test_each_row_says_how_or_why_not(row):
         assert tests, f"{name} is done by no test"
 
 
+def test_art_26_1_law_is_obeyed_when_each_of_its_rows_is():
+    """G 26(1) is as the rows of the other two tables are: done when none of them is open, and not before."""
+    open_rows = [row[0] for row in ROWS if row[0][0] in "SL" and row[2] == "open"]
+    (state,) = (row[2] for row in ROWS if row[0] == "G 26(1)")
+    assert state == ("open" if open_rows else "done"), open_rows
+
+
 @pytest.mark.parametrize(("row", "file", "name"), NAMED)
 def test_each_test_that_is_named_is_there_and_runs_in_ci(row, file, name):
     found = read_tests(file)
