@@ -354,8 +354,9 @@ def interview(
 
 
 def aim(person: Terminal) -> list[str]:
-    """Look at a camera until there are bars, and end it; return what was shown."""
-    shown = person.do("pasu aim cam01", lambda: "▲" in "".join(person.lines()))
+    """Look at a camera until a sharpest is known, and end it; return what was shown."""
+    known = re.compile("최고 |best ")
+    shown = person.do("pasu aim cam01", lambda: bool(known.search("".join(person.lines()))))
     person.key("C-c")
     person.wait(person.is_idle, "the end of pasu aim")
     return shown

@@ -121,7 +121,7 @@ class Talk:
             if stream is not None:
                 self._tell(f"   {title}: {' · '.join(filter(None, (stream.name, picture(stream))))}")
         name = self._value("name", say("이름", "name"), camera.title)
-        while (identity := self._value("id", "id", next_id(taken))) in taken:
+        while (identity := self._value("id", say("카메라 id", "camera id"), next_id(taken))) in taken:
             self._tell(say("이미 쓰는 id입니다", "that id is taken"))
         purpose = self._purpose(before.purpose if before else None)
         basis = BASES.get(purpose, "")
