@@ -49,7 +49,7 @@ def test_no_row_is_of_another_form():
     assert all(len(row) == 5 for row in ROWS)
     assert TEXT.count("\n| ") == len(ROWS) + 2 * 3
     assert len(NAMED) == TEXT.count(".py::") + TEXT.count(".py`") - TEXT.count(
-        "tests/docs/test_compliance.py"
+        "`tests/docs/test_compliance.py`"
     )
 
 
