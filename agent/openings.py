@@ -46,7 +46,7 @@ class Ports:
                 continue
             except OSError:  # what cannot be read is not closed
                 return None
-        return self._openings.look(open_ports(tables, _least_own()))
+        return self._openings.look(open_ports(tables, _least_own())) if tables else None
 
 
 def _least_own() -> int:

@@ -130,6 +130,7 @@ def test_a_list_that_cannot_be_read_closes_nothing(tmp_path: Path):
     assert ports.turn(SETTLED_S) is None
     assert ports.turn(SETTLED_S + LOOK_S)["open"] == ["tcp 22"]
     (tmp_path / "tcp").unlink()
-    (tmp_path / "tcp").mkdir()
     assert [ports.turn(SETTLED_S + number * LOOK_S) for number in (2, 3)] == [None, None]
+    (tmp_path / "tcp").mkdir()
+    assert [ports.turn(SETTLED_S + number * LOOK_S) for number in (4, 5)] == [None, None]
     assert (NET / "tcp").exists()
