@@ -70,7 +70,7 @@ __all__ = [
 
 DUE_ENTRIES = 100
 DUE_MS = 57_000
-"""A checkpoint is at most so many entries or so old: requirement S10 asks for a minute, in which it comes to the centre."""
+"""A checkpoint is at most so many entries or so old; requirement S10 asks for a minute, the way to the centre in it."""
 
 ONCE_BLOCKS = 128  # 32,768 entries of an old ledger without a tree in one call: a few tenths of a second
 AGAIN_BLOCKS = 16
