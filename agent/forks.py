@@ -100,9 +100,14 @@ def as_owner(state: Path, work: Callable[[], Any]) -> Any:
         return work()
 
     def dropped() -> Any:
-        os.setgroups([])
-        os.setgid(owner.st_gid)
-        os.setuid(owner.st_uid)
+        become(owner)
         return work()
 
     return forked(dropped)
+
+
+def become(owner: os.stat_result) -> None:
+    """Go on, for good, as whoever a file belongs to, without any further group. Only root can."""
+    os.setgroups([])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)

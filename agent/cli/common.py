@@ -89,14 +89,13 @@ def load_for_state(file: Path) -> Config:
     not open.
     """
     from agent.config import load
+    from agent.forks import become
 
     config = load(file)
     with contextlib.suppress(OSError):  # a state that is not there has no owner; the command says so
         owner = config.storage.state.stat()
         if os.geteuid() == 0 and owner.st_uid != 0:
-            os.setgroups([])
-            os.setgid(owner.st_gid)
-            os.setuid(owner.st_uid)
+            become(owner)
     return config
 
 
