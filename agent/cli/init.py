@@ -91,21 +91,27 @@ def by_talk(places: Places, *, start: bool) -> int:
     """Ask somebody in the terminal."""
     from agent.cli.init_talk import Terminal
     from agent.cli.problem import show_problems
-    from agent.config import load
+    from agent.config import ConfigProblems, load, read_secrets
     from agent.config.load import read_toml
     from agent.field.setup import session
-    from agent.field.setup.answers import VAULT, completed
+    from agent.field.setup.answers import VAULT, completed, with_log_ins
     from agent.field.setup.place import change
 
     _may_write(places)
     if places.config.exists():
         before = _present(places)
-        after = Terminal(places, drafts=False).hold(session.again(before))
-        if after == before:
-            print(say("바꾼 것이 없습니다.", "Nothing was changed."))
-            let_pass(load(places.config), places.config)
-            return 0
-        config = change(places, before, after)
+        before = with_log_ins(before, read_secrets(load(places.config).secrets_file))
+        terminal, changed, config = Terminal(places, drafts=False), None, None
+        while config is None:
+            changed = terminal.hold(session.again(before, changed))
+            if changed == before:
+                print(say("바꾼 것이 없습니다.", "Nothing was changed."))
+                let_pass(load(places.config), places.config)
+                return 0
+            try:
+                config = change(places, before, changed)
+            except ConfigProblems as problems:  # as of a camera that is gone, and that a trigger still shows
+                show_problems(problems, sys.stdout)
         print(
             say(
                 f"{config.file}을 고쳤습니다. 앞의 파일은 .bak입니다.",

@@ -15,6 +15,7 @@ from agent.errors import PasuError
 from agent.field.setup import requests as wants
 from agent.field.setup import works
 from agent.field.setup.place import keep_draft
+from agent.field.setup.trying import try_cameras
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Terminal:
                     return works.measure(want.drive, want.folder, want.load, want.cameras, bar.show)
             case wants.Search():
                 return search(want)
+            case wants.Try():
+                return try_cameras(want.trials)
             case wants.ReadText():
                 return works.read_text(want.path)
             case wants.Keep():

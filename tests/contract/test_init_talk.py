@@ -38,6 +38,7 @@ KOREAN = {
     "view": "촬영 범위 [-]: ",
     "user": "계정 [-]: ",
     "password": "비밀번호: ",
+    "silent": "어떻게 할까요 [1]: ",
     "disk": "어느 디스크에 녹화할까요",
     "format": f"포맷하려면 바이트 크기 {SIZE}를 그대로 적으십시오: ",
     "window": "정전 때 잃어도 되는 시간(초) [",
@@ -65,6 +66,7 @@ ENGLISH = {
     "view": "what it looks at [-]: ",
     "user": "user [-]: ",
     "password": "password: ",
+    "silent": "how [1]: ",
     "disk": "which disk is for recordings",
     "format": f"to format it, type its size in bytes {SIZE}: ",
     "window": "what a power cut may cost, seconds [",
@@ -103,6 +105,7 @@ def tell_camera(talk: Talk, words: dict[str, str]) -> None:
     talk.answer(words["view"])
     talk.answer(words["user"], "recorder")
     talk.answer(words["password"], PASSWORD)
+    talk.answer(words["silent"], "2")  # no camera is there: kept as it is
     talk.answer(words["more"], "3")
 
 
@@ -230,6 +233,7 @@ def test_a_camera_is_added_to_a_configured_box_with_its_password(box: Box) -> No
         talk.answer("Add it as it is all the same? [no]: ")
         talk.answer(ENGLISH["user"], "recorder")
         talk.answer(ENGLISH["password"], "Other-Word-19")
+        talk.answer(ENGLISH["silent"], "2")
         talk.answer(ENGLISH["more"])
         talk.answer("Enter to write, q to drop changes: ")
         assert talk.rest() == 0

@@ -59,6 +59,25 @@ if len(before["camera"]) == 1:
     after["camera"] = [*before["camera"], camera]
 place.change(places, before, after, step=step)
 """
+EXCHANGE = """
+import os, signal, sys
+from pathlib import Path
+from agent.config import read_secrets
+from agent.config.load import read_toml
+from agent.field.setup import place
+from agent.field.setup.answers import with_log_ins
+
+def step(number):
+    if number == sys.argv[1]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+places = place.Places(Path("/etc/pasu/agent.toml"))
+before = with_log_ins(read_toml(places.config), read_secrets("/etc/pasu/secrets.toml"))
+cameras = [each for each in before["camera"] if each["id"] != "cam01"]
+if len(cameras) == 1:
+    cameras[0] = {**cameras[0], "url": "rtsp://10.0.0.22/main", "password": "Third-Word-7"}
+place.change(places, before, {**before, "camera": cameras}, step=step)
+"""
 
 
 def empty_disk(box: Box) -> str:
@@ -111,6 +130,29 @@ def test_a2_killed_after_each_step_of_a_change(box: Box, step: str) -> None:
     logins = tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"]
     assert (logins["cam01"]["password"], logins["cam02"]["password"]) == (PASSWORD, "Second-Word-5")
     assert tomllib.loads(box.read("/etc/pasu/agent.toml.bak"))["box"]["site"] == "경포해변 3지점"
+
+
+@pytest.mark.parametrize("step", ["C1", "C2", "C3", "C4"])
+def test_a2_killed_after_each_step_of_a_camera_changed_and_another_removed(box: Box, step: str) -> None:
+    """A2: whatever is configured has its log-in at every moment."""
+    device = empty_disk(box)
+    done = box.pasu("init", "--answers", str(box.answers(f'device = "{device}"')))
+    assert done.returncode == 0, done.stderr
+    assert box.run(sys.executable, "-P", "-c", CHANGE, "none").returncode == 0
+    killed = box.run(sys.executable, "-P", "-c", EXCHANGE, step)
+    assert killed.returncode == -9, killed.stderr
+    assert box.pasu("config", "check").returncode == 0
+    cameras = {each["id"] for each in tomllib.loads(box.read("/etc/pasu/agent.toml"))["camera"]}
+    assert cameras == ({"cam02"} if step in ("C3", "C4") else {"cam01", "cam02"})
+    assert cameras <= tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"].keys()
+    done = box.run(sys.executable, "-P", "-c", EXCHANGE, "none")
+    assert done.returncode == 0, done.stderr
+    (left,) = tomllib.loads(box.read("/etc/pasu/agent.toml"))["camera"]
+    assert (left["id"], left["url"]) == ("cam02", "rtsp://10.0.0.22/main")
+    logins = tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"]
+    assert logins["cam02"] == {"username": "recorder", "password": "Third-Word-7"}
+    if step != "C3":  # the log-in of a camera that is gone already: nobody names it any more
+        assert logins.keys() == {"cam02"}
 
 
 def test_killed_while_it_formats_the_disk_is_begun_anew_and_no_configuration_is_there(box: Box) -> None:

@@ -10,13 +10,16 @@ The interview makes them, a file may hold them, and a draft keeps them (without 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.config.keys import BY_TABLE, TABLES
 from agent.config.load import Problem
-from agent.config.secrets import LIMIT
+from agent.config.secrets import LIMIT, Login
 from agent.language import say
 from agent.onvif.proposal import quoted
+
+if TYPE_CHECKING:
+    from agent.config.secrets import Secrets
 
 Answers = dict[str, Any]
 
@@ -135,6 +138,38 @@ def config_tables(answers: Answers) -> Answers:
             for each in tables["camera"]
         ]
     return _without(tables, LOG_IN)
+
+
+def cameras_as_written(before: Answers, after: Answers) -> list[dict[str, Any]]:
+    """Return the [[camera]] tables of a changed agent.toml: those it had, in its order, and what is new behind them.
+
+    before, after  the tables of agent.toml as they are, and as they should be
+    """
+    wanted = {each["id"]: each for each in _cameras(after)}
+    there = [each["id"] for each in _cameras(before)]
+    kept = _without({"camera": [wanted[name] for name in there if name in wanted]}, LOG_IN)["camera"]
+    new = [each for name, each in wanted.items() if name not in there]
+    return [*kept, *config_tables({"camera": new})["camera"]]
+
+
+def log_ins(answers: Answers) -> dict[str, Login]:
+    """Return the log-ins of cameras, by id."""
+    return {
+        each["id"]: Login(each["username"], each.get("password", ""))
+        for each in _cameras(answers)
+        if each.get("username")
+    }
+
+
+def with_log_ins(answers: Answers, secrets: Secrets) -> Answers:
+    """Return the tables of an agent.toml with the log-ins of its cameras in them."""
+    cameras = [
+        {**each, "username": login.username, "password": login.password}
+        if (login := secrets.login(each["id"])) is not None
+        else each
+        for each in _cameras(answers)
+    ]
+    return {**answers, "camera": cameras}
 
 
 def _without(tables: Answers, keys: tuple[str, ...]) -> Answers:

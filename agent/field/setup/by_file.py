@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import ConfigError, StorageFault
-from agent.field.setup import disk_talk, fit
+from agent.field.setup import disk_talk, fit, trial
 from agent.field.setup.answers import completed, config_tables
 from agent.field.setup.drives import Use, find, judge, listed
 from agent.field.setup.requests import Disks, Format, Measure, Tell, Tone
@@ -33,6 +33,7 @@ def follow(answers: Answers) -> Talk:
                 f"{each['id']}: a factory password; change it in the camera.",
             )
             yield Tell(text, Tone.WARN)
+    yield from trial.report(answers["camera"])
     drive = yield from _disk(answers)
     load, _, count = disk_talk.planned(answers, {})
     cost: fit.Cost = yield Measure(drive, str(completed(answers)["storage"]["vault"]), load, count)

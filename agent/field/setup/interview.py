@@ -12,18 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from agent.config.keys import BY_TABLE
 from agent.config.rules import Refused
-from agent.config.values import Purpose
-from agent.errors import PasuError
-from agent.field.setup.answers import right_password, right_user
-from agent.field.setup.requests import Ask, Keep, ReadText, Rows, Search, Tell, Tone
+from agent.field.setup.requests import Ask, Keep, ReadText, Tell, Tone
 from agent.language import say
-from agent.onvif.factory import is_factory
-from agent.onvif.proposal import BASES, next_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from agent.config.rules import Rule
+    from agent.errors import PasuError
     from agent.field.setup.answers import Answers
     from agent.field.setup.requests import Request, Talk
 
@@ -246,152 +242,8 @@ def page(answers: Answers) -> Talk:
     return rest
 
 
-def cameras(answers: Answers, rates: dict[str, int]) -> Talk:
-    """Ask for cameras: found on the network, or typed. rates: takes the kbit/s of those that say so, by id."""
-    yield Tell(say("카메라", "Cameras"), Tone.HEAD)
-    made: list[dict[str, Any]] = list(answers.get("camera", []))
-    while True:
-        if made:
-            yield _camera_rows(made)
-        choices = [
-            say("카메라 망에서 찾기", "search the camera network"),
-            say("주소를 직접 입력", "type an address"),
-            say("이것으로 충분함", "these are all"),
-        ]
-        usual = "3" if made else "1"
-        for number, choice in enumerate(choices if made else choices[:2], 1):
-            yield Tell(f"  {number}. {choice}")
-        answer = str((yield Ask("camera", say("어떻게 할까요", "how"), usual))).strip() or usual
-        taken = {str(each.get("id")) for each in made}
-        if answer == "1":
-            made += yield from _found(taken, rates)
-        elif answer == "2":
-            made.append((yield from _typed(taken, made[-1] if made else None)))
-        elif answer == "3" and made:
-            return answers
-        else:
-            yield Tell(say("목록의 번호를 적으십시오", "a number of the list"), Tone.BAD)
-        if made:
-            answers = {**answers, "camera": made}
-            yield Keep(answers)
-
-
-def _found(taken: set[str], rates: dict[str, int]) -> Generator[Request, Any, list[dict[str, Any]]]:
-    """Search, and have some chosen."""
-    title = say("찾을 곳", "where")
-    explain = say(
-        "Enter: 카메라 망 전체. 또는 카메라의 IP 주소나 망, 예: 10.0.0.11 10.0.0.0/24",
-        "Enter for the camera network; or addresses of cameras, or a network, as 10.0.0.11 10.0.0.0/24",
-    )
-    where = str((yield Ask("discover", title, "", explain))).replace(",", " ").split()
-    try:
-        found: list[tuple[dict[str, Any], int | None]] = yield Search(frozenset(taken), tuple(where))
-    except PasuError as error:
-        yield told(error)
-        return []
-    rates |= {table["id"]: kbit_s for table, kbit_s in found if kbit_s}
-    return [table for table, _ in found]
-
-
 def told(error: PasuError) -> Tell:
     """Say what the world could not do."""
     then = f"\n{error.hint}" if error.hint else ""
     why = " ".join(str(value) for key, value in error.context.items() if key in ("reason", "errno", "path"))
     return Tell(f"{error.message} {why}".rstrip() + f"  [{error.code}]" + then, Tone.BAD)
-
-
-def _camera_rows(made: list[dict[str, Any]]) -> Rows:
-    heads = say("카메라|이름|주소|목적|로그인", "camera|name|address|purpose|log-in").split("|")
-    return Rows(
-        tuple(heads),
-        tuple(
-            (
-                str(each["id"]),
-                str(each["name"]),
-                str(each["url"]),
-                Purpose(each["purpose"]).title,
-                str(each.get("username", "-")),
-            )
-            for each in made
-        ),
-        folding=(1, 2, 3),
-    )
-
-
-def _typed(taken: set[str], before: dict[str, Any] | None) -> Generator[Request, Any, dict[str, Any]]:
-    url = yield from checked(
-        "camera.url",
-        say("영상 주소", "address of the stream"),
-        "",
-        say(
-            "예: rtsp://10.0.0.11/main. 계정과 비밀번호는 따로 묻습니다",
-            "as rtsp://10.0.0.11/main; user and password are asked for apart",
-        ),
-    )
-    name = yield from checked(
-        "camera.name", say("이름", "name"), "", say("예: 주차장 입구", "for example: car park entrance")
-    )
-    while (
-        identity := (yield from checked("camera.id", say("카메라 id", "camera id"), next_id(taken)))
-    ) in taken:
-        yield Tell(say("이미 쓰는 id입니다", "that id is taken"), Tone.BAD)
-    purpose = yield from _purpose(str(before["purpose"]) if before else "")
-    basis = yield from checked(
-        "camera.legal_basis",
-        say("법적 근거", "legal basis"),
-        BASES.get(purpose, ""),
-        say("없으면 녹화할 수 없습니다 (운영 규정 제3조)", "nothing is recorded without (regulation art. 3)"),
-    )
-    made = {"id": identity, "name": name, "url": url, "purpose": purpose, "legal_basis": basis}
-    view = yield from checked(
-        "camera.view",
-        say("촬영 범위", "what it looks at"),
-        NONE,
-        say(f"안내판에 적힙니다. 나중에 정하려면 {NONE}", f"for the notice board; {NONE} to say it later"),
-        needed=False,
-    )
-    if view:
-        made["view"] = view
-    return {**made, **(yield from _log_in(url))}
-
-
-def _purpose(before: str) -> Generator[Request, Any, str]:
-    purposes = list(Purpose)
-    for number, purpose in enumerate(purposes, 1):
-        yield Tell(f"  {number}. {purpose.title}")
-    usual = str(purposes.index(Purpose(before)) + 1) if before else ""
-    while True:
-        title = say("설치 목적 (운영 규정 제6조)", "purpose (regulation art. 6)")
-        answer = str((yield Ask("camera.purpose", title, usual))).strip() or usual
-        if answer.isascii() and answer.isdigit() and len(answer) < 3 and 1 <= int(answer) <= len(purposes):
-            return purposes[int(answer) - 1].value
-        yield Tell(say(f"1부터 {len(purposes)}까지", f"1 to {len(purposes)}"), Tone.BAD)
-
-
-def _log_in(url: str) -> Generator[Request, Any, dict[str, str]]:
-    if url.partition(":")[0].lower() not in ("rtsp", "rtsps", "http", "https"):
-        return {}
-    help_ = say(f"로그인이 없으면 {NONE}", f"{NONE} when it wants no log-in")
-    while True:
-        user = str((yield Ask("camera.username", say("계정", "user"), NONE, help_))).strip() or NONE
-        if user == NONE:
-            return {}
-        if not right_user(user):
-            yield Tell(say("':'이 없는 한 줄의 글", "one line of text without ':'"), Tone.BAD)
-            continue
-        word = str((yield Ask("camera.password", say("비밀번호", "password"), secret=True)))
-        if not right_password(word):
-            yield Tell(say("한 줄의 글", "one line of text"), Tone.BAD)
-            continue
-        if is_factory(user, word):
-            yield Tell(
-                say(
-                    "공장 출하 비밀번호입니다. 누구나 아는 비밀번호이니 카메라에서 먼저 바꾸십시오.",
-                    "This is a factory password, which everybody knows: change it in the camera first.",
-                ),
-                Tone.WARN,
-            )
-            title = say("그래도 이대로 넣을까요?", "Add it as it is all the same?")
-            if not (yield from yes("factory_password", title, usual=False)):
-                continue
-        return {"username": user, "password": word}

@@ -18,6 +18,8 @@ A box that has its configuration (`change`), killed after any of which both file
 C1. The new agent.toml is checked.
 C2. secrets.toml has the new log-ins; what it was is beside it (.bak).
 C3. agent.toml is the new one; what it was is beside it (.bak).
+C4. secrets.toml has no log-in any more of a camera that was removed, or that wants none: not before, so that a camera
+    which is still configured can always be recorded.
 """
 
 from __future__ import annotations
@@ -33,21 +35,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.config import Login, read_secrets
+from agent.config import read_secrets
 from agent.config.load import ConfigProblems, load_tables, load_text
 from agent.errors import ConfigError, StorageFault
 from agent.field.setup import answers as answers_
 from agent.field.setup import fstab, works
-from agent.field.setup.amend import amended, changes
+from agent.field.setup.amend import amended, amended_cameras, amended_log_ins, changes
 from agent.field.setup.inside import TOOLS
 from agent.language import say
-from agent.onvif.proposal import Addition, appended, log_in_tables
+from agent.onvif.proposal import appended
 from agent.storage.files import Disk, exists, fault, is_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from agent.config import Config
+    from agent.config import Config, Login
     from agent.field.setup.answers import Answers
     from agent.field.setup.drives import Drive
 
@@ -163,38 +165,31 @@ def change(
     disk: Disk | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> Config:
-    """Change a configuration that is there: single values where they stand, cameras at the end.
+    """Change a configuration that is there: values where they stand, new cameras at the end.
 
-    before, after  its tables as they are, and as they should be; cameras are only added
-    Raises         ConfigProblems, and nothing is changed then; StorageFault
+    before, after  its tables as they are, and as they should be; cameras are told by their id
+    Raises         ConfigProblems, and nothing is changed then; ConfigError INIT_AMEND; StorageFault
     """
     disk = disk or Disk()
     file = places.config.resolve()  # where a link leads, so that the link stays
     old = _read(file)
-    added = after.get("camera", [])[len(before.get("camera", [])) :]
-    wanted = changes(answers_.config_tables(before), answers_.config_tables(after))
-    new = amended(old.decode(), wanted).encode()
+    there, wanted = before.get("camera", []), answers_.cameras_as_written(before, after)
+    single = changes(answers_.config_tables(before), answers_.config_tables(after))
+    text = amended_cameras(amended(_text(old, file), single), there, wanted)
+    ids = {each["id"] for each in there}
+    added = [each for each in after.get("camera", []) if each["id"] not in ids]
+    new = text.encode()
     if added:
         new = appended(new, answers_.camera_tables(added))
-    _as_wanted(new, before, after, file)
+    _as_wanted(new, {**answers_.config_tables(after), "camera": wanted}, file)
     config = load_text(new, file)
     step("C1")
     hidden = config.secrets_file
     known = read_secrets(hidden)
-    fresh = [
-        Addition(each["id"], "", "", "", "", "", username=each["username"], password=each.get("password", ""))
-        for each in added
-        if each.get("username")
-        and known.login(each["id"]) != Login(each["username"], each.get("password", ""))
-    ]
+    log_ins = answers_.log_ins(after)
+    fresh = {name: login for name, login in log_ins.items() if known.login(name) != login}
     if fresh:
-        there = exists(hidden)
-        former = _read(hidden) if there else answers_.SECRETS_HEAD.encode()
-        status = os.stat(hidden) if there else None  # noqa: PTH116 - follows a link
-        owner = (status.st_uid, status.st_gid) if status is not None else _myself()
-        if there:
-            _put(disk, hidden.with_name(hidden.name + BACKUP), former, 0o600, owner)
-        _put(disk, hidden, appended(former, log_in_tables(fresh)), 0o600, owner)
+        _change_log_ins(hidden, fresh, disk, backup=True)
         step("C2")
     if new != old:
         status = file.stat()
@@ -202,28 +197,61 @@ def change(
         _put(disk, file.with_name(file.name + BACKUP), old, mode, owner)
         _put(disk, file, new, mode, owner)
         step("C3")
+    left = (ids - {each["id"] for each in wanted}) | answers_.log_ins(before).keys()
+    gone = {name: None for name in sorted(left - log_ins.keys()) if known.login(name) is not None}
+    if gone:
+        _change_log_ins(hidden, gone, disk, backup=not fresh)
+        step("C4")
     return config
 
 
-def _as_wanted(new: bytes, before: Answers, after: Answers, file: Path) -> None:
+def _change_log_ins(hidden: Path, wanted: Mapping[str, Login | None], disk: Disk, *, backup: bool) -> None:
+    """Change log-ins in secrets.toml, None taking one out; what others have stays as it is written."""
+    there = exists(hidden)
+    former = _read(hidden) if there else answers_.SECRETS_HEAD.encode()
+    new = amended_log_ins(_text(former, hidden), wanted)
+    expected = tomllib.loads(former.decode())
+    for name, login in wanted.items():
+        tables = expected.setdefault("camera", {})
+        tables.pop(name, None)
+        if login is not None:
+            tables[name] = {"username": login.username, "password": login.password}
+    _as_wanted(new.encode(), {name: table for name, table in expected.items() if table}, hidden)
+    status = os.stat(hidden) if there else None  # noqa: PTH116 - follows a link
+    owner = (status.st_uid, status.st_gid) if status is not None else _myself()
+    if there and backup:
+        _put(disk, hidden.with_name(hidden.name + BACKUP), former, 0o600, owner)
+    _put(disk, hidden, new.encode(), 0o600, owner)
+
+
+def _text(content: bytes, file: Path) -> str:
+    """Return what a file says. Raises ConfigError INIT_AMEND for what is no UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise _cannot_amend(file) from None
+
+
+def _as_wanted(new: bytes, wanted: Answers, file: Path) -> None:
     """Make sure that an amended file says what it should, and nothing else. Raises ConfigError INIT_AMEND."""
-    there = before.get("camera", [])
-    added = answers_.config_tables({"camera": after.get("camera", [])[len(there) :]})["camera"]
-    wanted = {**answers_.config_tables(after), "camera": [*there, *added]}
     try:
         same = tomllib.loads(new.decode()) == wanted
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except tomllib.TOMLDecodeError:
         same = False
     if not same:
-        raise ConfigError(
-            "INIT_AMEND",
-            say(
-                "agent.toml을 스스로 고칠 수 없는 모양입니다",
-                "agent.toml is written so that it cannot be amended",
-            ),
-            hint=say("아무것도 바꾸지 않았습니다. 직접 고치십시오", "nothing was changed; edit it by hand"),
-            file=str(file),
-        )
+        raise _cannot_amend(file)
+
+
+def _cannot_amend(file: Path) -> ConfigError:
+    return ConfigError(
+        "INIT_AMEND",
+        say(
+            f"{file.name}을 스스로 고칠 수 없는 모양입니다",
+            f"{file.name} is written so that it cannot be amended",
+        ),
+        hint=say("아무것도 바꾸지 않았습니다. 직접 고치십시오", "nothing was changed; edit it by hand"),
+        file=str(file),
+    )
 
 
 def _folders(places: Places, config: Config, disk: Disk, *, mounted: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from agent.config.secrets import Login
     from agent.field.setup.answers import Answers
     from agent.field.setup.drives import Drive
 
@@ -96,6 +97,22 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A camera to be tried. login: None without; basic: whether its password may go out in clear."""
+
+    url: str
+    login: Login | None = field(default=None, repr=False)
+    basic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Ask cameras what they show; nothing is played. The answer is a tuple of `agent.onvif.model.Stream`, one each."""
+
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReadText:
     """Read a small text file that a person named. The answer is its text, or None when it cannot be read."""
 
@@ -113,6 +130,6 @@ class Stopped(Exception):
     """Nobody is there to answer any more, or the person has said that it is enough."""
 
 
-Request = Ask | Tell | Rows | Disks | Format | Measure | Search | ReadText | Keep
+Request = Ask | Tell | Rows | Disks | Format | Measure | Search | Try | ReadText | Keep
 if TYPE_CHECKING:
     Talk = Generator[Request, Any, Answers]

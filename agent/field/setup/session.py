@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent.field.setup import disk_talk, interview
+from agent.field.setup import camera_talk, disk_talk, interview, trial
 from agent.field.setup.answers import completed, config_tables
 from agent.field.setup.interview import yes
 from agent.field.setup.requests import Ask, Keep, Rows, Stopped, Tell, Tone
 from agent.language import say
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Collection, Generator
 
     from agent.field.setup.answers import Answers
     from agent.field.setup.requests import Request, Talk
@@ -58,13 +58,15 @@ def review(answers: Answers, rates: dict[str, int]) -> Talk:
             answers = yield from _piece(chosen, answers, rates)
 
 
-def again(answers: Answers) -> Talk:
+def again(before: Answers, wanted: Answers | None = None) -> Talk:
     """Show what a box has, and change the pieces that are named; an empty answer changes nothing more.
 
-    answers  the tables of its agent.toml
+    before  the tables of its agent.toml, each camera with its log-in
+    wanted  what they should be, when that was said already and could not be used; None: nothing was said yet
     """
     rates: dict[str, int] = {}
-    before = answers
+    answers = before if wanted is None else wanted
+    recorded = tuple(str(each["id"]) for each in before["camera"])
     yield Tell(say("이 박스는 설정되어 있습니다", "This box is configured"), Tone.HEAD)
     while True:
         yield overview(answers)
@@ -86,7 +88,7 @@ def again(answers: Answers) -> Talk:
         elif PIECES[number] == "disk":
             answers = yield from disk_talk.again(answers, rates)
         else:
-            changed = yield from _piece(number, answers, rates)
+            changed = yield from _piece(number, answers, rates, recorded)
             if changed["box"]["id"] != before["box"]["id"]:
                 yield Tell(fixed_id(), Tone.BAD)
                 changed = {**changed, "box": {**changed["box"], "id": before["box"]["id"]}}
@@ -109,7 +111,7 @@ def _titles() -> tuple[str, ...]:
         say("박스: 이름, 장소, 책임", "box: name, place, who answers for it"),
         say("관제센터: 공개키, 보고, 터널", "control centre: public keys, reports, tunnel"),
         say("상태 페이지", "health page"),
-        say("카메라 더하기", "add cameras"),
+        say("카메라: 더하기, 고치기, 빼기", "cameras: add, change, remove"),
         say("영상 디스크", "disk for recordings"),
     )
 
@@ -124,10 +126,10 @@ def _number(answer: str) -> int | None:
     return int(answer) - 1 if good else None
 
 
-def _piece(number: int, answers: Answers, rates: dict[str, int]) -> Talk:
+def _piece(number: int, answers: Answers, rates: dict[str, int], recorded: Collection[str] = ()) -> Talk:
     piece = PIECES[number]
     if piece == "cameras":
-        return (yield from interview.cameras(answers, rates))
+        return (yield from camera_talk.cameras(answers, rates, recorded))
     if piece == "disk":
         return (yield from disk_talk.disk(answers, rates))
     talk = {"box": interview.box, "keys": interview.keys, "page": interview.page}[piece]
@@ -159,6 +161,7 @@ def _passwords(draft: Answers) -> Talk:
         made.append(camera)
     answers = {**draft, "camera": made} if made else draft
     yield Keep(answers)
+    yield from trial.report(made)
     return answers
 
 

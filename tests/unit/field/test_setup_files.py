@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config.load import load_text
+from agent.config.secrets import Login
 from agent.field.setup import amend, answers
 from agent.language import speaking
 from tests.init_lab import ANSWERS, PASSWORD
@@ -188,3 +189,90 @@ def test_what_differs() -> None:
 def test_any_text_comes_through(text: str, key: str) -> None:
     amended = tomllib.loads(amend.amended(HAND, [("box", key, text)]))
     assert amended == {**tomllib.loads(HAND), "box": {**tomllib.loads(HAND)["box"], key: text}}
+
+
+CAMERAS = """[box]
+id = "gn-0007"
+
+# the gate, exchanged in 2024
+[[camera]]
+id = "cam01"  # never another
+name = "gate"
+url = "rtsp://10.0.0.11/main"
+fps = 15
+
+[[camera]]
+# waived when it was added: basic-only
+id = "cam02"
+name = "door"
+url = "rtsp://10.0.0.12/main"
+
+# the tunnel's end
+[tunnel]
+interface = "pasu0"
+"""
+THERE = tomllib.loads(CAMERAS)["camera"]
+
+
+def test_one_camera_is_changed_and_nothing_of_another_is_touched() -> None:
+    new = [THERE[0], {**THERE[1], "name": "gate", "view": "the door"}]
+    changed = amend.amended_cameras(CAMERAS, THERE, new)
+    assert changed == CAMERAS.replace('name = "door"', 'name = "gate"').replace(
+        "[[camera]]\n# waived", '[[camera]]\nview = "the door"\n# waived'
+    )
+    without = {key: what for key, what in THERE[0].items() if key != "fps"}
+    assert amend.amended_cameras(CAMERAS, THERE, [without, THERE[1]]) == CAMERAS.replace("fps = 15\n", "")
+
+
+def test_a_camera_goes_with_its_own_comments_alone() -> None:
+    first = amend.amended_cameras(CAMERAS, THERE, [THERE[1]])
+    assert (
+        first == CAMERAS[: CAMERAS.index("\n# the gate")] + CAMERAS[CAMERAS.index("\n[[camera]]\n# waived") :]
+    )
+    second = amend.amended_cameras(CAMERAS, THERE, [THERE[0]])
+    assert (
+        second
+        == CAMERAS[: CAMERAS.index("\n[[camera]]\n# waived")] + CAMERAS[CAMERAS.index("\n# the tunnel") :]
+    )
+    tight = 'a = 1\n# of a\n[[camera]]\nid = "x"\n[[camera]]\nid = "y"'
+    there = tomllib.loads(tight)["camera"]
+    assert amend.amended_cameras(tight, there, [there[1]]) == 'a = 1\n# of a\n[[camera]]\nid = "y"'
+    assert amend.amended_cameras(tight, there, []) == "a = 1\n# of a\n"
+
+
+WORDS = """# by hand
+[camera.cam01]  # gate
+username = "recorder"
+password = "old"  # of 2024
+
+[broker."10.0.0.5"]
+username = "pasu"
+password = "kept"
+"""
+
+
+def test_log_ins_are_changed_added_and_taken_out_and_others_stay_as_they_are_written() -> None:
+    new = amend.amended_log_ins(WORDS, {"cam01": Login("recorder", "new"), "cam.2": Login("a", "b#")})
+    assert new.startswith(WORDS.replace('"old"', '"new"'))
+    assert tomllib.loads(new)["camera"]["cam.2"] == {"username": "a", "password": "b#"}
+    assert "cam01" not in (less := amend.amended_log_ins(WORDS, {"cam01": None, "cam07": None}))
+    assert tomllib.loads(less) == {"broker": {"10.0.0.5": {"username": "pasu", "password": "kept"}}}
+    listed = "odd = [\n[[1]\n]]\n" + WORDS  # a line that looks like a heading and is none
+    assert amend.amended_log_ins(listed, {"cam01": Login("recorder", "old")}) == listed
+    other = 'camera = { cam01 = { username = "x", password = "y" } }\n'  # what cannot be amended is left, or spoiled
+    assert amend.amended_log_ins(other, {"cam01": None}) == other
+
+
+SOME = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=6)
+
+
+@given(st.lists(st.tuples(SOME, SOME), min_size=1, max_size=4), st.data())
+def test_any_change_of_any_cameras_reads_as_wanted(names: list[tuple[str, str]], data: st.DataObject) -> None:
+    there = [{"id": f"cam{n}", "name": name, "view": view} for n, (name, view) in enumerate(names)]
+    text = answers.HEAD + answers.camera_tables(there)
+    wanted = [
+        {**each, "name": data.draw(SOME)} if data.draw(st.booleans()) else each
+        for each in there
+        if data.draw(st.booleans())
+    ]
+    assert tomllib.loads(amend.amended_cameras(text, there, wanted)).get("camera", []) == wanted

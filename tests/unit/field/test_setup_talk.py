@@ -11,10 +11,11 @@ import pytest
 
 from agent.config.values import Purpose
 from agent.errors import ConfigError, StorageFault
-from agent.field.setup import by_file, disk_talk, fit, interview, session
+from agent.field.setup import by_file, camera_talk, disk_talk, fit, interview, session
 from agent.field.setup import requests as wants
 from agent.field.setup.drives import Content, Drive
 from agent.language import speaking
+from agent.onvif.model import LogIn, Stream
 from tests.init_lab import ANSWERS, KEYS, PASSWORD
 
 GOOD = tomllib.loads(ANSWERS.replace("@DISK@", 'device = "/dev/sdb"'))
@@ -65,6 +66,10 @@ class Person:
                 return self.heard.append("\n".join(" ".join(row) for row in want.rows))
             case wants.Keep():
                 return None
+            case wants.Try() if wants.Try not in self.does:
+                return tuple(
+                    Stream(each.url, codec="h264", shown=True, log_in=LogIn.GOOD) for each in want.trials
+                )
         does = self.does[type(want)]
         if isinstance(does, list):
             does = does.pop(0) if len(does) > 1 else does[0]
@@ -184,7 +189,7 @@ def test_cameras_that_were_found_bring_their_rates() -> None:
     person = Person(
         {wants.Search: [FAULT, found]}, camera=["1", "9", "1", "3"], discover=["x", "10.0.0.0/24, 10.0.0.9"]
     )
-    made = person.talk(interview.cameras({}, rates))
+    made = person.talk(camera_talk.cameras({}, rates))
     assert [each["id"] for each in made["camera"]] == ["cam07", "cam08"]
     assert rates == {"cam07": 2048}
     assert person.heard_of("INIT_MEASURE")
@@ -203,21 +208,21 @@ def test_d12_a_factory_password_is_asked_about() -> None:
         "camera__password": ["admin", "\x07", PASSWORD],
         "factory_password": "no",
     }
-    made = Person(**said).talk(interview.cameras({"camera": [GOOD["camera"][0]]}, {}))["camera"][1]
+    made = Person(**said).talk(camera_talk.cameras({"camera": [GOOD["camera"][0]]}, {}))["camera"][1]
     assert (made["id"], made["purpose"], made["view"]) == ("cam02", Purpose.PARKING_MANAGEMENT, "the gate")
     assert (made["username"], made["password"]) == ("recorder", PASSWORD)
     said |= {"camera__username": "admin", "camera__password": "admin", "factory_password": "yes"}
     said |= {"camera__purpose": "1", "camera__id": "", "camera__view": "-"}
-    made = Person(**said).talk(interview.cameras({}, {}))["camera"][0]
+    made = Person(**said).talk(camera_talk.cameras({}, {}))["camera"][0]
     assert made["password"] == "admin"
 
 
 def test_a_device_or_an_open_camera_has_no_log_in() -> None:
     said = {**CAMERA, "camera__url": "v4l2:/dev/video0"}
-    assert "username" not in Person(**said).talk(interview.cameras({}, {}))["camera"][0]
+    assert "username" not in Person(**said).talk(camera_talk.cameras({}, {}))["camera"][0]
     assert (
         "username"
-        not in Person(**{**CAMERA, "camera__username": ""}).talk(interview.cameras({}, {}))["camera"][0]
+        not in Person(**{**CAMERA, "camera__username": ""}).talk(camera_talk.cameras({}, {}))["camera"][0]
     )
 
 
