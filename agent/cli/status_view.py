@@ -128,13 +128,15 @@ def _vaults(config: Config, vaults: list[dict[str, Any]]) -> RenderableType:
         total, free, tenths = vault["total_bytes"] or 0, vault["free_bytes"], vault["forecast_tenths_of_days"]
         used = None if free is None or not total else 1 - free / total
         short = tenths is not None and tenths < 10 * days
-        holds = "–" if tenths is None else say(f"{tenths / 10:.1f}일", f"{tenths / 10:.1f} days")
+        holds = say("보관 일수는 아직 모릅니다", "not known yet how long it holds")
+        if tenths is not None:
+            holds = say(f"{tenths / 10:.1f}일 보관 가능", f"holds {tenths / 10:.1f} days")
         grid.add_row(
             Text(vault["path"] or vault["uuid"]),
             Text("?" if used is None else f"{bar(used)} {100 * used:.0f} %"),
             Text("?" if free is None else say(f"{size(free)} 남음", f"{size(free)} free")),
             Text(
-                say(f"{holds} 보관 가능 (기준 {days}일)", f"holds {holds} (retention {days} days)"),
+                say(f"{holds} (기준 {days}일)", f"{holds} (retention {days} days)"),
                 style="bold red" if short else "",
             ),
         )

@@ -49,8 +49,8 @@ def test_each_camera_is_asked_and_a_host_that_refused_is_not_sent_the_same_again
     good, wrong = Login("viewer", PASSWORD), Login("viewer", "Wrong-Word-1")
     found = try_cameras(
         [
-            Trial(camera.urls[0], good),
-            Trial(camera.urls[0], wrong),
+            Trial(camera.urls[1], good),
+            Trial(camera.urls[1], wrong),
             Trial(f"rtsp://{HOST}/nothing", wrong),
             Trial(f"rtsp://{HOST}/nothing", good),
             Trial(f"rtsp://{HOST}:555/main", good),
@@ -94,17 +94,17 @@ def test_a_typed_camera_is_tried_and_its_log_in_and_address_are_typed_again(
         talk.answer(words["password"], PASSWORD)
         missing = talk.answer(words["silent"], "1")
         assert ("영상이 없습니다" if words is KOREAN else "has no stream at this address") in missing
-        talk.answer(f"[rtsp://{HOST}/nothing]: ", camera.urls[0])
+        talk.answer(f"[rtsp://{HOST}/nothing]: ", camera.urls[1])
         shown = talk.answer(words["more"])
         assert ("영상이 나옵니다: H264" if words is KOREAN else "it shows video: H264") in shown
         talk.wait(words["disk"])
     assert PASSWORD not in talk.screen
     assert "Wrong-Word-1" not in talk.screen
-    assert tomllib.loads(box.read("/etc/pasu/agent.toml.draft"))["camera"][0]["url"] == camera.urls[0]
+    assert tomllib.loads(box.read("/etc/pasu/agent.toml.draft"))["camera"][0]["url"] == camera.urls[1]
 
 
 def test_a_file_is_told_what_its_cameras_show(box: Box, camera: CameraProcess) -> None:
-    wrong = (PASSWORD, "Wrong-Word-1"), ("rtsp://10.0.0.11/main", camera.urls[0]), ("recorder", "viewer")
+    wrong = (PASSWORD, "Wrong-Word-1"), ("rtsp://10.0.0.11/main", camera.urls[1]), ("recorder", "viewer")
     said = ready(box, *wrong)
     assert "! cam01: it refuses user or password" in said
     assert "Wrong-Word-1" not in said
@@ -119,7 +119,7 @@ def test_a_camera_of_a_configured_box_is_changed_another_removed_and_the_rest_st
 [[camera]]
 id = "cam02"  # the back
 name = "뒷문"
-url = "{camera.urls[0]}"
+url = "{camera.urls[1]}"
 purpose = "crime-prevention"
 legal_basis = "개인정보 보호법 제25조제1항제2호"
 
@@ -138,7 +138,7 @@ cameras = ["cam01"]
         talk.answer(ENGLISH["again"], "4")
         talk.answer(ENGLISH["more"], "4")
         talk.answer("which camera (number or id): ", "cam02")
-        talk.answer(f"[{camera.urls[0]}]: ")
+        talk.answer(f"[{camera.urls[1]}]: ")
         talk.answer("name [뒷문]: ", "새 뒷문")
         talk.answer("user [viewer]: ")
         assert "keeps the password that is known" in talk.answer(ENGLISH["password"])

@@ -72,6 +72,8 @@ class Outlook:
 
     def _too_short(self) -> Iterable[Raised]:
         for uuid, forecast in self.forecasts.items():
+            if not forecast.steady:  # a quarter of an hour of rain is no reason to buy a disk
+                continue
             limit = forecast.allowed_tenths + (SLACK_TENTHS if uuid in self._short else 0)
             if forecast.day_tenths < limit:
                 self._short.add(uuid)

@@ -19,21 +19,35 @@ if TYPE_CHECKING:
 
 FRESH_MS = 600_000
 """The last 24 hours and today are counted anew this often."""
+LEAST_MS = FRESH_MS
+"""What is taken for a camera's rate spans this much at least: one segment says nothing, and one count follows another
+by as much.
+"""
 HOUR_MS = 3_600_000
 
 _SUM = (
     "SELECT vault, SUM(sealed_bytes), SUM(CASE WHEN state IN ('COMMITTED', 'SALVAGED') THEN sealed_bytes ELSE 0 END),"
-    " MIN(start_ms) FROM segment WHERE camera = ? AND start_ms >= ? AND start_ms < ? GROUP BY vault"
+    " MIN(start_ms), MAX(end_ms) FROM segment WHERE camera = ? AND start_ms >= ? AND start_ms < ? GROUP BY vault"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What a camera stored in a span on one vault: bytes written, bytes still there, where it begins."""
+    """What a camera stored in a window on one vault: bytes written, bytes still there, where it begins and ends."""
 
     written: int
     live: int
     start_ms: int
+    end_ms: int
+
+    def span_ms(self, counted_ms: int) -> int:
+        """Return what the bytes were written in. counted_ms: when they were counted.
+
+        What is recorded now has a segment open that is not counted: its time is not either. A camera that has stopped
+        is taken with the time since: another may have come in its place.
+        """
+        going_on = 0 <= counted_ms - self.end_ms < FRESH_MS
+        return (self.end_ms if going_on else counted_ms) - self.start_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +55,14 @@ class Forecast:
     """How long a vault holds what its cameras store, in tenths of days: at the last day's rate, and the week's.
 
     allowed_tenths  the longest retention among them
+    steady          an hour or more was recorded: enough to complain of
     """
 
     day_tenths: int
     week_tenths: int | None
     allowed_tenths: int
     bytes_per_day: int
+    steady: bool = True
 
 
 class Stock:
@@ -98,50 +114,60 @@ class Stock:
         """Say how long a vault holds its cameras' recordings.
 
         spare_bytes  free and on its way to be, without the reserve and what holds keep of the counted time
-        Returns      None when nothing was recorded on it in the last day
+        Returns      None when nothing was recorded on it in the last day, or no camera for ten minutes yet
         """
         live = sum(
             counts[vault].live
             for (camera, day), (_, counts) in self._days.items()
             if vault in counts and (day + 1) * UTC_DAY_MS > now_ms - retention_of(camera)
         )
-        daily = {
-            camera: Demand(_per_day(counts[vault], now_ms, UTC_DAY_MS), retention_of(camera))
-            for camera, (_, counts) in self._last.items()
+        lately = {
+            camera: (counts[vault].written, counts[vault].span_ms(counted_ms))
+            for camera, (counted_ms, counts) in self._last.items()
             if vault in counts
         }
+        longest_ms = max((span_ms for _, span_ms in lately.values()), default=0)
+        daily = [
+            Demand(_per_day(written, span_ms), retention_of(camera))
+            for camera, (written, span_ms) in lately.items()
+        ]
         capacity = live + spare_bytes
-        tenths = reach_tenths([*daily.values()], capacity)
-        if tenths is None:
+        tenths = reach_tenths(daily, capacity)
+        if tenths is None or longest_ms < LEAST_MS:
             return None
         return Forecast(
             tenths,
             reach_tenths(self._weekly(vault, now_ms, retention_of), capacity),
-            max(demand.retention_ms for demand in daily.values()) * 10 // UTC_DAY_MS,
-            sum(demand.bytes_per_day for demand in daily.values()),
+            max(demand.retention_ms for demand in daily) * 10 // UTC_DAY_MS,
+            sum(demand.bytes_per_day for demand in daily),
+            longest_ms >= HOUR_MS,
         )
 
     def _weekly(self, vault: str, now_ms: int, retention_of: Callable[[str], int]) -> list[Demand]:
         today = now_ms // UTC_DAY_MS
-        weeks: dict[str, list[Count]] = {}
+        weeks: dict[str, list[tuple[int, Count]]] = {}
         for (camera, day), (_, counts) in self._days.items():
             if today - 7 <= day < today and vault in counts:
-                weeks.setdefault(camera, []).append(counts[vault])
-        return [
-            Demand(sum(count.written for count in counts) // len(counts), retention_of(camera))
-            for camera, counts in weeks.items()
-        ]
+                weeks.setdefault(camera, []).append((day, counts[vault]))
+        return [Demand(_of_days(days), retention_of(camera)) for camera, days in weeks.items()]
 
 
-def _per_day(count: Count, now_ms: int, window_ms: int) -> int:
-    """Return the rate of a window; of a camera that began within it, since then."""
-    covered_ms = min(window_ms, max(HOUR_MS, now_ms - count.start_ms))
-    return count.written * UTC_DAY_MS // covered_ms
+def _per_day(written: int, span_ms: int) -> int:
+    """Return the rate at which bytes were written in the last day."""
+    return written * UTC_DAY_MS // min(UTC_DAY_MS, max(LEAST_MS, span_ms))
+
+
+def _of_days(days: list[tuple[int, Count]]) -> int:
+    """Return the rate of whole days; the first of them counts from where it begins."""
+    first, begins = min(days, key=lambda each: each[0])
+    before_ms = begins.start_ms - first * UTC_DAY_MS
+    span_ms = max(HOUR_MS, len(days) * UTC_DAY_MS - before_ms)
+    return sum(count.written for _, count in days) * UTC_DAY_MS // span_ms
 
 
 def _count(catalogue: Catalogue, camera: str, from_ms: int, until_ms: int) -> Mapping[str, Count]:
     rows = catalogue.read(_SUM, (camera, from_ms, until_ms))
     return {
-        vault: Count(max(0, int(written or 0)), max(0, int(live or 0)), start_ms)
-        for vault, written, live, start_ms in rows
+        vault: Count(max(0, int(written or 0)), max(0, int(live or 0)), start_ms, end_ms)
+        for vault, written, live, start_ms, end_ms in rows
     }

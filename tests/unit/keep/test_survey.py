@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.model import UTC_DAY_MS
+from agent.model import UTC_DAY_MS, Instant, Trust
 from agent.storage.keep import survey
-from agent.storage.keep.retention import Room
+from agent.storage.keep.outlook import Outlook
+from agent.storage.keep.retention import Marks, Room, VaultView, View
+from agent.storage.keep.rollover import Rules
 from agent.storage.keep.stock import Stock
 from agent.storage.keep.stored import HELD
 from agent.storage.keep.survey import Unseen, between, condemned, held_spans, odd_row, oldest, room, unsettled
@@ -17,6 +19,8 @@ from tests.unit.keep.rows import VAULT, catalogue, hold, plant, release
 
 T0 = 1_800_000_000_000
 MINUTE = 60_000
+HOUR = 60 * MINUTE
+MONTH = 30 * UTC_DAY_MS
 
 
 @pytest.fixture
@@ -189,7 +193,7 @@ def test_k6_a_burst_shortens_the_forecast_at_once(made):
 def test_what_was_erased_is_counted_anew_and_what_is_too_old_is_not_stored(made):
     now = T0 - T0 % UTC_DAY_MS + 1000
     number = plant(made, "cam1", now - 3 * UTC_DAY_MS, sealed_bytes=500)
-    plant(made, "cam1", now - 2000, sealed_bytes=24)
+    plant(made, "cam1", now - HOUR, sealed_bytes=24)
     stock = Stock(30 * UTC_DAY_MS)
     stock.advance(made, ["cam1"], now, lambda: False)
     assert stock.forecast(VAULT, now, lambda _: 30 * UTC_DAY_MS, 0).day_tenths == 524 * 10 // (24 * 24)
@@ -199,3 +203,78 @@ def test_what_was_erased_is_counted_anew_and_what_is_too_old_is_not_stored(made)
     stock.advance(made, ["cam1"], now + 1, lambda: False)
     assert stock.forecast(VAULT, now, lambda _: 30 * UTC_DAY_MS, 0).day_tenths == 24 * 10 // (24 * 24)
     assert stock.advance(made, [], now, lambda: True)
+
+
+def recorded(made, minutes: int, until: int, camera: str = "cam1", each: int = 1000) -> None:
+    """Plant a segment a minute, the last one ending then."""
+    for minute in range(1, minutes + 1):
+        plant(made, camera, until - minute * MINUTE, sealed_bytes=each)
+
+
+def counted(made, now: int, *cameras: str) -> Stock:
+    stock = Stock(MONTH)
+    assert stock.advance(made, cameras or ("cam1",), now, lambda: False)
+    return stock
+
+
+@pytest.mark.parametrize("minutes", [10, 15, 30, 59, 60, 300])
+def test_a_new_box_forecasts_at_the_rate_of_what_it_has_recorded(made, minutes):
+    """Recording began minutes ago: the rate is that of these minutes, and not of the hour they are a part of."""
+    now = T0 + 50_000  # the segment that is open is neither counted nor its time
+    recorded(made, minutes, T0)
+    found = counted(made, now).forecast(VAULT, now, lambda _: MONTH, 1440_000 * 30)
+    assert found.bytes_per_day == 1440_000
+    assert found.day_tenths == (1440_000 * 30 + minutes * 1000) * 10 // 1440_000
+    assert found.steady is (minutes >= 60)
+
+
+def test_what_was_counted_before_is_not_taken_for_what_was_written_by_now(made):
+    recorded(made, 12, T0)
+    stock = counted(made, T0)
+    assert stock.forecast(VAULT, T0 + 9 * MINUTE, lambda _: MONTH, 0).bytes_per_day == 1440_000
+
+
+def test_a_few_minutes_are_no_forecast_but_count_beside_other_cameras(made):
+    recorded(made, 9, T0, "cam2")
+    assert counted(made, T0, "cam2").forecast(VAULT, T0, lambda _: MONTH, 10**9) is None
+    recorded(made, 24 * 60, T0)
+    found = counted(made, T0, "cam1", "cam2").forecast(VAULT, T0, lambda _: MONTH, 10**9)
+    assert found.bytes_per_day == 1440_000 + 9 * 1440_000 // 10
+    assert found.steady
+
+
+def test_a_camera_that_has_stopped_is_not_taken_as_if_it_went_on(made):
+    """Another has come in its place: both together are what one of them writes."""
+    recorded(made, 60, T0 - 60 * MINUTE, "cam1")
+    recorded(made, 60, T0, "cam2")
+    found = counted(made, T0, "cam1", "cam2").forecast(VAULT, T0, lambda _: MONTH, 10**9)
+    assert found.bytes_per_day == 1440_000 + 720_000
+
+
+def test_the_week_counts_from_where_the_first_day_begins(made):
+    midnight = T0 - T0 % UTC_DAY_MS
+    for hour in range(1, 27):  # from 22:00 of the day before yesterday
+        plant(made, "cam1", midnight - hour * HOUR, sealed_bytes=100)
+    plant(made, "cam1", midnight, sealed_bytes=100)
+    now = midnight + HOUR
+    assert (
+        counted(made, now).forecast(VAULT, now, lambda _: MONTH, 2400).week_tenths
+        == (2400 + 2700) * 10 // 2400
+    )
+
+
+def test_k6_nobody_is_alarmed_by_the_first_hour(made):
+    """K6: the alarm is about the disk, and a few minutes after the start are no measure of it."""
+    outlook = Outlook(Rules({}, MONTH, "me"))
+
+    def raised(now: int) -> list[str]:
+        room = Room(10_000_000, 100_000, 50, 10)
+        marks = Marks(0, 0)
+        seen = View(Instant(now, Trust.SYNCED), {}, MONTH, [VaultView(VAULT, room, marks, marks, ())])
+        return [each.code for each in outlook.advance(made, seen, Instant(now, Trust.SYNCED), lambda: False)]
+
+    recorded(made, 30, T0)
+    assert raised(T0) == []
+    assert outlook.forecasts[VAULT].day_tenths < 300
+    recorded(made, 40, T0 + 40 * MINUTE)
+    assert raised(T0 + 40 * MINUTE) == ["vault.retention_short"]
