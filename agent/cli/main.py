@@ -150,7 +150,9 @@ def _call(arguments: list[str]) -> int:
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 1
     if args.command is None:
-        parser.print_help()
+        from agent.cli.first import screen
+
+        print(screen(parser))
         return USAGE_STATUS
     return _run(args)
 

@@ -6,6 +6,7 @@ import argparse
 
 import pytest
 
+from agent.cli.first import GROUPS
 from agent.cli.main import build, main
 from agent.cli.parser import columns, wrap
 
@@ -72,9 +73,25 @@ def test_mistyped_lines(korean, capsys, line, english, hangul):
     assert "--help" in said.err.splitlines()[-1]
 
 
-def test_nothing_typed_shows_help(korean, capsys):
+def test_nothing_typed_shows_one_screen_and_the_way_to_the_rest(korean, capsys):
     assert main([]) == 2
-    assert "pasu" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 24  # the prompt has a line too
+    assert max(map(columns, lines)) <= 80
+    assert lines[0].startswith("쓰는 법: pasu" if korean else "usage: pasu")
+    assert "pasu --help" in lines[-2]
+    assert "man pasu" in lines[-1]
+    assert any(
+        line.split() == ["init", *("박스를 준비합니다" if korean else "make this box ready").split()]
+        for line in lines
+    )
+    assert any("가" <= letter <= "힣" for letter in "".join(lines)) == korean
+
+
+def test_every_command_belongs_to_somebody_and_to_one_only():
+    grouped = [name for group in GROUPS for name in group.commands]
+    (commands,) = (action for action in build()._actions if isinstance(action, argparse._SubParsersAction))
+    assert sorted(grouped) == sorted(name for name in commands.choices if name != "help")
 
 
 @pytest.mark.parametrize("line", ["help", "--help", "help config check", "help open", "--version"])
