@@ -11,7 +11,7 @@ say() {
 }
 refuse() {
     say "$1" "$2" >&2
-    exit 1
+    exit "${3:-1}"
 }
 
 [ "$(id -u)" -eq 0 ] || refuse "root로 실행하십시오: sudo sh install.sh" "Run it as root: sudo sh install.sh"
@@ -31,11 +31,19 @@ mkdir -p "$work/lists/partial" "$work/archives/partial"
 ln -s "$here" "$work/stick"
 # Whoever made the stick checked Debian's signatures; here the digests above count.
 echo "deb [trusted=yes] file:$work/stick ./" >"$work/sources.list"
+# What apt does is kept, and shown when it fails: on a box without a network it looks for much that is not there (Ign:).
+# Its errors and warnings, and those of the packages, go to stderr, and are shown at once.
 apt() {
-    DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends \
+    DEBIAN_FRONTEND=noninteractive apt-get -qq --yes --no-install-recommends \
         -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists" \
-        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Cache::Archives="$work/archives" -o APT::Sandbox::User=root "$@"
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Cache::Archives="$work/archives" -o APT::Sandbox::User=root "$@" \
+        >>"$work/said" || {
+        status=$?
+        cat "$work/said" >&2
+        refuse "설치하지 못했습니다. 위의 오류를 보십시오. 고친 뒤 다시 해도 됩니다." "Not installed: see the errors above. It can be done again once they are mended." "$status"
+    }
 }
+say "설치하는 중입니다. 몇 분 걸릴 수 있습니다…" "Installing; this may take some minutes..."
 apt update
 apt install --reinstall "$package"
 # The way back of the first update. Not of postinst: dpkg gives it neither the package's file nor its signature.

@@ -82,3 +82,34 @@ def test_what_cannot_be_kept_is_said_with_what_to_do_and_is_installed(
     assert words in wrong
     assert f'sudo pasu update keep "{stick / PACKAGE}"' in wrong
     assert "pasu init" in said
+
+
+def apt(stick: Path, body: str) -> None:
+    (stick.parent / "bin/apt-get").write_text(
+        f'#!/bin/sh\nfor word; do :; done; echo "apt $word" >>"$ASKED"\n{body}\n'
+    )
+
+
+def test_what_apt_says_is_not_shown_while_all_goes_well_and_its_warnings_are(stick: Path) -> None:
+    apt(stick, 'echo "Ign:1 file:/nowhere InRelease"; echo "W: a warning" >&2')
+    status, said, wrong, _ = install(stick)
+    assert status == 0
+    assert "Ign:" not in said + wrong
+    assert "W: a warning" in wrong
+    assert said.splitlines()[0] == "Installing; this may take some minutes..."
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("C", "Not installed"), ("ko_KR.UTF-8", "설치하지 못했습니다")]
+)
+def test_when_apt_fails_all_that_it_said_is_shown_and_nothing_goes_on(
+    stick: Path, language: str, words: str
+) -> None:
+    apt(stick, 'echo "Unpacking x ..."; echo "E: no room" >&2; [ "$word" = update ] || exit 100')
+    status, said, wrong, asked = install(stick, language=language)
+    assert status == 100
+    assert "Unpacking x ..." in wrong
+    assert "E: no room" in wrong
+    assert wrong.rstrip().splitlines()[-1].startswith(words)
+    assert "pasu" not in said
+    assert not any(line.startswith("pasu") for line in asked)
