@@ -36,6 +36,8 @@ PACKAGES = {
     "debugfs": "e2fsprogs",
     "dpkg-deb": "dpkg",
     "minisign": "minisign",
+    "man": "man-db",
+    "lexgrog": "man-db",
 }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import locale
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.cli.parser import columns
-from agent.language import say
+from agent.language import language, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +83,23 @@ def _lines(about: dict[str, str]) -> Iterator[str]:
             yield f"{title}:"
             yield f"  {names}"
     yield say("모든 명령: pasu --help", "all commands: pasu --help")
-    yield say(
-        "명령 하나: pasu help 명령   설명서: man pasu", "one of them: pasu help COMMAND   manual: man pasu"
-    )
+    yield say("명령 하나: pasu help 명령", "one of them: pasu help COMMAND")
+    yield say(f"설명서: {_manual()}", f"manual: {_manual()}")
+
+
+def _manual() -> str:
+    """Return how the manual page is read: man asks the C library for Korean, and on most boxes that has none."""
+    if language() == "ko" and not _installed():
+        return "LC_ALL=C.UTF-8 man /usr/share/man/ko/man1/pasu.1.gz"
+    return "man pasu"
+
+
+def _installed() -> bool:
+    """Tell whether the C library has the locale that the reader has asked for."""
+    before = locale.setlocale(locale.LC_MESSAGES)
+    try:
+        locale.setlocale(locale.LC_MESSAGES, "")
+    except locale.Error:
+        return False
+    locale.setlocale(locale.LC_MESSAGES, before)
+    return True

@@ -128,6 +128,7 @@ legal_basis = "개인정보 보호법 제25조제1항제2호"
 # two cameras and no more
 [[trigger]]
 id = "bell"
+name = "비상벨"
 source = "gpio://gpiochip0/4?edge=rising"
 cameras = ["cam01"]
 

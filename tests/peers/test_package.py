@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gzip
 import hashlib
 import json
 import os
@@ -224,6 +225,13 @@ def test_every_file_of_systemd_is_in_its_place(unpacked, commit) -> None:
     placed = {str(unpacked / tool().place(name)) for name in names}
     for folder in ("lib", "usr/lib/sysusers.d", "usr/lib/tmpfiles.d", "usr/lib/sysctl.d", "usr/lib/systemd"):
         assert {str(path) for path in (unpacked / folder).rglob("*") if path.is_file()} <= placed
+
+
+def test_the_manual_page_lies_where_man_looks_for_it_in_each_language(unpacked, commit) -> None:
+    for folder, word in (("man1", "NAME"), ("ko/man1", "이름")):
+        page = gzip.decompress((unpacked / "usr/share/man" / folder / "pasu.1.gz").read_bytes())
+        assert page == committed(commit, f"docs/man/{folder}/pasu.1")
+        assert f'.SH "{word}"' in page.decode()
 
 
 def committed(commit: str, path: str) -> bytes:

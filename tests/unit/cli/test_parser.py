@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 import pytest
 
-from agent.cli.first import GROUPS
+from agent.cli.first import GROUPS, screen
 from agent.cli.main import build, main
 from agent.cli.parser import columns, wrap
+from agent.language import speaking
 
 
 @pytest.fixture(params=["ko_KR.UTF-8", "C.UTF-8"])
@@ -79,13 +81,25 @@ def test_nothing_typed_shows_one_screen_and_the_way_to_the_rest(korean, capsys):
     assert len(lines) < 24  # the prompt has a line too
     assert max(map(columns, lines)) <= 80
     assert lines[0].startswith("쓰는 법: pasu" if korean else "usage: pasu")
-    assert "pasu --help" in lines[-2]
-    assert "man pasu" in lines[-1]
+    assert "pasu --help" in lines[-3]
+    assert re.search(r"man (pasu|/usr/share/man/ko/man1/pasu\.1\.gz)$", lines[-1])
     assert any(
         line.split() == ["init", *("박스를 준비합니다" if korean else "make this box ready").split()]
         for line in lines
     )
     assert any("가" <= letter <= "힣" for letter in "".join(lines)) == korean
+
+
+@pytest.mark.parametrize(
+    ("there", "words"), [("C.UTF-8", "man pasu"), ("ko_NOWHERE.UTF-8", "man /usr/share/man/ko/")]
+)
+def test_the_manual_is_named_as_man_finds_it(monkeypatch, there, words):
+    """Where the C library has no Korean, man shows the English page, or bytes."""
+    monkeypatch.setenv("LC_ALL", there)
+    with speaking("ko"):
+        assert words in screen(build()).splitlines()[-1]
+    with speaking("en"):
+        assert screen(build()).endswith("man pasu")
 
 
 def test_every_command_belongs_to_somebody_and_to_one_only():
