@@ -77,6 +77,10 @@ CONDITIONS_ENGLISH = (
 CONDITIONS_KOREAN = (
     "프로세스가 발견한 문제는 풀릴 때까지 상태 파일(`<run>/keep.json` 등)에 시작된 시각과 함께 적힙니다."
 )
+HANGUL = re.compile(
+    "[가-힣]"
+)  # a Korean sentence that begins with Latin letters begins with a name: root, uplink
+NAME = re.compile(r"[a-z-]*[a-z]([._/][a-z<]|\d)")  # agent.toml, expires_ms, docs/formats.md, age1
 SEVERITIES = {
     Severity.CRITICAL: "위급",
     Severity.ALARM: "경보",
@@ -348,8 +352,8 @@ def _separated(lines: list[str]) -> Iterator[str]:
 
 
 def _sentence(text: str) -> str:
-    """Begin with a capital, unless it begins with a command or a file's name, and end with a full stop."""
-    first = text[:1] if re.match(r"[a-z]+\.[a-z]", text) else text[:1].upper()
+    """Begin an English sentence with a capital, unless it begins with a name, and end it with a full stop."""
+    first = text[:1] if HANGUL.search(text) or NAME.match(text) else text[:1].upper()
     return first + text[1:] + ("" if text.endswith(".") else ".")
 
 

@@ -90,7 +90,7 @@ def _lines(about: dict[str, str]) -> Iterator[str]:
 def _manual() -> str:
     """Return how the manual page is read: man asks the C library for Korean, and on most boxes that has none."""
     if language() == "ko" and not _installed():
-        return "LC_ALL=C.UTF-8 man /usr/share/man/ko/man1/pasu.1.gz"
+        return "LC_ALL=C.UTF-8 man -L ko pasu"
     return "man pasu"
 
 

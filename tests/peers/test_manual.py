@@ -51,11 +51,14 @@ def test_groff_has_nothing_to_complain_of_and_each_line_fits(folder: str) -> Non
     assert not [line for line in shown.splitlines() if columns(line) > 80 and not examples.match(line)]
 
 
-def test_man_finds_it_and_shows_korean_by_its_path_where_there_is_no_such_locale(installed: Path) -> None:
-    english = " ".join(man("-M", str(installed), "pasu").split())
+def test_man_finds_it_and_korean_by_its_name_where_there_is_no_such_locale(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MANPATH", str(installed))
+    english = " ".join(man("pasu").split())
     assert "NAME pasu - record" in english
     assert "make the box ready by the answers" in english
-    korean = " ".join(man(str(installed / "ko/man1/pasu.1.gz")).split())
+    korean = " ".join(man("-L", "ko", "pasu").split())  # as bare `pasu` says
     assert "이름 pasu - 카메라" in korean
     assert "대답으로 박스를 준비합니다" in korean
 

@@ -56,7 +56,7 @@ DOCTOR = {
     ),
     "CANARY_WORD": code(
         "types",
-        ("낱말이 맞지 않는 글자입니다", "that is no such word"),
+        ("낱말로 쓸 수 없는 글자입니다", "that is no such word"),
         (
             "센터가 읽은 영문과 숫자 여덟 자를 적으십시오",
             "type the eight letters and digits that the centre read",

@@ -45,7 +45,7 @@ INIT = {
         "installer",
         ("디스크가 다른 곳에 연결되어 있습니다", "the disk is mounted elsewhere"),
         (
-            "누가 쓰는지 확인하고, 아무도 아니면 umount하고 /etc/fstab에서 지우십시오",
+            "누가 쓰는지 확인하고, 쓰는 사람이 없으면 umount한 다음 /etc/fstab에서 지우십시오",
             "find out who uses it; if nobody does, umount it and take it out of /etc/fstab",
         ),
     ),
@@ -153,8 +153,8 @@ INIT = {
     "INIT_AMEND": code(
         "installer",
         (
-            "agent.toml이 스스로 고칠 수 없는 모양으로 쓰여 있습니다",
-            "agent.toml is written so that `pasu init` cannot amend it",
+            "agent.toml이나 secrets.toml이 `pasu init`이 고칠 수 없는 모양으로 쓰여 있습니다",
+            "agent.toml or secrets.toml is written so that `pasu init` cannot amend it",
         ),
         (
             "아무것도 바꾸지 않았습니다. 편집기로 고치고 `pasu config check`를 하십시오",

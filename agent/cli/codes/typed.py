@@ -126,7 +126,7 @@ TYPED = {
     ),
     "CONFIG_FOLDERS": code(
         "installer",
-        ("영상 폴더와 상태 폴더가 서로 안에 있습니다", "vault and state lie in each other"),
+        ("영상 폴더와 상태 폴더 가운데 하나가 다른 것 안에 있습니다", "vault and state lie in each other"),
         (
             "서로 다른 곳에 두십시오. 영상 디스크가 빠져도 목록은 남아야 합니다",
             "put them apart: when the disk of the vault is gone, the catalogue must still be there",

@@ -49,7 +49,7 @@ UPDATE = {
     "UPDATE_COMMENT": code(
         "types",
         (
-            "서명은 다른 패키지, 버전이나 아키텍처에 대한 것입니다",
+            "다른 패키지, 다른 버전이나 다른 아키텍처의 서명입니다",
             "the signature is about another package, version or architecture",
         ),
         _AGAIN,

@@ -307,7 +307,7 @@ CHECKS: dict[str, Check] = {
     "broker.certificate": Check(
         ("인증서", "certificate"),
         (
-            "인증서가 끝나면 센터가 박스를 듣지 못합니다",
+            "인증서가 만료되면 센터가 박스의 보고를 받지 못합니다",
             "when the certificate ends the centre hears nothing of the box",
         ),
         ("`pasu enrol renew`로 새로 받으십시오", "get a new one with `pasu enrol renew`"),

@@ -70,6 +70,16 @@ def amended_log_ins(text: str, wanted: Mapping[str, Login | None]) -> str:
     return text
 
 
+def secrets_wanted(text: str, wanted: Mapping[str, Login | None]) -> Answers:
+    """Return the tables that secrets.toml has to have then, whatever way it is written; empty ones say nothing."""
+    tables = tomllib.loads(text)
+    cameras = {name: table for name, table in tables.get("camera", {}).items() if name not in wanted}
+    for name, login in wanted.items():
+        if login is not None:
+            cameras[name] = {"username": login.username, "password": login.password}
+    return {name: table for name, table in {**tables, "camera": cameras}.items() if table}
+
+
 def _one(text: str, table: Path, number: int, key: str, what: Any) -> str:
     lines = text.splitlines(keepends=True)
     begin = _find(lines, table, number)

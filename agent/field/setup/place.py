@@ -40,7 +40,7 @@ from agent.config.load import ConfigProblems, load_tables, load_text
 from agent.errors import ConfigError, StorageFault
 from agent.field.setup import answers as answers_
 from agent.field.setup import fstab, works
-from agent.field.setup.amend import amended, amended_cameras, amended_log_ins, changes
+from agent.field.setup.amend import amended, amended_cameras, amended_log_ins, changes, secrets_wanted
 from agent.field.setup.inside import TOOLS
 from agent.language import say
 from agent.onvif.proposal import appended
@@ -183,11 +183,15 @@ def change(
         new = appended(new, answers_.camera_tables(added))
     _as_wanted(new, {**answers_.config_tables(after), "camera": wanted}, file)
     config = load_text(new, file)
-    step("C1")
     hidden = config.secrets_file
     known = read_secrets(hidden)
     log_ins = answers_.log_ins(after)
     fresh = {name: login for name, login in log_ins.items() if known.login(name) != login}
+    left = (ids - {each["id"] for each in wanted}) | answers_.log_ins(before).keys()
+    gone = {name: None for name in sorted(left - log_ins.keys()) if known.login(name) is not None}
+    for each in (fresh, gone):
+        _with_log_ins(hidden, each)  # what cannot be amended is refused before anything is changed
+    step("C1")
     if fresh:
         _change_log_ins(hidden, fresh, disk, backup=True)
         step("C2")
@@ -197,31 +201,28 @@ def change(
         _put(disk, file.with_name(file.name + BACKUP), old, mode, owner)
         _put(disk, file, new, mode, owner)
         step("C3")
-    left = (ids - {each["id"] for each in wanted}) | answers_.log_ins(before).keys()
-    gone = {name: None for name in sorted(left - log_ins.keys()) if known.login(name) is not None}
     if gone:
         _change_log_ins(hidden, gone, disk, backup=not fresh)
         step("C4")
     return config
 
 
+def _with_log_ins(hidden: Path, wanted: Mapping[str, Login | None]) -> tuple[bytes, bytes]:
+    """Return secrets.toml as it is, and with these log-ins (None takes one out). Raises ConfigError INIT_AMEND."""
+    former = _read(hidden) if exists(hidden) else answers_.SECRETS_HEAD.encode()
+    text = _text(former, hidden)
+    new = amended_log_ins(text, wanted).encode()
+    _as_wanted(new, secrets_wanted(text, wanted), hidden)
+    return former, new
+
+
 def _change_log_ins(hidden: Path, wanted: Mapping[str, Login | None], disk: Disk, *, backup: bool) -> None:
-    """Change log-ins in secrets.toml, None taking one out; what others have stays as it is written."""
-    there = exists(hidden)
-    former = _read(hidden) if there else answers_.SECRETS_HEAD.encode()
-    new = amended_log_ins(_text(former, hidden), wanted)
-    expected = tomllib.loads(former.decode())
-    for name, login in wanted.items():
-        tables = expected.setdefault("camera", {})
-        tables.pop(name, None)
-        if login is not None:
-            tables[name] = {"username": login.username, "password": login.password}
-    _as_wanted(new.encode(), {name: table for name, table in expected.items() if table}, hidden)
-    status = os.stat(hidden) if there else None  # noqa: PTH116 - follows a link
+    former, new = _with_log_ins(hidden, wanted)
+    status = os.stat(hidden) if exists(hidden) else None  # noqa: PTH116 - follows a link
     owner = (status.st_uid, status.st_gid) if status is not None else _myself()
-    if there and backup:
+    if status is not None and backup:
         _put(disk, hidden.with_name(hidden.name + BACKUP), former, 0o600, owner)
-    _put(disk, hidden, new.encode(), 0o600, owner)
+    _put(disk, hidden, new, 0o600, owner)
 
 
 def _text(content: bytes, file: Path) -> str:
@@ -246,7 +247,7 @@ def _cannot_amend(file: Path) -> ConfigError:
     return ConfigError(
         "INIT_AMEND",
         say(
-            f"{file.name}을 스스로 고칠 수 없는 모양입니다",
+            f"{file.name}은 `pasu init`이 고칠 수 없는 모양으로 쓰여 있습니다",
             f"{file.name} is written so that it cannot be amended",
         ),
         hint=say("아무것도 바꾸지 않았습니다. 직접 고치십시오", "nothing was changed; edit it by hand"),

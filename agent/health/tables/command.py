@@ -26,7 +26,7 @@ COMMAND = {
     ),
     "key.expiring": condition(
         Severity.WARNING,
-        ("센터의 서명 키가 곧 끝납니다", "a signing key of the centre ends soon"),
+        ("센터의 서명 키가 곧 만료됩니다", "a signing key of the centre ends soon"),
         (
             "센터에서 새 키를 넣은 키 묶음을 보내십시오 (ring.replace)",
             "have the centre send a ring with a new key (ring.replace)",

@@ -96,34 +96,34 @@ UPLINK = {
     ),
     "certificate.ends_in_30_days": condition(
         Severity.WARNING,
-        ("박스의 인증서가 30일 안에 끝납니다", "the box's certificate ends within 30 days"),
+        ("박스의 인증서가 30일 안에 만료됩니다", "the box's certificate ends within 30 days"),
         ("센터에서 새 인증서를 받으십시오", "have the centre issue a new one"),
     ),
     "certificate.ends_in_14_days": condition(
         Severity.WARNING,
-        ("박스의 인증서가 14일 안에 끝납니다", "the box's certificate ends within 14 days"),
+        ("박스의 인증서가 14일 안에 만료됩니다", "the box's certificate ends within 14 days"),
         ("센터에서 새 인증서를 받으십시오", "have the centre issue a new one"),
     ),
     "certificate.ends_in_7_days": condition(
         Severity.ALARM,
-        ("박스의 인증서가 7일 안에 끝납니다", "the box's certificate ends within 7 days"),
+        ("박스의 인증서가 7일 안에 만료됩니다", "the box's certificate ends within 7 days"),
         (
-            "지금 센터에서 새 인증서를 받으십시오. 끝나도 녹화는 계속합니다",
+            "지금 센터에서 새 인증서를 받으십시오. 만료되어도 녹화는 계속합니다",
             "have the centre issue a new one now; recording goes on when it ends",
         ),
     ),
     "certificate.ends_in_1_day": condition(
         Severity.ALARM,
-        ("박스의 인증서가 하루 안에 끝납니다", "the box's certificate ends within a day"),
+        ("박스의 인증서가 하루 안에 만료됩니다", "the box's certificate ends within a day"),
         (
-            "지금 센터에서 새 인증서를 받으십시오. 끝나도 녹화는 계속합니다",
+            "지금 센터에서 새 인증서를 받으십시오. 만료되어도 녹화는 계속합니다",
             "have the centre issue a new one now; recording goes on when it ends",
         ),
     ),
     "certificate.expired": condition(
         Severity.ALARM,
         (
-            "박스의 인증서가 끝나 센터에 접속할 수 없습니다. 녹화는 계속합니다",
+            "박스의 인증서가 만료되어 센터에 접속할 수 없습니다. 녹화는 계속합니다",
             "the box's certificate has ended and the centre cannot be reached; recording goes on",
         ),
         (

@@ -255,6 +255,9 @@ def test_log_ins_are_changed_added_and_taken_out_and_others_stay_as_they_are_wri
     new = amend.amended_log_ins(WORDS, {"cam01": Login("recorder", "new"), "cam.2": Login("a", "b#")})
     assert new.startswith(WORDS.replace('"old"', '"new"'))
     assert tomllib.loads(new)["camera"]["cam.2"] == {"username": "a", "password": "b#"}
+    wanted = {"cam01": Login("recorder", "new"), "cam.2": Login("a", "b#")}
+    assert amend.secrets_wanted(WORDS, wanted) == tomllib.loads(new)
+    assert amend.secrets_wanted(WORDS, {"cam01": None}) == {"broker": tomllib.loads(WORDS)["broker"]}
     assert "cam01" not in (less := amend.amended_log_ins(WORDS, {"cam01": None, "cam07": None}))
     assert tomllib.loads(less) == {"broker": {"10.0.0.5": {"username": "pasu", "password": "kept"}}}
     listed = "odd = [\n[[1]\n]]\n" + WORDS  # a line that looks like a heading and is none
