@@ -23,7 +23,7 @@ from agent.capture.roster import assign
 from agent.capture.supervisor import Supervisor
 from agent.capture.trigger_minder import TriggerMinder, past_of, triggers_of
 from agent.clock import SystemClock
-from agent.config import secrets_of
+from agent import log_ins
 from agent.errors import PasuError, StorageFault
 from agent.forks import forked
 from agent.health import Raised, read_health, silences
@@ -173,7 +173,7 @@ def _watched(config: Config) -> tuple[Watched, Watched, Watched]:
     """Look at the files that others change: the configuration's, the key ring's, the memory of cameras."""
     state = config.storage.state
     return (
-        Watched((config.file, secrets_of(config))),
+        Watched((config.file, *log_ins.watched(config))),
         Watched([state / name for name in RING_FILES]),
         Watched((state / likenesses.FILE,)),
     )

@@ -225,7 +225,9 @@ def _install(places: Places, answers: Answers, terminal: Terminal) -> Config:
             )
         drive = found[0]
     config = install(places, answers, drive)
+    from agent.cli.log_ins_view import where_they_lie
     from agent.field.setup.requests import Tell, Tone
+    from agent.log_ins import LogIns
 
     terminal.tell(Tell(say(f"준비되었습니다: {config.file}", f"Ready: {config.file}"), Tone.GOOD))
     if drive is not None:
@@ -235,5 +237,5 @@ def _install(places: Places, answers: Answers, terminal: Terminal) -> Config:
                 f"  {drive.path} -> {config.storage.vaults[0]} ({places.fstab})",
             )
         )
-    print(say(f"  비밀번호: {config.secrets_file} (0600)", f"  passwords: {config.secrets_file} (0600)"))
+    print(say("  비밀번호: ", "  passwords: ") + where_they_lie(LogIns(config.file, places.machine)))
     return config

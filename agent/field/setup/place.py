@@ -7,7 +7,8 @@ A box that is new (`install`):
    that nothing can ever be recorded beside a disk that is missing.
 3. fstab has the line of the vault's disk. It names the file system by UUID, and lets a box boot without it.
 4. The disk is mounted, and is the agent's.
-5. secrets.toml is there, mode 0600 and root's: systemd hands recording a copy, and nobody else is given any.
+5. The log-ins are there (`agent.log_ins`), sealed to the machine where it can: systemd hands recording a copy, and
+   nobody else is given any.
 6. agent.toml is there: the box is configured, and its units may start.
 7. The draft is gone.
 
@@ -16,7 +17,7 @@ Killed after any of them, the box is either not configured, and `pasu init` goes
 A box that has its configuration (`change`), killed after any of which both files are whole, old or new:
 
 C1. The new agent.toml is checked.
-C2. secrets.toml has the new log-ins; what it was is beside it (.bak).
+C2. The new log-ins are among the others; what was is beside them (.bak).
 C3. agent.toml is the new one; what it was is beside it (.bak).
 """
 
@@ -28,12 +29,12 @@ import os
 import pwd
 import subprocess
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.config import Login, read_secrets
+from agent.config import Login, parse_secrets
 from agent.config.load import ConfigProblems, load_tables, load_text
 from agent.errors import ConfigError, StorageFault
 from agent.field.setup import answers as answers_
@@ -41,6 +42,8 @@ from agent.field.setup import fstab, works
 from agent.field.setup.amend import amended, changes
 from agent.field.setup.inside import TOOLS
 from agent.language import say
+from agent.log_ins import LogIns
+from agent.machine import Machine
 from agent.onvif.proposal import Addition, appended, log_in_tables
 from agent.storage.files import Disk, exists, fault, is_directory
 
@@ -60,12 +63,14 @@ USER = "pasu"
 class Places:
     """Where things are on a box; tests have others.
 
-    user  whose the state and the vault are; one that does not exist leaves them to whoever runs this
+    user     whose the state and the vault are; one that does not exist leaves them to whoever runs this
+    machine  what log-ins are sealed to
     """
 
     config: Path
     fstab: Path = Path("/etc/fstab")
     user: str = USER
+    machine: Machine = field(default_factory=Machine)
 
     @property
     def draft(self) -> Path:
@@ -145,8 +150,8 @@ def install(
             _mount(drive.path, vault, kind)
         _give(disk, vault, *places.owner())
         step("4")
-    _put(disk, config.secrets_file, answers_.secrets_text(answers).encode(), 0o600, _myself())
-    read_secrets(config.secrets_file)
+    hidden = LogIns(places.config, places.machine, disk)
+    hidden.put(answers_.secrets_text(answers).encode(), fresh=True)
     step("5")
     _put(disk, places.config, text, CONFIG_MODE, (os.geteuid(), places.group()))
     step("6")
@@ -179,8 +184,9 @@ def change(
     _as_wanted(new, before, after, file)
     config = load_text(new, file)
     step("C1")
-    hidden = config.secrets_file
-    known = read_secrets(hidden)
+    hidden = LogIns(file, places.machine, disk)
+    former = hidden.text()
+    known = parse_secrets(former, hidden.clear)
     fresh = [
         Addition(each["id"], "", "", "", "", "", username=each["username"], password=each.get("password", ""))
         for each in added
@@ -188,13 +194,7 @@ def change(
         and known.login(each["id"]) != Login(each["username"], each.get("password", ""))
     ]
     if fresh:
-        there = exists(hidden)
-        former = _read(hidden) if there else answers_.SECRETS_HEAD.encode()
-        status = os.stat(hidden) if there else None  # noqa: PTH116 - follows a link
-        owner = (status.st_uid, status.st_gid) if status is not None else _myself()
-        if there:
-            _put(disk, hidden.with_name(hidden.name + BACKUP), former, 0o600, owner)
-        _put(disk, hidden, appended(former, log_in_tables(fresh)), 0o600, owner)
+        hidden.put(appended(former or answers_.SECRETS_HEAD.encode(), log_in_tables(fresh)))
         step("C2")
     if new != old:
         status = file.stat()
