@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING
 
 from agent.config import ConfigProblems, Problem, Secrets, parse_secrets
 from agent.config.secrets import secrets_text
-from agent.errors import ConfigError, StorageFault
+from agent.errors import ConfigError
 from agent.language import say
 from agent.machine import Key, Machine, key_of
 from agent.storage import files
-from agent.storage.files import Disk, fault
+from agent.storage.files import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

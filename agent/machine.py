@@ -1,4 +1,4 @@
-"""What is sealed to this machine, by `systemd-creds`: its TPM opens it where there is one, else the key of its system disk.
+"""What is sealed to this machine by `systemd-creds`: its TPM opens it where it has one, else a key on its system disk.
 
 Texts go through pipes alone: never through an argument, an environment or a file of their own.
 """
@@ -62,7 +62,7 @@ def key_of(sealed: bytes) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """This machine.
+    """The machine that this runs on.
 
     key  as in `systemd-creds --with-key=`; auto is the TPM and the system disk's key together, or the latter alone
     """
@@ -77,20 +77,13 @@ class Machine:
         """Seal a text of at most 1 MiB, and make sure that it opens again. Raises ConfigError MACHINE_SEAL."""
         try:
             sealed = self._run(text, "encrypt", f"--with-key={self.key}", f"--tpm2-pcrs={PCRS}")
-            if key_of(sealed) is Key.NONE:
-                raise _Refused("no key")
-            if self._run(sealed, "decrypt") != text:
-                raise _Refused("opened, it is another text")
+            again = self._run(sealed, "decrypt")
         except _Refused as why:
-            raise ConfigError(
-                "MACHINE_SEAL",
-                say("이 기계에 봉인할 수 없습니다", "nothing can be sealed to this machine"),
-                hint=say(
-                    "까닭을 보십시오. 비밀번호는 secrets.toml(0600)에 둘 수 있습니다",
-                    "look at the reason; passwords may stay in secrets.toml (0600)",
-                ),
-                reason=str(why),
-            ) from None
+            raise _unsealed(str(why)) from None
+        if key_of(sealed) is Key.NONE:
+            raise _unsealed("no key")
+        if again != text:
+            raise _unsealed("it opens as another text")
         return sealed
 
     def opened(self, sealed: bytes) -> bytes:
@@ -127,3 +120,15 @@ class Machine:
 
 class _Refused(Exception):
     """What the program said."""
+
+
+def _unsealed(why: str) -> ConfigError:
+    return ConfigError(
+        "MACHINE_SEAL",
+        say("이 기계에 봉인할 수 없습니다", "nothing can be sealed to this machine"),
+        hint=say(
+            "까닭을 보십시오. 비밀번호는 secrets.toml(0600)에 둘 수 있습니다",
+            "look at the reason; passwords may stay in secrets.toml (0600)",
+        ),
+        reason=why,
+    )

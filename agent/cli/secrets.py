@@ -58,8 +58,8 @@ def _add_set(actions: Any) -> None:
     parser.description = say(
         "카메라 하나(또는 --broker 서버 하나)의 계정을 적습니다. 비밀번호는 보이지 않게 묻거나, 터미널이 아니면 표준 "
         "입력의 첫 줄에서 읽습니다. 녹화는 새 계정으로 다시 시작합니다. 파일의 주석은 남지 않습니다.",
-        "Give one camera, or one broker with --broker, its log-in. The password is asked for without being shown, or is "
-        "the first line of the standard input where that is no terminal. Recording begins anew with it. Comments in "
+        "Give one camera, or one broker with --broker, its log-in. The password is asked for without being shown, or "
+        "is the first line of the standard input where that is no terminal. Recording begins anew with it. Comments in "
         "the file are not kept.",
     )
     _whose(parser)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.config.secrets import Login, Secrets
 from agent.onvif.proposal import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from agent.config.secrets import Login, Secrets
 
 HEAD = (
     "# Users and passwords: for the agent alone, and never in agent.toml. `pasu secrets` writes this text.\n"

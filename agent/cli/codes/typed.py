@@ -132,8 +132,7 @@ TYPED = {
         ),
         (
             "메인보드를 바꾸었거나 TPM을 지웠으면 카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오",
-            "when the mainboard was exchanged or its TPM cleared, give each camera's log-in again: "
-            "`pasu secrets set --anew CAMERA`",
+            "with another mainboard, or a cleared TPM, give each log-in again: `pasu secrets set --anew CAMERA`",
         ),
     ),
     "MACHINE_SEAL": code(

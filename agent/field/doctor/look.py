@@ -106,7 +106,7 @@ def places(config: Config) -> list[Place]:
 
 
 def sealing(config: Config, read: Secrets | None) -> tuple[Standing, bool | None, bool]:
-    """Return how log-ins lie there, whether they open (None: nobody else than root can tell), whether they can be sealed.
+    """Return how log-ins lie there, whether they open (None: root alone can tell), and whether they can be sealed.
 
     read  the log-ins as they were read; None: they could not be
     """

@@ -20,9 +20,8 @@ CONFIG = {
             "the cameras' log-ins are sealed, and this machine does not open them",
         ),
         (
-            "봉인한 메인보드와 시스템 디스크를 되돌리거나, 카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오",
-            "put back the mainboard and system disk that sealed them, or give each camera's log-in again: "
-            "`pasu secrets set --anew CAMERA`",
+            "봉인한 메인보드와 디스크를 되돌리거나, 카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오",
+            "put back the board and disk that sealed them, or give each log-in again: `pasu secrets set --anew CAMERA`",
         ),
     ),
     "config.needs_restart": condition(
