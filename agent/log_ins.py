@@ -62,7 +62,7 @@ class Standing:
     """How log-ins lie there.
 
     key       what opens those that are sealed; None when nothing is sealed, or it may not be seen
-    leftover  both forms are there: what is in clear counts
+    leftover  besides what is sealed something lies there in clear; a secrets.toml counts
     """
 
     form: Form
@@ -96,7 +96,7 @@ class LogIns:
             with contextlib.suppress(ConfigProblems):
                 key = key_of(self._sealed_bytes())
         form = Form.CLEAR if clear else Form.SEALED if sealed else Form.ABSENT
-        return Standing(form, key, clear and sealed)
+        return Standing(form, key, sealed and any(files.exists(each) for each in self._remains()))
 
     def text(self) -> bytes:
         """Return them as a secrets.toml; nothing when there are none.
@@ -148,12 +148,18 @@ class LogIns:
         return Form.SEALED
 
     def seal(self, step: Callable[[str], None] = _NO_STEP) -> Key:
-        """Seal those that are in clear. Raises ConfigProblems, StorageFault, ConfigError MACHINE_SEAL."""
+        """Seal those that are in clear; of those that are sealed, remove what is left in clear.
+
+        Returns  what opens them
+        Raises   ConfigProblems, StorageFault, ConfigError MACHINE_SEAL
+        """
         text = self.text()
         parse_secrets(text, self._counts())
-        sealed = self.machine.seal(text)
-        self._put_sealed(sealed, None, step)
-        return key_of(sealed)
+        if files.exists(self.clear):
+            self._put_sealed(self.machine.seal(text), None, step)
+        else:
+            self._wipe_remains()
+        return key_of(self._sealed_bytes())
 
     def open(self) -> None:
         """Put those that are sealed there in clear. Raises ConfigProblems, StorageFault."""
@@ -196,9 +202,15 @@ class LogIns:
         step("2")
         self.disk.atomic_replace(self.sealed, sealed, sync=True)
         step("3")
-        for ending in REMAINS:
-            self._wipe(_beside(self.clear, ending))
+        self._wipe_remains()
         step("4")
+
+    def _remains(self) -> list[Path]:
+        return [_beside(self.clear, ending) for ending in REMAINS]
+
+    def _wipe_remains(self) -> None:
+        for each in self._remains():
+            self._wipe(each)
 
     def _wipe(self, name: Path) -> None:
         """Overwrite a file in clear and remove it, where it lies; one that has another name too loses this one."""

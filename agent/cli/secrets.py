@@ -136,8 +136,12 @@ def show(args: argparse.Namespace) -> int:
         return 0
     print(where_they_lie(beside))
     if standing.leftover:
-        left = f"{beside.clear}, {beside.sealed}"
-        print(say(f"두 가지가 다 있습니다: {left}", f"both forms are there: {left}"))
+        print(
+            say(
+                "봉인되지 않은 파일도 남아 있습니다: `sudo pasu secrets seal`",
+                "something is left in clear besides: `sudo pasu secrets seal`",
+            )
+        )
     rows = [(each, say("있음", "yes") if has else "–") for each, has in cameras.items()]
     rows += [(each, say("있음", "yes")) for each in brokers]
     heads = (say("카메라·서버", "camera or broker"), say("계정", "log-in"))
@@ -176,8 +180,7 @@ def seal(args: argparse.Namespace) -> int:
     from agent.log_ins import Form
 
     _, beside = _beside(args)
-    standing = beside.standing()
-    if standing.form is Form.ABSENT:
+    if beside.standing().form is Form.ABSENT:
         raise UsageError(
             "SECRETS_NONE",
             say(f"봉인할 것이 없습니다: {beside.clear}", f"there is nothing to seal: {beside.clear}"),
@@ -185,8 +188,7 @@ def seal(args: argparse.Namespace) -> int:
                 "계정을 적으십시오: `pasu secrets set 카메라`", "give a log-in: `pasu secrets set CAMERA`"
             ),
         )
-    if standing.form is Form.CLEAR:
-        beside.seal()
+    beside.seal()
     print(where_they_lie(beside))
     return 0
 

@@ -135,6 +135,10 @@ def test_what_an_editor_or_a_kill_left_goes_too(beside: LogIns) -> None:
         beside.clear.with_name(f"secrets.toml{ending}").write_bytes(TEXT)
     beside.seal()
     assert names(beside) == ["secrets.sealed"]
+    beside.clear.with_name("secrets.toml.gone").write_bytes(TEXT)
+    assert beside.standing() == Standing(Form.SEALED, Key.HOST, leftover=True)
+    beside.seal()
+    assert names(beside) == ["secrets.sealed"]
 
 
 def test_both_forms(beside: LogIns) -> None:

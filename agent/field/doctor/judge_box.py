@@ -193,7 +193,7 @@ def sealing(form: str, key: str | None, *, opens: bool | None, can_seal: bool, l
     key       what opens those that are sealed: "tpm", "host", another; None: that may not be seen
     opens     whether they do; None: they were not tried
     can_seal  whether this machine could seal those that are in clear
-    leftover  both forms are there
+    leftover  besides what is sealed something lies there in clear
     """
     check = "secrets.sealed"
     if form == "absent":
@@ -210,6 +210,9 @@ def sealing(form: str, key: str | None, *, opens: bool | None, can_seal: bool, l
         return fail(
             check, say("이 기계에서 열리지 않습니다", "this machine does not open them"), form=form, key=key
         )
+    if leftover:
+        left = say("봉인되지 않은 복사본이 남아 있습니다", "a copy in clear is left")
+        return warn(check, left, form=form, key=key)
     if key == "tpm":
         return ok(check, say("이 기계의 TPM에 봉인", "sealed to this machine's TPM"), form=form, key=key)
     if key == "host":

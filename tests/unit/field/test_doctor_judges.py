@@ -143,6 +143,7 @@ def test_permissions():
         ("clear", "host", True, False, True, NOTE),
         ("sealed", "tpm", True, True, False, GOOD),
         ("sealed", "host", True, True, False, GOOD),
+        ("sealed", "tpm", True, True, True, NOTE),
         ("sealed", "none", True, True, False, BAD),
         ("sealed", "tpm", False, True, False, BAD),
         ("sealed", "tpm", None, False, False, NOTE),
