@@ -151,7 +151,7 @@ def test_a2_each_call_of_a_new_box_fails_once(tmp_path: Path) -> None:
                 assert load(places.config).cameras[0].id == "cam01"
                 assert LogIns(places.config).read().login("cam01") is not None
             if Machine().can_seal():
-                assert not [each for each in places.config.parent.glob("secrets.toml*")]
+                assert not list(places.config.parent.glob("secrets.toml*"))
         install(places, answers_in(folder), None)
         assert LogIns(places.config).read().login("cam01").password == PASSWORD
 
