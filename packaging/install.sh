@@ -27,12 +27,13 @@ package=$(ls "$here"/pasu-agent_*_"$architecture".deb 2>/dev/null) ||
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/archives/partial"
+# What the package recommends and is on the stick comes along (libraries for a TPM); what is not is done without.
 # apt splits at blanks, and a stick's name may have some.
 ln -s "$here" "$work/stick"
 # Whoever made the stick checked Debian's signatures; here the digests above count.
 echo "deb [trusted=yes] file:$work/stick ./" >"$work/sources.list"
 apt() {
-    DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends \
+    DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes \
         -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists" \
         -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Cache::Archives="$work/archives" -o APT::Sandbox::User=root "$@"
 }
