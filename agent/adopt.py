@@ -13,7 +13,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agent.config import ConfigProblems, load, read_secrets, secrets_of
+from agent import log_ins
+from agent.config import ConfigProblems, load
 from agent.errors import IntegrityFault, PasuError
 from agent.health import Raised
 from agent.language import say
@@ -240,6 +241,8 @@ class Adoption:
         found = []
         if self._problems:
             found.append(Raised("config.invalid", "", ", ".join(self._problems)))
+        if log_ins.is_shut(self.config):
+            found.append(Raised("config.secrets_shut"))
         if self._waiting:
             found.append(Raised("config.needs_restart", "", ", ".join(self._waiting)))
         if self._unverified:
@@ -257,7 +260,7 @@ class Adoption:
         content = b""
         try:
             content = file.read_bytes()
-            config, secrets = load(file), read_secrets(secrets_of(self.config))
+            config, secrets = load(file), log_ins.read(self.config)
             if file.read_bytes() != content:
                 self._files.again()
                 return

@@ -16,14 +16,13 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from agent import __version__, logs, notify, openings
+from agent import __version__, log_ins, logs, notify, openings
 from agent.adopt import Adoption, Numbers, Sealing, Watched, purposes, refuse_older
 from agent.bulletin import Bulletin, Familiar
 from agent.capture.roster import assign
 from agent.capture.supervisor import Supervisor
 from agent.capture.trigger_minder import TriggerMinder, past_of, triggers_of
 from agent.clock import SystemClock
-from agent.config import secrets_of
 from agent.errors import PasuError, StorageFault
 from agent.forks import forked
 from agent.health import Raised, read_health, silences
@@ -173,7 +172,7 @@ def _watched(config: Config) -> tuple[Watched, Watched, Watched]:
     """Look at the files that others change: the configuration's, the key ring's, the memory of cameras."""
     state = config.storage.state
     return (
-        Watched((config.file, secrets_of(config))),
+        Watched((config.file, *log_ins.watched(config))),
         Watched([state / name for name in RING_FILES]),
         Watched((state / likenesses.FILE,)),
     )

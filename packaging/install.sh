@@ -27,6 +27,7 @@ package=$(ls "$here"/pasu-agent_*_"$architecture".deb 2>/dev/null) ||
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/archives/partial"
+# What the package recommends and is on the stick comes along (libraries for a TPM); what is not is done without.
 # apt splits at blanks, and a stick's name may have some.
 ln -s "$here" "$work/stick"
 # Whoever made the stick checked Debian's signatures; here the digests above count.
@@ -34,7 +35,7 @@ echo "deb [trusted=yes] file:$work/stick ./" >"$work/sources.list"
 # What apt does is kept, and shown when it fails: on a box without a network it looks for much that is not there (Ign:).
 # Its errors and warnings, and those of the packages, go to stderr, and are shown at once.
 apt() {
-    DEBIAN_FRONTEND=noninteractive apt-get -qq --yes --no-install-recommends \
+    DEBIAN_FRONTEND=noninteractive apt-get -qq --yes \
         -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists" \
         -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Cache::Archives="$work/archives" -o APT::Sandbox::User=root "$@" \
         >>"$work/said" || {

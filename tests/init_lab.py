@@ -13,10 +13,11 @@ import subprocess
 import sys
 import termios
 import time
+import tomllib
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -110,6 +111,25 @@ class Box:
 
     def pasu(self, *words: str, language: str = "en") -> subprocess.CompletedProcess[str]:
         return self.run(*PASU, *words, language=language)
+
+    def log_ins(self) -> dict[str, Any]:
+        """Return the log-ins, which only this machine opens, by systemd's own program; in clear they are nowhere."""
+        assert not [
+            each for each in self.run("ls", "-A", "/etc/pasu").stdout.split() if "secrets.toml" in each
+        ]
+        found = self.run(
+            "grep", "--recursive", "--files-with-matches", "--text", PASSWORD, "/etc", "/var/lib/pasu"
+        )
+        assert found.stdout == "", found.stdout
+        opened = self.run(
+            need("systemd-creds"),
+            "decrypt",
+            "--name=secrets.toml",
+            "/etc/pasu/secrets.sealed",
+            "-",
+            check=True,
+        )
+        return tomllib.loads(opened.stdout)
 
     def environment(self, language: str) -> dict[str, str]:
         return {**os.environ, "LC_ALL": LANGUAGES[language], "TERM": "xterm"}

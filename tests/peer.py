@@ -14,6 +14,8 @@ PACKAGES = {
     "tcpdump": "tcpdump",
     "strace": "strace",
     "systemd-analyze": "systemd",
+    "systemd-creds": "systemd",
+    "swtpm": "swtpm libtss2-tcti-swtpm0",
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
     "mosquitto": "mosquitto",

@@ -75,11 +75,12 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
 def load_with_secrets(file: Path) -> tuple[Config, Secrets]:
     """Read the configuration and its passwords; warnings go to stderr. Raises ConfigProblems."""
     from agent.cli.problem import show_warnings
-    from agent.config import load, read_secrets, secrets_of
+    from agent.config import load
+    from agent.log_ins import read
 
     config = load(file)
     show_warnings(config.warnings, sys.stderr)
-    return config, read_secrets(secrets_of(config))
+    return config, read(config)
 
 
 def load_for_state(file: Path) -> Config:

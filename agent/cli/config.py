@@ -46,7 +46,8 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, and print problems or a summary."""
     from agent.cli.problem import show_problems, show_warnings
-    from agent.config import ConfigProblems, ConfigWarning, Secrets, load, read_secrets
+    from agent.config import ConfigProblems, ConfigWarning, Secrets, load
+    from agent.log_ins import beside
 
     config: Config | None = None
     secrets = Secrets()
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     except ConfigProblems as problems:
         refused.append(problems)
     try:
-        secrets = read_secrets(args.file.with_name("secrets.toml"))
+        secrets = beside(args.file)
     except ConfigProblems as problems:
         refused.append(problems)
     for number, error in enumerate(refused):

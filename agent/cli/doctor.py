@@ -108,11 +108,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _secrets(config: Config) -> Secrets | None:
-    from agent.config import read_secrets
     from agent.errors import ConfigError
+    from agent.log_ins import LogIns
 
     try:
-        return read_secrets(config.secrets_file)
+        return LogIns(config.file).read()
     except ConfigError:
         return None
 

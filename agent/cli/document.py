@@ -44,12 +44,14 @@ ABOUT_KOREAN = (
     "아래 표에 없는 이름은 오류입니다."
 )
 SECRETS_ENGLISH = (
-    "Users and passwords of cameras, and of the site's brokers that triggers come from, in a file beside "
-    "`agent.toml`, mode 0600: it is refused when others than its owner may touch it."
+    "Users and passwords of cameras, and of the site's brokers that triggers come from, beside `agent.toml`: sealed to "
+    "the machine in `secrets.sealed`, where it can. `pasu secrets` shows, changes, seals and unseals them. In clear they "
+    "are `secrets.toml`, mode 0600: it counts while it is there, and is refused when others than its owner may touch it."
 )
 SECRETS_KOREAN = (
-    "카메라와 현장 MQTT 서버의 계정과 비밀번호. `agent.toml` 옆에 두며 권한은 0600입니다. "
-    "소유자가 아닌 사람이 다룰 수 있으면 쓰지 않습니다."
+    "카메라와 현장 MQTT 서버의 계정과 비밀번호. `agent.toml` 옆의 `secrets.sealed`에, 할 수 있는 기계라면 그 기계에 "
+    "봉인되어 있습니다. `pasu secrets`로 보고, 바꾸고, 봉인하고, 풉니다. 봉인하지 않은 것은 `secrets.toml`(0600)이며, "
+    "있으면 그것을 씁니다. 소유자가 아닌 사람이 다룰 수 있으면 쓰지 않습니다."
 )
 STATUSES = (
     ("0", "done", "마쳤습니다"),
@@ -169,7 +171,7 @@ def configuration() -> str:
             [(f"`{key}`", en, ko) for key, (ko, en) in PURPOSE_TITLES.items()],
         ),
         "",
-        "## secrets.toml",
+        "## secrets.toml, secrets.sealed",
         "",
         SECRETS_ENGLISH,
         "",

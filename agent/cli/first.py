@@ -42,7 +42,7 @@ GROUPS = (
     Group(
         "저장된 것과 책임",
         "What is stored, and who answers for it",
-        ("check", "rebuild", "clock", "hold", "export", "ledger", "pass", "config"),
+        ("check", "rebuild", "clock", "hold", "export", "ledger", "pass", "config", "secrets"),
     ),
     Group("관제센터에서", "At the control centre", ("centre", "open")),
     Group(

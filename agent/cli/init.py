@@ -91,16 +91,17 @@ def by_talk(places: Places, *, start: bool) -> int:
     """Ask somebody in the terminal."""
     from agent.cli.init_talk import Terminal
     from agent.cli.problem import show_problems
-    from agent.config import ConfigProblems, load, read_secrets
+    from agent.config import ConfigProblems, load
     from agent.config.load import read_toml
     from agent.field.setup import session
     from agent.field.setup.answers import VAULT, completed, with_log_ins
     from agent.field.setup.place import change
+    from agent.log_ins import LogIns
 
     _may_write(places)
     if places.config.exists():
         before = _present(places)
-        before = with_log_ins(before, read_secrets(load(places.config).secrets_file))
+        before = with_log_ins(before, LogIns(places.config, places.machine).read())
         terminal, changed, config = Terminal(places, drafts=False), None, None
         while config is None:
             changed = terminal.hold(session.again(before, changed))
@@ -231,7 +232,9 @@ def _install(places: Places, answers: Answers, terminal: Terminal) -> Config:
             )
         drive = found[0]
     config = install(places, answers, drive)
+    from agent.cli.log_ins_view import where_they_lie
     from agent.field.setup.requests import Tell, Tone
+    from agent.log_ins import LogIns
 
     terminal.tell(Tell(say(f"준비되었습니다: {config.file}", f"Ready: {config.file}"), Tone.GOOD))
     if drive is not None:
@@ -241,5 +244,5 @@ def _install(places: Places, answers: Answers, terminal: Terminal) -> Config:
                 f"  {drive.path} -> {config.storage.vaults[0]} ({places.fstab})",
             )
         )
-    print(say(f"  비밀번호: {config.secrets_file} (0600)", f"  passwords: {config.secrets_file} (0600)"))
+    print(say("  비밀번호: ", "  passwords: ") + where_they_lie(LogIns(config.file, places.machine)))
     return config

@@ -6,7 +6,7 @@ passwords.
 """
 
 from agent.config.load import ConfigProblems, ConfigWarning, Problem, load
-from agent.config.secrets import Login, Secrets, read_secrets, secrets_of
+from agent.config.secrets import Login, Secrets, parse_secrets, read_secrets
 from agent.config.values import (
     Box,
     Camera,
@@ -41,6 +41,6 @@ __all__ = [
     "Tunnel",
     "Uplink",
     "load",
+    "parse_secrets",
     "read_secrets",
-    "secrets_of",
 ]

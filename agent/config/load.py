@@ -85,7 +85,7 @@ def load(path: Path | str) -> Config:
 
 def load_text(content: bytes, file: Path) -> Config:
     """Check what is to become the content of a file, as if it lay there already. Raises ConfigProblems."""
-    return load_tables(_parse(content, file), file)
+    return load_tables(parse_toml(content, file), file)
 
 
 def load_tables(tables: dict[str, Any], file: Path) -> Config:
@@ -126,14 +126,15 @@ def read_toml(file: Path) -> dict[str, Any]:
             error.strerror or str(error),
             say("pasu를 실행하는 계정이 읽을 수 있는 파일", "a file that the account running pasu can read"),
         ) from None
-    return _parse(content, file)
+    return parse_toml(content, file)
 
 
 def _stop(file: Path, code: str, found: str, allowed: str) -> ConfigProblems:
     return ConfigProblems(file, [Problem(code, str(file), "", found, allowed, "")])
 
 
-def _parse(content: bytes, file: Path) -> dict[str, Any]:
+def parse_toml(content: bytes, file: Path) -> dict[str, Any]:
+    """Read TOML that is said to stand in a file. Raises ConfigProblems."""
     if len(content) > FILE_LIMIT_BYTES:
         raise _stop(
             file,

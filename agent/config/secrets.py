@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.config.load import ConfigProblems, Problem, read_toml
+from agent.config.load import ConfigProblems, Problem, parse_toml
 from agent.config.rules import ID, is_address
 from agent.language import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from agent.config.values import Config
 
 EXAMPLE = """[camera.cam01]
 username = "recorder"
@@ -25,8 +22,6 @@ password = "…"
 username = "pasu"
 password = "…"
 """
-HANDED = "CREDENTIALS_DIRECTORY"
-"""Where systemd puts what LoadCredential= names: copies that this unit alone can read, and that never change."""
 TABLES = ("camera", "broker")
 LIMIT = 256
 
@@ -89,48 +84,46 @@ class Secrets:
         return f"<Secrets for {len(self._logins)} cameras and {len(self._brokers)} brokers>"
 
 
-def secrets_of(config: Config) -> Path:
-    """Return where this process reads passwords: what systemd handed it, else secrets.toml beside the configuration."""
-    handed = _handed(config.secrets_file.name)
-    return handed if handed is not None and handed.exists() else config.secrets_file
-
-
-def _handed(name: str) -> Path | None:
-    folder = os.environ.get(HANDED)
-    return Path(folder) / name if folder else None
-
-
 def read_secrets(path: Path | str) -> Secrets:
-    """Read secrets.toml.
+    """Read a secrets.toml that lies there in clear; `agent.log_ins` knows which file there is.
 
     Returns  no log-ins at all when there is no such file: a site may have open cameras only
     Raises   ConfigProblems when others than the owner may touch the file, or it is not as it should be;
              nothing of its content is in the message
     """
-    file = Path(path)
+    return parse_secrets(secrets_text(Path(path)), Path(path))
+
+
+def secrets_text(file: Path) -> bytes:
+    """Return what stands in a secrets.toml in clear, nothing when there is none. Raises ConfigProblems."""
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)  # follows a link, as reading does
+        content = b"" if mode & 0o077 else file.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        allowed = say("읽을 수 있는 파일", "a file that can be read")
+        problem = Problem("CONFIG_UNREADABLE", str(file), "", error.strerror or "", allowed, "")
+        raise ConfigProblems(file, [problem]) from None
+    if mode & 0o077:
+        allowed = say("권한 0600: 소유자만 읽을 수 있어야 합니다", "mode 0600: for its owner alone")
+        problem = Problem("CONFIG_SECRETS_MODE", str(file), "", f"{mode:04o}", allowed, f"chmod 600 {file}")
+        raise ConfigProblems(file, [problem])
+    return content
+
+
+def parse_secrets(text: bytes, file: Path) -> Secrets:
+    """Read log-ins.
+
+    text    a secrets.toml; file: where it is said to stand
+    Raises  ConfigProblems, in which nothing of the text is
+    """
     problems: list[Problem] = []
 
     def add(code: str, key: str, found: str, korean: str, english: str, example: str = EXAMPLE) -> None:  # noqa: PLR0917 - two texts and their example
         problems.append(Problem(code, str(file), key, found, say(korean, english), example))
 
-    try:
-        mode = stat.S_IMODE(os.stat(file).st_mode)  # noqa: PTH116 - follows a link, as reading does
-    except FileNotFoundError:
-        return Secrets()
-    except OSError as error:
-        add("CONFIG_UNREADABLE", "", error.strerror or "", "읽을 수 있는 파일", "a file that can be read", "")
-        raise ConfigProblems(file, problems) from None
-    if mode & 0o077 and file != _handed(file.name):  # there it may be an ACL that shows so
-        add(
-            "CONFIG_SECRETS_MODE",
-            "",
-            f"{mode:04o}",
-            "권한 0600: 소유자만 읽을 수 있어야 합니다",
-            "mode 0600: for its owner alone",
-            f"chmod 600 {file}",
-        )
-        raise ConfigProblems(file, problems)
-    content = read_toml(file)
+    content = parse_toml(text, file)
     for name in content:
         if name not in TABLES:
             allowed = (

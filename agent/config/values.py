@@ -273,5 +273,5 @@ class Config:
 
     @property
     def sealed_secrets_file(self) -> Path:
-        """Return where they are when they are sealed to the machine, and secrets.toml is gone: for recording alone."""
+        """Return where they are when they are sealed to the machine, and secrets.toml is gone."""
         return self.file.with_name("secrets.sealed")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from agent.config import ConfigProblems, read_secrets
+from agent.config import ConfigProblems
 from agent.config.load import read_toml
+from agent.log_ins import LogIns
 from agent.onvif.address import same_host
 from agent.onvif.examine import AT_ONCE, Manner, Place, examine, host_of, who_listens
 from agent.onvif.model import LogIn, by_source
@@ -60,7 +61,7 @@ def known(file: Path) -> Known:
         if problems.problems[0].code == "CONFIG_MISSING":
             return Known()
         raise
-    secrets = read_secrets(file.with_name("secrets.toml"))
+    secrets = LogIns(file).read()
     tunnel = content.get("tunnel")
     name = tunnel.get("interface") if isinstance(tunnel, dict) else None
     tables: Any = content.get("camera", [])

@@ -313,11 +313,20 @@ class Disk:
             return
         self.fsync_directory(path.parent)
 
-    def atomic_replace(self, path: Path, data: bytes, *, sync: bool, mode: int = FILE_MODE) -> None:
+    def atomic_replace(
+        self,
+        path: Path,
+        data: bytes,
+        *,
+        sync: bool,
+        mode: int = FILE_MODE,
+        owner: tuple[int, int] | None = None,
+    ) -> None:
         """Give a file new content, so that a reader sees the old or the new, whole.
 
         sync    make it durable here; otherwise a later `syncfs` does
         mode    who may read it, whatever the umask
+        owner   whose it is, user and group; None: of who writes
         Raises  StorageFault, the old content is then in place
         """
         temporary = path.with_name(path.name + TEMPORARY)
@@ -327,6 +336,8 @@ class Disk:
         try:
             try:
                 self.write_all(fd, temporary, data)
+                if owner is not None and owner != (os.geteuid(), os.getegid()):
+                    self._do("chown", temporary, os.fchown, fd, *owner)
                 if mode != FILE_MODE:
                     self._do("chmod", temporary, os.fchmod, fd, mode)
                 if sync:

@@ -20,12 +20,13 @@ from lxml import etree
 from agent.cli import discover_view
 from agent.cli.discover_talk import Talk
 from agent.cli.main import main
-from agent.config import Login, load, read_secrets
+from agent.config import Login, load
 from agent.demo.onvif import _ENVELOPE, _MATCH, OnvifCamera
 from agent.demo.server import CameraProcess
 from agent.demo.spec import CameraSpec
 from agent.field.cameras_file import add_cameras
 from agent.field.discovering import Found, Known, Request, find, interfaces, known, places
+from agent.log_ins import LogIns
 from agent.onvif import session
 from agent.onvif.ask_rtsp import describe
 from agent.onvif.examine import Manner, Place, examine, is_open, silence, who_listens
@@ -583,7 +584,7 @@ def test_what_is_chosen_is_added_with_what_a_configuration_wants_to_know(
     assert added.legal_basis == "개인정보 보호법 제25조제1항제2호"
     assert not added.allow_basic_auth
     assert file.read_text(encoding="utf-8").startswith("# ours, hands off\n")
-    secrets = read_secrets(config.secrets_file)
+    secrets = LogIns(config.file).read()
     assert secrets.login("door") == Login("viewer", WORD)
     assert secrets.login("cam02") is None
 

@@ -49,9 +49,9 @@ def test_a_blank_disk_is_formatted_when_its_size_was_typed_back_and_the_box_is_r
     assert config["storage"]["loss_window_s"] in (1.0, 2.0, 5.0, 10.0)
     assert config["camera"][0]["allow_basic_auth"] is False
     assert PASSWORD not in box.read("/etc/pasu/agent.toml")
-    assert tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"]["cam01"]["password"] == PASSWORD
+    assert box.log_ins()["camera"]["cam01"]["password"] == PASSWORD
     assert box.run(
-        "stat", "-c", "%a", "/etc/pasu", "/etc/pasu/agent.toml", "/etc/pasu/secrets.toml"
+        "stat", "-c", "%a", "/etc/pasu", "/etc/pasu/agent.toml", "/etc/pasu/secrets.sealed"
     ).stdout.split() == [
         "770",
         "640",
@@ -292,7 +292,7 @@ def test_the_files_are_the_agents_where_its_user_exists(box: Box) -> None:
     paths = [
         "/etc/pasu",
         "/etc/pasu/agent.toml",
-        "/etc/pasu/secrets.toml",
+        "/etc/pasu/secrets.sealed",
         "/var/lib/pasu/state",
         "/var/lib/pasu/vault",
     ]

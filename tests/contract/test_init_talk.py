@@ -151,7 +151,7 @@ def test_a_box_is_made_ready_by_somebody_at_a_terminal(box: Box, language: str) 
     }
     assert config["storage"]["recipients"] == list(KEYS)
     assert config["camera"][0]["name"] == "주차장 입구"
-    assert tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"]["cam01"]["password"] == PASSWORD
+    assert box.log_ins()["camera"]["cam01"]["password"] == PASSWORD
     assert box.pasu("config", "check").returncode == 0
 
     before = box.read("/etc/pasu/agent.toml")
@@ -189,7 +189,7 @@ def test_a2_stopped_in_the_middle_it_is_gone_on_with_and_no_password_was_kept(
         talk.answer(ENGLISH["review"])
         talk.answer(ENGLISH["enrol"], "n")
         assert talk.rest() == 0
-    assert tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"]["cam01"]["password"] == PASSWORD
+    assert box.log_ins()["camera"]["cam01"]["password"] == PASSWORD
     assert not box.has("/etc/pasu/agent.toml.draft")
 
 
@@ -198,7 +198,7 @@ def test_one_piece_of_a_configured_box_is_changed_and_comments_stay(box: Box) ->
     done = box.pasu("init", "--answers", str(box.answers(f'device = "{device}"\nformat = "{SIZE}"')))
     assert done.returncode == 0, done.stderr
     box.run("sh", "-c", "echo '# kept by hand' >> /etc/pasu/agent.toml", check=True)
-    secrets = box.read("/etc/pasu/secrets.toml")
+    secrets = box.read("/etc/pasu/secrets.sealed")
     with box.talk() as talk:
         talk.answer(ENGLISH["again"], "1")
         talk.answer("name of the box [gn-0007]: ", "gn-0008")  # which it keeps
@@ -212,7 +212,7 @@ def test_one_piece_of_a_configured_box_is_changed_and_comments_stay(box: Box) ->
     assert tomllib.loads(text)["box"]["id"] == "gn-0007"
     assert text.endswith("# kept by hand\n")
     assert box.read("/etc/pasu/agent.toml.bak").endswith("# kept by hand\n")
-    assert box.read("/etc/pasu/secrets.toml") == secrets
+    assert box.read("/etc/pasu/secrets.sealed") == secrets
 
 
 def test_a_camera_is_added_to_a_configured_box_with_its_password(box: Box) -> None:
@@ -240,7 +240,7 @@ def test_a_camera_is_added_to_a_configured_box_with_its_password(box: Box) -> No
     cameras = tomllib.loads(box.read("/etc/pasu/agent.toml"))["camera"]
     assert [camera["id"] for camera in cameras] == ["cam01", "cam02"]
     assert cameras[1]["allow_basic_auth"] is False
-    logins = tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"]
+    logins = box.log_ins()["camera"]
     assert (logins["cam01"]["password"], logins["cam02"]["password"]) == (PASSWORD, "Other-Word-19")
     assert box.pasu("config", "check").returncode == 0
 
@@ -251,7 +251,7 @@ def test_without_a_terminal_nothing_is_asked(box: Box) -> None:
 
 
 def test_cameras_are_found_on_the_network_with_their_log_ins(box: Box) -> None:
-    """D15: the password that a camera was found with goes into secrets.toml, and is never shown."""
+    """D15: the password that a camera was found with is sealed with the others, and is never shown."""
     with (
         own_loopback("init"),
         CameraProcess([CameraSpec(1, host="127.0.9.1", port=554, username="viewer", password=PASSWORD)]),

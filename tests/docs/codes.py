@@ -15,6 +15,7 @@ MAKERS = {"Refused", "Problem", "Wrong", "ConfigWarning", "Lost", "_never"}
 NO_CODES = {
     *("COMMITTED", "SALVAGED", "PROBE"),
     *("SC_PAGE_SIZE", "SC_PHYS_PAGES", "LC_ALL", "OMP_NUM_THREADS", "CREDENTIALS_DIRECTORY"),
+    *("SYSTEMD_CREDENTIAL_SECRET", "SYSTEMD_TPM2_DEVICE"),
 }
 
 

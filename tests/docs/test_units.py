@@ -243,17 +243,30 @@ def test_h1_passwords_are_recordings_alone() -> None:
         handed = [
             line
             for line in lines(name)
-            if line.startswith(("LoadCredential=secrets", "SetCredential=secrets"))
+            if line.startswith(("LoadCredential", "SetCredential")) and "secrets" in line
         ]
-        assert bool(handed) is (name == "pasu-record.service")
+        # The two besides recording are root's, run for a moment, and have no network: they try whether all is right.
+        assert bool(handed) is (name in {f"pasu-{each}.service" for each in ("record", "secrets", "log-ins")})
     for name in ("record", "keep", "uplink", "tunnel", "disks", "fence-apply"):
-        assert "-/etc/pasu/secrets.toml" in written(lines(f"pasu-{name}.service"), "InaccessiblePaths")
+        for file in ("secrets.toml", "secrets.sealed"):
+            assert f"-/etc/pasu/{file}" in written(lines(f"pasu-{name}.service"), "InaccessiblePaths")
     again = lines("pasu-secrets.service")  # a slip of the hand in the file must not end recording
     before = again.index("ExecStartPre=/opt/pasu/bin/pasu config check /etc/pasu/agent.toml")
     assert again[before + 1] == "ExecStart=/usr/bin/systemctl --no-block try-restart pasu-record.service"
-    sealed = lines("pasu-record-sealed.conf")
-    assert sealed[:2] == ["[Service]", "LoadCredential="]
-    assert sealed[2].startswith("LoadCredentialEncrypted=secrets.toml:")
+
+
+def test_h1_a_board_that_opens_nothing_keeps_no_camera_from_being_recorded() -> None:
+    """H1: systemd starts no unit with a credential that does not open; so another one has tried before."""
+    record, log_ins, again = (lines(f"pasu-{name}.service") for name in ("record", "log-ins", "secrets"))
+    assert "Wants=pasu-log-ins.service" in record
+    assert "After=pasu-log-ins.service" in record
+    assert "PartOf=pasu-record.service" in log_ins  # looked at anew each time
+    assert "LoadCredentialEncrypted=secrets.toml:/run/pasu-log-ins/secrets.sealed" in record
+    assert one(log_ins, "RuntimeDirectory") == "pasu-log-ins"  # gone again when it does not start
+    for unit in (log_ins, again):
+        assert "LoadCredentialEncrypted=secrets.toml:/etc/pasu/secrets.sealed" in unit
+    watched = [line for line in lines("pasu-secrets.path") if line.startswith("PathChanged=")]
+    assert watched == ["PathChanged=/etc/pasu/secrets.toml", "PathChanged=/etc/pasu/secrets.sealed"]
 
 
 def test_no_unit_hears_anything() -> None:

@@ -294,8 +294,8 @@ COMMAND = {
             "scheme, host or port of a camera that has a log-in cannot be changed from afar",
         ),
         (
-            "현장에서 secrets.toml의 그 계정을 지우고, 다시 제안한 뒤, 계정을 새로 적으십시오",
-            "have its log-in removed from secrets.toml at the box, propose again, and have it given anew there",
+            "현장에서 agent.toml의 주소를 고치십시오",
+            "have the address changed in agent.toml at the box",
         ),
     ),
     "ERASURE_NOTHING": code(

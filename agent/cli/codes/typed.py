@@ -124,6 +124,48 @@ TYPED = {
             "`chmod 600 secrets.toml`, and change passwords that may have been read",
         ),
     ),
+    "CONFIG_SECRETS_SHUT": code(
+        "installer",
+        (
+            "봉인된 비밀번호가 이 기계에서 열리지 않습니다",
+            "the log-ins are sealed, and this machine does not open them",
+        ),
+        (
+            "메인보드를 바꾸었거나 TPM을 지웠으면 카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오",
+            "with another mainboard, or a cleared TPM, give each log-in again: `pasu secrets set --anew CAMERA`",
+        ),
+    ),
+    "MACHINE_SEAL": code(
+        "installer",
+        ("이 기계에 봉인할 수 없습니다", "nothing can be sealed to this machine"),
+        (
+            "까닭을 보고 고치십시오. 그때까지 비밀번호는 secrets.toml(0600)에 둘 수 있습니다",
+            "look at the reason and mend it; until then passwords may stay in secrets.toml (0600)",
+        ),
+    ),
+    "MACHINE_OPEN": code(
+        "installer",
+        ("이 기계에서 열리지 않습니다", "this machine does not open it"),
+        (
+            "봉인한 기계와 그 TPM에서만 열립니다. 되돌릴 수 없으면 다시 적으십시오",
+            "the machine that sealed it opens it, with its TPM; where that is gone, write it anew",
+        ),
+    ),
+    "SECRETS_NONE": code(
+        "types",
+        ("봉인할 비밀번호가 없습니다", "there are no log-ins to seal"),
+        ("계정을 적으십시오: `pasu secrets set 카메라`", "give a log-in: `pasu secrets set CAMERA`"),
+    ),
+    "SECRETS_WHOSE": code(
+        "types",
+        ("누구의 계정인지 알 수 없습니다", "it is not said whose log-in it is"),
+        ("카메라 이름이나 `--broker 주소` 가운데 하나를 적으십시오", "name a camera, or `--broker ADDRESS`"),
+    ),
+    "SECRETS_USER": code(
+        "types",
+        ("계정이 빠졌습니다", "the user is missing"),
+        ("`--user 이름`을 더하십시오", "add `--user NAME`"),
+    ),
     "CONFIG_FOLDERS": code(
         "installer",
         ("영상 폴더와 상태 폴더 가운데 하나가 다른 것 안에 있습니다", "vault and state lie in each other"),

@@ -22,6 +22,7 @@ EXPOSED_OTHERS = {
     "pasu-keep.service": 0.3,  # it has no network; those that follow are root's, or ask what no other may
     "pasu-clock.service": 0.5,
     "pasu-secrets.service": 0.9,
+    "pasu-log-ins.service": 0.9,
     "pasu-disks.service": 1.5,
     "pasu-egress.service": 1.8,
     "pasu-fence.service": 1.8,
@@ -183,6 +184,46 @@ def permissions(places: Iterable[Place], owner: int) -> list[Result]:
         else:
             found.append(ok("permission", mode, place.path, mode=mode))
     return found
+
+
+def sealing(form: str, key: str | None, *, opens: bool | None, can_seal: bool, leftover: bool) -> Result:
+    """Judge how the log-ins of cameras lie there.
+
+    form      "absent", "clear" or "sealed"
+    key       what opens those that are sealed: "tpm", "host", another; None: that may not be seen
+    opens     whether they do; None: they were not tried
+    can_seal  whether this machine could seal those that are in clear
+    leftover  besides what is sealed something lies there in clear
+    """
+    check = "secrets.sealed"
+    if form == "absent":
+        return skip(check, say("계정이 없습니다", "there are no log-ins"))
+    if form == "clear" and not (can_seal or leftover):
+        why = say("이 기계는 봉인할 수 없습니다 (0600)", "this machine cannot seal; mode 0600")
+        return skip(check, why, form=form, key=key)
+    if form == "clear":
+        lies = say("secrets.toml에 읽을 수 있게 있습니다", "they lie in secrets.toml in clear")
+        return warn(check, lies, form=form, key=key)
+    if key is None or opens is None:
+        return warn(check, say("볼 권한이 없습니다 (sudo)", "may not be seen (sudo)"), form=form, key=key)
+    if not opens:
+        return fail(
+            check, say("이 기계에서 열리지 않습니다", "this machine does not open them"), form=form, key=key
+        )
+    if leftover:
+        left = say("봉인되지 않은 복사본이 남아 있습니다", "a copy in clear is left")
+        return warn(check, left, form=form, key=key)
+    if key == "tpm":
+        return ok(check, say("이 기계의 TPM에 봉인", "sealed to this machine's TPM"), form=form, key=key)
+    if key == "host":
+        text = say(
+            "시스템 디스크의 키에 봉인 (TPM 없음: 디스크째 잃으면 열립니다)",
+            "sealed to the system disk's key (no TPM: with that disk they open)",
+        )
+        return ok(check, text, form=form, key=key)
+    return fail(
+        check, say("무엇에도 봉인되지 않았습니다", "sealed to nothing that is known"), form=form, key=key
+    )
 
 
 def units(found: Iterable[Unit] | None) -> list[Result]:

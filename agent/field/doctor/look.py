@@ -17,12 +17,14 @@ from agent.clock import SystemSource
 from agent.errors import StorageFault
 from agent.field.doctor.judge_box import Place, Unit
 from agent.field.doctor.judge_disk import LEAST_BYTES, DiskLook
-from agent.storage.files import Disk
+from agent.log_ins import LogIns
+from agent.storage.files import Disk, exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from agent.config import Config
+    from agent.config import Config, Secrets
+    from agent.log_ins import Standing
 
 SYNCS, SYNC_BYTES = 16, 64 << 10
 STREAM_BYTES, STREAM_PIECE = 32 << 20, 4 << 20
@@ -98,7 +100,20 @@ def places(config: Config) -> list[Place]:
     """Return what must be closed to others: passwords, state, keys, vaults."""
     storage = config.storage
     wanted = [config.secrets_file, storage.state, storage.state / "keys", *storage.vaults]
+    if exists(config.sealed_secrets_file):
+        wanted[0] = config.sealed_secrets_file
     return [_place(each) for each in wanted]
+
+
+def sealing(config: Config, read: Secrets | None) -> tuple[Standing, bool | None, bool]:
+    """Return how log-ins lie there, whether they open (None: root alone can tell), and whether they can be sealed.
+
+    read  the log-ins as they were read; None: they could not be
+    """
+    beside = LogIns(config.file)
+    can_seal = beside.machine.can_seal()
+    opens = True if read is not None else False if os.geteuid() == 0 else None
+    return beside.standing(), opens, can_seal
 
 
 def _place(path: Path) -> Place:

@@ -195,8 +195,8 @@ CHECKS: dict[str, Check] = {
             "everybody knows the passwords that cameras leave the factory with",
         ),
         (
-            "카메라의 비밀번호를 바꾸고 secrets.toml에 적으십시오",
-            "change the camera's password, and write it into secrets.toml",
+            "카메라의 비밀번호를 바꾸고 `pasu secrets set 카메라`로 적으십시오",
+            "change the camera's password, and give it here: `pasu secrets set CAMERA`",
         ),
         ("table 5-6",),
         covers=("camera.default_password",),
@@ -342,6 +342,19 @@ CHECKS: dict[str, Check] = {
             "mend owner and mode: `chown -R pasu:`, `chmod go-rwx`",
         ),
         ("art. 30(1)",),
+    ),
+    "secrets.sealed": Check(
+        ("계정의 봉인", "log-ins sealed"),
+        (
+            "봉인된 계정은 그 기계에서만 열립니다: 복사본이나 떼어 낸 디스크로는 카메라에 들어갈 수 없습니다",
+            "log-ins that are sealed open on this machine alone, and a copy of the file is worth nothing",
+        ),
+        (
+            "`sudo pasu secrets seal`; 열리지 않으면 `sudo pasu secrets set --anew 카메라`",
+            "`sudo pasu secrets seal`; where they do not open, `sudo pasu secrets set --anew CAMERA`",
+        ),
+        ("L Safety 7(1)",),
+        covers=("config.secrets_shut",),
     ),
     "unit": Check(
         ("자동 시작", "starts by itself"),

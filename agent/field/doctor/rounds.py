@@ -196,6 +196,10 @@ class Rounds:
         config = self._config
         owner = config.storage.state.stat().st_uid if config.storage.state.exists() else 0
         yield from judge_box.permissions(look.places(config), owner)
+        standing, opens, can_seal = look.sealing(config, self._secrets)
+        yield judge_box.sealing(
+            standing.form, standing.key, opens=opens, can_seal=can_seal, leftover=standing.leftover
+        )
         names = look.unit_names(config)
         self._busy("unit", "", 0)
         yield from judge_box.units(look.units(names))
@@ -204,9 +208,7 @@ class Rounds:
         yield from judge_box.memory(look.swaps(), look.cores(found["processes"]))
         for camera in config.cameras:
             if self._secrets is None:
-                yield warn(
-                    "camera.password", say("secrets.toml을 읽을 수 없습니다", "secrets.toml cannot be read")
-                )
+                yield warn("camera.password", say("계정을 읽을 수 없습니다", "the log-ins cannot be read"))
                 break
             yield self._password(camera.id)
 

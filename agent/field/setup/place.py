@@ -7,7 +7,8 @@ A box that is new (`install`):
    that nothing can ever be recorded beside a disk that is missing.
 3. fstab has the line of the vault's disk. It names the file system by UUID, and lets a box boot without it.
 4. The disk is mounted, and is the agent's.
-5. secrets.toml is there, mode 0600 and root's: systemd hands recording a copy, and nobody else is given any.
+5. The log-ins are there (`agent.log_ins`), sealed to the machine where it can: systemd hands recording a copy, and
+   nobody else is given any.
 6. agent.toml is there: the box is configured, and its units may start.
 7. The draft is gone.
 
@@ -16,10 +17,10 @@ Killed after any of them, the box is either not configured, and `pasu init` goes
 A box that has its configuration (`change`), killed after any of which both files are whole, old or new:
 
 C1. The new agent.toml is checked.
-C2. secrets.toml has the new log-ins; what it was is beside it (.bak).
+C2. The new log-ins are among the others; what was is beside them (.bak).
 C3. agent.toml is the new one; what it was is beside it (.bak).
-C4. secrets.toml has no log-in any more of a camera that was removed, or that wants none: not before, so that a camera
-    which is still configured can always be recorded.
+C4. No log-in is left of a camera that was removed, or that wants none: not before, so that a camera which is still
+    configured can always be recorded.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ import os
 import pwd
 import subprocess
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.config import read_secrets
+from agent.config import parse_secrets
 from agent.config.load import ConfigProblems, load_tables, load_text
 from agent.errors import ConfigError, StorageFault
 from agent.field.setup import answers as answers_
@@ -43,6 +44,8 @@ from agent.field.setup import fstab, works
 from agent.field.setup.amend import amended, amended_cameras, amended_log_ins, changes, secrets_wanted
 from agent.field.setup.inside import TOOLS
 from agent.language import say
+from agent.log_ins import LogIns
+from agent.machine import Machine
 from agent.onvif.proposal import appended
 from agent.storage.files import Disk, exists, fault, is_directory
 
@@ -62,12 +65,14 @@ USER = "pasu"
 class Places:
     """Where things are on a box; tests have others.
 
-    user  whose the state and the vault are; one that does not exist leaves them to whoever runs this
+    user     whose the state and the vault are; one that does not exist leaves them to whoever runs this
+    machine  what log-ins are sealed to
     """
 
     config: Path
     fstab: Path = Path("/etc/fstab")
     user: str = USER
+    machine: Machine = field(default_factory=Machine)
 
     @property
     def draft(self) -> Path:
@@ -147,8 +152,8 @@ def install(
             _mount(drive.path, vault, kind)
         _give(disk, vault, *places.owner())
         step("4")
-    _put(disk, config.secrets_file, answers_.secrets_text(answers).encode(), 0o600, _myself())
-    read_secrets(config.secrets_file)
+    hidden = LogIns(places.config, places.machine, disk)
+    hidden.put(answers_.secrets_text(answers).encode(), fresh=True)
     step("5")
     _put(disk, places.config, text, CONFIG_MODE, (os.geteuid(), places.group()))
     step("6")
@@ -183,17 +188,18 @@ def change(
         new = appended(new, answers_.camera_tables(added))
     _as_wanted(new, {**answers_.config_tables(after), "camera": wanted}, file)
     config = load_text(new, file)
-    hidden = config.secrets_file
-    known = read_secrets(hidden)
+    hidden = LogIns(file, places.machine, disk)
+    former = hidden.text() or answers_.SECRETS_HEAD.encode()
+    known = parse_secrets(former, hidden.clear)
     log_ins = answers_.log_ins(after)
     fresh = {name: login for name, login in log_ins.items() if known.login(name) != login}
     left = (ids - {each["id"] for each in wanted}) | answers_.log_ins(before).keys()
     gone = {name: None for name in sorted(left - log_ins.keys()) if known.login(name) is not None}
-    for each in (fresh, gone):
-        _with_log_ins(hidden, each)  # what cannot be amended is refused before anything is changed
+    with_fresh = _with_log_ins(former, fresh, hidden.clear)
+    without_gone = _with_log_ins(with_fresh, gone, hidden.clear)
     step("C1")
     if fresh:
-        _change_log_ins(hidden, fresh, disk, backup=True)
+        hidden.put(with_fresh)
         step("C2")
     if new != old:
         status = file.stat()
@@ -202,27 +208,17 @@ def change(
         _put(disk, file, new, mode, owner)
         step("C3")
     if gone:
-        _change_log_ins(hidden, gone, disk, backup=not fresh)
+        hidden.put(without_gone)
         step("C4")
     return config
 
 
-def _with_log_ins(hidden: Path, wanted: Mapping[str, Login | None]) -> tuple[bytes, bytes]:
-    """Return secrets.toml as it is, and with these log-ins (None takes one out). Raises ConfigError INIT_AMEND."""
-    former = _read(hidden) if exists(hidden) else answers_.SECRETS_HEAD.encode()
-    text = _text(former, hidden)
+def _with_log_ins(former: bytes, wanted: Mapping[str, Login | None], file: Path) -> bytes:
+    """Return a secrets.toml with these log-ins (None takes one out). Raises ConfigError INIT_AMEND."""
+    text = _text(former, file)
     new = amended_log_ins(text, wanted).encode()
-    _as_wanted(new, secrets_wanted(text, wanted), hidden)
-    return former, new
-
-
-def _change_log_ins(hidden: Path, wanted: Mapping[str, Login | None], disk: Disk, *, backup: bool) -> None:
-    former, new = _with_log_ins(hidden, wanted)
-    status = os.stat(hidden) if exists(hidden) else None  # noqa: PTH116 - follows a link
-    owner = (status.st_uid, status.st_gid) if status is not None else _myself()
-    if status is not None and backup:
-        _put(disk, hidden.with_name(hidden.name + BACKUP), former, 0o600, owner)
-    _put(disk, hidden, new, 0o600, owner)
+    _as_wanted(new, secrets_wanted(text, wanted), file)
+    return new
 
 
 def _text(content: bytes, file: Path) -> str:

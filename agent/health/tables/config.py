@@ -13,6 +13,17 @@ CONFIG = {
         ),
         ("`pasu config check`로 찾아 고치십시오", "find what is wrong with `pasu config check`, and mend it"),
     ),
+    "config.secrets_shut": condition(
+        Severity.ALARM,
+        (
+            "봉인된 카메라 계정이 이 기계에서 열리지 않습니다",
+            "the cameras' log-ins are sealed, and this machine does not open them",
+        ),
+        (
+            "봉인한 메인보드와 디스크를 되돌리거나, 카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오",
+            "put back the board and disk that sealed them, or give each log-in again: `pasu secrets set --anew CAMERA`",
+        ),
+    ),
     "config.needs_restart": condition(
         Severity.WARNING,
         (

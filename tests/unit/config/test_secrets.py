@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from agent.config import ConfigProblems, Login, Secrets, read_secrets, secrets_of
+from agent.config import ConfigProblems, Login, Secrets, read_secrets
 
 PASSWORD = "Gwangan77"
 RIGHT = f'[camera.cam01]\nusername = "recorder"\npassword = "{PASSWORD}"\n'
@@ -134,26 +132,3 @@ def test_what_is_wrong_of_a_broker_is_named_without_showing_anything(tmp_path, c
         read_secrets(file)
     assert [problem.key for problem in caught.value.problems] == keys
     assert PASSWORD not in str(caught.value)
-
-
-def test_h1_what_systemd_hands_over_comes_before_the_file_that_is_roots(tmp_path, monkeypatch):
-    """H1: passwords may be sealed to the machine, or root's: recording is given a copy of its own."""
-    config = SimpleNamespace(secrets_file=write(tmp_path, "[nonsense"))
-    handed = tmp_path / "credentials"
-    handed.mkdir()
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed))
-    assert secrets_of(config) == tmp_path / "secrets.toml"  # nothing was handed over
-    (handed / "secrets.toml").write_text(RIGHT)
-    (handed / "secrets.toml").chmod(0o440)  # as an ACL shows
-    assert secrets_of(config) == handed / "secrets.toml"
-    assert list(read_secrets(secrets_of(config)).cameras()) == ["cam01"]
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
-    assert secrets_of(config) == tmp_path / "secrets.toml"
-    with pytest.raises(ConfigProblems):
-        read_secrets(handed / "secrets.toml")
-
-
-def test_no_password_is_what_a_unit_without_a_file_is_handed(tmp_path):
-    unit = (Path(__file__).parents[3] / "systemd" / "pasu-record.service").read_text()
-    (handed,) = [line.split(":", 1)[1] for line in unit.splitlines() if line.startswith("SetCredential=")]
-    assert read_secrets(write(tmp_path, handed)) == Secrets()

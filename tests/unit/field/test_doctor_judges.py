@@ -134,6 +134,27 @@ def test_permissions():
     assert states(judge_box.permissions(places, 7)) == [GOOD, GOOD, NOTE, BAD, NONE, BAD, NOTE]
 
 
+@pytest.mark.parametrize(
+    ("form", "key", "opens", "can_seal", "leftover", "state"),
+    [
+        ("absent", None, True, True, False, NONE),
+        ("clear", None, True, True, False, NOTE),
+        ("clear", None, True, False, False, NONE),
+        ("clear", "host", True, False, True, NOTE),
+        ("sealed", "tpm", True, True, False, GOOD),
+        ("sealed", "host", True, True, False, GOOD),
+        ("sealed", "tpm", True, True, True, NOTE),
+        ("sealed", "none", True, True, False, BAD),
+        ("sealed", "tpm", False, True, False, BAD),
+        ("sealed", "tpm", None, False, False, NOTE),
+        ("sealed", None, True, False, False, NOTE),
+    ],
+)
+def test_log_ins_and_what_they_are_sealed_to(form, key, opens, can_seal, leftover, state):
+    found = judge_box.sealing(form, key, opens=opens, can_seal=can_seal, leftover=leftover)
+    assert (found.check, found.state) == ("secrets.sealed", state)
+
+
 def test_units_and_their_isolation():
     assert states(judge_box.units(None)) == [NONE]
     units = [

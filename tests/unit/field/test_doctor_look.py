@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import load
+from agent.config import Secrets, load
 from agent.errors import ConfigError, StorageFault
 from agent.field.doctor import canary, look, look_state, sniff
 from agent.field.doctor.check import State
 from agent.field.doctor.judge_box import Place
 from agent.forks import as_owner
+from agent.log_ins import Form, LogIns, Standing
+from agent.machine import Key
 from agent.model import Fact, Instant, Trust
 from agent.storage.catalogue import Catalogue
 from agent.storage.envelope import X25519Identity
+from tests.sealing import FakeCreds
 from tests.unit.storage.box import FailingDisk
 
 ROOT = Path(__file__).parents[3]
@@ -126,10 +129,20 @@ def test_private_keys_are_found_three_folders_deep_and_not_in_links_or_in_video(
     assert look.keys([tmp_path]) == ([str(deep / "key.txt")], 2)
 
 
+@pytest.mark.parametrize(("root", "read", "opens"), [(0, None, False), (0, Secrets(), True), (7, None, None)])
+def test_whether_log_ins_open_root_alone_can_tell(config, tmp_path, monkeypatch, root, read, opens):
+    FakeCreds(tmp_path / "creds", monkeypatch)
+    LogIns(config.file).put(b"")
+    monkeypatch.setattr(os, "geteuid", lambda: root)
+    assert look.sealing(config, read) == (Standing(Form.SEALED, Key.HOST), opens, root == 0)
+
+
 def test_places_and_units(config, tmp_path):
     places = {each.path: each for each in look.places(config)}
     assert places[str(config.storage.state)] == Place(str(config.storage.state), 0o700, os.getuid())
     assert places[str(config.secrets_file)].mode is None
+    config.sealed_secrets_file.touch(mode=0o600)
+    assert look.places(config)[0] == Place(str(config.sealed_secrets_file), 0o600, os.getuid())
     assert look.unit_names(config) == [
         "pasu-record.service",
         "pasu-keep.service",

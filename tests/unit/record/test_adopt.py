@@ -321,6 +321,17 @@ def test_g3_a_ring_that_cannot_be_relied_on_changes_nobody(
     assert box.workers.sealed == [KEYS[1:]]
 
 
+def test_h1_log_ins_that_are_sealed_and_were_not_handed_over_are_told_of(box, tmp_path, monkeypatch):
+    """H1: the board was exchanged: cameras without a log-in are recorded, and somebody hears of the others."""
+    handed = tmp_path / "handed"
+    handed.mkdir()
+    (handed / "secrets.toml").write_bytes(b"#none")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed))
+    assert box.codes() == []
+    box.secrets.with_name("secrets.sealed").touch()
+    assert box.codes() == ["config.secrets_shut"]
+
+
 def test_a_fork_that_failed_is_tried_again(box: Box) -> None:
     box.forks.error = StorageFault("HELPER_FAILED", "killed")
     (box.state / app.RING_FILES[0]).write_text("new")

@@ -150,6 +150,14 @@ def test_only_a_regular_file_is_opened(tmp_path) -> None:
     disk.close(-1)
 
 
+def test_atomic_replace_gives_a_file_to_another_user(tmp_path) -> None:
+    theirs = (1234, 1234) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    for owner in (theirs, (os.geteuid(), os.getegid())):
+        Disk().atomic_replace(tmp_path / "a", b"new", sync=False, owner=owner)
+        status = (tmp_path / "a").stat()
+        assert (status.st_uid, status.st_gid) == owner
+
+
 @pytest.mark.parametrize("what", ["pipe", "link", "left over"])
 def test_atomic_replace_opens_nothing_that_lies_in_its_way(tmp_path, what) -> None:
     way, victim = tmp_path / "a.tmp", tmp_path / "victim"

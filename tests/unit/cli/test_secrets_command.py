@@ -1,0 +1,189 @@
+"""`pasu secrets`: what it says and does, and that it never says a password."""
+
+from __future__ import annotations
+
+import getpass
+import io
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent.cli.main import main
+from agent.log_ins import LogIns
+from tests.sealing import HOST, NOTHING, TPM, FakeCreds
+from tests.unit.config.samples import RIGHT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PASSWORD = "Gwangan-77"
+
+
+class Keyboard(io.StringIO):
+    """A terminal at which these lines are typed."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Pasu:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.config = folder / "agent.toml"
+        self.config.write_text(RIGHT, encoding="utf-8")
+        self.beside = LogIns(self.config)
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, *words: str, given: str | io.StringIO = "") -> int:
+        self._monkeypatch.setattr(sys, "stdin", io.StringIO(given) if isinstance(given, str) else given)
+        return main(["secrets", *words, "--config", str(self.config)])
+
+
+@pytest.fixture
+def creds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCreds:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    return FakeCreds(tmp_path / "creds", monkeypatch)
+
+
+@pytest.fixture
+def pasu(tmp_path: Path, creds: FakeCreds, monkeypatch: pytest.MonkeyPatch) -> Pasu:
+    (tmp_path / "etc").mkdir()
+    return Pasu(tmp_path / "etc", monkeypatch)
+
+
+def test_set_from_the_input_seals_and_shows_nothing(pasu: Pasu, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pasu("set", "cam01", "--user", "recorder", given=f"{PASSWORD}\n") == 0
+    said = capsys.readouterr()
+    assert said.out == f"cam01: written: {pasu.beside.sealed} (sealed to this system disk's key)\n"
+    login = pasu.beside.read().login("cam01")
+    assert login is not None
+    assert (login.username, login.password) == ("recorder", PASSWORD)
+    assert not pasu.beside.clear.exists()
+    assert pasu("show") == 0
+    said = capsys.readouterr()
+    assert PASSWORD not in said.out + said.err
+    assert "cam01" in said.out
+
+
+def test_set_asks_at_a_terminal_without_showing(
+    pasu: Pasu, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: asked.append(prompt) or PASSWORD)
+    assert pasu("set", "--broker", "10.0.0.5", given=Keyboard("site\n")) == 0
+    said = capsys.readouterr()
+    assert (asked, "user: " in said.err, PASSWORD in said.out + said.err) == (["password: "], True, False)
+    login = pasu.beside.read().broker("10.0.0.5")
+    assert login is not None
+    assert (login.username, login.password) == ("site", PASSWORD)
+    assert pasu("show", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "form": "sealed", "key": "host", "leftover": False, "cameras": {"cam01": False}, "brokers": ["10.0.0.5"],
+    }  # fmt: skip
+
+
+def test_others_stay_and_one_is_forgotten(pasu: Pasu, capsys: pytest.CaptureFixture[str]) -> None:
+    quoted = 'a"b\\c\x7f'  # as a TOML text it needs care
+    pasu("set", "--broker", "10.0.0.5", "--user", "site", given="x\n")
+    assert pasu("set", "cam01", "--user", "u", given=f"{PASSWORD}\n") == 0
+    assert pasu.beside.read().broker("10.0.0.5") is not None
+    assert pasu("set", "cam01", "--user", quoted[:5], given='"\\\n') == 0
+    capsys.readouterr()
+    assert pasu("forget", "cam01") == 0
+    assert capsys.readouterr().out.startswith("cam01: taken away: ")
+    assert [*pasu.beside.read().cameras()] == []
+    assert [*pasu.beside.read().brokers()] == ["10.0.0.5"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "status"),
+    [
+        (("set", "cam09", "--user", "u"), "CAMERA_UNKNOWN", 2),
+        (("set", "--user", "u"), "SECRETS_WHOSE", 2),
+        (("set", "cam01", "--broker", "10.0.0.5", "--user", "u"), "SECRETS_WHOSE", 2),
+        (("set", "cam01"), "SECRETS_USER", 2),
+        (("set", "--broker", "bells.local", "--user", "u"), "CONFIG_TABLE", 78),
+        (("set", "cam01", "--user", "a:b"), "CONFIG_VALUE", 78),
+        (("forget",), "SECRETS_WHOSE", 2),
+        (("seal",), "SECRETS_NONE", 2),
+    ],
+)
+def test_it_refuses(
+    pasu: Pasu, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: str, status: int
+) -> None:
+    assert pasu(*words, given=f"{PASSWORD}\n") == status
+    said = capsys.readouterr()
+    assert f"[{code}]" in said.err
+    assert PASSWORD not in said.err + said.out
+    assert not pasu.beside.sealed.exists()
+
+
+def test_another_board_and_log_ins_given_anew(
+    pasu: Pasu, creds: FakeCreds, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pasu("set", "cam01", "--user", "old", given=f"{PASSWORD}\n")
+    creds.exchange_board()
+    for words in (("show",), ("set", "cam01", "--user", "u"), ("forget", "cam01"), ("open", "--yes")):
+        capsys.readouterr()
+        assert pasu(*words, given="x\n") == 78
+        assert "[CONFIG_SECRETS_SHUT]" in capsys.readouterr().err
+    assert pasu("set", "cam01", "--user", "new", "--anew", given=f"{PASSWORD}\n") == 0
+    login = pasu.beside.read().login("cam01")
+    assert login is not None
+    assert login.username == "new"
+    assert pasu.beside.sealed.with_name("secrets.sealed.bak").exists()
+    # Where they open, nothing is thrown away by a word too many; what else is wrong is not got rid of by it.
+    assert pasu("set", "--broker", "10.0.0.5", "--user", "b", "--anew", given="x\n") == 0
+    assert pasu.beside.read().login("cam01") == login
+    pasu.beside.clear.write_text("[nonsense")
+    pasu.beside.clear.chmod(0o600)
+    assert pasu("set", "cam01", "--user", "u", "--anew", given="x\n") == 78
+
+
+def test_sealed_and_opened_again(pasu: Pasu, capsys: pytest.CaptureFixture[str]) -> None:
+    pasu.beside.clear.write_text(f'[camera.cam01]\nusername = "u"\npassword = "{PASSWORD}"\n')
+    pasu.beside.clear.chmod(0o600)
+    assert pasu("show") == 0
+    assert f"{pasu.beside.clear} (not sealed, 0600)" in capsys.readouterr().out
+    for _ in "twice":
+        assert pasu("seal") == 0
+    assert (pasu.beside.clear.exists(), pasu.beside.sealed.exists()) == (False, True)
+    assert pasu("open", given="\n") == 1
+    assert pasu.beside.sealed.exists()
+    assert "Left as it is" in capsys.readouterr().err
+    assert pasu("open", given="y\n") == 0
+    assert (pasu.beside.clear.exists(), pasu.beside.sealed.exists()) == (True, False)
+    assert pasu("open") == 0  # it is already
+    said = capsys.readouterr()
+    assert PASSWORD not in said.out + said.err
+
+
+def test_both_forms_are_told_of(pasu: Pasu, capsys: pytest.CaptureFixture[str]) -> None:
+    pasu("set", "cam01", "--user", "u", given="x\n")
+    pasu.beside.clear.touch(mode=0o600)
+    assert pasu("show") == 0
+    assert "something is left in clear besides" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [(HOST, "to this system disk's key"), (TPM, "to this machine's TPM"), (NOTHING, "to nothing"), ("77" * 16, "cannot be told")],
+)  # fmt: skip
+def test_what_they_are_sealed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str, said: str
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    FakeCreds(tmp_path / "creds", monkeypatch)
+    pasu = Pasu(tmp_path, monkeypatch)
+    pasu("set", "cam01", "--user", "u", given="x\n")
+    whole = pasu.beside.machine.seal(b"")
+    import base64
+
+    start = len(base64.b64decode(whole))
+    text = base64.b64decode(pasu.beside.sealed.read_bytes())[start:]
+    (tmp_path / "creds" / "key").write_text(key)
+    pasu.beside.sealed.write_bytes(base64.encodebytes(bytes.fromhex(key) + b"board-01" + text))
+    capsys.readouterr()
+    assert pasu("show") == 0
+    assert said in capsys.readouterr().out
