@@ -137,8 +137,10 @@ broker = "mqtts://10.77.0.1:8883"
 media = "rtsp://10.77.0.1:8554"
 """
     log_in = f'[camera.cam02]\nusername = "viewer"\npassword = "{PASSWORD}"  # in the safe\n'
+    box.pasu("secrets", "open", "--yes")
     for file, text in (("agent.toml", hand), ("secrets.toml", log_in)):
         box.run("sh", "-c", f"cat >> /etc/pasu/{file} <<'END'\n{text}END", check=True)
+    assert box.pasu("secrets", "seal").returncode == 0
     assert box.pasu("config", "check").returncode == 0
     written = box.read("/etc/pasu/agent.toml")
     with box.talk() as talk:
@@ -173,8 +175,8 @@ media = "rtsp://10.77.0.1:8554"
         text == written[: written.index("\n[[camera]]")] + written[written.index("\n# by the contractor") :]
     )
     assert box.read("/etc/pasu/agent.toml.bak") == written
-    secrets = box.read("/etc/pasu/secrets.toml")
-    assert secrets.endswith(log_in)
-    assert "cam01" not in secrets
-    assert box.run("stat", "-c", "%a", "/etc/pasu/secrets.toml").stdout.strip() == "600"
+    assert box.log_ins()["camera"] == {"cam02": {"username": "viewer", "password": PASSWORD}}
+    assert box.run("stat", "-c", "%a", "/etc/pasu/secrets.sealed").stdout.strip() == "600"
     assert box.pasu("config", "check").returncode == 0
+    assert box.pasu("secrets", "open", "--yes").returncode == 0
+    assert box.read("/etc/pasu/secrets.toml").endswith(log_in)

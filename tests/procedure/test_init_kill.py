@@ -64,17 +64,17 @@ place.change(places, before, after, step=step)
 EXCHANGE = """
 import os, signal, sys
 from pathlib import Path
-from agent.config import read_secrets
 from agent.config.load import read_toml
 from agent.field.setup import place
 from agent.field.setup.answers import with_log_ins
+from agent.log_ins import LogIns
 
 def step(number):
     if number == sys.argv[1]:
         os.kill(os.getpid(), signal.SIGKILL)
 
 places = place.Places(Path("/etc/pasu/agent.toml"))
-before = with_log_ins(read_toml(places.config), read_secrets("/etc/pasu/secrets.toml"))
+before = with_log_ins(read_toml(places.config), LogIns(places.config).read())
 cameras = [each for each in before["camera"] if each["id"] != "cam01"]
 if len(cameras) == 1:
     cameras[0] = {**cameras[0], "url": "rtsp://10.0.0.22/main", "password": "Third-Word-7"}
@@ -146,12 +146,12 @@ def test_a2_killed_after_each_step_of_a_camera_changed_and_another_removed(box: 
     assert box.pasu("config", "check").returncode == 0
     cameras = {each["id"] for each in tomllib.loads(box.read("/etc/pasu/agent.toml"))["camera"]}
     assert cameras == ({"cam02"} if step in ("C3", "C4") else {"cam01", "cam02"})
-    assert cameras <= tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"].keys()
+    assert cameras <= box.log_ins()["camera"].keys()
     done = box.run(sys.executable, "-P", "-c", EXCHANGE, "none")
     assert done.returncode == 0, done.stderr
     (left,) = tomllib.loads(box.read("/etc/pasu/agent.toml"))["camera"]
     assert (left["id"], left["url"]) == ("cam02", "rtsp://10.0.0.22/main")
-    logins = tomllib.loads(box.read("/etc/pasu/secrets.toml"))["camera"]
+    logins = box.log_ins()["camera"]
     assert logins["cam02"] == {"username": "recorder", "password": "Third-Word-7"}
     if step != "C3":  # the log-in of a camera that is gone already: nobody names it any more
         assert logins.keys() == {"cam02"}
