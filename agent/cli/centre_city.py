@@ -26,6 +26,7 @@ ROLES = {
     "operator": ("관제요원", "operator"),
     "technician": ("유지보수", "technician"),
     "service": ("관제 프로그램", "service"),
+    "privacy": ("개인정보 보호책임자", "privacy officer"),
 }
 
 
@@ -175,7 +176,13 @@ def _add_key(actions: Any) -> None:
         "examples:\n  pasu centre key add --role officer --holder kim\n"
         "  pasu centre key add --role technician --holder park --days 14 --boxes gn-0007",
     )
-    parser.add_argument("--role", required=True, choices=[*ROLES], help=say("역할", "role"))
+    parser.add_argument(
+        "--role",
+        required=True,
+        choices=[*ROLES],
+        metavar="ROLE",
+        help=say(f"역할: {', '.join(ROLES)}", f"role: {', '.join(ROLES)}"),
+    )
     parser.add_argument(
         "--holder", required=True, metavar="NAME", help=say("한 사람의 이름", "the name of one person")
     )

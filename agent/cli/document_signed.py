@@ -18,6 +18,10 @@ ROLES = {
     Role.OPERATOR: ("관제요원", "operator of the control centre"),
     Role.TECHNICIAN: ("유지보수 수탁자", "maintenance contractor; a key lives for 31 days at most"),
     Role.SERVICE: ("센터의 프로그램", "the centre's own programs"),
+    Role.PRIVACY: (
+        "개인정보 보호책임자",
+        "privacy officer: signs second what is deleted for its subject, and nothing else",
+    ),
 }
 ENGLISH = (
     "What a centre may order of a box, by whom, with which arguments. The form of what is sent stands in "

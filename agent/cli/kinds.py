@@ -53,6 +53,8 @@ KINDS = {
     "catalogue.rebuilt": ("목록을 다시 만듦", "catalogue rebuilt"),
     "tamper.ledger": ("원장이 고쳐짐", "ledger was tampered with"),
     "segment.shredded": ("반출 뒤 조각 삭제 마침", "erasure finished after an export"),
+    "deletion.begun": ("정보주체를 위한 삭제 시작", "deletion for a subject begun"),
+    "deletion.ended": ("정보주체를 위한 삭제 끝", "deletion for a subject ended"),
     "export.requested": ("반출 요청", "export asked for"),
     "export.bundled": ("증거 반출", "evidence handed out"),
     "export.sent": ("반출 전송됨", "export sent"),

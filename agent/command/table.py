@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.command import strict
+from agent.command.deleting import GROUNDS as DELETION_GROUNDS
 from agent.command.errors import CommandRefused
 from agent.command.jws import is_kid
 from agent.command.keyring import ANY, Role, is_id
@@ -127,6 +128,11 @@ CODE = Kind(
     "근거 코드 (`pasu hold place --help`)",
     "a ground's code (`pasu hold place --help`)",
 )
+DELETION_GROUND = Kind(
+    lambda value: isinstance(value, str) and value in DELETION_GROUNDS,
+    "삭제 근거의 코드: " + "; ".join(f"`{code}` {one.korean}" for code, one in DELETION_GROUNDS.items()),
+    "a ground's code: " + "; ".join(f"`{code}` {one.english}" for code, one in DELETION_GROUNDS.items()),
+)
 PURPOSE = Kind(lambda value: value in [*Purpose], "설치 목적의 코드", "the code of a purpose")
 HOLD = Kind(lambda value: isinstance(value, str) and _HOLD.match(value) is not None, "보존 id", "a hold's id")
 ID = Kind(is_command_id, "명령의 id: 16진수 32자", "a command's id: 32 hexadecimal digits")
@@ -178,7 +184,7 @@ DESTINATION = Kind(
     '"mqtt", or an https address inside the tunnel',
 )
 
-_ALL = frozenset(Role)
+_ALL = frozenset(Role) - {Role.PRIVACY}
 _DECIDE = frozenset({Role.OFFICER, Role.DEPARTMENT})
 _ASK = frozenset({Role.OFFICER, Role.DEPARTMENT, Role.OPERATOR, Role.SERVICE})
 _SPAN = (Argument("from_ms", MS), Argument("to_ms", MS))
@@ -205,6 +211,21 @@ _TABLE = (
         _DECIDE,
         (Argument("hold", HOLD), Argument("reason", TEXT)),
         signatures=2,
+    ),
+    Command(
+        "delete.subject",
+        "한 카메라의 한 구간을 정보주체를 위해, 조각 단위로 지웁니다. 개인정보 보호책임자가 두 번째로 서명합니다",
+        "delete a span of one camera for its subject, in whole segments; the privacy officer signs second",
+        frozenset({Role.OFFICER}),
+        (
+            Argument("camera", CAMERA),
+            *_SPAN,
+            Argument("ground", DELETION_GROUND),
+            Argument("request", TEXT),
+            Argument("hold", HOLD, optional=True),
+        ),
+        signatures=2,
+        seconds=frozenset({Role.PRIVACY}),
     ),
     Command(
         "segments.locate",

@@ -93,7 +93,9 @@ def _keep(db: Any) -> None:
     # segment is too old for nobody. A label from a clock that was wrong must never erase.
     db["segment"].add_column("kept_from_ms", int)
     db["segment"].add_column("relabelled_from_ms", int)  # the start it was first recorded under
-    db["segment"].add_column("cause", str, not_null_default="")  # EXPIRED, EVICTED; why it is condemned
+    db["segment"].add_column(
+        "cause", str, not_null_default=""
+    )  # EXPIRED, EVICTED, REQUESTED; why it is condemned
     db["segment"].add_column("condemned_ms", int)
     db["segment"].add_column("gone_ms", int)
     db["gap"].add_column("relabelled_from_ms", int)

@@ -18,6 +18,7 @@ from agent.storage.files import Disk
 from agent.storage.proof import note
 from tests.city import City
 from tests.lab import Site, wait_for
+from tests.procedure.keep_scenario import plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +110,42 @@ def test_hold_locate_and_inspect(box: Commanded) -> None:
     assert report["detail"]["inspection"]["3_devices"]["cameras"][0]["id"] == "cam01"
     assert "rtsp" not in text
     assert "127.0.0.1" not in text
+
+
+def test_art_29_1_a_span_is_deleted_for_its_subject_while_the_box_records(box: Commanded) -> None:
+    """What is being recorded is refused with when it can be asked again; what is stored goes, and recording goes on."""
+    now_ms = time.time_ns() // 1_000_000
+    assert box.answer(box.send("service 1", "time.confirm", {"utc_ms": now_ms}))["status"] == "done"
+    begin_ms = now_ms - 3_600_000
+    assert plant(box.site, ["old0"], begin_ms, begin_ms + 100_000, 1000) == 100
+    stem = begin_ms + 50_000
+
+    def delete(camera: str, from_ms: int, to_ms: int) -> dict[str, Any]:
+        order = {
+            "camera": camera,
+            "from_ms": from_ms,
+            "to_ms": to_ms,
+            "ground": "erasure-request",
+            "request": "2026-17",
+        }
+        time.sleep(0.01)  # ids are milliseconds here
+        inner = box.city.order(
+            "officer 1", "delete.subject", order, box=box.box, issued_ms=time.time_ns() // 1_000_000
+        )
+        return box.answer(box.send("privacy 1", "countersign", {"order": inner}))
+
+    done = delete("old0", stem, stem + 2000)
+    assert (done["status"], done["code"], done["detail"]["erased"]) == ("done", "", 2)
+    names = [path.name for path in (box.site.vault / "segments" / "old0").rglob("*.age")]
+    assert len(names) == 98
+    erased = [body for _, _, body in box.site.facts("segment.erased")]
+    assert {(body["cause"], body["shredded"]) for body in erased} == {("REQUESTED", True)}
+    wait_for("a segment", lambda: box.site.committed("cam01", 2), 60)
+    growing = delete("cam01", time.time_ns() // 1_000_000 - 3000, time.time_ns() // 1_000_000)
+    assert (growing["status"], growing["code"]) == ("refused", "DELETION_OPEN")
+    assert growing["detail"]["reason"].startswith("from 20")
+    count = len(list((box.site.vault / "segments" / "cam01").rglob("*.age")))
+    wait_for("another segment", lambda: box.site.committed("cam01", count + 1), 60)
 
 
 def test_a_configuration_on_trial(box: Commanded) -> None:

@@ -8,6 +8,7 @@ from agent.cli.codes.centre import CENTRE
 from agent.cli.codes.clock import CLOCK
 from agent.cli.codes.code import Code
 from agent.cli.codes.command import COMMAND
+from agent.cli.codes.deletion import DELETION
 from agent.cli.codes.discover import DISCOVER
 from agent.cli.codes.doctor import DOCTOR
 from agent.cli.codes.export import EXPORT
@@ -40,6 +41,7 @@ CODES = {
     **TYPED,
     **HOLD,
     **EXPORT,
+    **DELETION,
     **CLOCK,
     **MET,
     **PROOF,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent.command.deleting import GROUNDS as GROUNDS_OF_DELETION
 from agent.config.values import PURPOSE_TITLES, Purpose
 from agent.field.reports.texts import clean
 from agent.language import say
@@ -322,7 +323,11 @@ def _asked(told: _Told) -> Words:
 
 
 def _confirmed(told: _Told) -> Words:
-    causes = {"EXPIRED": say("기간 만료", "expired"), "EVICTED": say("용량 부족", "disk full")}
+    causes = {
+        "EXPIRED": say("기간 만료", "expired"),
+        "EVICTED": say("용량 부족", "disk full"),
+        "REQUESTED": say("정보주체 요구", "for a subject"),
+    }
     counts = told.erased()
     files = sum(count for _, count in counts)
     why = ", ".join(f"{causes.get(cause, cause)} {count}" for cause, count in counts)
@@ -355,6 +360,7 @@ def _erased(told: _Told) -> Words:
     causes = {
         "EXPIRED": say("보관 기간 만료", "retention over"),
         "EVICTED": say("저장 공간 부족", "disk full"),
+        "REQUESTED": say("정보주체의 요구에 따른 삭제", "deletion for a subject"),
     }
     return {
         "kind": DESTRUCTION,
@@ -364,6 +370,24 @@ def _erased(told: _Told) -> Words:
         "purpose": causes.get(told["cause"], told["cause"]),
         "manner": say("키 조각을 덮어쓰고 삭제", "header with its key overwritten, file removed"),
         "period": told.span(),
+    }
+
+
+def _deleted(told: _Told) -> Words:
+    ground = GROUNDS_OF_DELETION.get(told["ground"])
+    return {
+        "kind": DESTRUCTION,
+        "file": " ".join(filter(None, [told["camera"], told.span()])),
+        "form": say("봉인된 영상", "sealed video"),
+        "person": told["by"],
+        "purpose": say("정보주체를 위한 삭제", "deletion for a subject"),
+        "requester": told["request"],
+        "ground": say(ground.korean, ground.english) if ground else told["ground"],
+        "manner": say(
+            f"조각 {told['erased']}개의 키 조각을 덮어쓰고 삭제",
+            f"{told['erased']} segments: header with its key overwritten, file removed",
+        ),
+        "period": told.span("from_ms", "to_ms"),
     }
 
 
@@ -401,6 +425,7 @@ MAKERS: Mapping[str, Callable[[_Told], Words]] = {
     "command.accepted": _asked,
     "retention.confirmed": _confirmed,
     "retention.signed": _signed,
+    "deletion.ended": _deleted,
     "segment.erased": _erased,
     "segment.shredded": _erased,
     "page.visited": _visited,

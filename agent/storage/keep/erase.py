@@ -53,22 +53,23 @@ def condemn(catalogue: Catalogue, plan: Sequence[tuple[int, str]], at: Instant) 
              more, whose time is not settled, or whose row cannot be true. None while the catalogue is rebuilt
     Raises   TimeUntrusted; StorageFault, and then none is
     """
+    return catalogue.write(lambda db: mark(db, plan, at))
+
+
+def mark(db: sqlite3.Connection, plan: Sequence[tuple[int, str]], at: Instant) -> list[int]:
+    """Do E2 inside the caller's transaction; as `condemn`."""
     require_time(at)
+    if db.execute("SELECT 1 FROM meta WHERE key = 'reconcile'").fetchone():
+        return []
     query = (
         "UPDATE segment SET state = 'CONDEMNED', cause = ?, condemned_ms = ?"  # noqa: S608 - constants
         f" WHERE id = ? AND {LIVE} AND kept_from_ms IS NOT NULL AND end_ms >= start_ms"
         " AND typeof(start_ms) = 'integer' AND typeof(end_ms) = 'integer' AND typeof(kept_from_ms) = 'integer'"
         f" AND NOT {HELD}"
     )
-
-    def mark(db: sqlite3.Connection) -> list[int]:
-        if db.execute("SELECT 1 FROM meta WHERE key = 'reconcile'").fetchone():
-            return []
-        return [
-            segment for segment, cause in plan if db.execute(query, (str(cause), at.utc_ms, segment)).rowcount
-        ]
-
-    return catalogue.write(mark)
+    return [
+        segment for segment, cause in plan if db.execute(query, (str(cause), at.utc_ms, segment)).rowcount
+    ]
 
 
 def finish(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agent.storage.keep import (
     orders_cancel,
     orders_config,
+    orders_delete,
     orders_disaster,
     orders_erasure,
     orders_export,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 HANDLERS: Mapping[str, Handler] = {
     "hold.place": Handler(orders_hold.place, orders_hold.weigh_place),
     "hold.release": Handler(orders_hold.release, orders_hold.weigh_release),
+    "delete.subject": Handler(orders_delete.delete, orders_delete.weigh),
     "segments.locate": Handler(orders_locate.locate, orders_locate.weigh),
     "export.request": Handler(orders_export.request, orders_export.weigh_request),
     "export.cancel": Handler(orders_export.cancel, orders_export.weigh_cancel),

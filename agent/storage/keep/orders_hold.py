@@ -28,7 +28,7 @@ def weigh_place(context: Context, order: Order) -> Weight:
     hold = _hold(context, order)
     check_order(hold, context.now)
     known = context.catalogue.cameras()
-    if not all(camera == EVERY or camera in known for camera in hold.cameras) and not _lacks_rows(context):
+    if not all(camera == EVERY or camera in known for camera in hold.cameras) and not lacks_rows(context):
         raise CommandRefused("CAMERA_UNKNOWN", "no such camera")
     return orders_weight.LIGHT
 
@@ -93,7 +93,7 @@ def release(context: Context, order: Order) -> Outcome:
     return Outcome(detail=detail)
 
 
-def _lacks_rows(context: Context) -> bool:
+def lacks_rows(context: Context) -> bool:
     """Tell whether there may be recordings of cameras that the catalogue does not know: of a disk that is away, too."""
     catalogue = context.catalogue
     return catalogue.meta(RECONCILE) is not None or bool(notes.names(catalogue, UNRECONCILED))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 DECIDING = (rings.Role.OFFICER, rings.Role.DEPARTMENT)
+GUARDED = (*DECIDING, rings.Role.PRIVACY)
+"""Whose key no single person revokes: else one officer could keep every subject's request from being done."""
 EXPIRING_MS = 7 * UTC_DAY_MS
 
 
@@ -89,7 +91,7 @@ def weigh_revoke(context: Context, order: Order) -> Weight:
     A key that is not known may be one of the next ring, which came past whoever holds it back.
     """
     key = context.ring.find(order.arguments["kid"])
-    return Weight(2) if key is None or key.role in DECIDING else orders_weight.LIGHT
+    return Weight(2) if key is None or key.role in GUARDED else orders_weight.LIGHT
 
 
 def revoke(context: Context, order: Order) -> Outcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from agent.command.errors import CommandRefused
@@ -23,6 +25,7 @@ MOST_SPAN_MS = 31 * 86_400_000
 MOST_ROWS = 600
 JOIN_MS = 100  # less between two segments is the rounding of frame times
 _SPANS = overlapping("segment", "start_ms, end_ms, state", LIVE)
+_ERASED = overlapping("segment", "start_ms, end_ms, cause", "state IN ('CONDEMNED', 'GONE') AND cause != ''")
 
 
 def weigh(context: Context, order: Order) -> Weight:
@@ -35,7 +38,7 @@ def weigh(context: Context, order: Order) -> Weight:
 
 
 def locate(context: Context, order: Order) -> Outcome:
-    """Say what is stored, what is being recorded, what is missing and why."""
+    """Say what is stored, what is being recorded, what is missing and why: erased lately, or never stored."""
     camera = order.arguments["camera"]
     span = Span(order.arguments["from_ms"], order.arguments["to_ms"])
     values = {"camera": camera, "from_ms": span.start_ms, "to_ms": span.end_ms}
@@ -47,12 +50,15 @@ def locate(context: Context, order: Order) -> Outcome:
     growing = [part for part in growing if part.overlaps(span)]
     past = Span(span.start_ms, max(span.start_ms, min(span.end_ms, now_ms)))
     gaps = [list(row[:3]) for row in context.catalogue.read(GAPS, values)]
+    gone = groupby(context.catalogue.read(_ERASED, values), key=itemgetter(2))
+    erased = [(cause, part) for cause, rows in gone for part in joined(Span(row[0], row[1]) for row in rows)]
     missing = uncovered([*stored, *growing], past, JOIN_MS)
     lists: dict[str, list[list[Any]]] = {
         "stored": [_cut(part, span) for part in stored],
         "recording": [_cut(part, span) for part in growing],
         "missing": [[part.start_ms, part.end_ms] for part in missing],
         "gaps": gaps,
+        "erased": [[*_cut(part, span), cause] for cause, part in erased],
     }
     detail: dict[str, Any] = {
         "camera": camera,

@@ -7,6 +7,7 @@ is stored. While the time is not trusted nobody can say how old anything is: eve
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from agent.command.judge import Weight
@@ -17,7 +18,7 @@ from agent.storage.keep.hold import EVERY
 from agent.storage.keep.stored import HELD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from agent.storage.keep.hold import Hold
     from agent.storage.keep.orders_run import Context
@@ -34,7 +35,8 @@ _STORED = (
 )
 # Not held by another: HELD, but for the hold that is to be released.
 _OTHERS = HELD.replace("hold.released_ms IS NULL", "hold.released_ms IS NULL AND hold.id != :hold")
-_OVER = f"{LIVE} AND {_TRUE} AND kept_from_ms < :over_ms AND NOT {_OTHERS}"
+_BUT = "id NOT IN (SELECT value FROM json_each(:but))"
+_OVER = f"{LIVE} AND {_TRUE} AND kept_from_ms < :over_ms AND NOT {_OTHERS} AND {_BUT}"
 _RELEASED = (
     f"SELECT COALESCE(SUM(end_ms - start_ms), 0) FROM ({overlapping('segment', 'start_ms, end_ms', _OVER)})"  # noqa: S608 - constants
 )
@@ -61,8 +63,11 @@ def of(context: Context, parts: Iterable[int], *, signatures: int = 1) -> Weight
     return Weight(signatures, erasable_ms)
 
 
-def released_ms(context: Context, hold: Hold) -> Iterator[int]:
-    """Yield how much of what only this hold keeps would be erased at once, camera by camera."""
+def released_ms(context: Context, hold: Hold, but: Sequence[int] = ()) -> Iterator[int]:
+    """Yield how much of what only this hold keeps would be erased at once, camera by camera.
+
+    but  ids of segments that are counted elsewhere
+    """
     trusted = context.now.trust is not Trust.UNTRUSTED
     for camera in context.catalogue.cameras() if EVERY in hold.cameras else hold.cameras:
         over_ms = context.now.utc_ms - context.rules.retention_of(camera)
@@ -72,6 +77,7 @@ def released_ms(context: Context, hold: Hold) -> Iterator[int]:
             "to_ms": hold.span.end_ms,
             "over_ms": over_ms if trusted else _ANY_AGE[1],
             "hold": hold.id,
+            "but": json.dumps(but),
         }
         yield int(context.catalogue.read(_RELEASED, values)[0][0])
 

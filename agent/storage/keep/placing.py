@@ -243,6 +243,19 @@ def _answer(
         report.holes += [(camera, hole) for hole in uncovered(spans, past, _ROUNDING_MS)]
 
 
+def released_fact(hold: Hold, at: Instant, reason: str, by: str, had: tuple[int, int]) -> Fact:
+    """Write down that a hold is over. had: how many segments it had links of, and their bytes."""
+    body = {
+        "hold": hold.id,
+        "reason": reason,
+        "released_by": by,
+        "placed_ms": hold.placed_ms,
+        "segments": had[0],
+        "sealed_bytes": had[1],
+    }
+    return Fact("hold.released", at, body)
+
+
 def release(
     catalogue: Catalogue,
     vaults: Mapping[str, Vault],
@@ -280,15 +293,7 @@ def release(
                 reason=hold.release_reason,
             )
         count, sealed = hold_rows.totals(catalogue, hold_id)
-        body = {
-            "hold": hold_id,
-            "reason": reason,
-            "released_by": by,
-            "placed_ms": hold.placed_ms,
-            "segments": count,
-            "sealed_bytes": sealed,
-        }
-        line = ledger.line(Fact("hold.released", at, body))
+        line = ledger.line(released_fact(hold, at, reason, by, (count, sealed)))
 
         def over(db: sqlite3.Connection) -> None:
             if hold_rows.release(db, hold_id, at.utc_ms, reason):

@@ -2,6 +2,7 @@
 
 A segment goes for one of two causes. EXPIRED: its oldest frame is as old as is allowed. EVICTED: its disk is short,
 and it is the oldest there that nobody holds and no export links. What has no time to be relied on goes for neither.
+A third cause, REQUESTED, is a person's order and no plan's.
 Pure. Source: Gangneung regulation art. 31(1), Standard Guideline 42(2); docs/adr/0006-retention.md.
 """
 
@@ -28,6 +29,8 @@ class Cause(StrEnum):
 
     EXPIRED = "EXPIRED"
     EVICTED = "EVICTED"
+    REQUESTED = "REQUESTED"
+    """For its subject, by two signatures: orders_delete.py."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ RIGHTS = (
     "box.",
     "command.",
     "config.",
+    "deletion.",
     "disaster.",
     "export.",
     "hold.",

@@ -26,6 +26,13 @@ EXPORT = {
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "hold.place": PLACE,
     "hold.release": RELEASE,
+    "delete.subject": {
+        "camera": "cam01",
+        "from_ms": 1,
+        "to_ms": 2,
+        "ground": "erasure-request",
+        "request": "2027-17",
+    },
     "segments.locate": {"camera": "cam01", "from_ms": 1, "to_ms": 2},
     "export.request": EXPORT,
     "export.cancel": {"export": "0" * 32},
@@ -54,10 +61,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "facts.resend": {"ledger": "0" * 16, "from_seq": 1},
     "command.cancel": {"id": "0" * 32},
 }
-# Written down again, by hand: o officer, d department, p operator, t technician, s service; 2 when it needs two.
+# Written down again, by hand: o officer, d department, p operator, t technician, s service, v privacy officer; 2 when it
+# needs two.
 MATRIX = {
     "hold.place": "od",
     "hold.release": "od 2",
+    "delete.subject": "o 2",
     "segments.locate": "odps",
     "export.request": "od",
     "export.cancel": "od",
@@ -86,6 +95,7 @@ LETTERS = {
     Role.OPERATOR: "p",
     Role.TECHNICIAN: "t",
     Role.SERVICE: "s",
+    Role.PRIVACY: "v",
 }
 
 
@@ -120,9 +130,12 @@ def test_e6_role_by_role_by_command(first: Role, other: Role, command: str) -> N
         city.add(f"{role} 3", role)
     inner = city.order(f"{first} 1", command, ARGUMENTS[command], challenge=CHALLENGE)
     verdict = judge(city.order(f"{other} 3", "countersign", {"order": inner}), world(city), light)
-    seconds = {"export.request": "d", "config.propose": "od", "stream.grant": "od"}.get(
-        command, MATRIX[command].split()[0]
-    )
+    seconds = {
+        "export.request": "d",
+        "config.propose": "od",
+        "stream.grant": "od",
+        "delete.subject": "v",
+    }.get(command, MATRIX[command].split()[0])
     fine = LETTERS[first] in MATRIX[command].split()[0] and LETTERS[other] in seconds
     assert isinstance(verdict, Accept) is fine
     if isinstance(verdict, Refuse):
@@ -133,6 +146,7 @@ def test_art_12_a_technician_has_no_command_about_pictures() -> None:
     pictures = {
         "hold.place",
         "hold.release",
+        "delete.subject",
         "segments.locate",
         "export.request",
         "export.cancel",
@@ -151,6 +165,11 @@ def test_art_12_a_technician_has_no_command_about_pictures() -> None:
         "ring.replace",
         "inspect",
     }
+
+
+def test_a_privacy_officer_orders_nothing_and_seconds_deletions_alone() -> None:
+    assert [name for name, each in COMMANDS.items() if Role.PRIVACY in each.roles] == []
+    assert [name for name, each in COMMANDS.items() if each.may_second(Role.PRIVACY)] == ["delete.subject"]
 
 
 def test_every_command_is_explained_in_both_languages() -> None:
@@ -245,6 +264,7 @@ def test_which_cameras_an_order_concerns() -> None:
     concerns = {name: table.cameras_of(COMMANDS[name], arguments) for name, arguments in ARGUMENTS.items()}
     assert {name: cameras for name, cameras in concerns.items() if cameras} == {
         "hold.place": ("cam01",),
+        "delete.subject": ("cam01",),
         "segments.locate": ("cam01",),
         "export.request": ("cam01",),
         "stream.grant": ("cam01",),

@@ -168,13 +168,14 @@ def test_no_kind_of_use_provision_viewing_or_destruction_is_forgotten():
         "stream.",
         "hold.",
         "disaster.",
+        "deletion.",
         "segment.erased",
         "segment.shredded",
         "retention.",
         "page.visited",
     )
     asked = {kind for kind in KINDS if kind.startswith(about)}
-    assert asked - {*rows.MAKERS} == {"stream.started", "hold.review_due"}
+    assert asked - {*rows.MAKERS} == {"stream.started", "hold.review_due", "deletion.begun"}
     assert {*rows.MAKERS} - asked == {"command.accepted"}
 
 
@@ -196,6 +197,21 @@ def test_destruction_names_cycle_check_and_who_answers():
     assert line("segment.shredded", file="q", cause="OTHER").cells[3:7:3] == ("q", "OTHER")
     assert "segment.erased" in rows.kinds(each_file=True)
     assert not {"segment.erased", "segment.shredded"} & {*rows.kinds(each_file=False)}
+
+
+def test_art_29_1_a_deletion_names_who_asked_why_and_who_signed():
+    made = line(
+        "deletion.ended", camera="cam01", start_ms=1, end_ms=5, from_ms=2, to_ms=4, ground="erasure-request",
+        request="2027-17", by="kim (1a), lee (2b)", erased=3,
+    )  # fmt: skip
+    assert made.cells[1:] == (
+        "destruction", "@5", "cam01 @1 – @5", "sealed video", "kim (1a), lee (2b)", "deletion for a subject", "", "2027-17",
+        "the person in the picture asks for deletion", "3 segments: header with its key overwritten, file removed",
+        "@2 – @4",
+    )  # fmt: skip
+    assert line("deletion.ended", ground="other").ground == "other"
+    assert line("segment.erased", cause="REQUESTED").purpose == "deletion for a subject"
+    assert line("retention.confirmed", erased={"REQUESTED": 2}).purpose == "for a subject 2"
 
 
 def test_a_visit_shows_no_pictures_and_no_address():

@@ -307,7 +307,11 @@ def test_b1_a_short_disk_loses_the_oldest_with_a_record_and_an_alarm(box, monkey
     free[0] += 3 * size
     box.turn(10)
     assert len(box.erased()) == 3
-    assert read_health(box.run, "keep")["retention"]["erased_today"] == {"EXPIRED": 0, "EVICTED": 3}
+    assert read_health(box.run, "keep")["retention"]["erased_today"] == {
+        "EXPIRED": 0,
+        "EVICTED": 3,
+        "REQUESTED": 0,
+    }
 
 
 def test_b15_the_room_of_another_disk_evicts_nothing(box, monkeypatch):
@@ -550,7 +554,10 @@ def test_the_daily_check_of_automatic_erasure_is_told_once_a_day_over_restarts(b
     box.turn()
     second, third = bodies(box, "retention.confirmed")[1:]
     # What was erased in the very turn of a confirmation stands in the next one.
-    assert (second["erased"], third["erased"]) == ({"EXPIRED": 0, "EVICTED": 0}, {"EXPIRED": 2, "EVICTED": 0})
+    assert (second["erased"], third["erased"]) == (
+        {"EXPIRED": 0, "EVICTED": 0, "REQUESTED": 0},
+        {"EXPIRED": 2, "EVICTED": 0, "REQUESTED": 0},
+    )
     assert third["from_ms"] == second["to_ms"]
 
 

@@ -1,0 +1,249 @@
+"""What a deletion for a subject would take, and what forbids it: looked for, and nothing touched.
+
+It is all or nothing. Whatever of the span is held by another hold, handed out, not stored yet, of no certain time, on a
+disk that is away, or has a copy that would stay, forbids the whole, with its own code, and with what it was. Of a
+salvaged segment the row claims what is certain: as a hold does, a deletion reaches SALVAGED_REACH_MS further.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent.command import deleting
+from agent.command.errors import CommandRefused
+from agent.model import Span, utc_day
+from agent.storage import files, held
+from agent.storage.catalogue import LIVE, overlapping
+from agent.storage.keep import hold_rows, outgoing_files, outgoing_rows, quarantined
+from agent.storage.keep.hold import ACCESS, SALVAGED, SALVAGED_REACH_MS, HoldRefused
+from agent.storage.keep.reach import STORED, TAIL
+from agent.storage.keep.stored import COLUMNS, CONDEMNED, Stored
+from agent.storage.layout import DAY_NAME, Kind, classify
+from agent.storage.orphans import names_in
+from agent.storage.schema import LONG_MS, PRESENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.keep.hold import Hold
+    from agent.storage.vault import Vault
+
+_TOUCHED = overlapping(
+    "segment",
+    COLUMNS,
+    f"({LIVE} OR state = '{CONDEMNED}') AND typeof(start_ms) = 'integer' AND typeof(end_ms) = 'integer'",
+)
+_LOST = (
+    "SELECT start_ms, end_ms FROM segment INDEXED BY idx_segment_lost"
+    " WHERE state = 'LOST' AND vault = ? AND path = ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a deletion takes.
+
+    rows  every segment that may hold a picture of the span, oldest first; those that go for another cause already
+          are among them
+    hold  the one that is released with it, None where none is named
+    """
+
+    rows: tuple[Stored, ...]
+    hold: Hold | None
+
+    @property
+    def live(self) -> list[Stored]:
+        """Return those that stay unless they are deleted."""
+        return [row for row in self.rows if row.state != CONDEMNED]
+
+    @property
+    def span(self) -> Span:
+        """Return the span from the first to the last of them: what is really deleted."""
+        return Span(self.rows[0].start_ms, max(row.end_ms for row in self.rows))
+
+    @property
+    def sealed_bytes(self) -> int:
+        """Return their size on the disk."""
+        return sum(max(0, row.sealed_bytes) for row in self.rows)
+
+
+def look(
+    catalogue: Catalogue, vaults: Mapping[str, Vault], camera: str, span: Span, hold_id: str = ""
+) -> Found:
+    """Look for what a deletion takes.
+
+    vaults   by uuid, those that are there
+    hold_id  the hold on the ground `access-request` that kept the span, and goes with it
+    Raises   CommandRefused DELETION_*, HoldRefused HOLD_UNKNOWN, HOLD_RELEASED; StorageFault of a disk
+    """
+    hold = _named(catalogue, camera, span, hold_id)
+    _unsettled(catalogue, camera)
+    # Before the catalogue: what is stored in between is then found twice, and not never.
+    for vault in vaults.values():
+        _not_stored_yet(catalogue, vault, camera, span)
+        _in_quarantine(catalogue, vault, camera, span)
+    rows = touched(catalogue.read, camera, span)
+    if not rows:
+        raise CommandRefused("DELETION_EMPTY", "nothing of the span is stored")
+    found = Found(tuple(rows), hold)
+    _of_no_time(catalogue, rows)
+    _held(catalogue, rows, hold_id)
+    _exported(catalogue, rows)
+    released = {each.id for each in hold_rows.holds(catalogue, released=True) if not each.is_active}
+    for row in rows:
+        if row.vault not in vaults:
+            raise CommandRefused("DELETION_AWAY", "a disk of it is away", reason=row.vault)
+        for path in (row.path, row.path + TAIL):
+            _alone(vaults[row.vault], row.path, path, released | {hold_id})
+    return found
+
+
+def touched(read: Callable[[str, Any], Iterable[Sequence[Any]]], camera: str, span: Span) -> list[Stored]:
+    """Return the segments of a camera that may hold a picture of a span, oldest first.
+
+    read  runs a query: a catalogue's, or a transaction's
+    """
+    values = {"camera": camera, "from_ms": span.start_ms - SALVAGED_REACH_MS, "to_ms": span.end_ms}
+    return [row for *columns, _ in read(_TOUCHED, values) if _reaches(row := Stored(*columns), span)]
+
+
+def _reaches(row: Stored, span: Span) -> bool:
+    reach = SALVAGED_REACH_MS if row.path.endswith(SALVAGED) else 0
+    return row.start_ms < span.end_ms and row.end_ms + reach > span.start_ms
+
+
+def _named(catalogue: Catalogue, camera: str, span: Span, hold_id: str) -> Hold | None:
+    """Return the hold that goes with it; refuse one that was not placed for a request, or not for this."""
+    if not hold_id:
+        return None
+    hold = hold_rows.find(catalogue, hold_id)
+    if hold is None:
+        raise HoldRefused("HOLD_UNKNOWN", "no such hold")
+    if not hold.is_active:
+        raise HoldRefused("HOLD_RELEASED", "the hold was released before")
+    if hold.ground != ACCESS or not hold.covers(camera, span):
+        raise CommandRefused("DELETION_HOLD", "not the hold of a request about this", reason=hold.id)
+    return hold
+
+
+def _unsettled(catalogue: Catalogue, camera: str) -> None:
+    """Refuse while the time of some of the camera's recordings is still to be settled: it may be this."""
+    query = f"SELECT path FROM segment WHERE {LIVE} AND kept_from_ms IS NULL AND camera = ? LIMIT 1"  # noqa: S608 - constants
+    for (path,) in catalogue.read(query, (camera,)):
+        raise CommandRefused("DELETION_UNSETTLED", "the time of a recording is not settled", reason=path)
+
+
+def _of_no_time(catalogue: Catalogue, rows: Sequence[Stored]) -> None:
+    """Refuse what only seems to be of the span: recorded by a clock that was wrong, nobody knows by how much."""
+    query = (
+        "SELECT path FROM segment WHERE id IN (SELECT value FROM json_each(?))"
+        " AND trust = 'UNTRUSTED' AND kept_from_ms != start_ms LIMIT 1"
+    )
+    for (path,) in catalogue.read(query, (_ids(rows),)):
+        raise CommandRefused("DELETION_UNSETTLED", "nobody knows when it was recorded", reason=path)
+
+
+def _held(catalogue: Catalogue, rows: Sequence[Stored], own: str) -> None:
+    """Refuse what another hold keeps: its span covers it, or it has a link."""
+    for hold in hold_rows.holds(catalogue):
+        if hold.id != own and any(hold.covers(row.camera, row.span, row.path) for row in rows):
+            raise CommandRefused("DELETION_HELD", "another hold keeps it", reason=hold.id)
+    query = (
+        "SELECT hold.id FROM hold_segment JOIN hold ON hold.id = hold_segment.hold WHERE hold.released_ms IS NULL"
+        " AND hold.id != ? AND hold_segment.segment IN (SELECT value FROM json_each(?)) LIMIT 1"
+    )
+    for (name,) in catalogue.read(query, (own, _ids(rows))):
+        raise CommandRefused("DELETION_HELD", "another hold has a link of it", reason=name)
+
+
+def _exported(catalogue: Catalogue, rows: Sequence[Stored]) -> None:
+    """Refuse what an export has, or may have, a link of."""
+    for row in rows:
+        export = outgoing_rows.holder_of(catalogue, row.id)
+        if export:
+            raise CommandRefused("DELETION_EXPORTED", "an export has it", reason=export)
+
+
+def _not_stored_yet(catalogue: Catalogue, vault: Vault, camera: str, span: Span) -> None:
+    """Refuse while a file of the span has no row: it is being recorded, or its recorder was killed."""
+    for day in _days(span):
+        place = vault.at(f"segments/{camera}/{day}")
+        if not files.is_directory(place):
+            continue
+        for name in names_in(place):
+            what = classify(camera, day, name)
+            if what is None or not _may_reach(what[0].start_ms, span):
+                continue
+            stem, kind = what
+            if kind is Kind.PART or (kind in STORED and not _has_row(catalogue, vault, stem.path(kind))):
+                raise deleting.again_at("DELETION_OPEN", stem.start_ms + deleting.SETTLED_MS)
+
+
+def _has_row(catalogue: Catalogue, vault: Vault, path: str) -> bool:
+    query = f"SELECT 1 FROM segment WHERE vault = ? AND path = ? AND {PRESENT}"  # noqa: S608 - constants
+    return bool(catalogue.read(query, (vault.uuid, path)))
+
+
+def _in_quarantine(catalogue: Catalogue, vault: Vault, camera: str, span: Span) -> None:
+    """Refuse while a damaged file of the span lies in quarantine: somebody with the key may read what is left of it."""
+    for name in names_in(vault.at(quarantined.PLACE)):
+        what = quarantined.former(name)
+        if what is None or what[0].camera != camera:
+            continue
+        path = what[0].path(what[1]).removesuffix(TAIL)
+        told = [
+            start_ms < span.end_ms and end_ms + SALVAGED_REACH_MS > span.start_ms
+            for start_ms, end_ms in catalogue.read(_LOST, (vault.uuid, path))
+        ]
+        if any(told) or (not told and _may_reach(what[0].start_ms, span)):
+            raise CommandRefused("DELETION_QUARANTINED", "a damaged file of it is in quarantine", reason=name)
+
+
+def _alone(vault: Vault, own: str, path: str, going: set[str]) -> None:
+    """Refuse a file that would not be gone with its name, or is no file of a segment.
+
+    own    path of the segment; path: of itself or its tail
+    going  holds whose links are removed before it is erased
+    """
+    place = vault.at(path)
+    try:
+        status = os.lstat(place)
+    except FileNotFoundError:
+        return  # its tombstone will say that it was missing
+    except OSError as error:
+        raise files.fault("stat", place, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise CommandRefused("DELETION_LINKED", "no file of ours lies there", reason=path)
+    holders = held.holders(vault, path, status)
+    for name in holders:
+        if name not in going:
+            raise CommandRefused("DELETION_HELD", "a hold has a link of it", reason=name)
+    if status.st_nlink > 1 + len(holders):
+        export = outgoing_files.holder_of(vault, own)
+        if export:
+            raise CommandRefused("DELETION_EXPORTED", "an export has a link of it", reason=export)
+        raise CommandRefused("DELETION_LINKED", "the file has another name", reason=path)
+
+
+def _days(span: Span) -> Iterator[str]:
+    """Yield the days in whose directories files of a span may lie."""
+    last = ""
+    for at_ms in (span.start_ms - LONG_MS, span.start_ms, span.end_ms - 1):
+        day = utc_day(max(0, at_ms))
+        if day != last and DAY_NAME.match(day):
+            yield day
+        last = day
+
+
+def _may_reach(start_ms: int, span: Span) -> bool:
+    """Tell whether what begins then may reach into a span: a segment is cut before it is LONG_MS long."""
+    return span.start_ms - LONG_MS < start_ms < span.end_ms
+
+
+def _ids(rows: Iterable[Stored]) -> str:
+    return json.dumps([row.id for row in rows])
