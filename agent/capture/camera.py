@@ -7,7 +7,7 @@ time and the box's UTC; commands of the cutter go to the `Recorder` at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from agent.capture.cutter import Begin, Command, Cutter, Write
 from agent.capture.timeline import BACK_S, STEP_S, Stamp, Timeline
@@ -17,6 +17,7 @@ from agent.ports import Recorder, SegmentStart
 
 if TYPE_CHECKING:
     from agent.capture.duty import Duty
+    from agent.capture.picture import Format, Picture
     from agent.config.hours import Stretch
 
 STEP_MS = STEP_S * 1000
@@ -27,40 +28,7 @@ ASLEEP_S = 5.0  # a source that does not turn for so long is killed as hung, unl
 GAP_PART_MS = 600_000  # a long outage is written down in parts, so that no end of ours forgets its cause
 OURS = (GapCause.AGENT_STOPPED, GapCause.AGENT_KILLED, GapCause.WORKER_LOST, GapCause.RECONFIGURED)
 FIRST_KEYFRAME = "first keyframe"  # why nothing is stored of the moment in which the hours begin
-STEADY = ("recording", "resting")
-"""States of a camera whose pictures come as they should."""
 BACKLOG_MS = 60_000  # no camera that keeps pictures for a new client keeps more of them
-
-
-class Format(Protocol):
-    """What a picture's stream says of itself; `agent.rtsp.media.VideoFormat` is one."""
-
-    @property
-    def codec(self) -> str: ...  # noqa: D102 - named by the fields of Track
-    @property
-    def clock_rate(self) -> int: ...  # noqa: D102
-    @property
-    def width(self) -> int: ...  # noqa: D102
-    @property
-    def height(self) -> int: ...  # noqa: D102
-    @property
-    def config(self) -> bytes: ...  # noqa: D102
-    @property
-    def reorder(self) -> int | None: ...  # noqa: D102
-
-
-class Picture(Protocol):
-    """One access unit as sources yield it; `agent.rtsp.media.AccessUnit` is one."""
-
-    timestamp: int
-    data: bytes
-    keyframe: bool
-    lost: int
-    damaged: bool
-    arrival: float
-
-    @property
-    def format(self) -> Format | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,32 +439,3 @@ class CameraRecorder:
     def _about(self, run: str, start_ms: int) -> bytes:
         about = {"box": self._plan.box, "camera": self._plan.camera, "run": run, "start_ms": start_ms}
         return canonical_json(about).encode()
-
-
-def storage_state(recorder: Recorder) -> dict[str, dict[str, str]]:
-    """Return what the health file shows of what cannot be stored: the fault's code, and where."""
-    return {
-        name: {"code": fault.code, "where": str(fault.context.get("path", ""))}
-        for name, fault in recorder.trouble().items()
-    }
-
-
-def camera_state(recorder: CameraRecorder, totals: dict[str, Any], now: float, **more: Any) -> dict[str, Any]:
-    """Return one camera's part of the health file. now: monotonic seconds."""
-    form = recorder.track
-    last = recorder.last_picture
-    return {
-        "codec": form.codec if form else "",
-        "width": form.width if form else 0,
-        "height": form.height if form else 0,
-        "frames": recorder.frames,
-        "skipped": recorder.skipped,
-        "runs": recorder.runs,
-        "repairs": recorder.repairs,
-        "picture_ms": round((now - last) * 1000) if last else None,
-        **recorder.gauge.numbers(),
-        "conditions": {} if recorder.resting else recorder.gauge.conditions(),
-        **({"hours_open": True} if recorder.hours_open else {}),
-        **totals,
-        **more,
-    }

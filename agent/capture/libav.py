@@ -23,9 +23,10 @@ import av.error
 import av.logging
 from av.stream import Discard
 
-from agent.capture.camera import ASLEEP_S, STEADY, camera_state, storage_state
+from agent.capture.camera import ASLEEP_S
 from agent.capture.loop import BEAT_S, TURN_S
 from agent.capture.pace import Pace
+from agent.capture.shown import STEADY, camera_state, storage_state
 from agent.model import GapCause
 from agent.rtsp.media import AccessUnit, VideoFormat
 from agent.rtsp.units import annexb_to_sample, format_from_units, split_sample, split_start_codes

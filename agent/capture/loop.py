@@ -16,10 +16,11 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
-from agent.capture.camera import ASLEEP_S, STEADY, camera_state, storage_state
+from agent.capture.camera import ASLEEP_S
 from agent.capture.connection import Connection, Login
 from agent.capture.identity import Likeness
 from agent.capture.pace import Pace
+from agent.capture.shown import STEADY, camera_state, storage_state
 from agent.model import GapCause, Instant
 from agent.rtsp.errors import RtspError
 from agent.rtsp.events import Described, Ended, Event, Playing, Redirected

@@ -185,7 +185,7 @@ KEYS = (
     ),
     Key(
         "camera", "hours", live_rules.schedule(), (), '["mon-fri 08:00-20:00", "sat 22:00-06:00"]',
-        "녹화하는 시간 (한국 시각). 없으면 늘 녹화합니다. 이 시간 밖에는 아무것도 저장하지 않고, 원장에 까닭이 남습니다."
+        "녹화하는 시간 (한국 시각). 없으면 늘 녹화합니다. 밖에는 아무것도 저장하지 않고, 원장에 까닭이 남습니다."
         " 시각을 믿을 수 없는 동안에는 늘 녹화합니다",
         "when it is recorded (Korean time); without it always. Outside of them nothing is stored, and the ledger says "
         "why. While the time is not trusted it is recorded all the same",
