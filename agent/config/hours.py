@@ -90,23 +90,20 @@ class Week:
         for each in hours:
             length = (each.to_min - each.from_min) % _MINUTES_A_DAY or _MINUTES_A_DAY
             for day in each.days:
-                begin = day * _MINUTES_A_DAY + each.from_min
-                # Twice, a week apart: what goes over Sunday's midnight then meets what begins the week.
-                spans += [
-                    (begin, begin + length),
-                    (begin + _MINUTES_A_WEEK, begin + _MINUTES_A_WEEK + length),
-                ]
+                # In three weeks: what goes over Sunday's midnight then meets what begins a week, on both sides.
+                for week in (-_MINUTES_A_WEEK, 0, _MINUTES_A_WEEK):
+                    begin = week + day * _MINUTES_A_DAY + each.from_min
+                    spans.append((begin, begin + length))
         joined: list[tuple[int, int]] = []
         for begin, end in sorted(spans):
             if joined and begin <= joined[-1][1]:
                 joined[-1] = joined[-1][0], max(end, joined[-1][1])
             else:
                 joined.append((begin, end))
-        first = joined[0]
-        self._always = first[1] - first[0] >= _MINUTES_A_WEEK
-        # One week of them, beginning where none of them is cut: behind the first, since that may have begun before.
-        turns = [] if self._always else [turn for span in joined for turn in span]
-        since = first[1]
+        self._always = any(end - begin >= _MINUTES_A_WEEK for begin, end in joined)
+        # One week of turns is kept, from the first end behind the first of these Mondays: all before it is known there.
+        since = min(end for _, end in joined if end > 0)
+        turns = (turn for span in joined for turn in span)
         self._turns = [turn * 60_000 for turn in turns if since <= turn < since + _MINUTES_A_WEEK]
 
     def stretch(self, at_ms: int) -> Stretch:
