@@ -117,6 +117,20 @@ class Week:
         until = turns[at + 1] if at + 1 < len(turns) else turns[0] + WEEK_MS
         return Stretch(at % 2 == 1, base_ms + turns[at], base_ms + until)
 
+    @property
+    def on_ms(self) -> int:
+        """Return how much of a week they are."""
+        if self._always:
+            return WEEK_MS
+        ends = [*self._turns[2::2], self._turns[0] + WEEK_MS]
+        return sum(end - begin for begin, end in zip(self._turns[1::2], ends, strict=True))
+
+    def on_within_ms(self, span: Span) -> int:
+        """Return how much of a span they are."""
+        whole, rest_ms = divmod(span.length_ms, WEEK_MS)
+        rest = self.stretches(Span(span.start_ms, span.start_ms + rest_ms), _MINUTES_A_WEEK)
+        return whole * self.on_ms + sum(part.until_ms - part.from_ms for part in rest if part.on)
+
     def stretches(self, span: Span, most: int) -> list[Stretch]:
         """Cut a span at the turns; the last of `most` parts is what is left, however long. Empty for an empty span."""
         parts: list[Stretch] = []

@@ -7,14 +7,17 @@ day by day, a few at each turn; past days change only when something is erased f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from agent.model import UTC_DAY_MS
+from agent.config.hours import Week
+from agent.model import UTC_DAY_MS, Span
 from agent.storage.keep.retention import Demand, reach_tenths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from agent.config.hours import Hours
     from agent.storage.catalogue import Catalogue
 
 FRESH_MS = 600_000
@@ -52,9 +55,14 @@ class Forecast:
 class Stock:
     """The counts, in memory."""
 
-    def __init__(self, window_ms: int) -> None:
-        """Count nothing yet. `window_ms` is the longest retention."""
+    def __init__(self, window_ms: int, hours: Mapping[str, Sequence[Hours]] = MappingProxyType({})) -> None:
+        """Count nothing yet.
+
+        window_ms  the longest retention
+        hours      of cameras that are recorded in some alone
+        """
         self._window_ms = window_ms
+        self._weeks = {camera: Week(each) for camera, each in hours.items()}
         self._days: dict[tuple[str, int], tuple[int, Mapping[str, Count]]] = {}  # with when it was counted
         self._last: dict[str, tuple[int, Mapping[str, Count]]] = {}
 
@@ -106,37 +114,57 @@ class Stock:
             if vault in counts and (day + 1) * UTC_DAY_MS > now_ms - retention_of(camera)
         )
         daily = {
-            camera: Demand(_per_day(counts[vault], now_ms, UTC_DAY_MS), retention_of(camera))
+            camera: Demand(self._per_day(camera, counts[vault], now_ms, UTC_DAY_MS), retention_of(camera))
             for camera, (_, counts) in self._last.items()
             if vault in counts
         }
+        weekly = self._weekly(vault, now_ms, retention_of)
+        # One whose last day was none of its hours stores again as it did in the week.
+        daily |= {camera: weekly[camera] for camera in (weekly.keys() & self._weeks.keys()) - daily.keys()}
         capacity = live + spare_bytes
         tenths = reach_tenths([*daily.values()], capacity)
         if tenths is None:
             return None
         return Forecast(
             tenths,
-            reach_tenths(self._weekly(vault, now_ms, retention_of), capacity),
+            reach_tenths([*weekly.values()], capacity),
             max(demand.retention_ms for demand in daily.values()) * 10 // UTC_DAY_MS,
             sum(demand.bytes_per_day for demand in daily.values()),
         )
 
-    def _weekly(self, vault: str, now_ms: int, retention_of: Callable[[str], int]) -> list[Demand]:
+    def _weekly(self, vault: str, now_ms: int, retention_of: Callable[[str], int]) -> dict[str, Demand]:
         today = now_ms // UTC_DAY_MS
         weeks: dict[str, list[Count]] = {}
         for (camera, day), (_, counts) in self._days.items():
             if today - 7 <= day < today and vault in counts:
                 weeks.setdefault(camera, []).append(counts[vault])
-        return [
-            Demand(sum(count.written for count in counts) // len(counts), retention_of(camera))
-            for camera, counts in weeks.items()
-        ]
+        demands = {}
+        for camera, several in weeks.items():
+            written = sum(count.written for count in several)
+            rate = written // len(several)
+            if camera in self._weeks:
+                since = Span(min(count.start_ms for count in several), today * UTC_DAY_MS)
+                rate = self._of_hours(camera, written, since) or rate
+            demands[camera] = Demand(rate, retention_of(camera))
+        return demands
 
+    def _per_day(self, camera: str, count: Count, now_ms: int, window_ms: int) -> int:
+        """Return the rate of a window; of a camera that began within it, since then."""
+        covered_ms = min(window_ms, max(HOUR_MS, now_ms - count.start_ms))
+        rate = count.written * UTC_DAY_MS // covered_ms
+        if camera in self._weeks:
+            rate = self._of_hours(camera, count.written, Span(min(count.start_ms, now_ms), now_ms)) or rate
+        return rate
 
-def _per_day(count: Count, now_ms: int, window_ms: int) -> int:
-    """Return the rate of a window; of a camera that began within it, since then."""
-    covered_ms = min(window_ms, max(HOUR_MS, now_ms - count.start_ms))
-    return count.written * UTC_DAY_MS // covered_ms
+    def _of_hours(self, camera: str, written: int, span: Span) -> int:
+        """Return what a camera with hours stores in a day of its average week; 0 where the span has none of them.
+
+        An evening's last hours are half of a day, and Friday's no Saturday's: bytes a day would be told too many or
+        too few by turns.
+        """
+        week = self._weeks[camera]
+        on_ms = week.on_within_ms(span)
+        return written * week.on_ms // 7 // max(on_ms, HOUR_MS) if on_ms else 0
 
 
 def _count(catalogue: Catalogue, camera: str, from_ms: int, until_ms: int) -> Mapping[str, Count]:

@@ -176,3 +176,12 @@ def test_less_is_recorded_where_any_minute_is_left_out(
 
 def test_the_days_begin_with_monday() -> None:
     assert DAYS[0] == "mon"
+
+
+@given(st.lists(some_hours(), min_size=1, max_size=4), st.integers(0, 1 << 41), st.integers(0, 3 * WEEK_MS))
+def test_how_much_of_a_span_they_are(several: list[Hours], start_ms: int, length_ms: int) -> None:
+    week, span = Week(several), Span(start_ms, start_ms + length_ms)
+    assert week.on_within_ms(span) == length_ms - sum(
+        rest.length_ms for rest in rests(several, span, 1 << 20)
+    )
+    assert week.on_ms == week.on_within_ms(Span(start_ms, start_ms + WEEK_MS))
