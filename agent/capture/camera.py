@@ -314,19 +314,19 @@ class CameraRecorder:
             if stretch.on:
                 self._limits = stretch
                 return stamp
-            if label_ms < self._limits.from_ms:
+            if _just_before(label_ms, self._limits):
                 return None  # shown before the keyframe with which the hours began
             self._end_run(GapCause.OFF_HOURS, FIRST_KEYFRAME, stamp)
             self._limits = stretch
         elif stretch.on:
-            rest = self._limits if self.resting else None
-            if rest is not None and rest.from_ms - BACK_S * 1000 <= label_ms < rest.from_ms:
+            if self.resting and self._limits is not None and _just_before(label_ms, self._limits):
                 return None  # of the hours that are over, behind a picture that is shown later
             self.resting = False
             if label_ms - stretch.from_ms < BACKLOG_MS and not timeline.settled(unit.arrival):
                 return None  # it may have been taken before the hours, and kept for us
             self._limits = stretch
             return stamp
+        self._last_pts = stamp.pts
         self._rest(form, stretch)
         return None
 
@@ -439,3 +439,8 @@ class CameraRecorder:
     def _about(self, run: str, start_ms: int) -> bytes:
         about = {"box": self._plan.box, "camera": self._plan.camera, "run": run, "start_ms": start_ms}
         return canonical_json(about).encode()
+
+
+def _just_before(label_ms: int, stretch: Stretch) -> bool:
+    """Tell whether a picture may be one of the stretch before for its order alone; further back, a clock was set."""
+    return stretch.from_ms - BACK_S * 1000 <= label_ms < stretch.from_ms

@@ -303,6 +303,31 @@ def test_one_that_goes_on_in_anothers_place_keeps_the_hours() -> None:
     assert not scene.recorder.open
 
 
+def test_a_clock_that_is_set_back_to_the_night_before_ends_the_run() -> None:
+    scene = Shift(EIGHT + HOUR_MS)
+    scene.run(60)
+    scene.wall_ms -= 5 * HOUR_MS
+    scene.run(60)
+    assert scene.camera.resting
+    assert not scene.camera.recording
+    scene.end(GapCause.AGENT_STOPPED)
+    assert {cause for _, _, cause, _ in scene.told()} == {"off_hours"}
+
+
+def test_a_rest_is_no_hole_of_what_follows_it() -> None:
+    """Only what was lost between two pictures that are stored is a gap of the stream."""
+    scene = Shift(EIGHT - 20_000)
+    scene.run(500)
+    scene.picture()
+    scene.picture(lost=3)
+    scene.run(48)
+    scene.end()
+    damaged = [
+        (end_ms - start_ms) for start_ms, end_ms, cause, _ in scene.told() if cause == "stream_damaged"
+    ]
+    assert all(length_ms <= STEP_MS for length_ms in damaged)
+
+
 STEPS = st.one_of(
     st.tuples(st.just("pictures"), st.integers(1, 120)),
     st.tuples(st.just("pause"), st.integers(1, 5 * HOUR_MS)),
