@@ -192,6 +192,14 @@ def test_a_long_rest_is_written_down_in_parts(connected: bool) -> None:
     assert [one[0] for one in told[1:]] == [one[1] for one in told[:-1]]
 
 
+def test_what_we_missed_ourselves_waits_in_the_hours_for_its_end() -> None:
+    scene = Shift(EIGHT + HOUR_MS, covered_ms=EIGHT + HOUR_MS - 1000)
+    for _ in range(4):
+        scene.pause(GAP_PART_MS // 2)
+        scene.flush()
+    assert scene.told() == []
+
+
 def test_what_was_slept_through_was_not_off_duty() -> None:
     scene = Shift(EIGHT - HOUR_MS)
     scene.run(25)
