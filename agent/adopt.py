@@ -165,6 +165,7 @@ class Numbers:
                 "width": camera.width,
                 "height": camera.height,
                 "fps": camera.fps,
+                "hours": [str(each) for each in camera.hours],
                 "phase": number * SHIFT % 1,
                 "vault": number,
             }
@@ -182,6 +183,11 @@ def default_passwords(config: Config, secrets: Secrets) -> list[str]:
 def purposes(config: Config) -> dict[str, str]:
     """Return what each camera serves, for the ledger: a change at the box itself is seen by it (regulation art. 9)."""
     return {camera.id: str(camera.purpose) for camera in config.cameras}
+
+
+def hours(config: Config) -> dict[str, list[str]]:
+    """Return outside of which hours nothing is stored, of each camera that has any, for the ledger (art. 26(2))."""
+    return {camera.id: [str(each) for each in camera.hours] for camera in config.cameras if camera.hours}
 
 
 class Adoption:
@@ -301,6 +307,7 @@ class Adoption:
                 **done.to_json(),
                 "waiting": list(waiting),
                 "purposes": purposes(effective),
+                "hours": hours(effective),
             }
             log.info("configuration applied: %s", body)
             workers.say("config.applied", body)

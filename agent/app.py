@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from agent import __version__, log_ins, logs, notify, openings
-from agent.adopt import Adoption, Numbers, Sealing, Watched, purposes, refuse_older
+from agent.adopt import Adoption, Numbers, Sealing, Watched, hours, purposes, refuse_older
 from agent.bulletin import Bulletin, Familiar
 from agent.capture.roster import assign
 from agent.capture.supervisor import Supervisor
@@ -322,7 +322,7 @@ def _note_start(catalogue: Catalogue, config: Config, sealing: dict[str, Any], n
         sha256 = ""
     before, cameras = _last(catalogue, "config.applied"), [camera.id for camera in config.cameras]
     if before.get("sha256") != sha256:
-        body = {"sha256": sha256, "cameras": cameras, "purposes": purposes(config)}
+        body = {"sha256": sha256, "cameras": cameras, "purposes": purposes(config), "hours": hours(config)}
         catalogue.add_fact(Fact("config.applied", now, body))
     sealed_to = Sealing.from_json(sealing).to_fact()
     if _last(catalogue, "key.recipients") != sealed_to:

@@ -150,6 +150,7 @@ def rules_of(config: Config) -> Rules:
         {camera.id: camera.retention_days * UTC_DAY_MS for camera in config.cameras},
         config.storage.retention_days * UTC_DAY_MS,
         config.box.operator,
+        {camera.id: camera.hours for camera in config.cameras if camera.hours},
     )
 
 

@@ -31,7 +31,7 @@ class Codec(StrEnum):
 
 
 class GapCause(StrEnum):
-    """Why a span that should have been recorded was not."""
+    """Why a span was not recorded: each of them but `off_hours` should have been."""
 
     CAMERA_UNREACHABLE = "camera_unreachable"  # no connection, refused, name not found
     CAMERA_REFUSED = "camera_refused"  # log-in, status, no video track
@@ -47,6 +47,7 @@ class GapCause(StrEnum):
     WORKER_LOST = "worker_lost"  # the worker process was killed, crashed or hung
     RECORD_LOST = "record_lost"  # the catalogue that knew why was lost
     SEGMENT_LOST = "segment_lost"  # it was stored, and its file is gone or damaged now
+    OFF_HOURS = "off_hours"  # outside the hours of the camera, or in them before their first keyframe
     RECONFIGURED = "reconfigured"  # the camera was changed, or was not in the configuration for a while
     BOX_ASLEEP = "box_asleep"  # the box was suspended, or its whole machine stood still
     AGENT_STOPPED = "agent_stopped"  # stopped in order: update, restart, shutdown

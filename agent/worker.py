@@ -107,9 +107,10 @@ def _record_rtsp(
     witness = shared.note if shared.witness else None
     past: dict[str, int] = settings.get("past", {})
 
-    def keep_past(live: Handout, camera: str) -> Handout:
+    def keep_past(live: Handout, camera: str, forgets: bool) -> Handout:
         most = most_bytes(machine_bytes(), len(past))
-        return keeping(live, settings["live"], camera, loop.poller, past.get(camera, 0), most)
+        keep_s = 0 if forgets else past.get(camera, 0)
+        return keeping(live, settings["live"], camera, loop.poller, keep_s, most)
 
     def make(
         number: int, camera: str, plan: dict[str, Any], covered_ms: int | None, cause: str
@@ -119,13 +120,21 @@ def _record_rtsp(
         live: Handout | None = None
         sub = None
         if settings["live"]:
-            live = keep_past(Live(settings["live"], camera, loop.poller), camera)
+            # What comes first may be of no hour of the camera: nothing past is kept before that is known.
+            live = keep_past(Live(settings["live"], camera, loop.poller), camera, bool(plan["hours"]))
             if plan["sub_url"]:
                 sub = SubStream(
                     Login(plan["sub_url"], *more), Live(settings["live"], f"{camera}.sub", loop.poller)
                 )
         return RtspCamera(
-            number, camera_plan, Login(plan["url"], *more), camera_recorder, witness, live=live, sub=sub
+            number,
+            camera_plan,
+            Login(plan["url"], *more),
+            camera_recorder,
+            witness,
+            live=live,
+            sub=sub,
+            remember=lambda live, forgets: keep_past(live, camera, forgets),
         )
 
     left: dict[str, int | None] = {}
@@ -145,7 +154,7 @@ def _record_rtsp(
             past.update(said["past"])
             for each in loop.cameras:
                 if each.live is not None:
-                    each.hand_out(keep_past(each.live, each.id))
+                    each.hand_out(keep_past(each.live, each.id, each.forgets))
 
     for number, (camera, plan) in enumerate(order["cameras"].items()):
         loop.add(make(number, camera, plan, recorder.covered_until(camera), order["cause"]))
@@ -190,7 +199,12 @@ def _camera(  # noqa: PLR0917 - the settings, the camera, and how it begins
     from agent.capture.camera import CameraPlan, CameraRecorder
 
     camera_plan = CameraPlan(settings["box"], camera, settings["segment_s"], plan["phase"])
-    return camera_plan, CameraRecorder(camera_plan, recorder, covered_ms, GapCause(cause))
+    duty = None
+    if plan["hours"]:
+        from agent.capture.duty import Duty  # and with it the configuration, which no other camera needs
+
+        duty = Duty(plan["hours"])
+    return camera_plan, CameraRecorder(camera_plan, recorder, covered_ms, GapCause(cause), duty)
 
 
 def _recipients(keys: Sequence[str]) -> list[Recipient]:

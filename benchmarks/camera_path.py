@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from agent.capture.camera import CameraPlan, CameraRecorder
+from agent.capture.duty import Duty
 from agent.capture.loop import TURN_S
 from agent.capture.recent import Picker, Recent
 from agent.capture.vitals import Gauge
@@ -31,6 +32,8 @@ from agent.rtsp.server import Play, ServerConfig, ServerSession
 from agent.rtsp.url import parse_url
 
 FPS, GOP, SECONDS = 30, 60, 60
+START_MS = 1_790_000_000_000  # 23:13 in Korea
+HOURS = {"hours": "08:00-24:00", "rests": "08:00-20:00"}
 PARAMETER_SETS = (
     bytes.fromhex("6742c01e95a01e0089f970110000030001000003003c0f162ea0"),
     bytes.fromhex("68ce3c80"),
@@ -105,7 +108,9 @@ def main() -> None:
         ("session alone", None, ""),
         ("session, timeline, cutter, fragments", Idle, ""),
         ("the same, and what it says of the camera", Gauge, ""),
-        ("the same, kept for who may come to look on", Gauge, "kept"),
+        ("the same, of a camera with hours", Gauge, "hours"),
+        ("a camera that rests, outside of its hours", Gauge, "rests"),
+        ("the same as without hours, kept for who may come to look on", Gauge, "kept"),
         ("the same, while somebody looks on", Gauge, "shown"),
     )
     costs = dict.fromkeys((name for name, _, _ in ways), 1e9)
@@ -113,15 +118,16 @@ def main() -> None:
         for name, gauge, live in ways:
             session = playing()
             plan = CameraPlan("box", "cam01", 60, 0.0)
-            camera = CameraRecorder(plan, Void(), None, GapCause.AGENT_STOPPED)
+            duty = Duty([HOURS[live]]) if live in HOURS else None
+            camera = CameraRecorder(plan, Void(), None, GapCause.AGENT_STOPPED, duty)
             if gauge is not None:
                 camera.gauge = gauge()
             recent, picker = Recent(), Picker(0, 96)
             began = time.process_time()
             for number, turn in enumerate(turns):
                 now = number * together / FPS
-                instant = Instant(round(1.79e12 + now * 1000), Trust.SYNCED)
-                if live:
+                instant = Instant(START_MS + round(now * 1000), Trust.SYNCED)
+                if live and not duty:
                     recent.add(turn, session.missing, now)
                 if live == "shown":
                     picker.feed(turn, 0)
@@ -129,7 +135,7 @@ def main() -> None:
                 for event in session.receive(turn, now):
                     if gauge is not None and type(event) is AccessUnit:
                         camera.picture(event, instant, now)
-                        if live and event.keyframe:
+                        if live and not duty and event.keyframe:
                             recent.begins(event.timestamp & 0xFFFFFFFF, event.arrival)
                 if gauge is not None and number * together % FPS < together:
                     camera.flush(instant)

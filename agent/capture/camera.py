@@ -7,13 +7,18 @@ time and the box's UTC; commands of the cutter go to the `Recorder` at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from agent.capture.cutter import Begin, Command, Cutter, Write
-from agent.capture.timeline import STEP_S, Stamp, Timeline
+from agent.capture.timeline import BACK_S, STEP_S, Stamp, Timeline
 from agent.capture.vitals import Gauge
 from agent.model import Codec, Fact, Gap, GapCause, Instant, Span, Track, Trust, canonical_json, utc_name
 from agent.ports import Recorder, SegmentStart
+
+if TYPE_CHECKING:
+    from agent.capture.duty import Duty
+    from agent.capture.picture import Format, Picture
+    from agent.config.hours import Stretch
 
 STEP_MS = STEP_S * 1000
 GAP_MS = 20  # less than one picture at 50 fps: rounding, not absence
@@ -22,37 +27,8 @@ BURST_MS = 300  # what a camera has kept for a new client comes within this (qui
 ASLEEP_S = 5.0  # a source that does not turn for so long is killed as hung, unless the whole box stood still
 GAP_PART_MS = 600_000  # a long outage is written down in parts, so that no end of ours forgets its cause
 OURS = (GapCause.AGENT_STOPPED, GapCause.AGENT_KILLED, GapCause.WORKER_LOST, GapCause.RECONFIGURED)
-
-
-class Format(Protocol):
-    """What a picture's stream says of itself; `agent.rtsp.media.VideoFormat` is one."""
-
-    @property
-    def codec(self) -> str: ...  # noqa: D102 - named by the fields of Track
-    @property
-    def clock_rate(self) -> int: ...  # noqa: D102
-    @property
-    def width(self) -> int: ...  # noqa: D102
-    @property
-    def height(self) -> int: ...  # noqa: D102
-    @property
-    def config(self) -> bytes: ...  # noqa: D102
-    @property
-    def reorder(self) -> int | None: ...  # noqa: D102
-
-
-class Picture(Protocol):
-    """One access unit as sources yield it; `agent.rtsp.media.AccessUnit` is one."""
-
-    timestamp: int
-    data: bytes
-    keyframe: bool
-    lost: int
-    damaged: bool
-    arrival: float
-
-    @property
-    def format(self) -> Format | None: ...  # noqa: D102
+FIRST_KEYFRAME = "first keyframe"  # why nothing is stored of the moment in which the hours begin
+BACKLOG_MS = 60_000  # no camera that keeps pictures for a new client keeps more of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +44,25 @@ class CameraPlan:
 class CameraRecorder:
     """The recording of one camera, over all its sessions."""
 
-    def __init__(self, plan: CameraPlan, recorder: Recorder, covered_ms: int | None, cause: GapCause) -> None:
-        """Start with the span since covered_ms missing for `cause`; None for a camera that has never recorded."""
+    def __init__(
+        self,
+        plan: CameraPlan,
+        recorder: Recorder,
+        covered_ms: int | None,
+        cause: GapCause,
+        duty: Duty | None = None,
+    ) -> None:
+        """Start with the span since covered_ms missing for `cause`; None for a camera that has never recorded.
+
+        duty  its hours; None: it is recorded always, and no picture is asked when it was taken
+        """
         self._plan = plan
         self._recorder = recorder
-        self._cutter = Cutter(plan.segment_s, plan.phase, self._utc_ms, self._about)
+        self._duty = duty
+        self._limits: Stretch | None = None  # the hours in which this run was begun
+        self._cutter = Cutter(
+            plan.segment_s, plan.phase, self._utc_ms if duty is None else self._within_ms, self._about
+        )
         self._timeline: Timeline | None = None
         self._format: Format | None = None
         self._covered_ms = covered_ms
@@ -91,6 +81,7 @@ class CameraRecorder:
         self._lost_told = False
         self._connected_told = False
         self.gauge = Gauge()
+        self.resting = False  # pictures come, outside of its hours
         self.last_picture = 0.0  # monotonic; 0 while none has come
         self.frames = 0
         self.bytes = 0
@@ -113,6 +104,16 @@ class CameraRecorder:
         return self._format
 
     @property
+    def has_hours(self) -> bool:
+        """Tell whether it is recorded in some hours alone."""
+        return self._duty is not None
+
+    @property
+    def hours_open(self) -> bool:
+        """Tell whether its hours cannot be kept, since nobody knows what time it is."""
+        return self._duty is not None and not self._duty.known
+
+    @property
     def repairs(self) -> dict[str, int]:
         """Return what the timeline of this session has repaired."""
         return dict(self._timeline.repairs) if self._timeline else {}
@@ -123,6 +124,8 @@ class CameraRecorder:
         When somebody has set the clock, what was recorded keeps the label and the trust of before, and what is missing
         is told by the new time.
         """
+        if self._duty is not None:
+            self._trust(self._duty, now.trust)
         self._followed_at = monotonic
         offset_ms = now.utc_ms - monotonic * 1000
         before_ms, self._offset_ms = self._offset_ms, offset_ms
@@ -155,6 +158,13 @@ class CameraRecorder:
         if form is None:
             self.skipped += 1
             return
+        stamp: Stamp | None = None
+        if self._duty is not None:
+            stamp = self._on_duty(self._duty, unit, form)
+            if stamp is None:
+                self.last_picture = monotonic
+                self.frames += 1
+                return
         if self._dropping or not self._recorder.room(self._plan.camera):
             self._give_way()
         if self._cutter.recording and form is not self._format and form != self._format:
@@ -169,7 +179,8 @@ class CameraRecorder:
             self._begin_run(form, unit.arrival)
         timeline = self._timeline
         assert timeline is not None
-        stamp = timeline.stamp(unit.timestamp, unit.arrival)
+        if stamp is None:
+            stamp = timeline.stamp(unit.timestamp, unit.arrival)
         if stamp.jump:
             self._cut_due = True
         if unit.keyframe:
@@ -201,19 +212,24 @@ class CameraRecorder:
         if not self._bursting(now):
             self._do(self._cutter.flush())
         missing_ms = now.utc_ms - self._covered_ms if self._covered_ms is not None else 0
-        if missing_ms > GAP_PART_MS and self._cause not in OURS and not self._cutter.recording:
-            self._settle(now)  # a kill would put the whole outage down to itself
+        if missing_ms > GAP_PART_MS and not self._cutter.recording:
+            off = self._duty is not None and not self._duty.at(now.utc_ms).on
+            if off or self._cause not in OURS:
+                self._settle(now)  # a kill would put the whole outage down to itself
 
     def session_ended(self, cause: GapCause, detail: str, now: Instant) -> None:
         """Close the run; what is missing from here on is missing for `cause`."""
         was_recording = self._cutter.recording
         if was_recording:
             self._end_run(cause, detail)
-        elif self._cause in OURS and cause not in OURS and self._covered_ms is not None:
-            # What we missed ourselves ends here; from now on the camera is what is missing.
+        elif (
+            self._cause in (*OURS, GapCause.OFF_HOURS) and cause not in OURS and self._covered_ms is not None
+        ):
+            # What we missed ourselves, or nobody wanted, ends here; from now on the camera is what is missing.
             self._settle(now)
             self._cause, self._detail = cause, detail
         self._timeline = None
+        self.resting = False
         if cause != GapCause.AGENT_STOPPED and (was_recording or not self._lost_told):
             self._lost_told = True
             self.tell("camera.lost", {"cause": str(cause), "detail": detail})
@@ -238,6 +254,8 @@ class CameraRecorder:
         """End the run: the box slept, and what still waits in its sockets does not say when it was taken."""
         if self._cutter.recording:
             self._end_run(GapCause.BOX_ASLEEP, "")
+        elif self._cause == GapCause.OFF_HOURS:  # of its hours, what was slept through was not off duty
+            self._cause, self._detail = GapCause.BOX_ASLEEP, ""
         self._timeline = None
 
     def renewed(self, cause: GapCause, detail: str) -> CameraRecorder:
@@ -245,7 +263,7 @@ class CameraRecorder:
 
         A segment that it left open is ended by the recorder when the next one begins.
         """
-        fresh = CameraRecorder(self._plan, self._recorder, self._covered_ms, cause)
+        fresh = CameraRecorder(self._plan, self._recorder, self._covered_ms, cause, self._duty)
         fresh._detail = detail
         fresh._now = self._now
         fresh._followed_at, fresh._offset_ms = self._followed_at, self._offset_ms
@@ -262,16 +280,74 @@ class CameraRecorder:
         self._format = form
         self._cut_due = False
         if self._timeline is None:
-            self._begun_ms = self._now.utc_ms
-            self._new = True
-            self._timeline = Timeline(form.clock_rate, form.reorder)
-            assert self._offset_ms is not None
-            self._timeline.sync(self._offset_ms, self._followed_at)
+            self._timeline = self._begin_timeline(form)
         if self._new or (form.width, form.height) != size:
             self.gauge.restart(form.codec, form.clock_rate, form.width, form.height)
         self.runs += 1
         track = Track(Codec(form.codec), form.clock_rate, form.width, form.height, form.config)
         self._cutter.begin_run(f"{utc_name(self._now.utc_ms)}-{int(arrival * 1000):x}", track)
+
+    def _begin_timeline(self, form: Format) -> Timeline:
+        self._begun_ms = self._now.utc_ms
+        self._new = True
+        timeline = Timeline(form.clock_rate, form.reorder)
+        assert self._offset_ms is not None
+        timeline.sync(self._offset_ms, self._followed_at)
+        return timeline
+
+    def _on_duty(self, duty: Duty, unit: Picture, form: Format) -> Stamp | None:
+        """Place a picture before anything is done with it; None when it is none of the camera's hours.
+
+        While it rests the timeline goes on, so that the first picture of its hours is known for one.
+        """
+        timeline = self._timeline
+        if timeline is None or not self._same_clock(form):
+            if self._cutter.recording:
+                self._end_run(GapCause.PARAMETERS_CHANGED, "")
+            self._format = form
+            timeline = self._timeline = self._begin_timeline(form)
+        stamp = timeline.stamp(unit.timestamp, unit.arrival)
+        label_ms = timeline.utc_ms(stamp.pts)
+        stretch = duty.at(label_ms)
+        if self._cutter.recording:
+            assert self._limits is not None
+            if stretch.on:
+                self._limits = stretch
+                return stamp
+            if _just_before(label_ms, self._limits):
+                return None  # shown before the keyframe with which the hours began
+            self._end_run(GapCause.OFF_HOURS, FIRST_KEYFRAME, stamp)
+            self._limits = stretch
+        elif stretch.on:
+            if self.resting and self._limits is not None and _just_before(label_ms, self._limits):
+                return None  # of the hours that are over, behind a picture that is shown later
+            self.resting = False
+            if label_ms - stretch.from_ms < BACKLOG_MS and not timeline.settled(unit.arrival):
+                return None  # it may have been taken before the hours, and kept for us
+            self._limits = stretch
+            return stamp
+        self._last_pts = stamp.pts
+        self._rest(form, stretch)
+        return None
+
+    def _rest(self, form: Format, stretch: Stretch) -> None:
+        """Have nothing of a picture but that it came."""
+        if self._cause != GapCause.OFF_HOURS:
+            self._settle(self._now)  # until here it was missing for another cause, as far as it was wanted
+            self._cause, self._detail = GapCause.OFF_HOURS, FIRST_KEYFRAME
+        if self._covered_ms is None:
+            self._covered_ms = self._now.utc_ms
+        self.resting, self._limits = True, stretch
+        self._format = form
+        self._dropping = False
+        self._new = True  # for the gauge, to which the next picture has no connection
+
+    def _trust(self, duty: Duty, trust: Trust) -> None:
+        """Let the hours count, or not, from now on; what was missing until here is told by what counted until here."""
+        if duty.known is not (trust is not Trust.UNTRUSTED):
+            if not self._cutter.recording and duty.known:
+                self._settle(self._now)
+            duty.trust(trust)
 
     def _bursting(self, now: Instant) -> bool:
         return 0 <= now.utc_ms - self._begun_ms < BURST_MS
@@ -312,7 +388,11 @@ class CameraRecorder:
             self._gap(from_ms, to_ms, GapCause.STREAM_DAMAGED, f"{packets} packets lost")
 
     def _gap(self, from_ms: int, to_ms: int, cause: GapCause, detail: str) -> None:
-        self._recorder.gap(Gap(self._plan.camera, Span(from_ms, to_ms), cause, detail), self._now)
+        """Write a gap down; of a camera with hours, what lies outside of them as nothing that anybody missed."""
+        span, camera = Span(from_ms, to_ms), self._plan.camera
+        for on, part in self._duty.split(span) if self._duty is not None else ((True, span),):
+            gap = Gap(camera, part, cause, detail) if on else Gap(camera, part, GapCause.OFF_HOURS)
+            self._recorder.gap(gap, self._now)
 
     def _do(self, commands: list[Command]) -> None:
         camera = self._plan.camera
@@ -347,34 +427,20 @@ class CameraRecorder:
         assert self._timeline is not None
         return self._timeline.utc_ms(pts)
 
+    def _within_ms(self, pts: int) -> int:
+        """Return the same of a picture that was found to be of the hours, and so never a moment outside of them.
+
+        Labels are slewed until they are written down; and how long the last picture was shown is told by the first
+        that is not stored.
+        """
+        assert self._limits is not None
+        return min(max(self._utc_ms(pts), self._limits.from_ms), self._limits.until_ms)
+
     def _about(self, run: str, start_ms: int) -> bytes:
         about = {"box": self._plan.box, "camera": self._plan.camera, "run": run, "start_ms": start_ms}
         return canonical_json(about).encode()
 
 
-def storage_state(recorder: Recorder) -> dict[str, dict[str, str]]:
-    """Return what the health file shows of what cannot be stored: the fault's code, and where."""
-    return {
-        name: {"code": fault.code, "where": str(fault.context.get("path", ""))}
-        for name, fault in recorder.trouble().items()
-    }
-
-
-def camera_state(recorder: CameraRecorder, totals: dict[str, Any], now: float, **more: Any) -> dict[str, Any]:
-    """Return one camera's part of the health file. now: monotonic seconds."""
-    form = recorder.track
-    last = recorder.last_picture
-    return {
-        "codec": form.codec if form else "",
-        "width": form.width if form else 0,
-        "height": form.height if form else 0,
-        "frames": recorder.frames,
-        "skipped": recorder.skipped,
-        "runs": recorder.runs,
-        "repairs": recorder.repairs,
-        "picture_ms": round((now - last) * 1000) if last else None,
-        **recorder.gauge.numbers(),
-        "conditions": recorder.gauge.conditions(),
-        **totals,
-        **more,
-    }
+def _just_before(label_ms: int, stretch: Stretch) -> bool:
+    """Tell whether a picture may be one of the stretch before for its order alone; further back, a clock was set."""
+    return stretch.from_ms - BACK_S * 1000 <= label_ms < stretch.from_ms

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent.capture.camera import Format
+    from agent.capture.picture import Format
 
 FORMATS = "formats"
 FORMATS_KEPT = 8

@@ -23,9 +23,10 @@ import av.error
 import av.logging
 from av.stream import Discard
 
-from agent.capture.camera import ASLEEP_S, camera_state, storage_state
+from agent.capture.camera import ASLEEP_S
 from agent.capture.loop import BEAT_S, TURN_S
 from agent.capture.pace import Pace
+from agent.capture.shown import STEADY, camera_state, storage_state
 from agent.model import GapCause
 from agent.rtsp.media import AccessUnit, VideoFormat
 from agent.rtsp.units import annexb_to_sample, format_from_units, split_sample, split_start_codes
@@ -152,9 +153,7 @@ class LibavWorker:
             if self._drain():
                 retry_at = now + RETRY_S if not self._plan.paced else now
                 self._reconnects += 1
-            if retry_at is None and now - self._last_data > (
-                SILENT_S if self._state == "recording" else OPEN_S
-            ):
+            if retry_at is None and now - self._last_data > (SILENT_S if self._state in STEADY else OPEN_S):
                 self._camera.session_ended(GapCause.CAMERA_SILENT, "no picture", instant)
                 self._camera.leave(instant)
                 return 1
@@ -198,7 +197,8 @@ class LibavWorker:
             self._last_data = now
             if isinstance(item, AccessUnit):
                 self._camera.picture(item, instant, now)
-                self._state = "recording" if self._camera.recording else "playing"
+                resting = "resting" if self._camera.resting else "playing"
+                self._state = "recording" if self._camera.recording else resting
             elif isinstance(item, tuple):
                 self._offered = list(item)
                 self._camera.tell("camera.audio_offered", {"encodings": self._offered})
@@ -206,7 +206,7 @@ class LibavWorker:
                 ended = True
                 cause = GapCause.SESSION_ERROR
                 if isinstance(item, CAMERA_ERRORS):
-                    lost = isinstance(item, EOFError) or self._state == "recording"
+                    lost = isinstance(item, EOFError) or self._state in STEADY
                     cause = GapCause.CAMERA_CLOSED if lost else GapCause.CAMERA_UNREACHABLE
                 self._cause = str(cause)
                 self._detail = type(item).__name__
@@ -225,8 +225,8 @@ class LibavWorker:
             self._recorder.totals().get(self._name, {}),
             now,
             state=self._state,
-            cause="" if self._state == "recording" else self._cause,
-            detail="" if self._state == "recording" else self._detail,
+            cause="" if self._state in STEADY else self._cause,
+            detail="" if self._state in STEADY else self._detail,
             audio_offered=self._offered,
             silent_ms=round((now - self._last_data) * 1000),
             reconnects=self._reconnects,

@@ -16,10 +16,11 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
-from agent.capture.camera import ASLEEP_S, camera_state, storage_state
+from agent.capture.camera import ASLEEP_S
 from agent.capture.connection import Connection, Login
 from agent.capture.identity import Likeness
 from agent.capture.pace import Pace
+from agent.capture.shown import STEADY, camera_state, storage_state
 from agent.model import GapCause, Instant
 from agent.rtsp.errors import RtspError
 from agent.rtsp.events import Described, Ended, Event, Playing, Redirected
@@ -74,11 +75,13 @@ class RtspCamera:
         *,
         live: Handout | None = None,
         sub: SubStream | None = None,
+        remember: Callable[[Handout, bool], Handout] = lambda live, _: live,
     ) -> None:
         """Start without a connection.
 
         witness  is given what the camera sends before anything reads it; for one that crashed a worker before
         live     hands out what the camera sends, where that is possible; sub likewise of its second stream
+        remember returns what hands it out from now on; true: of a camera with hours nothing past is to be kept now
         """
         self.index = index
         self.id = plan.camera
@@ -94,6 +97,8 @@ class RtspCamera:
         self._witness = witness
         self._live = live
         self._sub = sub
+        self._remember = remember
+        self.forgets = recorder.has_hours
         self._url: RtspUrl = parse_url(login.url)
         self._connection: Connection | None = None
         self._next_try = 0.0
@@ -127,6 +132,8 @@ class RtspCamera:
                 self.last_data = now
                 self._take(connection.receive(sock, now), now, instant)
             self._take(connection.due(now), now, instant)
+            if self.recorder.has_hours:
+                self._turn_of_hours()
         except RtspError as error:
             text = f"{error.code}: {error.message}"
             if known := " ".join(
@@ -135,7 +142,7 @@ class RtspCamera:
                 text += f" ({known})"
             self._fail(CAUSES.get(error.code, GapCause.STREAM_INVALID), error.code, text, now, instant)
         except OSError as error:
-            cause = GapCause.CAMERA_CLOSED if self.state == "recording" else GapCause.CAMERA_UNREACHABLE
+            cause = GapCause.CAMERA_CLOSED if self.state in STEADY else GapCause.CAMERA_UNREACHABLE
             detail = error.strerror or type(error).__name__
             self._fail(cause, detail, detail, now, instant)
         except Exception:
@@ -225,6 +232,20 @@ class RtspCamera:
             elif isinstance(event, Ended):
                 raise RtspError("closed", event.reason)
 
+    def _turn_of_hours(self) -> None:
+        """Say that the camera rests, or no longer does; keep what has come for who asks later in its hours alone."""
+        resting = self.recorder.resting
+        if resting and self.state in ("playing", "recording"):
+            self.state = "resting"
+            self._failures = 0
+            log.info("%s: outside of its hours", self.id)
+        elif self.state == "resting" and not resting:
+            self.state = "playing"
+        forgets = self.state != "recording"
+        if self._live is not None and forgets is not self.forgets:
+            self.hand_out(self._remember(self._live, forgets))
+        self.forgets = forgets
+
     def tell_uninvited(self) -> None:
         """Write, once per session, the fact that the camera sends what nobody asked for; it was dropped unread."""
         session = self._connection.session if self._connection else None
@@ -233,7 +254,7 @@ class RtspCamera:
             self.recorder.tell("camera.uninvited_data", {})
 
     def _fail(self, cause: GapCause, detail: str, message: str, now: float, instant: Instant) -> None:
-        if str(cause) != self.cause or self.state == "recording":
+        if str(cause) != self.cause or self.state in STEADY:
             log.warning("%s: %s: %s", self.id, cause, message)
         self._drop(now)
         self._url = parse_url(self._login.url)  # a redirect holds for one session
@@ -358,8 +379,8 @@ class RtspLoop:
                 totals.get(camera.id, {}),
                 now,
                 state=camera.state,
-                cause="" if camera.state == "recording" else camera.cause,
-                detail="" if camera.state == "recording" else camera.detail,
+                cause="" if camera.state in STEADY else camera.cause,
+                detail="" if camera.state in STEADY else camera.detail,
                 audio_offered=list(camera.offered),
                 likeness=camera.likeness.to_json(),
                 silent_ms=round((now - camera.last_data) * 1000) if camera.last_data else None,

@@ -110,6 +110,10 @@ class Timeline:
         self._synced_at = now
         return step
 
+    def settled(self, arrival: float) -> bool:
+        """Tell whether the place in time is found: from here on what comes moves it by a slew, or says so."""
+        return self._pictures > 0 and self._place.settled(arrival)
+
     def step(self, offset_ms: float) -> float:
         """Return by how many ms `sync` would step, 0.0 if it would slew."""
         error = 0.0 if self._offset_ms is None else offset_ms - self._offset_ms
@@ -186,6 +190,10 @@ class _Place:
         self._window_end = 0.0
         self._settled_at = 0.0
         self._at = 0.0
+
+    def settled(self, arrival: float) -> bool:
+        """Tell whether a lesser delay is no longer believed at once."""
+        return arrival > self._settled_at
 
     def moved(self, delay: float, arrival: float) -> bool:
         """Take one picture's delay; return true when the place stepped instead of being slewed."""

@@ -249,12 +249,16 @@ class Watch:
                 found += [
                     Raised(code, camera, detail) for code, detail in state.get("conditions", {}).items()
                 ]
+            elif state["state"] == "resting":
+                self._seen_s[camera] = now_s - (state.get("picture_ms") or 0) / 1000
             else:
                 found += self._absent(camera, state, now_s - self._seen_s[camera])
             if state.get("audio_offered"):
                 found.append(Raised("camera.audio_offered", camera, " ".join(state["audio_offered"])))
             if camera in plaintext:
                 found.append(Raised("camera.plaintext_leg", camera))
+            if state.get("hours_open"):
+                found.append(Raised("camera.hours_open", camera))
             if state.get("restricted"):
                 found.append(Raised("camera.poisoned", camera))
             if state.get("identity"):

@@ -31,8 +31,8 @@ ACKNOWLEDGE_ENTRIES = 1000
 ACKNOWLEDGE_S = 3600.0
 """Only what is a month old waits for it: an hour is soon enough, and 0.23 MB a day less than ten minutes."""
 TIME_S = 60.0
-RECORDING = 4
-"""Place of "recording" in agent.uplink.payloads.CAMERA_STATES."""
+RECORDING, RESTING = 4, 7
+"""Places of these words in agent.uplink.payloads.CAMERA_STATES."""
 _MOST_TEXT = 200
 _MOST_LISTED = 256
 
@@ -154,6 +154,11 @@ class Standing:
     def recording(self) -> int:
         """How many cameras record."""
         return sum(state == RECORDING for state, _, _ in self.cameras)
+
+    @property
+    def resting(self) -> int:
+        """How many cameras are outside of their hours."""
+        return sum(state == RESTING for state, _, _ in self.cameras)
 
     def listen(self, now_s: float) -> None:
         """Begin to count anew: until now nobody could be heard, and that says nothing of the box."""

@@ -55,7 +55,7 @@ def table(city: str, rows: Sequence[Row]) -> Table:
         drawn.add_row(
             f"[bold]{safe(row.standing.box)}[/]\n[dim]{safe(row.standing.site)}[/]",
             _state(row),
-            f"{row.standing.recording}/{len(row.standing.cameras)}" if row.standing.cameras else "-",
+            _recording(row),
             _free(row),
             _proven(row),
             _wrong(row),
@@ -96,6 +96,7 @@ def as_json(row: Row) -> dict[str, Any]:
         "version": one.version,
         "cameras": len(one.cameras),
         "recording": one.recording,
+        "resting": one.resting,
         "vaults": one.vaults,
         "backlog": one.backlog,
         "conditions": [
@@ -143,6 +144,14 @@ def _state(row: Row) -> str:
     return "\n".join(
         [f"[green]{say('연결됨', 'online')}[/]", *(f"[yellow]{text}[/]" for text in (late, doubt) if text)]
     )
+
+
+def _recording(row: Row) -> str:
+    one = row.standing
+    if not one.cameras:
+        return "-"
+    rests = say(f"시간 밖 {one.resting}", f"off hours {one.resting}")
+    return f"{one.recording}/{len(one.cameras)}" + (f"\n[dim]{rests}[/]" if one.resting else "")
 
 
 def _free(row: Row) -> str:

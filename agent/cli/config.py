@@ -113,9 +113,14 @@ def _summary(config: Config, secrets: Secrets) -> None:
     terminal.print(plain)
     print()
     heads = say("카메라|이름|주소|목적|보관|로그인", "camera|name|address|purpose|kept|log-in").split("|")
+    if any(camera.hours for camera in config.cameras):
+        heads.append(say("녹화 시간", "recorded"))
     terminal.print(
         table(
-            heads, [_camera_row(camera, secrets) for camera in config.cameras], right=(4,), folding=(1, 2, 3)
+            heads,
+            [_camera_row(camera, secrets)[: len(heads)] for camera in config.cameras],
+            right=(4,),
+            folding=(1, 2, 3, 6),
         )
     )
     count = len(config.cameras)
@@ -124,6 +129,8 @@ def _summary(config: Config, secrets: Secrets) -> None:
 
 
 def _camera_row(camera: Camera, secrets: Secrets) -> list[str]:
+    from agent.field import words
+
     login = secrets.login(camera.id)
     address = camera.url if camera.sub_url is None else f"{camera.url}\n{camera.sub_url}"
     return [
@@ -133,4 +140,5 @@ def _camera_row(camera: Camera, secrets: Secrets) -> list[str]:
         camera.purpose.title,
         say(f"{camera.retention_days}일", f"{camera.retention_days} d"),
         say("있음", "yes") if login else say("없음", "no"),
+        words.hours(camera) or say("늘", "always"),
     ]

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.model import Span, uncovered
+from agent.model import GapCause, Span, uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 OPEN = "OPEN"  # being recorded now
 STORED = frozenset({"COMMITTED", "SALVAGED", OPEN})
 GAP = "GAP"
+OFF = "OFF"  # a gap outside of the camera's hours: nothing is missing there
 UNKNOWN = "UNKNOWN"  # neither a segment nor a gap is written down
 LIVE_MS = 15_000  # an open segment that reached so near to now is still growing
 JOIN_MS = 100  # less between two segments of one run is the rounding of frame times, no hole
@@ -27,7 +28,7 @@ JOIN_MS = 100  # less between two segments of one run is the rounding of frame t
 class Row:
     """One line of the answer: a segment (or several joined), a gap, or a span nothing is known of.
 
-    state   COMMITTED, SALVAGED, or another state of a segment; OPEN; GAP; UNKNOWN
+    state   COMMITTED, SALVAGED, or another state of a segment; OPEN; GAP; OFF; UNKNOWN
     sealed_bytes  0 for an open segment, which has no size yet
     detail  of a gap: its cause, and what was added to it
     """
@@ -78,7 +79,15 @@ def rows(
         for one in opened
         if one.path not in known and (part := _reached(one)).overlaps(span)
     ]
-    found += [Row(_cut(gap.span, span), GAP, cause=str(gap.cause), detail=gap.detail) for gap in gaps]
+    found += [
+        Row(
+            _cut(gap.span, span),
+            OFF if gap.cause is GapCause.OFF_HOURS else GAP,
+            cause=str(gap.cause),
+            detail=gap.detail,
+        )
+        for gap in gaps
+    ]
     unknown = uncovered((row.span for row in found), span)
     found += [Row(hole, UNKNOWN) for hole in unknown if hole.length_ms > JOIN_MS]
     return sorted(found, key=lambda row: (row.span.start_ms, row.span.end_ms))
@@ -119,23 +128,38 @@ def joined(single: Sequence[Row]) -> list[Row]:
 
 def stored_ms(found: Iterable[Row], span: Span) -> int:
     """Return how much of a span is covered by stored segments; what two of them cover counts once."""
-    return span.length_ms - sum(hole.length_ms for hole in holes(found, span))
+    return span.length_ms - sum(hole.length_ms for hole in _outside(found, STORED, span))
+
+
+def off_ms(found: Iterable[Row], span: Span) -> int:
+    """Return how much of a span is outside of the camera's hours, and so in no segment."""
+    listed = [*found]
+    return sum(hole.length_ms for hole in _outside(listed, STORED, span)) - sum(
+        hole.length_ms for hole in holes(listed, span)
+    )
 
 
 def holes(found: Iterable[Row], span: Span) -> list[Span]:
-    """Return the parts of a span that no stored segment covers, but for the rounding between two frames."""
-    return uncovered((row.span for row in found if row.state in STORED), span, JOIN_MS)
+    """Return the parts of a span that should be stored and are not, but for the rounding between two frames."""
+    return _outside(found, STORED | {OFF}, span)
+
+
+def _outside(found: Iterable[Row], states: frozenset[str], span: Span) -> list[Span]:
+    return uncovered((row.span for row in found if row.state in states), span, JOIN_MS)
 
 
 def bar(found: Sequence[Row], span: Span, cells: int) -> str:
-    """Draw the span: full where it is stored, shaded where it partly is, a dot where it is not."""
+    """Draw the span: full where it is stored, shaded where it partly is, a dot where not, a line off hours."""
     edges = [span.start_ms + span.length_ms * cell // cells for cell in range(cells + 1)]
     drawn = ""
     for start, end in itertools.pairwise(edges):
         cell = Span(start, end)
         touching = [row for row in found if row.span.start_ms < end and row.span.end_ms > start]
-        stored = stored_ms(touching, cell)
-        drawn += "█" if stored == cell.length_ms else "▒" if stored else "·"
+        stored, wanted = stored_ms(touching, cell), cell.length_ms - off_ms(touching, cell)
+        if not wanted and cell.length_ms:
+            drawn += "─"
+        else:
+            drawn += "█" if stored == wanted else "▒" if stored else "·"
     return drawn
 
 

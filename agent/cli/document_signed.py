@@ -27,14 +27,15 @@ ENGLISH = (
     "What a centre may order of a box, by whom, with which arguments. The form of what is sent stands in "
     "[formats.md](formats.md). ● may order it; ②: two persons must sign; ○ may sign second. What the box has "
     "stored may ask for a second signature where the table does not: an export for another purpose than the "
-    "camera's or of a camera that is configured no more, a shorter retention, a configuration that leaves out a "
-    "camera or goes another way to the centre, lifting a lockdown, and whatever would let more than 5 % of the stored "
-    "time go early within a day, which then also waits for 24 hours."
+    "camera's or of a camera that is configured no more, a shorter retention, less hours of a camera, a "
+    "configuration that leaves out a camera or goes another way to the centre, lifting a lockdown, and whatever "
+    "would let more than 5 % of the stored time go early within a day, which then also waits for 24 hours."
 )
 KOREAN = (
     "센터가 박스에 무엇을 누구의 서명으로 명할 수 있는지의 표입니다. ● 명할 수 있음, ② 두 사람의 서명이 필요함, "
     "○ 두 번째로 서명할 수 있음. 카메라의 목적과 다르거나 설정에 없는 카메라의 제공, "
-    "보관 기간의 단축, 카메라를 빼거나 센터로 가는 길을 바꾸는 설정, 잠금 해제에는 표에 없어도 두 서명이 필요하고, "
+    "보관 기간의 단축, 녹화 시간의 단축, 카메라를 빼거나 센터로 가는 길을 바꾸는 설정, 잠금 해제에는 "
+    "표에 없어도 두 서명이 필요하고, "
     "저장된 시간의 5 %가 넘게 하루 안에 일찍 지워지게 할 명령은 24시간을 더 기다립니다."
 )
 

@@ -72,11 +72,12 @@ def camera_table(config: Config, cameras: dict[str, dict[str, Any]]) -> Table:
     for name, state in cameras.items():
         known = config.camera(name)
         recording = state.get("state") == "recording"
+        style = "green" if recording else "blue" if state.get("state") == "resting" else "bold red"
         codec = str(state.get("codec", "")).upper()
         drawn.add_row(
             Text(name),
             Text(known.name if known else ""),
-            Text(words.camera_state(str(state.get("state", ""))), style="green" if recording else "bold red"),
+            Text(words.camera_state(str(state.get("state", ""))), style=style),
             Text(f"{codec} {state.get('width', 0)}x{state.get('height', 0)}" if codec else "–"),
             Text(f"{state.get('fps', 0):.1f}" if recording else "–"),
             Text(f"{state.get('kbit_s', 0) / 1000:.2f}" if recording else "–"),

@@ -28,6 +28,7 @@ STATES = {
     "GONE": ("삭제됨", "erased"),
     "LOST": ("잃음", "lost"),
     "GAP": ("빠짐", "gap"),
+    "OFF": ("시간 밖", "off hours"),
     "UNKNOWN": ("기록 없음", "no entry"),
 }
 CAUSES = {
@@ -45,6 +46,7 @@ CAUSES = {
     GapCause.WORKER_LOST: ("녹화 프로세스가 죽음", "recording process lost"),
     GapCause.RECORD_LOST: ("까닭이 적힌 목록을 잃음", "why was lost with the catalogue"),
     GapCause.SEGMENT_LOST: ("저장한 조각을 잃음", "stored segment was lost"),
+    GapCause.OFF_HOURS: ("녹화 시간 밖", "outside of its hours"),
     GapCause.RECONFIGURED: ("설정을 바꿈", "configuration changed"),
     GapCause.BOX_ASLEEP: ("박스가 잠들어 있었음", "the box was asleep"),
     GapCause.AGENT_STOPPED: ("파수를 멈춤", "Pasu was stopped"),
@@ -152,6 +154,7 @@ def as_json(camera: str, rows: list[Row], span: Span) -> dict[str, Any]:
         "camera": camera,
         "span": place(span),
         "stored_ms": coverage.stored_ms(rows, span),
+        "off_ms": coverage.off_ms(rows, span),
         "missing": [place(hole) for hole in coverage.holes(rows, span)],
         "rows": items,
     }
@@ -183,15 +186,15 @@ def _print(args: argparse.Namespace, rows: list[Row], span: Span, zone: tzinfo |
         )
 
     console().print(table(heads, [line(row) for row in listed], right=(2, 5, 6), folding=(4,)))
-    stored = coverage.stored_ms(joined, span)
+    stored, wanted = coverage.stored_ms(joined, span), span.length_ms - coverage.off_ms(joined, span)
     missing = coverage.holes(joined, span)
     print()
-    print(f"{args.camera}  {coverage.bar(joined, span, BAR_CELLS)}  {_percent(stored, span.length_ms)}")
+    print(f"{args.camera}  {coverage.bar(joined, span, BAR_CELLS)}  {_percent(stored, wanted)}")
     edge = " " * (len(args.camera) + 2)
     print(edge + times.show_span(span.start_ms, span.end_ms, zone))
     places = "1 place" if len(missing) == 1 else f"{len(missing)} places"
     lost = times.show_length(sum(hole.length_ms for hole in missing))
-    of = f"{times.show_length(stored)} / {times.show_length(span.length_ms)}"
+    of = f"{times.show_length(stored)} / {times.show_length(wanted)}"
     print(
         edge
         + say(

@@ -26,8 +26,14 @@ WIDE = 96
 """From so many columns on a camera's last day has half an hour in each cell, below an hour: its name needs room too."""
 MOST_WRONG = 6
 MOST_VISITS = 3
-GLYPHS = {"full": ("█", "green"), "part": ("▒", "yellow"), "none": ("·", "bold red"), "before": (" ", "dim")}
-WORST = ("none", "part", "full", "before")
+GLYPHS = {
+    "full": ("█", "green"),
+    "part": ("▒", "yellow"),
+    "none": ("·", "bold red"),
+    "off": ("─", "blue"),
+    "before": (" ", "dim"),
+}
+WORST = ("none", "part", "full", "off", "before")
 
 
 def draw(config: Config, found: dict[str, Any], columns: int) -> RenderableType:
@@ -55,7 +61,7 @@ def day_bar(day: words.LastDay | None, cells: int) -> Text:
     for cell in range(cells):
         some = states[len(states) * cell // cells : len(states) * (cell + 1) // cells]
         worst = next((state for state in WORST if state in some), "before")
-        if worst == "none" and set(some) != {"none"}:
+        if worst == "none" and not {*some} <= {"none", "off", "before"}:
             worst = "part"
         glyph, style = GLYPHS[worst]
         drawn.append(glyph, style=style)
@@ -112,7 +118,7 @@ def _cameras(config: Config, found: dict[str, Any], columns: int) -> RenderableT
             Text(camera.name),
             Text(
                 words.camera_state(str(state.get("state", ""))) or "–",
-                style="green" if recording else "bold red",
+                style="green" if recording else "blue" if state.get("state") == "resting" else "bold red",
             ),
             day_bar(day, 48 if columns >= WIDE else 24),
             Text(words.share(day)),

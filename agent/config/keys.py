@@ -184,6 +184,13 @@ KEYS = (
         "days this camera's recordings are kept; not more than the box's",
     ),
     Key(
+        "camera", "hours", live_rules.schedule(), (), '["mon-fri 08:00-20:00", "sat 22:00-06:00"]',
+        "녹화하는 시간 (한국 시각). 없으면 늘 녹화합니다. 밖에는 아무것도 저장하지 않고, 원장에 까닭이 남습니다."
+        " 시각을 믿을 수 없는 동안에는 늘 녹화합니다",
+        "when it is recorded (Korean time); without it always. Outside of them nothing is stored, and the ledger says "
+        "why. While the time is not trusted it is recorded all the same",
+    ),
+    Key(
         "camera", "allow_basic_auth", rules.boolean(), True, "false",
         "카메라가 Basic 인증만 할 때 비밀번호를 그대로 보내도 되는지. rtsps나 https가 아니면 망에 드러납니다",
         "whether the password may go out unhashed when the camera asks for Basic; without rtsps or https the "

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from agent.config.hours import parse
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Camera:
     sub_url           a second, smaller stream of the same camera
     transport         "tcp" or "udp", for RTSP
     retention_days    full days, the box's where the camera has none of its own
+    hours             outside of which nothing of it is stored, Korean time; none: it is recorded always
     allow_basic_auth  whether the password may be sent unhashed when the camera asks for that
     width,height,fps  what to ask of a V4L2 device; None leaves it to the device
     priority          1 to 9: of several that are shown live on a slow line, 1 is served first
@@ -129,6 +131,7 @@ class Camera:
     purpose: Purpose
     legal_basis: str
     retention_days: int
+    hours: tuple[Hours, ...]
     allow_basic_auth: bool
     width: int | None
     height: int | None
@@ -143,12 +146,13 @@ class Camera:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a worker process; passwords travel apart (`Secrets.to_json`)."""
-        return asdict(self)
+        return {**asdict(self), "hours": [str(each) for each in self.hours]}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Camera:
         """Read back what `to_json` wrote."""
-        return cls(**{**values, "purpose": Purpose(values["purpose"])})
+        hours = tuple(parse(each) for each in values["hours"])
+        return cls(**{**values, "purpose": Purpose(values["purpose"]), "hours": hours})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agent.config.hours import DAYS
 from agent.health import CONDITIONS, Severity, silent_s
 from agent.health.gather import STALE_S
 from agent.language import say
@@ -12,11 +13,14 @@ from agent.language import say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agent.config import Config
+    from agent.config import Camera, Config
+    from agent.config.hours import Hours
     from agent.health import Condition
 
 NAMED = 3
 """Of more cameras than these that have the same condition, only the ids are shown."""
+OFF = "z"
+"""A slot that is none of the camera's hours; `agent.storage.keep.day` writes it."""
 AGES = ((86_400, "일", "d"), (3600, "시간", "h"), (60, "분", "min"), (1, "초", "s"))
 
 
@@ -107,12 +111,32 @@ def camera_state(word: str) -> str:
     """Return what a camera's state is called."""
     return {
         "recording": say("녹화 중", "recording"),
+        "resting": say("녹화 시간 밖", "off hours"),
         "playing": say("첫 키프레임 대기", "awaiting keyframe"),
         "connecting": say("연결 중", "connecting"),
         "lost": say("끊김", "lost"),
         "waiting": say("대기", "waiting"),
         "stopped": say("정지", "stopped"),
     }.get(word, word)
+
+
+KOREAN_DAYS = "월화수목금토일"
+
+
+def hours(camera: Camera) -> str:
+    """Write the hours in which a camera is recorded; "" for one that always is."""
+    return ", ".join(_hours(each) for each in camera.hours)
+
+
+def _hours(each: Hours) -> str:
+    begin, end = each.times
+    korean = [KOREAN_DAYS[run[0]] + (f"~{KOREAN_DAYS[run[-1]]}" if len(run) > 1 else "") for run in each.runs]
+    english = [
+        DAYS[run[0]].title() + (f"-{DAYS[run[-1]].title()}" if len(run) > 1 else "") for run in each.runs
+    ]
+    return say(
+        f"{','.join(korean) or '매일'} {begin}~{end}", f"{', '.join(english) or 'every day'} {begin}-{end}"
+    )
 
 
 def vital_fields(vitals: dict[str, Any], trust: str) -> Iterator[tuple[str, str]]:
@@ -213,7 +237,7 @@ class Stretch:
 
     at: int
     slots: int
-    state: str  # full, part, none, before
+    state: str  # full, part, none, off: outside of its hours, before
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +245,7 @@ class LastDay:
     """What was stored of a camera in the last 24 hours.
 
     permille   of what is expected; None when nothing is
+    off_s      about, of which nothing is expected for its hours
     missing_s  about, from tenths of slots
     """
 
@@ -229,6 +254,7 @@ class LastDay:
     stretches: tuple[Stretch, ...]
     permille: int | None
     missing_s: int
+    off_s: int = 0
 
 
 def last_day(keep: dict[str, Any] | None, camera: str) -> LastDay | None:
@@ -240,16 +266,17 @@ def last_day(keep: dict[str, Any] | None, camera: str) -> LastDay | None:
     letters: str = known["slots"]
     stretches: list[Stretch] = []
     for at, letter in enumerate(letters):
-        state = {"-": "before", "9": "full", "0": "none"}.get(letter, "part")
+        state = {"-": "before", OFF: "off", "9": "full", "0": "none"}.get(letter, "part")
         if stretches and stretches[-1].state == state:
             last = stretches.pop()
             stretches.append(Stretch(last.at, last.slots + 1, state))
         else:
             stretches.append(Stretch(at, 1, state))
-    tenths = [10 if letter == "9" else int(letter) for letter in letters if letter != "-"]
+    tenths = [10 if letter == "9" else int(letter) for letter in letters if letter not in ("-", OFF)]
     share = sum(tenths) * 100 // len(tenths) if tenths else None
     missing_s = sum(10 - each for each in tenths) * day["slot_s"] // 10
-    return LastDay(known["begin_ms"], day["slot_s"], tuple(stretches), share, missing_s)
+    off_s = letters.count(OFF) * day["slot_s"]
+    return LastDay(known["begin_ms"], day["slot_s"], tuple(stretches), share, missing_s, off_s)
 
 
 def share(day: LastDay | None) -> str:

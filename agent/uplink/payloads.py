@@ -22,7 +22,7 @@ MOST_PLAIN_BYTES = 4 << 20
 _GZIP = b"\x1f\x8b"
 Trusted = Literal["SYNCED", "HOLDOVER", "UNTRUSTED"]
 
-CAMERA_STATES = ("unknown", "waiting", "connecting", "playing", "recording", "lost", "stopped")
+CAMERA_STATES = ("unknown", "waiting", "connecting", "playing", "recording", "lost", "stopped", "resting")
 """Words of `record.json`; in `health` a state is its place in this list."""
 
 

@@ -20,7 +20,7 @@ LEAST_S = 2.0
 HISTORY_S = 300.0
 HISTORY_BYTES = 4 << 20
 """Of about 600 bytes each: four weeks at one in five minutes. Then it is thinned."""
-_RECORDING = CAMERA_STATES.index("recording")
+_WELL = {CAMERA_STATES.index("recording"), CAMERA_STATES.index("resting")}
 
 
 class Action(Enum):
@@ -34,7 +34,7 @@ class Action(Enum):
 def grave(health: Health) -> frozenset[str]:
     """Return what somebody should hear of at once: alarms, cameras that are not recorded, time that is untrusted."""
     found = {f"{code} {subject}" for code, subject, _ in health.conditions if _matters(code)}
-    found |= {f"camera {place}" for place, (state, _, _) in enumerate(health.cameras) if state != _RECORDING}
+    found |= {f"camera {place}" for place, (state, _, _) in enumerate(health.cameras) if state not in _WELL}
     return frozenset(found | ({"time"} if health.trust == "UNTRUSTED" else set()))
 
 

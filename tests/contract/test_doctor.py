@@ -359,7 +359,7 @@ def test_what_is_handed_out_live_is_looked_at_without_a_second_session(tmp_path,
     with CameraProcess([only]) as cameras, Running(tmp_path, {"cam01": cameras.urls[1]}) as recording:
         wait_for("pictures", lambda: recording.units("cam01"), 60)
         plan = Camera(
-            "cam01", "gate", cameras.urls[1], None, "tcp", Purpose.CRIME_PREVENTION, "law", 30, False, None, None, None, 5, None,
+            "cam01", "gate", cameras.urls[1], None, "tcp", Purpose.CRIME_PREVENTION, "law", 30, (), False, None, None, None, 5, None,
         )  # fmt: skip
         with Looking(tmp_path, plan, None) as looking:
             found = looking.next(60)

@@ -61,7 +61,8 @@ def test_cameras_come_change_and_go_and_the_others_lose_no_picture(tmp_path: Pat
         before = site.health()["config"]["sha256"]
         names = ["good0", "good1", "seven"]
         purposes = dict.fromkeys(names, "crime-prevention")
-        assert facts(site, "config.applied") == [{"sha256": before, "cameras": names, "purposes": purposes}]
+        applied = {"sha256": before, "cameras": names, "purposes": purposes, "hours": {}}
+        assert facts(site, "config.applied") == [applied]
 
         # One more, and one that moves to another address.
         changed = first.replace(others.urls[7], others.urls[8])

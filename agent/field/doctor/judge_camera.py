@@ -31,7 +31,7 @@ def frames(
     """
     if not after or not before:
         return fail("camera.frames", say("녹화가 말하지 않습니다", "recording says nothing of it"), camera)
-    if after.get("state") != "recording":
+    if after.get("state") not in ("recording", "resting"):
         why = " ".join(filter(None, [camera_state(str(after.get("state"))), str(after.get("cause") or "")]))
         return fail("camera.frames", why, camera)
     came = int(after.get("frames") or 0) - int(before.get("frames") or 0)
@@ -44,6 +44,11 @@ def frames(
     if runs > 0:
         again = say(f"{text}, 그사이 {runs}번 새로 이음", f"{text}, connected anew {runs} times")
         return warn("camera.frames", again, camera, **numbers)
+    if after.get("state") == "resting":
+        rests = say(
+            f"{text}, 녹화 시간 밖이라 저장하지 않음", f"{text}, outside of its hours: none is stored"
+        )
+        return ok("camera.frames", rests, camera, **numbers)
     due = int(after.get("fps_tenths") or 0) * s / 10
     if due and came * 1000 < due * (1000 - MISSING_PERMILLE):
         return warn("camera.frames", text, camera, **numbers)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agent.config.hours import rests
 from agent.field.doctor.check import Result, fail, ok, skip, warn
 from agent.field.words import age
 from agent.language import say
+from agent.model import Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from agent.config.hours import Hours
 
 BACKLOG = 1000
 DAYS = 30
@@ -54,17 +58,32 @@ def recipients(configured: Sequence[str], record: Mapping[str, Any] | None) -> R
     return ok("sealing.recipients", text)
 
 
-def stored(camera: str, look: StoredLook, recipients: int, now_ms: int, segment_s: int) -> Result:
+def stored(  # noqa: PLR0917 - a segment, and what it should be
+    camera: str,
+    look: StoredLook,
+    recipients: int,
+    now_ms: int,
+    segment_s: int,
+    hours: Sequence[Hours] = (),
+) -> Result:
     """Judge a camera's newest segment.
 
     recipients  how many keys it should be sealed to
     segment_s   how long segments are
+    hours       outside of which none is expected
     """
+    rested_ms = (
+        sum(rest.length_ms for rest in rests(hours, Span(min(look.end_ms, now_ms), now_ms)))
+        if look.path
+        else 0
+    )
+    if not look.path and rests(hours, Span(now_ms, now_ms + 1)):
+        return skip("sealing.segment", say("녹화 시간 밖", "outside of its hours"), camera)
     if not look.path:
         return warn("sealing.segment", say("아직 저장된 조각이 없습니다", "no segment is stored yet"), camera)
     if look.wrong:
         return fail("sealing.segment", f"{look.wrong} {look.path}", camera)
-    since_s = max(0, (now_ms - look.end_ms) // 1000)
+    since_s = max(0, (now_ms - look.end_ms - rested_ms) // 1000)
     if since_s > 2 * segment_s + STORED_S:
         text = say(f"{age(since_s)} 전부터 저장되지 않음", f"nothing stored for {age(since_s)}")
         return fail("sealing.segment", text, camera, since_s=since_s)

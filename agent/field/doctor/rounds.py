@@ -160,7 +160,7 @@ class Rounds:
             several, long_s = len(sealed_to.get("recipients") or ()), config.storage.segment_s
             for camera in config.cameras:
                 stored = look_state.stored_look(said["stored"][camera.id])
-                yield judge_way.stored(camera.id, stored, several, found["at_ms"], long_s)
+                yield judge_way.stored(camera.id, stored, several, found["at_ms"], long_s, camera.hours)
             since = said["command_ms"]
             since_s = None if since is None else max(0, (found["at_ms"] - since) // 1000)
             yield judge_way.command(config.uplink is not None, since_s, orders)

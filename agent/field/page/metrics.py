@@ -91,6 +91,10 @@ def _cameras(record: dict[str, Any], keep: dict[str, Any]) -> Iterator[GaugeMetr
     label = ("camera",)
     on = [(name, int(state.get("state") == "recording")) for name, state in cameras]
     yield _gauge("camera_recording", "Whether a camera is recorded now", label, on)
+    rests = [(name, int(state.get("state") == "resting")) for name, state in cameras]
+    yield _gauge(
+        "camera_resting", "Whether its pictures come outside of its hours, and are not stored", label, rests
+    )
     for key, name, about in (
         ("fps", "camera_fps", "Pictures a second"),
         ("kbit_s", "camera_kbit_per_second", "Rate of its stream"),

@@ -144,6 +144,7 @@ def _cameras(
             "name": camera.name,
             "state": words.camera_state(str(state.get("state", ""))) or say("소식 없음", "no word"),
             "recording": recording,
+            "resting": state.get("state") == "resting",
             "picture": ", ".join(filter(None, [picture, rate])),
             "day": day,
             "share": words.share(day),
@@ -155,6 +156,11 @@ def _cameras(
 def _missing(day: words.LastDay | None) -> str:
     if day is None or day.permille is None:
         return say("지난 24시간에 대해 아는 것이 없습니다", "nothing is known of the last 24 hours")
+    if day.off_s and not day.missing_s:
+        off = age(day.off_s)
+        return say(
+            f"빠진 곳이 없습니다 (약 {off}은 녹화 시간 밖)", f"nothing is missing (about {off} off hours)"
+        )
     if not day.missing_s:
         return say("빠진 곳이 없습니다", "nothing is missing")
     return say(f"약 {age(day.missing_s)} 빠짐", f"about {age(day.missing_s)} missing")

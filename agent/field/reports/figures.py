@@ -25,13 +25,15 @@ class Past:
 
     first_ms  since when there is something to be stored, UTC ms
     stored    spans that are stored, in any order
-    gaps      how many gaps are written down, by cause
+    gaps      how many gaps are written down, by cause, without those outside of its hours
+    off       spans that are outside of its hours
     """
 
     camera: str
     first_ms: int
     stored: Sequence[Span]
     gaps: Mapping[GapCause, int]
+    off: Sequence[Span] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def day_rows(past: Past, begins: Sequence[int], now_ms: int) -> list[DayRow]:
 def _day(past: Past, begin_ms: int, now_ms: int) -> words.LastDay:
     part = Span(begin_ms, begin_ms + UTC_DAY_MS)
     near = [span for span in past.stored if span.overlaps(part)]
-    drawn = slots(near, begin_ms, now_ms, past.first_ms)
+    drawn = slots(near, begin_ms, now_ms, past.first_ms, [span for span in past.off if span.overlaps(part)])
     known = {"begin_ms": begin_ms, "at_ms": now_ms, "slots": drawn}
     day = words.last_day({"day": {"slot_s": SLOT_S, "cameras": {past.camera: known}}}, past.camera)
     assert day is not None, "it was just put there"
@@ -65,7 +67,7 @@ def permille(rows: Sequence[DayRow]) -> int | None:
 
 
 def _expected_s(day: words.LastDay) -> int:
-    return sum(each.slots for each in day.stretches if each.state != "before") * day.slot_s
+    return sum(each.slots for each in day.stretches if each.state not in ("before", "off")) * day.slot_s
 
 
 @dataclass(frozen=True, slots=True)

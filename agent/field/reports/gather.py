@@ -17,10 +17,10 @@ from agent.errors import ConfigError
 from agent.field.reports.figures import Past
 from agent.field.reports.rows import Entry
 from agent.language import say
-from agent.model import Span
+from agent.model import GapCause, Span
 from agent.storage import progress
 from agent.storage.files import Disk
-from agent.storage.keep.day import STORED
+from agent.storage.keep.day import STORED, off_hours
 from agent.storage.keep.orders_inspect import inspection
 from agent.storage.keep.orders_run import Context
 from agent.storage.keep.rollover import Rules
@@ -179,7 +179,10 @@ def pasts(catalogue: Catalogue, config: Config, span: Span, now_ms: int) -> list
         spans += [each.span for each in covered.segments if each.state in STORED]
         first_ms = min([int(firsts.get(camera.id, now_ms)), *(each.start_ms for each in spans)])
         gaps = Counter(gap.cause for gap in covered.gaps)
-        found.append(Past(camera.id, first_ms, spans, dict(gaps)))
+        del gaps[GapCause.OFF_HOURS]
+        past = Span(span.start_ms, max(span.start_ms, min(span.end_ms, now_ms)))
+        off = off_hours(covered.gaps, spans, camera.hours, past)
+        found.append(Past(camera.id, first_ms, spans, dict(gaps), off))
     return found
 
 

@@ -53,6 +53,7 @@ class Line:
     basis: str
     view: str
     days: int
+    hours: str
     state: str
     good: bool
     picture: str
@@ -66,7 +67,7 @@ def cameras(config: Config, record: Mapping[str, Any]) -> Iterator[Line]:
     for camera in config.cameras:
         state = told.get(camera.id, {})
         codec = clean(str(state.get("codec", ""))).upper()
-        good = state.get("state") == "recording"
+        recording = state.get("state") == "recording"
         yield Line(
             camera.id,
             camera.name,
@@ -74,10 +75,13 @@ def cameras(config: Config, record: Mapping[str, Any]) -> Iterator[Line]:
             camera.legal_basis,
             camera.view or "–",
             camera.retention_days,
+            words.hours(camera),
             words.camera_state(clean(str(state.get("state", "")))) or say("소식 없음", "no word"),
-            good,
+            recording or state.get("state") == "resting",
             f"{codec} {state.get('width', 0)}×{state.get('height', 0)}" if codec else "–",
-            f"{state.get('fps', 0):.1f} fps, {state.get('kbit_s', 0) / 1000:.1f} Mbit/s" if good else "–",
+            f"{state.get('fps', 0):.1f} fps, {state.get('kbit_s', 0) / 1000:.1f} Mbit/s"
+            if recording
+            else "–",
             in_clear(camera),
         )
 
@@ -335,8 +339,8 @@ def notices(config: Config, only: Iterable[str]) -> list[dict[str, str]]:
             "basis": camera.legal_basis,
             "place": f"{config.box.site} ({camera.name})",
             "hours": say(
-                f"24시간 연속 촬영 (영상 보관 {camera.retention_days}일)",
-                f"24 hours, every day (kept {camera.retention_days} days)",
+                f"{words.hours(camera) or '24시간 연속 촬영'} (영상 보관 {camera.retention_days}일)",
+                f"{words.hours(camera) or '24 hours, every day'} (kept {camera.retention_days} days)",
             ),
             "range": camera.view or "",
             "officer": config.box.operator,

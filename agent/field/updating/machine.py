@@ -187,7 +187,7 @@ class Debian:
         recording = frozenset(
             name
             for name, each in (cameras.items() if isinstance(cameras, dict) else ())
-            if isinstance(each, dict) and each.get("state") == "recording"
+            if isinstance(each, dict) and each.get("state") in ("recording", "resting")
         )
         return Heard(_pid(record), _pid(keep), recording if record else frozenset())
 

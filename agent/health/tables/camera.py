@@ -125,6 +125,18 @@ CAMERA = {
         ),
         depends_on=AWAY,
     ),
+    "camera.hours_open": condition(
+        Severity.WARNING,
+        (
+            "시각을 믿을 수 없어, 정해진 시간 밖에도 녹화합니다",
+            "the time is not trusted, so it is recorded outside of its hours too",
+        ),
+        (
+            "박스의 시각을 맞추십시오: `pasu clock`. 맞으면 저절로 정해진 시간에만 녹화합니다",
+            "set the box's time right: `pasu clock`; then it keeps to its hours again by itself",
+        ),
+        visible_s=60,  # a box that starts may need a moment to know the time
+    ),
     "camera.default_password": condition(
         Severity.ALARM,
         (

@@ -360,7 +360,7 @@ class Keeper:
         return ()
 
     def _look_back(self, catalogue: Catalogue, now: Instant, mono: float) -> Iterable[Raised]:
-        self._day.turn(catalogue, self._rules.retention_ms, now.utc_ms, mono)
+        self._day.turn(catalogue, self._rules.retention_ms, now.utc_ms, mono, self._rules.hours)
         return ()
 
     def _look(self, catalogue: Catalogue, now: Instant) -> Iterable[Raised]:

@@ -25,6 +25,7 @@ from agent.command.errors import CommandRefused
 from agent.command.judge import Weight
 from agent.command.keyring import Role
 from agent.config import ConfigProblems, load, read_secrets
+from agent.config.hours import lessens
 from agent.health import read_health, silent_s
 from agent.model import UTC_DAY_MS, Fact
 from agent.storage import files
@@ -47,6 +48,8 @@ BEFORE = ".before"
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _LIMIT = 1 << 20
 _LATELY_S = 15.0
+GOOD = ("recording", "resting")
+"""States of a camera that is well; the other one is outside of its hours."""
 _TECHNICAL = ("name", "url", "sub_url", "transport", "width", "height", "fps")
 """Of a camera, what a technician may change, as long as it is the same host by the same scheme: to another one the
 camera's log-in would go, and pictures would come from there. Purpose, legal basis and retention are not his either."""
@@ -55,8 +58,8 @@ camera's log-in would go, and pictures would come from there. Purpose, legal bas
 def weigh(context: Context, order: Order) -> Weight:
     """Refuse a text that is no configuration, or that this signer may not propose; weigh what it would take away.
 
-    A shorter retention, a camera that is left out, and another way to the centre need a second signature; another
-    purpose of a camera needs the notice by which opinions were heard.
+    A shorter retention, less hours of a camera, one that is left out, and another way to the centre need a second
+    signature; another purpose of a camera needs the notice by which opinions were heard.
     Raises  CommandRefused CONFIG_REFUSED, CONFIG_BUSY, CONFIG_FIXED, CONFIG_LOGIN, CONFIG_NOTICE, COMMAND_ROLE
     """
     old, new = _now(context), _proposed(context, order)
@@ -81,8 +84,9 @@ def weigh(context: Context, order: Order) -> Weight:
         raise CommandRefused("CONFIG_NOTICE", "a camera would serve another purpose", reason=reason)
     after = _retention(new)
     if not is_shorter(context, new):
-        dropped = {camera.id for camera in old.cameras} - {camera.id for camera in new.cameras}
-        return Weight(2) if dropped or _way(old) != _way(new) else orders_weight.LIGHT
+        less = not {camera.id for camera in old.cameras} <= {camera.id for camera in new.cameras}
+        less = less or bool(lessened(old, new))
+        return Weight(2) if less or _way(old) != _way(new) else orders_weight.LIGHT
     return orders_weight.of(context, orders_weight.shortened_ms(context, after), signatures=2)
 
 
@@ -91,6 +95,12 @@ def is_shorter(context: Context, new: Config) -> bool:
     after = _retention(new)
     cameras = {*context.catalogue.cameras(), *context.rules.retention_ms}
     return any(after(camera) < context.rules.retention_of(camera) for camera in cameras)
+
+
+def lessened(old: Config, new: Config) -> list[str]:
+    """Return the cameras that would not be recorded at some hour at which they are now."""
+    pairs = ((old.camera(camera.id), camera) for camera in new.cameras)
+    return [now.id for was, now in pairs if was is not None and lessens(was.hours, now.hours)]
 
 
 def moved_logins(old: Config, new: Config, has_login: Callable[[str], bool]) -> list[str]:
@@ -343,7 +353,7 @@ def _is_cut_off(context: Context, pid: int | None) -> bool:
 
 def _recording(recorder: Mapping[str, Any]) -> set[str]:
     cameras = recorder.get("cameras", {})
-    return {name for name, each in cameras.items() if each.get("state") == "recording"}
+    return {name for name, each in cameras.items() if each.get("state") in GOOD}
 
 
 def _sha256(data: bytes) -> str:

@@ -106,6 +106,7 @@ def _devices(config: Config | None) -> dict[str, Any] | None:
             "legal_basis": camera.legal_basis,
             "view": camera.view,
             "retention_days": camera.retention_days,
+            "hours": [str(each) for each in camera.hours],
         }
         for camera in config.cameras[:MOST]
     ]

@@ -27,7 +27,7 @@ class Outlook:
         """Know nothing yet."""
         self.forecasts: dict[str, Forecast] = {}
         self._rules = rules
-        self._stock = Stock(rules.longest_ms)
+        self._stock = Stock(rules.longest_ms, rules.hours)
         self._short: set[str] = set()
         self._held: dict[str, int] = {}
         self._held_ms: int | None = None

@@ -8,7 +8,7 @@ Whoever calls has made sure that erasing is allowed; each vault's identity is re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.errors import StorageFault
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from agent.config.hours import Hours
     from agent.model import Instant
     from agent.storage.catalogue import Catalogue
     from agent.storage.keep.batch import Report
@@ -52,11 +53,13 @@ class Rules:
     retention_ms          per configured camera
     default_retention_ms  for others: the box's
     responsible           who answers for erasing, by name
+    hours                 of cameras that are recorded in some alone; of no matter to what is erased
     """
 
     retention_ms: Mapping[str, int]
     default_retention_ms: int
     responsible: str
+    hours: Mapping[str, Sequence[Hours]] = field(default_factory=dict)
 
     def retention_of(self, camera: str) -> int:
         """Return how long a camera's segments may stay, ms."""

@@ -7,14 +7,17 @@ day by day, a few at each turn; past days change only when something is erased f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from agent.model import UTC_DAY_MS
+from agent.config.hours import Week
+from agent.model import UTC_DAY_MS, Span
 from agent.storage.keep.retention import Demand, reach_tenths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from agent.config.hours import Hours
     from agent.storage.catalogue import Catalogue
 
 FRESH_MS = 600_000
@@ -40,14 +43,14 @@ class Count:
     start_ms: int
     end_ms: int
 
-    def span_ms(self, counted_ms: int) -> int:
+    def span(self, counted_ms: int) -> Span:
         """Return what the bytes were written in. counted_ms: when they were counted.
 
         What is recorded now has a segment open that is not counted: its time is not either. A camera that has stopped
         is taken with the time since: another may have come in its place.
         """
         going_on = 0 <= counted_ms - self.end_ms < FRESH_MS
-        return (self.end_ms if going_on else counted_ms) - self.start_ms
+        return Span(self.start_ms, max(self.start_ms, self.end_ms if going_on else counted_ms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,14 @@ class Forecast:
 class Stock:
     """The counts, in memory."""
 
-    def __init__(self, window_ms: int) -> None:
-        """Count nothing yet. `window_ms` is the longest retention."""
+    def __init__(self, window_ms: int, hours: Mapping[str, Sequence[Hours]] = MappingProxyType({})) -> None:
+        """Count nothing yet.
+
+        window_ms  the longest retention
+        hours      of cameras that are recorded in some alone
+        """
         self._window_ms = window_ms
+        self._weeks = {camera: Week(each) for camera, each in hours.items()}
         self._days: dict[tuple[str, int], tuple[int, Mapping[str, Count]]] = {}  # with when it was counted
         self._last: dict[str, tuple[int, Mapping[str, Count]]] = {}
 
@@ -122,34 +130,56 @@ class Stock:
             if vault in counts and (day + 1) * UTC_DAY_MS > now_ms - retention_of(camera)
         )
         lately = {
-            camera: (counts[vault].written, counts[vault].span_ms(counted_ms))
+            camera: (counts[vault].written, counts[vault].span(counted_ms))
             for camera, (counted_ms, counts) in self._last.items()
             if vault in counts
         }
-        longest_ms = max((span_ms for _, span_ms in lately.values()), default=0)
-        daily = [
-            Demand(_per_day(written, span_ms), retention_of(camera))
-            for camera, (written, span_ms) in lately.items()
-        ]
+        weekly = self._weekly(vault, now_ms, retention_of)
+        # One whose last day was none of its hours stores again as it did in the week.
+        daily = {camera: weekly[camera] for camera in (weekly.keys() & self._weeks.keys()) - lately.keys()}
+        longest_ms = UTC_DAY_MS if daily else max((span.length_ms for _, span in lately.values()), default=0)
+        daily |= {
+            camera: Demand(
+                self._of_hours(camera, written, span) or _per_day(written, span.length_ms),
+                retention_of(camera),
+            )
+            for camera, (written, span) in lately.items()
+        }
         capacity = live + spare_bytes
-        tenths = reach_tenths(daily, capacity)
+        tenths = reach_tenths([*daily.values()], capacity)
         if tenths is None or longest_ms < LEAST_MS:
             return None
         return Forecast(
             tenths,
-            reach_tenths(self._weekly(vault, now_ms, retention_of), capacity),
-            max(demand.retention_ms for demand in daily) * 10 // UTC_DAY_MS,
-            sum(demand.bytes_per_day for demand in daily),
+            reach_tenths([*weekly.values()], capacity),
+            max(demand.retention_ms for demand in daily.values()) * 10 // UTC_DAY_MS,
+            sum(demand.bytes_per_day for demand in daily.values()),
             longest_ms >= HOUR_MS,
         )
 
-    def _weekly(self, vault: str, now_ms: int, retention_of: Callable[[str], int]) -> list[Demand]:
+    def _weekly(self, vault: str, now_ms: int, retention_of: Callable[[str], int]) -> dict[str, Demand]:
         today = now_ms // UTC_DAY_MS
         weeks: dict[str, list[tuple[int, Count]]] = {}
         for (camera, day), (_, counts) in self._days.items():
             if today - 7 <= day < today and vault in counts:
                 weeks.setdefault(camera, []).append((day, counts[vault]))
-        return [Demand(_of_days(days), retention_of(camera)) for camera, days in weeks.items()]
+        demands = {}
+        for camera, days in weeks.items():
+            written = sum(count.written for _, count in days)
+            since = Span(min(count.start_ms for _, count in days), today * UTC_DAY_MS)
+            rate = self._of_hours(camera, written, since) or _of_days(days)
+            demands[camera] = Demand(rate, retention_of(camera))
+        return demands
+
+    def _of_hours(self, camera: str, written: int, span: Span) -> int:
+        """Return what a camera with hours stores in a day of its average week; 0 where a span has none of them.
+
+        An evening's last hours are half of a day, and Friday's no Saturday's: bytes a day would be told too many or
+        too few by turns.
+        """
+        week = self._weeks.get(camera)
+        on_ms = 0 if week is None else week.on_within_ms(span)
+        return 0 if week is None or not on_ms else written * week.on_ms // 7 // max(on_ms, LEAST_MS)
 
 
 def _per_day(written: int, span_ms: int) -> int:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from agent.capture import camera as module
-from agent.capture.camera import CameraPlan, CameraRecorder, camera_state
+from agent.capture import shown
+from agent.capture.camera import CameraPlan, CameraRecorder
+from agent.capture.shown import camera_state
 from agent.errors import StorageFault
 from agent.model import GapCause, Instant, Trust
 from agent.rtsp.media import AccessUnit, VideoFormat
@@ -411,9 +412,9 @@ def test_whole_groups_are_dropped_while_the_disk_does_not_follow() -> None:
 
 def test_what_does_not_work_is_told_by_its_code() -> None:
     scene = Scene()
-    assert module.storage_state(scene.recorder) == {}
+    assert shown.storage_state(scene.recorder) == {}
     scene.recorder.faults["disk"] = StorageFault("DISK_FULL", "the disk is full", path="/v")
-    assert module.storage_state(scene.recorder) == {"disk": {"code": "DISK_FULL", "where": "/v"}}
+    assert shown.storage_state(scene.recorder) == {"disk": {"code": "DISK_FULL", "where": "/v"}}
 
 
 def test_a_disk_that_does_not_follow_from_the_start_costs_what_comes() -> None:

@@ -349,3 +349,17 @@ def test_what_holds_whether_it_records_or_not() -> None:
         ("camera.poisoned", "cam01", ""),
         ("camera.identity_changed", "cam01", "server"),
     ]
+
+
+def test_a_camera_that_rests_has_no_condition_and_one_that_is_lost_then_has() -> None:
+    watch = Watch()
+    worse = {"camera.frozen": "", "camera.below_floor": "5.0/s"}
+    for now_s in (0.0, 50.0, 500.0):
+        assert codes(watch, {"cam01": state("resting", conditions=worse)}, now_s) == []
+    lost = {"cam01": state("lost", cause="camera_silent")}
+    assert codes(watch, lost, 504.0) == []
+    assert codes(watch, lost, 505.0) == [("camera.silent", "cam01", "camera_silent")]
+
+
+def test_hours_that_cannot_be_kept_are_told() -> None:
+    assert codes(Watch(), {"cam01": state(hours_open=True)}, 0.0) == [("camera.hours_open", "cam01", "")]

@@ -7,9 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from agent.centre.standing import Seen, Standing
+from agent.centre.standing import RECORDING, RESTING, Seen, Standing
 from agent.centre.watched import Row
 from agent.cli import board
+from agent.uplink.payloads import CAMERA_STATES
 
 
 def drawn(row: Row) -> str:
@@ -54,3 +55,16 @@ def test_e9_nothing_that_a_box_says_is_read_as_a_mark(here: Standing, marks: str
     assert "boxes answering: 1/1" in text
     for word in ("site", "code", "subject"):
         assert f"{word}{marks}" in text
+
+
+def test_cameras_that_rest_are_told_apart_from_those_that_are_lost(here: Standing) -> None:
+    here.cameras = [(4, 150, 2000), (7, 150, 2000), (5, 0, 0)]
+    row = Row(here, 5, 5, 1, 0)
+    text = drawn(row)
+    assert "1/3" in text
+    assert "off hours 1" in text
+    assert (board.as_json(row)["recording"], board.as_json(row)["resting"]) == (1, 1)
+    here.cameras = [(4, 150, 2000)]
+    assert "off hours" not in drawn(row)
+    assert CAMERA_STATES[RECORDING] == "recording"
+    assert CAMERA_STATES[RESTING] == "resting"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.cli.coverage import GAP, OPEN, UNKNOWN, bar, holes, joined, looked_at, rows, stored_ms
+from agent.cli.coverage import GAP, OFF, OPEN, UNKNOWN, bar, holes, joined, looked_at, off_ms, rows, stored_ms
 from agent.model import Gap, GapCause, Span
 from agent.storage.catalogue import Segment
 from agent.storage.progress import Mark, Open
@@ -131,3 +131,15 @@ def test_the_bar_is_full_only_where_everything_is_stored():
     assert bar(found, SPAN, 4) == "█·██"
     assert bar(found, SPAN, 3) == "▒▒█"
     assert bar([], SPAN, 3) == "···"
+
+
+def test_what_is_outside_of_a_cameras_hours_is_not_missing():
+    rest = Gap("cam01", Span(300_000, 480_000), GapCause.OFF_HOURS)
+    found = rows([segment(0, 240_000), segment(540_000, 600_000)], [gap(240_000, 300_000), rest], SPAN)
+    assert [row.state for row in found] == ["COMMITTED", GAP, OFF, UNKNOWN, "COMMITTED"]
+    assert holes(found, SPAN) == [Span(240_000, 300_000), Span(480_000, 540_000)]
+    assert (stored_ms(found, SPAN), off_ms(found, SPAN)) == (300_000, 180_000)
+    assert bar(found, SPAN, 10) == "████·───·█"
+    assert bar(found, SPAN, 4) == "█▒─▒"
+    assert off_ms(rows([], [rest], Span(0, 0)), Span(0, 0)) == 0
+    assert bar(rows([], [], Span(5, 5)), Span(5, 5), 1) == "█"

@@ -68,7 +68,7 @@ def test_a_right_file_with_every_default(tmp_path):
     (camera,) = config.cameras
     assert camera == Camera(
         "cam01", "주차장 입구", "rtsp://10.0.0.11/main", None, "tcp", Purpose.CRIME_PREVENTION,
-        "개인정보 보호법 제25조제1항제2호", 30, True, None, None, None, 5, None,
+        "개인정보 보호법 제25조제1항제2호", 30, (), True, None, None, None, 5, None,
     )  # fmt: skip
     assert (config.uplink, config.tunnel, config.warnings) == (None, None, ())
     assert config.secrets_file == tmp_path / "secrets.toml"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from agent.config.hours import DAY_MS, KOREA_MS, parse
 from agent.field.doctor import judge_box, judge_camera, judge_disk, judge_way
 from agent.field.doctor.check import Result, State, fail, ok, skip, status, warn, worst
 from agent.field.doctor.judge_box import Place, Unit
@@ -352,3 +353,28 @@ def test_ways_to_the_centre():
     assert command(False, None, {}).state is NONE
     assert command(True, 5, {}).state is BAD
     assert [command(True, since, ring).state for since in (None, 60, 8 * 86_400)] == [NOTE, GOOD, NOTE]
+
+
+def test_a_camera_that_rests_fails_nothing():
+    hours = (parse("09:00-18:00"),)
+    nine = 9 * 3_600_000 - KOREA_MS
+
+    def stored(end_ms, now_ms):
+        return judge_way.stored("cam01", StoredLook("p", 2, "", end_ms), 2, now_ms, 60, hours).state
+
+    eighteen = nine + 9 * 3_600_000
+    assert stored(eighteen, eighteen + 3_600_000) is GOOD
+    assert stored(eighteen, nine + DAY_MS + 60_000) is GOOD, "the first segment of the hours is not ended yet"
+    assert stored(eighteen, nine + DAY_MS + 600_000) is BAD
+    assert stored(eighteen - 600_000, eighteen + 60_000) is BAD, "it failed before they ended"
+
+    def none_yet(now_ms):
+        return judge_way.stored("cam01", StoredLook("", 0, "", 0), 2, now_ms, 60, hours).state
+
+    assert none_yet(eighteen) is NONE
+    assert none_yet(nine) is NOTE
+    resting = {**CAMERA, "state": "resting", "frames": 550}
+    found = judge_camera.frames("cam01", CAMERA, resting, 30.0)
+    assert found.state is GOOD
+    assert found.measured.endswith(("outside of its hours: none is stored", "녹화 시간 밖이라 저장하지 않음"))
+    assert judge_camera.frames("cam01", CAMERA, {**resting, "frames": 0}, 30.0).state is BAD

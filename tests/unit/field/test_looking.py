@@ -16,7 +16,7 @@ from agent.field.picture import MOST, Measures
 
 WELL = Measures(600, 120, 20, 220, 0, 9, 90, 5)
 CAMERA = Camera(
-    "cam01", "gate", "rtsp://127.0.0.1:9/x", None, "tcp", Purpose.CRIME_PREVENTION, "law", 30, False, None, None, None, 5, None,
+    "cam01", "gate", "rtsp://127.0.0.1:9/x", None, "tcp", Purpose.CRIME_PREVENTION, "law", 30, (), False, None, None, None, 5, None,
 )  # fmt: skip
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from datetime import timedelta, timezone
 
 import pytest
 
 from agent.cli.kinds import KINDS
 from agent.config import load
+from agent.config.hours import parse
 from agent.field.doctor.registry import CHECKS
 from agent.field.page.view import zone_mark
 from agent.field.reports import figures, rows, texts, views
@@ -470,3 +472,22 @@ def test_a_time_that_is_not_koreas_says_so(hours, mark):
     """A box whose clock is set to UTC makes sheets that nobody may read nine hours wrong."""
     assert zone_mark(5, timezone(timedelta(hours=hours))) == mark
     assert zone_mark(1 << 62, timezone(timedelta(hours=hours))) == ""
+
+
+def test_art_10_the_notice_board_says_the_hours_of_the_camera(config):
+    camera = replace(config.cameras[0], hours=(parse("mon-fri 08:00-20:00"),))
+    config = replace(config, cameras=(camera,))
+    with speaking("ko"):
+        (board,) = views.notices(config, [])
+        (line,) = views.cameras(config, {"cameras": {"cam01": {"state": "resting", "fps": 15}}})
+    assert board["hours"] == "월~금 08:00~20:00 (영상 보관 30일)"
+    assert (line.state, line.hours, line.good, line.rate) == ("녹화 시간 밖", "월~금 08:00~20:00", True, "–")
+
+
+def test_days_of_a_camera_with_hours_are_whole_without_its_nights():
+    day_ms = 86_400_000
+    noon = day_ms // 2
+    past = figures.Past("cam01", 0, [Span(0, noon)], {}, [Span(noon, day_ms)])
+    (row,) = figures.day_rows(past, [0], 2 * day_ms)
+    assert [(each.slots, each.state) for each in row.day.stretches] == [(144, "full"), (144, "off")]
+    assert figures.permille([row]) == 1000

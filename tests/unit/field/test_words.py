@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.config.hours import parse
 from agent.field import words
 from agent.language import speaking
 
@@ -71,3 +72,31 @@ def test_words_that_nobody_knows_stay_as_they_are():
 )
 def test_sizes(count, text):
     assert words.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("hours", "korean", "english"),
+    [
+        ([], "", ""),
+        (["08:00-20:00"], "매일 08:00~20:00", "every day 08:00-20:00"),
+        (
+            ["mon-fri 08:00-20:00", "sat,sun 22:00-06:00"],
+            "월~금 08:00~20:00, 토~일 22:00~06:00",
+            "Mon-Fri 08:00-20:00, Sat-Sun 22:00-06:00",
+        ),
+        (["mon,wed 00:00-24:00"], "월,수 00:00~24:00", "Mon, Wed 00:00-24:00"),
+    ],
+)
+def test_the_hours_of_a_camera_in_words(hours: list[str], korean: str, english: str) -> None:
+    class Some:
+        pass
+
+    camera = Some()
+    camera.hours = tuple(map(parse, hours))
+    assert words.hours(camera) == english
+    with speaking("ko"):
+        assert words.hours(camera) == korean
+
+
+def test_a_camera_that_rests_is_not_called_lost() -> None:
+    assert words.camera_state("resting") == "off hours"

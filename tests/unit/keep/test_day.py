@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from agent.config.hours import day_begun_ms, parse
 from agent.field import words
-from agent.model import Span
+from agent.model import Gap, GapCause, Span
 from agent.storage.keep import day
-from agent.storage.keep.day import SLOT_MS, SLOTS, begin_of, slots
+from agent.storage.keep.day import SLOT_MS, SLOTS, begin_of, off_hours, slots
 
 NOW = 1_790_000_000_000 // SLOT_MS * SLOT_MS + 100_000
 BEGIN = begin_of(NOW)
@@ -90,3 +91,45 @@ def test_the_keeper_tells_it_of_every_camera(tmp_path):
     some = {*"12345678"}
     assert some & set(told["cameras"]["cam1"]["slots"])
     assert not some & set(told["cameras"]["cam2"]["slots"])
+
+
+def test_what_is_off_hours_is_not_expected_and_not_missing():
+    half = BEGIN + SLOT_MS // 2
+    off = [Span(BEGIN + SLOT_MS, BEGIN + 4 * SLOT_MS), Span(BEGIN - 7, half)]
+    text = slots([Span(half, BEGIN + SLOT_MS)], BEGIN, NOW, 0, off)
+    assert text == "9zzz" + "0" * (SLOTS - 4)
+    assert slots([], BEGIN, NOW, 0, [Span(BEGIN, half)])[0] == "0", "the half that was wanted"
+    assert slots([Span(half, half + SLOT_MS // 4)], BEGIN, NOW, 0, [Span(BEGIN, half)])[0] == "5"
+    assert slots([Span(BEGIN, NOW)], BEGIN, NOW, 0, [Span(BEGIN - 1, NOW)])[0] == "z"
+
+
+def test_what_nobody_has_written_down_yet_is_told_by_the_hours():
+    nine = [parse("09:00-18:00")]
+    eighteen = day_begun_ms(NOW) + 18 * 3_600_000
+    span = Span(eighteen - 3_600_000, eighteen + 2 * 3_600_000)
+    stored = [Span(span.start_ms, eighteen)]
+    written = Gap("cam1", Span(eighteen, eighteen + 600_000), GapCause.OFF_HOURS)
+    other = Gap("cam1", Span(eighteen + 600_000, eighteen + 900_000), GapCause.CAMERA_SILENT)
+    assert off_hours([], stored, nine, span) == [Span(eighteen, span.end_ms)]
+    assert off_hours([written], stored, nine, span) == [
+        written.span, Span(eighteen + 600_000, span.end_ms),
+    ]  # fmt: skip
+    assert off_hours([written, other], stored, nine, span)[1] == Span(eighteen + 900_000, span.end_ms)
+    assert off_hours([written], stored, [], span) == [written.span], (
+        "what was written counts, whatever the hours are"
+    )
+    ahead = [Span(span.start_ms, span.end_ms + 5)]
+    assert off_hours([], ahead, nine, span) == []
+
+
+def test_a_reader_counts_off_hours_for_nothing():
+    text = "9" * 100 + "z" * 144 + "0" * 44
+    keep = {"day": {"slot_s": 300, "cameras": {"cam01": {"begin_ms": 7, "at_ms": 8, "slots": text}}}}
+    found = words.last_day(keep, "cam01")
+    assert [(each.slots, each.state) for each in found.stretches] == [
+        (100, "full"),
+        (144, "off"),
+        (44, "none"),
+    ]
+    assert (found.permille, found.missing_s, found.off_s) == (1000 * 100 // 144, 44 * 300, 144 * 300)
+    assert words.OFF == day.OFF

@@ -366,3 +366,20 @@ def test_e15_a_trial_ends_whatever_is_wrong_with_what_comes_in(box: Ordered) -> 
     assert "keeper.trouble orders" in box.conditions
     box.turn(8)
     assert box.health["retention"]["blocked"] == ""
+
+
+def test_gangneung_art_26_2_less_hours_take_two_and_are_no_technicians(box: Ordered) -> None:
+    def with_hours(*hours: str) -> str:
+        return toml(box).replace('id = "cam1"', f'id = "cam1"\nhours = {json.dumps([*hours])}')
+
+    box.config_file.write_text(with_hours("08:00-20:00"))
+    less, more = proposal(with_hours("08:00-19:59")), proposal(with_hours("07:00-20:00"))
+    for text in (less, more):
+        assert box.ask("technician 1", "config.propose", text)["code"] == "COMMAND_ROLE"
+    assert box.ask("officer 1", "config.propose", less)["code"] == "COMMAND_SECOND"
+    assert box.ask("officer 1", "config.propose", more)["status"] == "accepted"
+
+
+def test_a_camera_that_rests_is_no_camera_that_was_lost() -> None:
+    said = {"config": {"sha256": "1", "state": "applied"}, "cameras": {"cam1": {"state": "resting"}}}
+    assert judge(said, "1", {"cam1"}, {"cam1"}, 60.0) == ("applied", [])

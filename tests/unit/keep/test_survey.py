@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.config.hours import begun_ms, day_begun_ms, parse
 from agent.model import UTC_DAY_MS, Instant, Trust
 from agent.storage.keep import survey
 from agent.storage.keep.outlook import Outlook
 from agent.storage.keep.retention import Marks, Room, VaultView, View
 from agent.storage.keep.rollover import Rules
-from agent.storage.keep.stock import Stock
+from agent.storage.keep.stock import HOUR_MS, Stock
 from agent.storage.keep.stored import HELD
 from agent.storage.keep.survey import Unseen, between, condemned, held_spans, odd_row, oldest, room, unsettled
 from tests.unit.keep.rows import VAULT, catalogue, hold, plant, release
@@ -278,3 +279,48 @@ def test_k6_nobody_is_alarmed_by_the_first_hour(made):
     assert outlook.forecasts[VAULT].day_tenths < 300
     recorded(made, 40, T0 + 40 * MINUTE)
     assert raised(T0 + 40 * MINUTE) == ["vault.retention_short"]
+
+
+def test_a_camera_with_hours_stores_the_same_at_every_hour_of_its_week(made):
+    """By the last 24 hours alone it would store four times as much on a Monday morning as it does."""
+    hours = [parse("mon-fri 09:00-18:00")]
+    begin = T0 - T0 % UTC_DAY_MS
+    for hour in range(15 * 24):
+        if begun_ms(hours, begin + hour * HOUR_MS) is not None:
+            for part in range(6):
+                plant(made, "cam1", begin + hour * HOUR_MS + part * 10 * MINUTE, sealed_bytes=100)
+    told = set()
+    for hour in range(8 * 24, 15 * 24, 5):
+        now = begin + hour * HOUR_MS
+        stock = Stock(30 * UTC_DAY_MS, {"cam1": hours})
+        made_until = _Until(made, now)
+        assert stock.advance(made_until, ["cam1"], now, lambda: False)
+        found = stock.forecast(VAULT, now, lambda _: 30 * UTC_DAY_MS, 100_000)
+        told.add(found.bytes_per_day)
+    right = 45 * 600 // 7
+    assert min(told) >= right * 9 // 10
+    assert max(told) <= right * 11 // 10
+
+
+def test_a_camera_that_was_recorded_outside_of_its_hours_alone_has_the_rate_it_had(made):
+    hours = [parse("09:00-18:00")]
+    night = day_begun_ms(T0) + 20 * HOUR_MS
+    for minute in range(60):
+        plant(made, "cam1", night + minute * MINUTE, sealed_bytes=100)
+    now = night + HOUR_MS
+    plain, timed = Stock(30 * UTC_DAY_MS), Stock(30 * UTC_DAY_MS, {"cam1": hours})
+    for stock in (plain, timed):
+        assert stock.advance(made, ["cam1"], now, lambda: False)
+    one, other = (stock.forecast(VAULT, now, lambda _: 30 * UTC_DAY_MS, 100_000) for stock in (plain, timed))
+    assert one == other
+
+
+class _Until:
+    """A catalogue as it was at a moment."""
+
+    def __init__(self, catalogue, now_ms):
+        self._catalogue, self._now_ms = catalogue, now_ms
+
+    def read(self, query, values):
+        camera, from_ms, until_ms = values
+        return self._catalogue.read(query, (camera, from_ms, min(until_ms, self._now_ms)))

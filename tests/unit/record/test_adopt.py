@@ -169,6 +169,7 @@ def test_cameras_come_go_and_change(box: Box) -> None:
         "changed": [],
         "waiting": [],
         "purposes": dict.fromkeys(["cam02", "cam03", "cam04"], "crime-prevention"),
+        "hours": {},
     }
     assert [camera.id for camera in box.adoption.config.cameras] == ["cam02", "cam03", "cam04"]
     numbers = [each["vault"] for each in box.workers.plans.values()]

@@ -26,6 +26,7 @@ def config() -> Config:
             purpose=Purpose.CRIME_PREVENTION,
             legal_basis="제25조",
             retention_days=15,
+            hours=(),
             allow_basic_auth=True,
             width=None,
             height=None,

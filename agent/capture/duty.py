@@ -1,0 +1,55 @@
+"""Whether a camera is on duty: its hours, laid along the labels of its pictures. Pure.
+
+Recording errs towards recording. While the time is not trusted nobody can say whether it is one of the hours, so a
+camera is on duty all the time then.
+
+Source  docs/adr/0033-hours-of-recording.md; Gangneung regulation art. 26(2)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.config.hours import ALWAYS, Stretch, Week, parse
+from agent.model import Span, Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PARTS = 128
+"""A missing span is told apart by so many turns at most: two months of a turn in the morning and one at night."""
+_NOWHERE = Stretch(True, 0, 0)
+
+
+class Duty:
+    """The hours of one camera. Asked by labels, never by a clock: a picture that came late belongs where it was."""
+
+    def __init__(self, hours: Iterable[str]) -> None:
+        """Begin without trust. hours: as the configuration writes them, at least one; ValueError for what is none."""
+        self._week = Week(parse(each) for each in hours)
+        self._found = _NOWHERE
+        self.known = False
+
+    def trust(self, trust: Trust) -> None:
+        """Learn how far labels can be relied on from now on."""
+        known = trust is not Trust.UNTRUSTED
+        if known is not self.known:
+            self.known = known
+            self._found = _NOWHERE
+
+    def at(self, label_ms: int) -> Stretch:
+        """Return the stretch in which a label lies, UTC ms, and so the next turn; the same object until it is over."""
+        found = self._found
+        if not found.from_ms <= label_ms < found.until_ms:
+            found = self._found = self._week.stretch(label_ms) if self.known else ALWAYS
+        return found
+
+    def split(self, span: Span) -> list[tuple[bool, Span]]:
+        """Cut a span at the turns: whether on duty, and the part. Whatever is behind PARTS of them counts as duty."""
+        if not self.known:
+            return [(True, span)]
+        parts = self._week.stretches(span, PARTS)
+        return [
+            (part.on or number == PARTS - 1, Span(part.from_ms, part.until_ms))
+            for number, part in enumerate(parts)
+        ]
