@@ -77,3 +77,13 @@ def test_the_documents_are_the_same_whatever_the_writer_speaks(tmp_path, monkeyp
     assert main([str(tmp_path / "docs")]) == 0
     for name, text in documents().items():
         assert (tmp_path / "docs" / name).read_text(encoding="utf-8") == text
+
+
+def test_names_keep_their_letters_at_the_beginning_of_a_sentence():
+    """A path or an option that begins a sentence has to be typed as it is: docs/formats.md, expires_ms, root."""
+    shown = documents()["operations.md"]
+    for code in CODES.values():
+        assert code.what_korean in shown
+        assert code.next_korean in shown
+    assert "Docs/" not in shown
+    assert "Nothing was changed; use an editor" in shown
