@@ -14,9 +14,8 @@ from typing import Any
 
 from agent.config.keys import BY_TABLE, TABLES
 from agent.config.load import Problem
-from agent.config.secrets import LIMIT
+from agent.config.secrets import LIMIT, quoted
 from agent.language import say
-from agent.onvif.proposal import quoted
 
 Answers = dict[str, Any]
 
