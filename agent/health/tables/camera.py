@@ -133,7 +133,7 @@ CAMERA = {
         ),
         (
             "카메라의 비밀번호를 바꾸고 `pasu secrets set 카메라`로 적으십시오: 같은 망의 누구나 볼 수 있습니다",
-            "change the camera's password, and give it here (`pasu secrets set CAMERA`): anybody on its network can look",
+            "change the camera's password, and `pasu secrets set CAMERA`: anybody on its network can look",
         ),
     ),
     "camera.plaintext_leg": condition(
