@@ -298,8 +298,10 @@ def is_shut(config: Config) -> bool:
 
 
 def _joined(clear: tuple[bytes, Path], sealed: tuple[bytes, Path]) -> tuple[bytes, Path]:
-    """Return one text of two, and where the first stands. Raises ConfigProblems."""
-    return parse_secrets(*clear).over(parse_secrets(*sealed)).to_toml(), clear[1]
+    """Return one text of two, and where the first stands: as it is if the other adds nothing. Raises ConfigProblems."""
+    first = parse_secrets(*clear)
+    both = first.over(parse_secrets(*sealed))
+    return (clear[0] if both == first else both.to_toml()), clear[1]
 
 
 def _is_nothing(text: bytes) -> bool:
