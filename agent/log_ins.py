@@ -1,8 +1,10 @@
 """Where log-ins are read and written: the one place that knows in which form they lie there.
 
     handed          what systemd gave this process (LoadCredential=): a copy that no other unit can read
-    secrets.toml    in clear, its owner's alone; while it is there it counts, for somebody has put it there
+    secrets.toml    in clear, its owner's alone
     secrets.sealed  the same text, sealed to the machine (`agent.machine`); root alone opens it
+
+Where both are there, each log-in in clear counts before the sealed one of its camera: somebody has put it there since.
 
 Sealing, also of a text that is changed:
 
@@ -103,15 +105,19 @@ class LogIns:
 
         Raises  ConfigProblems: others may read those that are in clear, or those that are sealed do not open
         """
-        if files.exists(self.clear):
-            return secrets_text(self.clear)
+        clear = secrets_text(self.clear) if files.exists(self.clear) else None
         if not files.exists(self.sealed):
-            return b""
+            return clear or b""
         sealed = self._sealed_bytes()
         try:
-            return self.machine.opened(sealed)
+            opened = self.machine.opened(sealed)
         except ConfigError as shut:
             raise self._shut(str(shut.context["reason"])) from None
+        return opened if clear is None else _joined((clear, self.clear), (opened, self.sealed))[0]
+
+    def in_clear(self) -> Secrets:
+        """Return those that lie there in clear, where the others do not open any more. Raises ConfigProblems."""
+        return parse_secrets(secrets_text(self.clear), self.clear)
 
     def read(self) -> Secrets:
         """Return them. Raises ConfigProblems."""
@@ -156,7 +162,8 @@ class LogIns:
         text = self.text()
         parse_secrets(text, self._counts())
         if files.exists(self.clear):
-            self._put_sealed(self.machine.seal(text), None, step)
+            before = self._sealed_bytes() if files.exists(self.sealed) else None
+            self._put_sealed(self.machine.seal(text), before, step)
         else:
             self._wipe_remains()
         return key_of(self._sealed_bytes())
@@ -182,18 +189,19 @@ class LogIns:
             self.disk.atomic_replace(_beside(self.clear, BACKUP), before, sync=True, owner=owner)
         step("2")
         self.disk.atomic_replace(self.clear, text, sync=True, owner=owner)
+        if files.exists(self.sealed):  # new ones, where nothing can be sealed any more
+            self.disk.rename(self.sealed, _beside(self.sealed, BACKUP))
+            self.disk.fsync_directory(self.sealed.parent)
         step("3")
         return Form.CLEAR
 
     def _former(self, *, anew: bool, fresh: bool) -> bytes | None:
-        """Return what was, sealed: as it lies there where it is sealed alone."""
-        if files.exists(self.clear) and not fresh:
-            return self.machine.seal(secrets_text(self.clear))
+        """Return what was, sealed: as it lies there where it is not to be opened any more."""
         if not files.exists(self.sealed):
             return None
-        if not (anew or fresh):
-            self.text()  # what does not open is not replaced without a word
-        return self._sealed_bytes()
+        if anew or fresh:
+            return self._sealed_bytes()
+        return self.machine.seal(self.text())  # what does not open is not replaced without a word
 
     def _put_sealed(self, sealed: bytes, former: bytes | None, step: Callable[[str], None]) -> None:
         step("1")
@@ -289,6 +297,13 @@ def is_shut(config: Config) -> bool:
     return handed is not None and _is_nothing(handed[0]) and files.exists(LogIns(config.file).sealed)
 
 
+def _joined(clear: tuple[bytes, Path], sealed: tuple[bytes, Path]) -> tuple[bytes, Path]:
+    """Return one text of two, and where the first stands: as it is if the other adds nothing. Raises ConfigProblems."""
+    first = parse_secrets(*clear)
+    both = first.over(parse_secrets(*sealed))
+    return (clear[0] if both == first else both.to_toml()), clear[1]
+
+
 def _is_nothing(text: bytes) -> bool:
     return text.strip() in (NOTHING, b"")
 
@@ -307,6 +322,8 @@ def _handed() -> tuple[bytes, Path] | None:
             allowed = say("systemd가 건넨 비밀번호 파일", "the passwords that systemd handed over")
             problem = Problem("CONFIG_UNREADABLE", str(path), "", error.strerror or "", allowed, "")
             raise ConfigProblems(path, [problem]) from None
-        if found is None or not _is_nothing(text):
+        if found is None or _is_nothing(found[0]):
             found = text, path
+        elif not _is_nothing(text):
+            found = _joined((text, path), found)
     return found

@@ -25,10 +25,10 @@ def add(commands: Any) -> None:
     )
     parser = actions.add_parser("check", help=say("설정 파일을 검사합니다", "check a configuration"))
     parser.description = say(
-        "설정 파일과 그 옆의 secrets.toml을 검사합니다. 잘못된 것을 한 번에 모두 보이고, 없으면 "
+        "설정 파일과 그 옆의 계정을 검사합니다. 잘못된 것을 한 번에 모두 보이고, 없으면 "
         "요약표를 보입니다. "
         "끝 상태: 0 좋음, 78 쓸 수 없음.",
-        "Check a configuration and the secrets.toml beside it. Shows everything that is wrong at once; "
+        "Check a configuration and the log-ins beside it. Shows everything that is wrong at once; "
         "when nothing is, "
         "a summary. Exit status: 0 good, 78 refused.",
     )

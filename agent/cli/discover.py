@@ -31,12 +31,12 @@ def add(commands: Any) -> None:
     )
     parser.description = say(
         "카메라 망에서 ONVIF로 카메라를 찾고, 이름을 댄 주소에는 RTSP로도 물어, 무엇이 있고 무엇이 잘못되었는지 "
-        "보입니다. 터미널에서는 로그인을 묻고, 고른 카메라를 agent.toml과 secrets.toml에 넣습니다. 비밀번호는 "
-        "명령줄에 쓰지 않으며, 그 카메라에만, 해시로만 보냅니다. 끝 상태: 0 찾음, 1 아무것도 없음.",
+        "보입니다. 터미널에서는 로그인을 묻고, 고른 카메라를 agent.toml에, 계정은 봉인하여 그 옆에 넣습니다. "
+        "비밀번호는 명령줄에 쓰지 않으며, 그 카메라에만, 해시로만 보냅니다. 끝 상태: 0 찾음, 1 아무것도 없음.",
         "Search the camera network by ONVIF, ask hosts that are named by RTSP as well, and show what is there and "
         "what is wrong with it. In a terminal log-ins are asked for, and cameras that are chosen are added to "
-        "agent.toml and secrets.toml. Passwords never stand in the command line; they go to that camera alone, and "
-        "only hashed. Exit status: 0 found, 1 nothing there.",
+        "agent.toml, their log-ins sealed beside it. Passwords never stand in the command line; they go to that "
+        "camera alone, and only hashed. Exit status: 0 found, 1 nothing there.",
     )
     parser.add_argument(
         "--interface",

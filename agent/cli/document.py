@@ -45,8 +45,9 @@ ABOUT_KOREAN = (
 )
 SECRETS_ENGLISH = (
     "Users and passwords of cameras, and of the site's brokers that triggers come from, beside `agent.toml`: sealed to "
-    "the machine in `secrets.sealed`, where it can. `pasu secrets` shows, changes, seals and unseals them. In clear they "
-    "are `secrets.toml`, mode 0600: it counts while it is there, and is refused when others than its owner may touch it."
+    "the machine in `secrets.sealed`, where it can. `pasu secrets` shows, changes, seals and unseals them. In clear "
+    "they are `secrets.toml`, mode 0600: it counts while it is there, and is refused when others than its owner may "
+    "touch it."
 )
 SECRETS_KOREAN = (
     "카메라와 현장 MQTT 서버의 계정과 비밀번호. `agent.toml` 옆의 `secrets.sealed`에, 할 수 있는 기계라면 그 기계에 "

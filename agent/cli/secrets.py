@@ -13,7 +13,7 @@ from agent.language import say
 if TYPE_CHECKING:
     import argparse
 
-    from agent.config import Config, Login
+    from agent.config import Config, Login, Secrets
     from agent.log_ins import LogIns
 
 
@@ -152,7 +152,6 @@ def show(args: argparse.Namespace) -> int:
 def set_(args: argparse.Namespace) -> int:
     """Give a log-in."""
     from agent.config import ConfigProblems, Login
-    from agent.config.secrets import Secrets
 
     config, beside = _beside(args)
     where = _target(args, config)
@@ -161,7 +160,7 @@ def set_(args: argparse.Namespace) -> int:
     except ConfigProblems as problems:
         if not args.anew or problems.problems[0].code != "CONFIG_SECRETS_SHUT":
             raise
-        secrets = Secrets()
+        secrets = beside.in_clear()
     _put(beside, secrets, where, Login(*_asked(args.user)), anew=args.anew)
     return 0
 
@@ -246,12 +245,11 @@ def _target(args: argparse.Namespace, config: Config) -> tuple[str, str]:
 
 
 def _put(
-    beside: LogIns, secrets: Any, where: tuple[str, str], login: Login | None, *, anew: bool = False
+    beside: LogIns, secrets: Secrets, where: tuple[str, str], login: Login | None, *, anew: bool = False
 ) -> None:
     from agent.cli.log_ins_view import where_they_lie
-    from agent.field.log_in_text import changed
 
-    beside.put(changed(secrets, *where, login), anew=anew)
+    beside.put(secrets.with_one(*where, login).to_toml(), anew=anew)
     done = say("적었습니다", "written") if login is not None else say("지웠습니다", "taken away")
     print(f"{where[1]}: {done}: {where_they_lie(beside)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +23,16 @@ password = "…"
 username = "pasu"
 password = "…"
 """
+HEAD = (
+    "# Users and passwords: for the agent alone, and never in agent.toml. `pasu secrets` writes this text.\n"
+)
 TABLES = ("camera", "broker")
 LIMIT = 256
+
+
+def quoted(text: str) -> str:
+    """Write a TOML basic string. Source toml.io 1.0.0; of JSON's escapes all but that of DEL are the same."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,34 @@ class Secrets:
     def brokers(self) -> Iterator[str]:
         """Yield the addresses of brokers that have a log-in."""
         return iter(self._brokers)
+
+    def over(self, others: Secrets) -> Secrets:
+        """Return these, and of others those that are not among them."""
+        return Secrets({**others._logins, **self._logins}, {**others._brokers, **self._brokers})
+
+    def with_one(self, table: str, name: str, login: Login | None) -> Secrets:
+        """Return them with one changed.
+
+        table, name  camera and its id, or broker and its address
+        login        None takes it away
+        """
+        tables = {"camera": dict(self._logins), "broker": dict(self._brokers)}
+        tables[table].pop(name, None)
+        if login is not None:
+            tables[table][name] = login
+        return Secrets(tables["camera"], tables["broker"])
+
+    def to_toml(self) -> bytes:
+        """Write them as `parse_secrets` reads them."""
+        tables = {"camera": self._logins, "broker": self._brokers}
+        return (
+            HEAD
+            + "".join(
+                f"\n[{kind}.{quoted(name)}]\nusername = {quoted(each.username)}\npassword = {quoted(each.password)}\n"
+                for kind, logins in tables.items()
+                for name, each in logins.items()
+            )
+        ).encode()
 
     def to_json(self, cameras: Iterable[str]) -> dict[str, list[str]]:
         """Return the log-ins of these cameras alone, for the pipe to the worker that needs them."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from agent.config.secrets import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -51,11 +52,6 @@ def next_id(taken: Collection[str]) -> str:
     while f"cam{number:02d}" in taken:
         number += 1
     return f"cam{number:02d}"
-
-
-def quoted(text: str) -> str:
-    """Write a TOML basic string. Source toml.io 1.0.0; of JSON's escapes all but that of DEL are the same."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def camera_tables(additions: Sequence[Addition]) -> str:

@@ -27,6 +27,7 @@ from agent.errors import CameraFault
 from agent.field.doctor.sniff import listen
 from agent.field.looking import Looking
 from agent.field.picture import Verdict, judge
+from agent.log_ins import LogIns
 from tests.lab import Site, centre_key, wait_for
 from tests.live import Running
 from tests.peer import need
@@ -52,6 +53,7 @@ class Well(Site):
         super().__init__(
             box, urls, segment_s=5, command=("run",), secrets=dict.fromkeys(urls, ("rec", "kX9-qv2"))
         )
+        LogIns(self.config).seal()
         centre.mkdir()
         self.key = self.key.rename(centre / "one.key")
         _, second = centre_key(centre / "two.key")
@@ -245,6 +247,7 @@ def test_files_that_others_can_read_and_a_key_that_lies_about(good):
     """H1: a private key on the box, and passwords that everybody reads."""
     box, _ = good
     (box.folder / "left.txt").write_text(box.key.read_text())
+    LogIns(box.config).open()
     (box.folder / "secrets.toml").chmod(0o644)
     box.state.chmod(0o755)
     try:
@@ -252,11 +255,12 @@ def test_files_that_others_can_read_and_a_key_that_lies_about(good):
     finally:
         (box.folder / "left.txt").unlink()
         (box.folder / "secrets.toml").chmod(0o600)
+        LogIns(box.config).seal()
         box.state.chmod(0o700)
     assert status == 1
     assert set(found["failure"]) == {"sealing.no_key", "permission"}, found
     assert "left.txt" in found["failure"]["sealing.no_key"]
-    assert "camera.password" in found["warning"]
+    assert {"camera.password", "secrets.sealed"} <= set(found["warning"])
 
 
 def test_a_covered_camera_is_told(good):

@@ -291,7 +291,7 @@ def test_h11_no_secret_leaves_its_place(tmp_path, monkeypatch):
                 ("doctor", *looked, "--wire-seconds", "0"), ("doctor", *looked, "--wire-seconds", "0", "--json"),
                 ("discover", "--host", "127.0.0.1", "--list"), ("discover", "--host", "127.0.0.1", "--json"),
                 ("discover", "--host", "127.0.0.1", "--json", "--try-factory-passwords"),
-                ("init", "--answers", str(answers), "--no-start"), ("config", "check"), ("tunnel", "show"),
+                ("init", "--answers", str(answers), "--no-start"), ("config", "check"), ("secrets", "show"), ("tunnel", "show"),
                 ("update", "apply", str(tmp_path / "no.deb")), ("update", "status"), ("aim", "cam2"),
             ):  # fmt: skip
                 run(installing, *arguments)

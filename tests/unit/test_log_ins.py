@@ -142,15 +142,22 @@ def test_what_an_editor_or_a_kill_left_goes_too(beside: LogIns) -> None:
 
 
 def test_both_forms(beside: LogIns) -> None:
-    """What somebody put there in clear counts; the next change seals it, and what it was."""
-    beside.put(OTHER)
+    """What somebody put there in clear counts, and takes no other camera's log-in away; sealing seals all of them."""
+    beside.put(OTHER.replace(b"recorder", b"sealed") + TEXT.replace(b"recorder", b"old"))
+    before = beside.sealed.read_bytes()
     in_clear(beside)
-    assert beside.read().login("cam01") is not None
+    both = {"cam01": Login("recorder", PASSWORD), "cam02": Login("sealed", PASSWORD)}
+    assert {name: beside.read().login(name) for name in beside.read().cameras()} == both
     assert beside.standing() == Standing(Form.CLEAR, Key.HOST, leftover=True)
+    beside.seal()
+    assert {name: beside.read().login(name) for name in beside.read().cameras()} == both
+    assert names(beside) == ["secrets.sealed", "secrets.sealed.bak"]
+    assert beside.sealed.with_name("secrets.sealed.bak").read_bytes() == before
+    in_clear(beside)
     beside.put(OTHER)
     assert (beside.text(), names(beside)) == (OTHER, ["secrets.sealed", "secrets.sealed.bak"])
     beside.sealed.with_name("secrets.sealed.bak").rename(beside.sealed)
-    assert beside.text() == TEXT
+    assert {name: beside.read().login(name) for name in beside.read().cameras()} == both
 
 
 def test_unsealed_for_an_editor(beside: LogIns) -> None:
@@ -251,6 +258,8 @@ def test_h1_what_systemd_hands_over_comes_before_the_files_that_are_roots(
     (handed / "secrets.plain").write_bytes(b"#none")
     assert [*log_ins.read(config).cameras()] == ["cam01"]
     (handed / "secrets.plain").write_bytes(OTHER)
+    assert {*log_ins.read(config).cameras()} == {"cam01", "cam02"}
+    (handed / "secrets.toml").write_bytes(b"#none")
     assert [*log_ins.read(config).cameras()] == ["cam02"]
 
 

@@ -90,3 +90,4 @@ def test_what_opens_it_is_written_at_its_start(start: str, key: Key) -> None:
 
 def test_no_base64_no_key() -> None:
     assert key_of(b"\xff=") is Key.UNKNOWN
+    assert key_of(b"x") is Key.UNKNOWN

@@ -107,14 +107,17 @@ TYPED = {
         "installer",
         ("주소에 계정이나 비밀번호가 있습니다", "there is a user or password in an address"),
         (
-            "주소에서 빼고 secrets.toml(권한 0600)에 적으십시오",
-            "take it out of the address and put it into secrets.toml (mode 0600)",
+            "주소에서 빼고 `pasu secrets set 카메라`로 적으십시오",
+            "take it out of the address, and give it by `pasu secrets set CAMERA`",
         ),
     ),
     "CONFIG_PASSWORD_HERE": code(
         "installer",
         ("계정과 비밀번호는 이 파일에 두지 않습니다", "users and passwords do not belong in this file"),
-        ("secrets.toml(권한 0600)로 옮기십시오", "move them to secrets.toml (mode 0600)"),
+        (
+            "지우고 `pasu secrets set 카메라`로 적으십시오",
+            "remove them, and give them by `pasu secrets set CAMERA`",
+        ),
     ),
     "CONFIG_SECRETS_MODE": code(
         "installer",

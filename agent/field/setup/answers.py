@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent.config.keys import BY_TABLE, TABLES
 from agent.config.load import Problem
-from agent.config.secrets import LIMIT, Login
+from agent.config.secrets import LIMIT, Login, quoted
 from agent.language import say
-from agent.onvif.proposal import quoted
 
 if TYPE_CHECKING:
     from agent.config.secrets import Secrets

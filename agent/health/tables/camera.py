@@ -24,8 +24,8 @@ CAMERA = {
             "the camera refuses the session: user, password or stream",
         ),
         (
-            "secrets.toml의 계정과 카메라의 설정을 견주십시오",
-            "compare the login in secrets.toml with the camera's own settings",
+            "카메라의 설정을 보고 `pasu secrets set 카메라`로 계정을 다시 적으십시오",
+            "look at the camera's own settings, and give its log-in again: `pasu secrets set CAMERA`",
         ),
     ),
     "camera.silent": condition(
@@ -144,8 +144,8 @@ CAMERA = {
             "the camera has the password that it left the factory with",
         ),
         (
-            "카메라의 비밀번호를 바꾸고 secrets.toml에 적으십시오: 같은 망의 누구나 볼 수 있습니다",
-            "change the camera's password, and write it into secrets.toml: anybody on its network can look",
+            "카메라의 비밀번호를 바꾸고 `pasu secrets set 카메라`로 적으십시오: 같은 망의 누구나 볼 수 있습니다",
+            "change the camera's password, and `pasu secrets set CAMERA`: anybody on its network can look",
         ),
     ),
     "camera.plaintext_leg": condition(

@@ -132,7 +132,7 @@ def test_what_is_wrong_comes_first_with_what_to_do(site, capsys, monkeypatch):
         for part in (
             "위급  cam01 (주차장 입구): 카메라가 접속을 거절합니다",
             "5분 전부터 · camera.refused · 401",
-            "→ secrets.toml의 계정과",
+            "→ 카메라의 설정을 보고",
             "위급  keep: 파수의 프로세스가 응답하지 않습니다",
             "경보  박스가 뜨겁습니다",
             "주의  h1: 보존 명령의 재검토일이 다가옵니다",

@@ -136,6 +136,11 @@ def test_another_board_and_log_ins_given_anew(
     # Where they open, nothing is thrown away by a word too many; what else is wrong is not got rid of by it.
     assert pasu("set", "--broker", "10.0.0.5", "--user", "b", "--anew", given="x\n") == 0
     assert pasu.beside.read().login("cam01") == login
+    pasu.beside.clear.write_text('[broker."10.0.0.6"]\nusername = "c"\npassword = "x"\n')
+    pasu.beside.clear.chmod(0o600)
+    pasu.beside.sealed.write_bytes(b"another board's")
+    assert pasu("set", "cam01", "--user", "u", "--anew", given="x\n") == 0
+    assert [*pasu.beside.read().brokers()] == ["10.0.0.6"], "what is in clear is kept"
     pasu.beside.clear.write_text("[nonsense")
     pasu.beside.clear.chmod(0o600)
     assert pasu("set", "cam01", "--user", "u", "--anew", given="x\n") == 78

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from agent.config.secrets import quoted
 from agent.config.values import Purpose
 from agent.onvif import factory, findings, places, proposal
 from agent.onvif.factory import MAX_TRIES, candidates, is_factory
 from agent.onvif.findings import TEXTS, Finding, Severity, obstacles
 from agent.onvif.model import Camera, Device, LogIn, Stream, by_source
 from agent.onvif.places import Interface
-from agent.onvif.proposal import BASES, Addition, appended, camera_tables, log_in_tables, next_id, quoted
+from agent.onvif.proposal import BASES, Addition, appended, camera_tables, log_in_tables, next_id
 
 MAIN = Stream("rtsp://10.0.0.11/main", "main", "h264", 1920, 1080, 15.0, shown=True, log_in=LogIn.GOOD)
 SUB = Stream("rtsp://10.0.0.11/sub", "sub", "h264", 640, 360, 15.0, shown=True, log_in=LogIn.GOOD)
