@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from agent.config.places import places
 from agent.config.values import Purpose
 from agent.errors import PasuError
 from agent.field.setup import trial
@@ -174,7 +175,7 @@ def _log_in(
 ) -> Generator[Request, Any, Table]:
     """Ask for user and password. known: the camera's table as it is.
 
-    elsewhere  the address is another device's: the password that is known is not sent there, it is typed
+    elsewhere  as `_is_elsewhere`: the password that is known is not sent there, it is typed
     """
     if url.partition(":")[0].lower() not in ("rtsp", "rtsps", "http", "https"):
         return {}
@@ -189,6 +190,11 @@ def _log_in(
             continue
         keep = known is not None and "password" in known and user == user_now and not elsewhere
         explain = say("Enter: 지금 비밀번호 그대로", "Enter keeps the password that is known") if keep else ""
+        if elsewhere and known is not None and "password" in known:
+            explain = say(
+                "다른 곳의 주소입니다: 알고 있는 비밀번호를 그곳에 보내지 않으니 다시 적으십시오",
+                "an address elsewhere: the password that is known is not sent there; type it again",
+            )
         title = say("비밀번호", "password")
         word = str((yield Ask("camera.password", title, explain=explain, secret=True)))
         if keep and not word and known is not None:
@@ -247,9 +253,16 @@ def _log_in_again(camera: Table) -> Generator[Request, Any, Table]:
 def _address_again(camera: Table) -> Generator[Request, Any, Table]:
     """Ask for the address, and for the log-in where it is another device's now."""
     url = yield from _url(camera["url"])
-    if trial.place(url) == trial.place(camera["url"]):
-        return {**camera, "url": url}
-    return _with_log_in({**camera, "url": url}, (yield from _log_in(url, camera, elsewhere=True)))
+    new = {**camera, "url": url}
+    if not _is_elsewhere(camera, new):
+        return new
+    return _with_log_in(new, (yield from _log_in(url, camera, elsewhere=True)))
+
+
+def _is_elsewhere(before: Table, after: Table) -> bool:
+    """Tell whether a camera's log-in would be offered where it is not offered now, by either of its streams."""
+    now, then = ({*places(each["url"], each.get("sub_url"))} for each in (before, after))
+    return not then <= now
 
 
 def _with_log_in(camera: Table, log_in: Table) -> Table:
@@ -286,7 +299,6 @@ def _change(made: list[Table], rates: dict[str, int], recorded: Collection[str])
         return made
     old = made[at]
     url = yield from _url(str(old["url"]))
-    elsewhere = trial.place(url) != trial.place(str(old["url"]))
     new = {**old, "url": url}
     if "sub_url" in old:
         sub = yield from checked(
@@ -298,7 +310,7 @@ def _change(made: list[Table], rates: dict[str, int], recorded: Collection[str])
         )
         new = {key: what for key, what in new.items() if key != "sub_url"} | ({"sub_url": sub} if sub else {})
     new["name"] = yield from _name(str(old["name"]))
-    new = _with_log_in(new, (yield from _log_in(url, old, elsewhere=elsewhere)))
+    new = _with_log_in(new, (yield from _log_in(url, old, elsewhere=_is_elsewhere(old, new))))
     # Of a camera in agent.toml a password may go out in clear unless that is forbidden; of one just typed it may not.
     basic = str(old["id"]) in recorded
     proved = yield from _proved(

@@ -104,7 +104,7 @@ def can_try(url: str) -> bool:
 
 
 def place(url: str) -> tuple[str, int]:
-    """Return host and port of an address, ("", 0) for one that has none: whom a log-in is sent to."""
+    """Return host and port of an address that can be tried, ("", 0) for any other: whom a trial asks."""
     try:
         found = parse_url(url)
     except RtspError:

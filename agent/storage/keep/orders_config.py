@@ -26,6 +26,7 @@ from agent.command.judge import Weight
 from agent.command.keyring import Role
 from agent.config import ConfigProblems, load, read_secrets
 from agent.config.hours import lessens
+from agent.config.places import places
 from agent.health import read_health, silent_s
 from agent.model import UTC_DAY_MS, Fact
 from agent.storage import files
@@ -45,7 +46,6 @@ SETTLED_S = 20.0
 """For so long at least the cameras are watched: one that records at first may still stop."""
 STAGED = "proposed.toml"
 BEFORE = ".before"
-PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _LIMIT = 1 << 20
 _LATELY_S = 15.0
 GOOD = ("recording", "resting")
@@ -114,7 +114,8 @@ def moved_logins(old: Config, new: Config, has_login: Callable[[str], bool]) -> 
         was = old.camera(camera.id)
         if not has_login(camera.id):
             continue
-        before, after = _places(was) if was is not None else [], _places(camera)
+        before = places(was.url, was.sub_url) if was is not None else []
+        after = places(camera.url, camera.sub_url)
         in_clear = camera.allow_basic_auth and was is not None and not was.allow_basic_auth
         if before[:1] != after[:1] or not {*after} <= {*before} or in_clear:
             found.append(camera.id)
@@ -277,12 +278,6 @@ def _host(url: str) -> tuple[str, str]:
     """Return where an address leads; a file is a place of its own."""
     parts = urlsplit(url)
     return parts.scheme, parts.path if parts.scheme == "file" else parts.hostname or ""
-
-
-def _places(camera: Camera) -> list[tuple[str, str, int | None]]:
-    """Return what is asked for a camera's pictures: scheme, host and port, as they stand there."""
-    parts = [urlsplit(url) for url in (camera.url, camera.sub_url) if url is not None]
-    return [(each.scheme, each.hostname or "", each.port or PORTS.get(each.scheme)) for each in parts]
 
 
 def _has_login(config: Config) -> Callable[[str], bool]:

@@ -111,7 +111,8 @@ def test_an_address_that_does_not_answer_is_typed_again_and_the_password_goes_to
     # the same host: nothing asked; another: the log-in comes again, and Enter does not keep the password
     asked = [each for each in person.asked if each.key == "camera.password"]
     assert len(asked) == 2
-    assert not asked[1].explain
+    assert "keeps" not in asked[1].explain
+    assert "is not sent there" in asked[1].explain
 
 
 def test_a_camera_is_kept_as_it_is_or_left_out() -> None:
@@ -203,6 +204,65 @@ def test_a_known_password_is_not_sent_to_another_host() -> None:
     made = person.talk(session.again(box_of(KNOWN)))
     assert trials(person)[0].login == Login("recorder", "")
     assert made["camera"][0]["password"] == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"url": "http://10.0.0.1/ts"}, {"url": "http://10.9.9.9/ts"}),
+        ({"url": "https://10.0.0.1/ts"}, {"url": "https://10.0.0.1:8443/ts"}),
+        ({"url": "https://10.0.0.1/ts"}, {"url": "http://10.0.0.1/ts"}),
+        ({"url": "rtsps://10.0.0.1/a"}, {"url": "rtsp://10.0.0.1:322/a"}),
+        ({"url": "v4l2:/dev/video0"}, {"url": "http://10.9.9.9/ts"}),
+        ({"url": URL, "sub_url": "rtsp://10.0.0.11/sub"}, {"sub_url": "rtsp://10.9.9.9/sub"}),
+        ({"url": URL, "sub_url": "http://10.0.0.11/sub"}, {"sub_url": "http://10.9.9.9/sub"}),
+    ],
+)
+def test_a_known_password_goes_elsewhere_by_no_stream_and_by_no_scheme(
+    old: dict[str, str], new: dict[str, str]
+) -> None:
+    said = {f"camera__{key}": what for key, what in new.items()}
+    person = Person(answering(SHOWN), piece=["4", ""], camera=["4", "3"], camera__which="1", **said)
+    made = person.talk(session.again(box_of({**KNOWN, **old})))["camera"][0]
+    assert {key: made[key] for key in new} == new
+    (asked,) = [each for each in person.asked if each.key == "camera.password"]
+    assert "is not sent there" in asked.explain
+    assert made["password"] == ""
+    assert PASSWORD not in repr([each.login and each.login.password for each in trials(person)])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"url": "http://10.0.0.1/ts"}, {"url": "http://10.0.0.1:80/other"}),
+        ({"url": URL, "sub_url": "rtsp://10.0.0.11/sub"}, {"sub_url": "-"}),
+        ({"url": URL, "sub_url": "rtsp://10.0.0.12/sub"}, {"url": "rtsp://10.0.0.12/main"}),
+    ],
+)
+def test_where_a_password_is_offered_already_enter_keeps_it(old: dict[str, str], new: dict[str, str]) -> None:
+    said = {f"camera__{key}": what for key, what in new.items()}
+    person = Person(answering(SHOWN), piece=["4", ""], camera=["4", "3"], camera__which="1", **said)
+    assert person.talk(session.again(box_of({**KNOWN, **old})))["camera"][0]["password"] == PASSWORD
+
+
+def test_an_address_typed_again_sends_no_known_password_elsewhere_while_a_second_stream_stays() -> None:
+    """The first stream goes back to where the log-in was typed for; the second one was never anywhere else."""
+    person = Person(
+        answering(NO_VIDEO, NO_VIDEO, SHOWN),
+        camera=["4", "3"],
+        camera__which="1",
+        camera__url=[URL, "rtsp://10.0.0.12/main", "rtsp://10.0.0.66/main"],
+        camera__trial=["1", "1"],
+        camera__password=["", "Typed-Anew-3"],
+    )
+    before = {**KNOWN, "sub_url": "rtsp://10.0.0.12/sub"}
+    made = person.talk(camera_talk.cameras(box_of(before), {}, ["cam01"]))["camera"][0]
+    assert [each.login for each in trials(person)] == [
+        Login("recorder", PASSWORD),
+        Login("recorder", PASSWORD),
+        Login("recorder", "Typed-Anew-3"),
+    ]
+    assert made["url"] == "rtsp://10.0.0.66/main"
 
 
 def test_a_change_that_does_not_work_may_be_dropped() -> None:
