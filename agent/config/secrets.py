@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +79,10 @@ class Secrets:
         """Return these, and of others those that are not among them."""
         return Secrets({**others._logins, **self._logins}, {**others._brokers, **self._brokers})
 
+    def of_brokers(self) -> Secrets:
+        """Return those at brokers alone."""
+        return Secrets({}, self._brokers)
+
     def with_one(self, table: str, name: str, login: Login | None) -> Secrets:
         """Return them with one changed.
 
@@ -135,7 +141,7 @@ def secrets_text(file: Path) -> bytes:
     """Return what stands in a secrets.toml in clear, nothing when there is none. Raises ConfigProblems."""
     try:
         mode = stat.S_IMODE(file.stat().st_mode)  # follows a link, as reading does
-        content = b"" if mode & 0o077 else file.read_bytes()
+        content = b"" if mode & 0o077 else regular(file)
     except FileNotFoundError:
         return b""
     except OSError as error:
@@ -147,6 +153,14 @@ def secrets_text(file: Path) -> bytes:
         problem = Problem("CONFIG_SECRETS_MODE", str(file), "", f"{mode:04o}", allowed, f"chmod 600 {file}")
         raise ConfigProblems(file, [problem])
     return content
+
+
+def regular(file: Path) -> bytes:
+    """Return the content of a regular file. A pipe is not waited for, nor a device opened. Raises OSError."""
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(file))
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as opened:
+        return opened.read()
 
 
 def parse_secrets(text: bytes, file: Path) -> Secrets:

@@ -132,7 +132,7 @@ def test_another_board_and_log_ins_given_anew(
     login = pasu.beside.read().login("cam01")
     assert login is not None
     assert login.username == "new"
-    assert pasu.beside.sealed.with_name("secrets.sealed.bak").exists()
+    assert pasu.beside.sealed.with_name("secrets.sealed.shut").exists()
     # Where they open, nothing is thrown away by a word too many; what else is wrong is not got rid of by it.
     assert pasu("set", "--broker", "10.0.0.5", "--user", "b", "--anew", given="x\n") == 0
     assert pasu.beside.read().login("cam01") == login
