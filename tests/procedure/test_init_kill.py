@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.config import load
-from agent.errors import StorageFault
+from agent.config.secrets import Login, Secrets
+from agent.errors import ConfigError, StorageFault
+from agent.field.setup.answers import with_log_ins
 from agent.field.setup.place import Places, change, install
 from agent.log_ins import LogIns
 from agent.machine import Machine
@@ -232,3 +234,78 @@ def test_a2_each_call_of_a_change_fails_once(tmp_path: Path) -> None:
             assert all(secrets.login(camera.id) is not None for camera in config.cameras)
         changed(folder)
         assert (load(file).box.site, len(load(file).cameras)) == ("there", 2)
+
+
+def shown(places: Places) -> dict:
+    """Return what the interview begins with."""
+    return with_log_ins(tomllib.loads(places.config.read_text()), LogIns(places.config).read())
+
+
+def ready(folder: Path, *more: str) -> Places:
+    """Return a box that is configured, with further cameras of the same log-in."""
+    answers = answers_in(folder)
+    answers["camera"] += [
+        {**answers["camera"][0], "id": name, "url": f"rtsp://10.0.1.1/{name}"} for name in more
+    ]
+    places = Places(folder / "pasu/agent.toml")
+    install(places, answers, None)
+    return places
+
+
+def test_a_log_in_that_somebody_changed_during_the_interview_is_not_taken_back(tmp_path: Path) -> None:
+    """Only what the interview changed is written: another's new password stays, and so does what he took away."""
+    places = ready(tmp_path, "cam02", "cam03", "cam04")
+    before = shown(places)
+    beside = LogIns(places.config)
+    meanwhile = beside.read().with_one("camera", "cam01", Login("recorder", "Of-Another-4"))
+    meanwhile = meanwhile.with_one("camera", "cam02", None)
+    beside.put(meanwhile.with_one("camera", "cam09", Login("x", "y")).to_toml())
+    cameras = copy.deepcopy(before["camera"])
+    cameras[0]["name"], cameras[2]["password"] = "new name", "Third-Word-7"
+    change(places, before, {**before, "camera": cameras[:3]})
+    secrets = beside.read()
+    assert secrets == Secrets(
+        {
+            "cam01": Login("recorder", "Of-Another-4"),
+            "cam03": Login("recorder", "Third-Word-7"),
+            "cam09": Login("x", "y"),
+        }
+    )
+    assert load(places.config).cameras[0].name == "new name"
+    lies = beside.sealed if beside.sealed.exists() else beside.clear
+    content = lies.read_bytes()
+    now = shown(places)
+    change(places, now, {**now, "box": {**now["box"], "site": "there"}})
+    assert lies.read_bytes() == content  # no log-in was changed: not even sealed anew
+
+
+def test_where_agent_toml_is_a_link_log_ins_lie_beside_the_link(tmp_path: Path) -> None:
+    """Whoever reads them looks beside the name that he was given."""
+    places = ready(tmp_path)
+    target = tmp_path / "elsewhere/box.toml"
+    target.parent.mkdir()
+    places.config.rename(target)
+    places.config.symlink_to(target)
+    before = shown(places)
+    second = {**before["camera"][0], "id": "cam02", "url": "rtsp://10.0.0.12/x", "password": "Second-Word-5"}
+    config = change(places, before, {**before, "camera": [*before["camera"], second]})
+    assert places.config.is_symlink()
+    assert "cam02" in target.read_text()
+    assert LogIns(places.config).read().login("cam02") == Login("recorder", "Second-Word-5")
+    assert LogIns(config.file).read() == LogIns(places.config).read()
+    assert sorted(each.name for each in target.parent.iterdir()) == ["box.toml", "box.toml.bak"]
+
+
+def test_log_ins_that_cannot_be_amended_are_named_as_they_lie_and_left(tmp_path: Path) -> None:
+    places = ready(tmp_path)
+    beside = LogIns(places.config)
+    form = beside.put(f'camera = {{ cam01 = {{ username = "u", password = "{PASSWORD}" }} }}\n'.encode())
+    before = shown(places)
+    cameras = [{**before["camera"][0], "password": "Third-Word-7"}]
+    with pytest.raises(ConfigError) as refused:
+        change(places, before, {**before, "camera": cameras})
+    assert refused.value.code == "INIT_AMEND"
+    lies = {"sealed": beside.sealed, "clear": beside.clear}[form]
+    assert refused.value.context["file"] == str(lies)
+    assert "pasu secrets set" in refused.value.hint
+    assert beside.read().login("cam01").password == PASSWORD

@@ -59,7 +59,7 @@ def amended_cameras(text: str, old: Sequence[Answers], new: Sequence[Answers]) -
 
 
 def amended_log_ins(text: str, wanted: Mapping[str, Login | None]) -> str:
-    """Return secrets.toml with the log-ins of cameras changed, added at its end, or taken out (None)."""
+    """Return the text of log-ins with those of cameras changed, added at its end, or taken out (None)."""
     for camera, login in wanted.items():
         table = ("camera", camera)
         if login is None:
@@ -71,7 +71,7 @@ def amended_log_ins(text: str, wanted: Mapping[str, Login | None]) -> str:
 
 
 def secrets_wanted(text: str, wanted: Mapping[str, Login | None]) -> Answers:
-    """Return the tables that secrets.toml has to have then, whatever way it is written; empty ones say nothing."""
+    """Return the tables that the log-ins have to have then, whatever way it is written; empty ones say nothing."""
     tables = tomllib.loads(text)
     cameras = {name: table for name, table in tables.get("camera", {}).items() if name not in wanted}
     for name, login in wanted.items():

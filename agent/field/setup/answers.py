@@ -3,7 +3,7 @@
     [disk]       device, format, system_disk: where recordings lie, and whether that disk may be made anew
     [enrolment]  request: the file that the request to the centre is written to; bundle: the centre's answer, once it is
                  there; city: the city's fingerprint, as the centre reads it out
-    [[camera]]   username, password: go into secrets.toml
+    [[camera]]   username, password: never go into agent.toml, but among the log-ins (`agent.log_ins`)
 
 The interview makes them, a file may hold them, and a draft keeps them (without passwords) while nobody is done yet.
 """
@@ -193,7 +193,7 @@ def draft_text(answers: Answers) -> str:
 
 
 def secrets_text(answers: Answers) -> str:
-    """Write secrets.toml; it is there also without a log-in, so that whoever adds one finds its owner and mode."""
+    """Write the log-ins; also where there is none, so that whoever adds one finds them, with their form and mode."""
     return SECRETS_HEAD + "".join(
         "\n".join(
             (

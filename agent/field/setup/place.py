@@ -2,7 +2,7 @@
 
 A box that is new (`install`):
 
-1. agent.toml and secrets.toml are checked as `pasu config check` does, and nothing is written if anything is wrong.
+1. agent.toml and the log-ins are checked as `pasu config check` does, and nothing is written if anything is wrong.
 2. The folders: that of the state is the agent's alone; that of the vault is root's while no disk is mounted there, so
    that nothing can ever be recorded beside a disk that is missing.
 3. fstab has the line of the vault's disk. It names the file system by UUID, and lets a box boot without it.
@@ -17,7 +17,7 @@ Killed after any of them, the box is either not configured, and `pasu init` goes
 A box that has its configuration (`change`), killed after any of which both files are whole, old or new:
 
 C1. The new agent.toml is checked.
-C2. The new log-ins are among the others; what was is beside them (.bak).
+C2. The log-ins that were changed are among the others, as these are by now; what was is beside them (.bak).
 C3. agent.toml is the new one; what it was is beside it (.bak).
 C4. No log-in is left of a camera that was removed, or that wants none: not before, so that a camera which is still
     configured can always be recorded.
@@ -44,7 +44,7 @@ from agent.field.setup import fstab, works
 from agent.field.setup.amend import amended, amended_cameras, amended_log_ins, changes, secrets_wanted
 from agent.field.setup.inside import TOOLS
 from agent.language import say
-from agent.log_ins import LogIns
+from agent.log_ins import Form, LogIns
 from agent.machine import Machine
 from agent.onvif.proposal import appended
 from agent.storage.files import Disk, exists, fault, is_directory
@@ -172,11 +172,11 @@ def change(
 ) -> Config:
     """Change a configuration that is there: values where they stand, new cameras at the end.
 
-    before, after  its tables as they are, and as they should be; cameras are told by their id
+    before, after  its tables as they were shown, and as they should be; cameras are told by their id
     Raises         ConfigProblems, and nothing is changed then; ConfigError INIT_AMEND; StorageFault
     """
     disk = disk or Disk()
-    file = places.config.resolve()  # where a link leads, so that the link stays
+    file = places.config.resolve()  # where a link leads, so that it stays; log-ins lie beside the link itself
     old = _read(file)
     there, wanted = before.get("camera", []), answers_.cameras_as_written(before, after)
     single = changes(answers_.config_tables(before), answers_.config_tables(after))
@@ -187,16 +187,18 @@ def change(
     if added:
         new = appended(new, answers_.camera_tables(added))
     _as_wanted(new, {**answers_.config_tables(after), "camera": wanted}, file)
-    config = load_text(new, file)
-    hidden = LogIns(file, places.machine, disk)
+    config = load_text(new, places.config)
+    hidden = LogIns(places.config, places.machine, disk)
+    lies = hidden.sealed if hidden.standing().form is Form.SEALED else hidden.clear
     former = hidden.text() or answers_.SECRETS_HEAD.encode()
-    known = parse_secrets(former, hidden.clear)
-    log_ins = answers_.log_ins(after)
-    fresh = {name: login for name, login in log_ins.items() if known.login(name) != login}
-    left = (ids - {each["id"] for each in wanted}) | answers_.log_ins(before).keys()
+    known = parse_secrets(former, lies)
+    shown, log_ins = answers_.log_ins(before), answers_.log_ins(after)
+    typed = {name: login for name, login in log_ins.items() if shown.get(name) != login}
+    fresh = {name: login for name, login in typed.items() if known.login(name) != login}
+    left = (ids - {each["id"] for each in wanted}) | shown.keys()
     gone = {name: None for name in sorted(left - log_ins.keys()) if known.login(name) is not None}
-    with_fresh = _with_log_ins(former, fresh, hidden.clear)
-    without_gone = _with_log_ins(with_fresh, gone, hidden.clear)
+    with_fresh = _with_log_ins(former, fresh, lies)
+    without_gone = _with_log_ins(with_fresh, gone, lies)
     step("C1")
     if fresh:
         hidden.put(with_fresh)
@@ -214,7 +216,7 @@ def change(
 
 
 def _with_log_ins(former: bytes, wanted: Mapping[str, Login | None], file: Path) -> bytes:
-    """Return a secrets.toml with these log-ins (None takes one out). Raises ConfigError INIT_AMEND."""
+    """Return log-ins with these among them (None: taken out). file: where they lie. Raises ConfigError INIT_AMEND."""
     text = _text(former, file)
     new = amended_log_ins(text, wanted).encode()
     _as_wanted(new, secrets_wanted(text, wanted), file)
@@ -246,7 +248,10 @@ def _cannot_amend(file: Path) -> ConfigError:
             f"{file.name}은 `pasu init`이 고칠 수 없는 모양으로 쓰여 있습니다",
             f"{file.name} is written so that it cannot be amended",
         ),
-        hint=say("아무것도 바꾸지 않았습니다. 직접 고치십시오", "nothing was changed; edit it by hand"),
+        hint=say(
+            "아무것도 바꾸지 않았습니다. 직접 고치십시오. 계정은 `pasu secrets set`으로 고칩니다",
+            "nothing was changed; edit it by hand, and log-ins by `pasu secrets set`",
+        ),
         file=str(file),
     )
 
