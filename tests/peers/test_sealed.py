@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import mmap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,10 +23,17 @@ from tests.vm_lab import base
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KEY = "/var/lib/systemd/credential.secret"
 DROP_IN = "/etc/systemd/system/pasu-record.service.d/sealed.conf"
+UNITS = Path(__file__).parents[2] / "systemd"
+STAND_IN = """[Service]
+Type=exec
+WatchdogSec=0
+ExecStart=
+ExecStart=/bin/sh -c 'cat $CREDENTIALS_DIRECTORY/secrets.* > /var/lib/pasu/handed; [ ! -e /var/lib/pasu/wrong ] || exit 78; exec sleep 9999'
+"""
+"""In the place of recording: it notes what it was handed."""
 OLD = "# by hand\n[Service]\nLoadCredential=\nLoadCredentialEncrypted=secrets.toml:/etc/pasu/secrets.sealed\n"
 
 
@@ -131,3 +139,133 @@ def test_h1_log_ins_are_sealed_from_the_beginning_and_a_board_that_opens_none_re
             box.shut_down()
         with box.images[0].open("rb") as image, mmap.mmap(image.fileno(), 0, access=mmap.ACCESS_READ) as disk:
             assert disk.find(PASSWORD.encode()) == -1, "nor in what was removed"
+
+
+class Handed:
+    """Our units of log-ins and of recording, with a stand-in for what they run, and a key for each board."""
+
+    def __init__(self, box: Container) -> None:
+        self.box = box
+        for path in UNITS.glob("pasu-*"):
+            if path.name.startswith(("pasu-record.service", "pasu-log-ins", "pasu-secrets")):
+                box.put(f"/etc/systemd/system/{path.name}", path.read_bytes())
+        for place, text in {
+            "pasu-record.service.d/stand-in.conf": STAND_IN,
+            "pasu-log-ins-again.service.d/soon.conf": "[Service]\nRestartSec=2\n",
+            "pasu-log-ins-again.timer.d/soon.conf": "[Timer]\nOnActiveSec=\nOnActiveSec=2\n",
+        }.items():
+            box.sh(f"mkdir -p /etc/systemd/system/{place.partition('/')[0]}")
+            box.put(f"/etc/systemd/system/{place}", text.encode())
+        box.put("/usr/lib/sysusers.d/pasu.conf", (UNITS / "pasu.sysusers.conf").read_bytes())
+        box.sh("systemd-sysusers; mkdir -p /etc/pasu /opt/pasu/bin; touch /etc/pasu/agent.toml")
+        box.put(
+            "/opt/pasu/bin/pasu",
+            b'#!/bin/sh\n! grep -q slip "$CREDENTIALS_DIRECTORY/secrets.plain"\n',
+            "0755",
+        )
+        box.sh(
+            f"systemctl daemon-reload; systemctl start pasu-secrets.path; systemd-creds setup; cp {KEY} /root/key"
+        )
+
+    def seal(self, text: str) -> None:
+        """As `pasu secrets set` does: the name is the new file's at once."""
+        where = "/etc/pasu/secrets.new /etc/pasu/secrets.sealed"
+        command = f"systemd-creds encrypt --name=secrets.toml - /etc/pasu/secrets.new && mv {where}"
+        self.box.sh(f"rm -f /etc/pasu/secrets.new; printf {text} | {command}")
+
+    def key(self, *, there: bool) -> None:
+        """Have the board open what was sealed, or not."""
+        self.box.sh(f"cp /root/key {KEY}" if there else f"rm -f {KEY}; systemd-creds setup")
+
+    def now(self) -> str:
+        """Return what recording was handed when it began last."""
+        return self.box.sh("cat /var/lib/pasu/handed 2>&1 || true").strip()
+
+    def start(self, verb: str = "restart") -> str:
+        self.box.sh("rm -f /var/lib/pasu/handed")
+        self.box.run("systemctl", verb, "pasu-record.service")
+        return str(wait_for("a start", self.now, 30))
+
+    def began(self) -> str:
+        """Return which start of recording this is."""
+        return self.box.sh("systemctl show --value -p InvocationID pasu-record.service").strip()
+
+    def is_handed(self, text: str, bound_s: float = 60) -> None:
+        wait_for(f"{text}, and not {self.now()}", lambda: self.now() == text, bound_s)
+
+
+def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path) -> None:
+    """H1: a start after status 78, a TPM that was late, one that never comes, and many changes in a moment."""
+    with Container(folder / "box", base(package_lab.built())) as box:
+        box.plug_in()
+        box.wait_up()
+        handed = Handed(box)
+        assert handed.start() == "#none#none"
+        handed.seal("one")
+        handed.is_handed("#noneone")
+
+        # Recording ends for good, is given others, and is started: PathChanged= alone starts none that has ended.
+        box.sh("touch /var/lib/pasu/wrong; systemctl restart pasu-record.service || true")
+        wait_for("its end", lambda: "failed" in box.try_run("systemctl", "is-active", "pasu-record")[1], 30)
+        box.sh("systemctl stop pasu-secrets.path")
+        handed.seal("two")
+        box.sh("rm /var/lib/pasu/wrong")
+        assert handed.start("start") == "#nonetwo"
+        box.sh("rm /etc/pasu/secrets.sealed")
+        assert handed.start() == "#none#none", "nothing stays of what is not there any more"
+
+        # Killed, it is started by systemd itself.
+        handed.seal("three")
+        box.sh("systemctl kill -s KILL pasu-record.service")
+        handed.is_handed("#nonethree")
+
+        # A TPM that is late: recording begins without, and is begun anew when it opens them, and once.
+        handed.key(there=False)
+        assert handed.start() == "#none#none"
+        began = handed.began()
+        wait_for(
+            "another try",
+            lambda: int(box.sh("systemctl show --value -p NRestarts pasu-log-ins-again")) > 1,
+            60,
+        )
+        assert handed.began() == began, "recording is left alone while they do not open"
+        handed.key(there=True)
+        handed.is_handed("#nonethree")
+        wait_for(
+            "an end of trying",
+            lambda: (
+                box.try_run(
+                    "systemctl", "is-active", "pasu-log-ins-again.service", "pasu-log-ins-again.timer"
+                )[1].split()
+                == ["inactive", "inactive"]
+            ),
+            60,
+        )
+        began = handed.began()
+
+        # What does not open any more takes nothing from recording, and does not bar those in clear.
+        box.sh("systemctl start pasu-secrets.path")
+        handed.key(there=False)
+        box.sh("touch /etc/pasu/secrets.sealed; sleep 5")
+        assert (handed.began(), handed.now()) == (began, "#nonethree")
+        box.put("/etc/pasu/secrets.toml", b"slip")
+        wait_for("a check", lambda: "failed" in box.try_run("systemctl", "is-active", "pasu-secrets")[1], 30)
+        assert (handed.began(), handed.now()) == (began, "#nonethree")
+        box.put("/etc/pasu/secrets.toml", b"clear")
+        handed.is_handed("clear#none")
+        box.sh("rm /etc/pasu/secrets.toml")
+        handed.key(there=True)
+        handed.seal("four")
+        handed.is_handed("#nonefour")
+
+        for number in range(12):
+            handed.seal(f"many{number}")
+            box.sh("sleep 0.3")
+        handed.is_handed("#nonemany11")
+        assert box.run("systemctl", "is-active", "pasu-secrets.path").strip() == "active"
+        began = handed.began()
+        box.sh("systemctl restart pasu-record.service; " * 8, seconds=120)
+        assert (handed.began() != began, handed.now()) == (True, "#nonemany11"), (
+            "nor does it start too often for them"
+        )
+        box.shut_down()
