@@ -23,6 +23,7 @@ EXPOSED_OTHERS = {
     "pasu-clock.service": 0.5,
     "pasu-secrets.service": 0.9,
     "pasu-log-ins.service": 0.9,
+    "pasu-log-ins-again.service": 0.9,
     "pasu-disks.service": 1.5,
     "pasu-egress.service": 1.8,
     "pasu-fence.service": 1.8,
