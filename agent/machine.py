@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from agent.errors import ConfigError
 from agent.language import say
@@ -22,6 +23,8 @@ NAME = "secrets.toml"
 PCRS = "16"
 """The register of a TPM that nothing measures into: firmware that is brought up to date, or another setting of Secure
 Boot, must not cost a site its log-ins. None at all would be the same, but what systemd 252 seals so it cannot open."""
+TPM = Path("/dev/tpmrm0")
+"""There where the kernel has a TPM, also where nothing is sealed to it."""
 LIMIT_S = 60
 """A TPM on a slow bus takes seconds."""
 _TOOLS = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}

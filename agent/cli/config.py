@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Check, and print problems or a summary."""
     from agent.cli.problem import show_problems, show_warnings
     from agent.config import ConfigProblems, ConfigWarning, Secrets, load
-    from agent.log_ins import beside
+    from agent.log_ins import LogIns, beside
 
     config: Config | None = None
     secrets = Secrets()
@@ -68,14 +68,16 @@ def run(args: argparse.Namespace) -> int:
         return ConfigProblems.exit_code
     _summary(config, secrets)
     warnings = list(config.warnings)
+    lie = LogIns(config.file)
+    where = ", ".join(each.name for each in (lie.clear, lie.sealed) if each.exists())
     for camera in secrets.cameras():
         if config.camera(camera) is None:
             text = say("이 이름의 카메라가 없습니다", "there is no camera of this name")
-            warnings.append(ConfigWarning("CONFIG_SECRETS_UNUSED", f"secrets.toml: camera.{camera}", text))
+            warnings.append(ConfigWarning("CONFIG_SECRETS_UNUSED", f"{where}: camera.{camera}", text))
     for address in secrets.brokers():
         if address not in {getattr(trigger.source, "host", None) for trigger in config.triggers}:
             text = say("이 주소의 신호가 없습니다", "no trigger comes from this address")
-            warnings.append(ConfigWarning("CONFIG_SECRETS_UNUSED", f"secrets.toml: broker.{address}", text))
+            warnings.append(ConfigWarning("CONFIG_SECRETS_UNUSED", f"{where}: broker.{address}", text))
     if warnings:
         print()
         show_warnings(warnings, sys.stdout)

@@ -24,12 +24,13 @@ def add(commands: Any) -> None:
         help=say("카메라의 계정과 비밀번호를 다룹니다", "log-ins of the cameras, sealed to this machine"),
     )
     parser.description = say(
-        "카메라와 현장 서버의 계정은 이 기계에 봉인된 /etc/pasu/secrets.sealed에 있습니다. TPM이 있으면 그 기계의 "
-        "TPM으로만, 없으면 시스템 디스크의 키로 열립니다. 비밀번호는 보이지 않습니다. root로 실행합니다.\n\n"
+        "카메라와 현장 서버의 계정은 이 기계에 봉인된 /etc/pasu/secrets.sealed에 있습니다. TPM이 있으면 TPM과 시스템 "
+        "디스크의 키가 함께 있어야, 없으면 시스템 디스크의 키만으로 열립니다. 비밀번호는 보이지 않습니다. "
+        "root로 실행합니다.\n\n"
         "예:\n  sudo pasu secrets show\n  sudo pasu secrets set cam01",
         "Log-ins of cameras and of the site's brokers lie in /etc/pasu/secrets.sealed, sealed to this machine: where "
-        "there is a TPM it alone opens them, else the system disk's key does. Passwords are never shown. Run it as "
-        "root.\n\nexamples:\n  sudo pasu secrets show\n  sudo pasu secrets set cam01",
+        "there is a TPM, it and the system disk's key open them together, else that key does. Passwords are never "
+        "shown. Run it as root.\n\nexamples:\n  sudo pasu secrets show\n  sudo pasu secrets set cam01",
     )
     actions = parser.add_subparsers(
         dest="action", required=True, title=say("명령", "commands"), metavar=say("명령", "COMMAND")
@@ -70,8 +71,8 @@ def _add_set(actions: Any) -> None:
         "--anew",
         action="store_true",
         help=say(
-            "봉인된 것이 더는 열리지 않을 때: 처음부터 다시 적습니다. 전의 것은 .bak으로 남습니다",
-            "when what is sealed opens no more: begin anew; what was stays beside as .bak",
+            "봉인된 것이 더는 열리지 않을 때: 처음부터 다시 적습니다. 전의 것은 .shut으로 남습니다",
+            "when what is sealed opens no more: begin anew; what was stays beside as .shut",
         ),
     )
     add_config(parser)
@@ -129,6 +130,7 @@ def show(args: argparse.Namespace) -> int:
     config, beside = _beside(args)
     secrets, standing = beside.read(), beside.standing()
     cameras = {each.id: secrets.login(each.id) is not None for each in config.cameras}
+    cameras |= dict.fromkeys(secrets.cameras(), True)  # also those that are configured no more
     brokers = sorted(secrets.brokers())
     if args.json:
         body = {"form": standing.form, "key": standing.key, "leftover": standing.leftover}
@@ -154,7 +156,7 @@ def set_(args: argparse.Namespace) -> int:
     from agent.config import ConfigProblems, Login
 
     config, beside = _beside(args)
-    where = _target(args, config)
+    where = _target(args, {each.id for each in config.cameras})
     try:
         secrets = beside.read()
     except ConfigProblems as problems:
@@ -168,8 +170,10 @@ def set_(args: argparse.Namespace) -> int:
 def forget(args: argparse.Namespace) -> int:
     """Take a log-in away."""
     config, beside = _beside(args)
-    where = _target(args, config)
-    _put(beside, beside.read(), where, None)
+    secrets = beside.read()
+    # Also of a camera that is configured no more: nothing else takes its log-in out of what is sealed.
+    where = _target(args, {each.id for each in config.cameras} | {*secrets.cameras()})
+    _put(beside, secrets, where, None)
     return 0
 
 
@@ -223,11 +227,11 @@ def _beside(args: argparse.Namespace) -> tuple[Config, LogIns]:
     from agent.log_ins import LogIns
 
     config = load(args.config)
-    return config, LogIns(config.file.resolve())
+    return config, LogIns(config.file)
 
 
-def _target(args: argparse.Namespace, config: Config) -> tuple[str, str]:
-    """Return whose log-in it is: kind and name."""
+def _target(args: argparse.Namespace, known: set[str]) -> tuple[str, str]:
+    """Return whose log-in it is: kind and name. known: the cameras that may be meant."""
     from agent.cli.segments import unknown_camera
 
     if (args.camera is None) == (args.broker is None):
@@ -238,9 +242,8 @@ def _target(args: argparse.Namespace, config: Config) -> tuple[str, str]:
         )
     if args.broker is not None:
         return "broker", args.broker
-    known = [each.id for each in config.cameras]
     if args.camera not in known:
-        raise unknown_camera(args.camera, known)
+        raise unknown_camera(args.camera, sorted(known))
     return "camera", args.camera
 
 

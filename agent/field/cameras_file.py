@@ -48,12 +48,12 @@ def add_cameras(
     Raises   ConfigProblems when it would not be right, and nothing is changed then; StorageFault
     """
     disk = disk or Disk()
-    file = file.resolve()  # where a link leads, so that the link stays
+    named, file = file, file.resolve()  # where a link leads, so that the link stays
     old = _read(file)
     content = appended(old, camera_tables(additions))
     config = load_text(content, file)
     step("1")
-    hidden = LogIns(file, machine or Machine(), disk)
+    hidden = LogIns(named, machine or Machine(), disk)
     before = hidden.text()
     known = parse_secrets(before, hidden.clear)
     # What an attempt that was killed after step 3 has left is not written twice.

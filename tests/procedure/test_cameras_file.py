@@ -15,6 +15,7 @@ import pytest
 from agent.config import ConfigProblems, Login, load, read_secrets
 from agent.errors import StorageFault
 from agent.field.cameras_file import add_cameras
+from agent.log_ins import LogIns
 from agent.onvif.proposal import Addition
 from tests.unit.config.samples import RIGHT
 from tests.unit.storage.box import FailingDisk
@@ -65,8 +66,9 @@ def test_the_service_that_reads_them_still_can(file: Path) -> None:
     for each in file.parent.iterdir():
         os.chown(each, service, -1)
     add_cameras(file, [NEW])
-    for each in file.parent.iterdir():
-        assert each.stat().st_uid == service
+    assert file.stat().st_uid == service
+    for each in file.parent.glob("secrets*"):  # handed over by systemd: nobody but root is to read them here
+        assert each.stat().st_uid == os.geteuid()
 
 
 def test_a_link_stays_one(file: Path, tmp_path: Path) -> None:
@@ -77,6 +79,9 @@ def test_a_link_stays_one(file: Path, tmp_path: Path) -> None:
     add_cameras(link, [NEW])
     assert link.is_symlink()
     assert ids(file) == ["cam01", "cam02"]
+    lies_there = LogIns(link)  # as everybody looks who names the link, and systemd
+    assert lies_there.read().login("cam02") == Login("u", "S3cret")
+    assert file.with_name("secrets.toml").read_text(encoding="utf-8") == OLD_SECRETS
 
 
 @pytest.mark.parametrize(
@@ -118,6 +123,7 @@ def test_killed_after_each_step_both_files_are_whole_and_doing_it_again_does_it(
         import os, signal
         from pathlib import Path
         from agent.field.cameras_file import add_cameras
+from agent.log_ins import LogIns
         from tests.procedure.test_cameras_file import NEW
         add_cameras(Path({str(file)!r}), [NEW], step=lambda done: os.kill(os.getpid(), signal.SIGKILL) if done == {step!r} else None)
     """

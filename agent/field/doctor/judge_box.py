@@ -187,14 +187,29 @@ def permissions(places: Iterable[Place], owner: int) -> list[Result]:
     return found
 
 
-def sealing(form: str, key: str | None, *, opens: bool | None, can_seal: bool, leftover: bool) -> Result:
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Whether log-ins that are sealed open.
+
+    opens  None: that was not tried, or something else is wrong
+    wrong  the code of what else is wrong; "": nothing
+    """
+
+    opens: bool | None
+    wrong: str = ""
+
+
+def sealing(
+    form: str, key: str | None, *, opens: Opening, can_seal: bool, leftover: bool, has_tpm: bool = False
+) -> Result:
     """Judge how the log-ins of cameras lie there.
 
     form      "absent", "clear" or "sealed"
     key       what opens those that are sealed: "tpm", "host", another; None: that may not be seen
-    opens     whether they do; None: they were not tried
+    opens     whether they do
     can_seal  whether this machine could seal those that are in clear
     leftover  besides what is sealed something lies there in clear
+    has_tpm   the machine has a TPM that the kernel knows
     """
     check = "secrets.sealed"
     if form == "absent":
@@ -205,9 +220,12 @@ def sealing(form: str, key: str | None, *, opens: bool | None, can_seal: bool, l
     if form == "clear":
         lies = say("secrets.toml에 읽을 수 있게 있습니다", "they lie in secrets.toml in clear")
         return warn(check, lies, form=form, key=key)
-    if key is None or opens is None:
+    if opens.wrong:
+        wrong = say(f"읽을 수 없습니다: {opens.wrong}", f"they cannot be read: {opens.wrong}")
+        return fail(check, wrong, form=form, key=key)
+    if key is None or opens.opens is None:
         return warn(check, say("볼 권한이 없습니다 (sudo)", "may not be seen (sudo)"), form=form, key=key)
-    if not opens:
+    if not opens.opens:
         return fail(
             check, say("이 기계에서 열리지 않습니다", "this machine does not open them"), form=form, key=key
         )
@@ -215,7 +233,19 @@ def sealing(form: str, key: str | None, *, opens: bool | None, can_seal: bool, l
         left = say("봉인되지 않은 복사본이 남아 있습니다", "a copy in clear is left")
         return warn(check, left, form=form, key=key)
     if key == "tpm":
-        return ok(check, say("이 기계의 TPM에 봉인", "sealed to this machine's TPM"), form=form, key=key)
+        text = say(
+            "이 기계의 TPM과 시스템 디스크의 키에 봉인",
+            "sealed to this machine's TPM and its system disk's key",
+        )
+        return ok(check, text, form=form, key=key)
+    if key == "host" and has_tpm:
+        text = say(
+            "시스템 디스크의 키에만 봉인: TPM이 있지만 쓰이지 않았습니다. libtss2 패키지를 설치하고 `sudo pasu secrets "
+            "open --yes` 다음 `seal`",
+            "sealed to the system disk's key alone: there is a TPM, which was not used. Install the libtss2 packages, "
+            "then `sudo pasu secrets open --yes` and `seal`",
+        )
+        return warn(check, text, form=form, key=key)
     if key == "host":
         text = say(
             "시스템 디스크의 키에 봉인 (TPM 없음: 디스크째 잃으면 열립니다)",

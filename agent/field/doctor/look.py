@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.clock import SystemSource
+from agent.config import ConfigProblems
 from agent.errors import StorageFault
-from agent.field.doctor.judge_box import Place, Unit
+from agent.field.doctor.judge_box import Opening, Place, Unit
 from agent.field.doctor.judge_disk import LEAST_BYTES, DiskLook
 from agent.log_ins import LogIns
 from agent.storage.files import Disk, exists
@@ -99,21 +100,30 @@ def clock(sys: Path = SYS) -> tuple[bool, int | None]:
 def places(config: Config) -> list[Place]:
     """Return what must be closed to others: passwords, state, keys, vaults."""
     storage = config.storage
-    wanted = [config.secrets_file, storage.state, storage.state / "keys", *storage.vaults]
-    if exists(config.sealed_secrets_file):
-        wanted[0] = config.sealed_secrets_file
+    sealed = [config.sealed_secrets_file] if exists(config.sealed_secrets_file) else []
+    clear = [config.secrets_file] if exists(config.secrets_file) or not sealed else []
+    wanted = [*sealed, *clear, storage.state, storage.state / "keys", *storage.vaults]
     return [_place(each) for each in wanted]
 
 
-def sealing(config: Config, read: Secrets | None) -> tuple[Standing, bool | None, bool]:
-    """Return how log-ins lie there, whether they open (None: root alone can tell), and whether they can be sealed.
+def sealing(config: Config, read: Secrets | None) -> tuple[Standing, Opening, bool]:
+    """Return how log-ins lie there, whether they open, and whether they can be sealed.
 
     read  the log-ins as they were read; None: they could not be
     """
     beside = LogIns(config.file)
     can_seal = beside.machine.can_seal()
-    opens = True if read is not None else False if os.geteuid() == 0 else None
-    return beside.standing(), opens, can_seal
+    if read is not None:
+        return beside.standing(), Opening(True), can_seal
+    if os.geteuid() != 0:
+        return beside.standing(), Opening(None), can_seal
+    try:
+        beside.read()
+    except ConfigProblems as wrong:
+        code = wrong.problems[0].code
+        opens = Opening(False) if code == "CONFIG_SECRETS_SHUT" else Opening(None, code)
+        return beside.standing(), opens, can_seal
+    return beside.standing(), Opening(True), can_seal  # they were mended meanwhile
 
 
 def _place(path: Path) -> Place:

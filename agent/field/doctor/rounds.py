@@ -29,6 +29,7 @@ from agent.field.picture import judge, middle_of
 from agent.forks import as_owner
 from agent.health import Raised, read_health
 from agent.language import say
+from agent.machine import TPM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,7 +199,12 @@ class Rounds:
         yield from judge_box.permissions(look.places(config), owner)
         standing, opens, can_seal = look.sealing(config, self._secrets)
         yield judge_box.sealing(
-            standing.form, standing.key, opens=opens, can_seal=can_seal, leftover=standing.leftover
+            standing.form,
+            standing.key,
+            opens=opens,
+            can_seal=can_seal,
+            leftover=standing.leftover,
+            has_tpm=TPM.exists(),
         )
         names = look.unit_names(config)
         self._busy("unit", "", 0)

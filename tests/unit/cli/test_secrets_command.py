@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.cli.log_ins_view import where_they_lie
 from agent.cli.main import main
-from agent.log_ins import LogIns
+from agent.log_ins import LogIns, beside
 from tests.sealing import HOST, NOTHING, TPM, FakeCreds
 from tests.unit.config.samples import RIGHT
 
@@ -94,6 +95,35 @@ def test_others_stay_and_one_is_forgotten(pasu: Pasu, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.startswith("cam01: taken away: ")
     assert [*pasu.beside.read().cameras()] == []
     assert [*pasu.beside.read().brokers()] == ["10.0.0.5"]
+
+
+def test_of_a_camera_that_is_configured_no_more(pasu: Pasu, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its log-in is shown, and taken away: nobody else gets it out of what is sealed."""
+    pasu.beside.put(b'[camera.cam09]\nusername = "u"\npassword = "x"\n')
+    assert main(["config", "check", str(pasu.config)]) == 0
+    assert "secrets.sealed: camera.cam09: there is no camera" in capsys.readouterr().out
+    assert pasu("show", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["cameras"] == {"cam01": False, "cam09": True}
+    assert pasu("set", "cam09", "--user", "u", given="x\n") == 2
+    assert pasu("forget", "cam09") == 0
+    assert [*pasu.beside.read().cameras()] == []
+
+
+def test_they_lie_beside_the_configuration_as_it_is_named(pasu: Pasu, tmp_path: Path) -> None:
+    """Where agent.toml is a link: there everybody else looks for them, and systemd too."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    pasu.config.rename(kept / "agent.toml")
+    pasu.config.symlink_to(kept / "agent.toml")
+    assert pasu("set", "cam01", "--user", "u", given="x\n") == 0
+    assert [each.name for each in kept.iterdir()] == ["agent.toml"]
+    assert [*beside(pasu.config).cameras()] == ["cam01"]
+
+
+def test_a_tpm_that_they_are_not_sealed_to_is_told_of(pasu: Pasu, tmp_path: Path) -> None:
+    pasu.beside.put(b"")
+    assert "a TPM, which was not used" not in where_they_lie(pasu.beside, tmp_path / "none")
+    assert "a TPM, which was not used" in where_they_lie(pasu.beside, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from agent.config.hours import DAY_MS, KOREA_MS, parse
 from agent.field.doctor import judge_box, judge_camera, judge_disk, judge_way
 from agent.field.doctor.check import Result, State, fail, ok, skip, status, warn, worst
-from agent.field.doctor.judge_box import Place, Unit
+from agent.field.doctor.judge_box import Opening, Place, Unit
 from agent.field.doctor.judge_disk import DiskLook
 from agent.field.doctor.judge_way import StoredLook
 from agent.field.doctor.registry import CHECKS, COVERED
@@ -152,8 +152,25 @@ def test_permissions():
     ],
 )
 def test_log_ins_and_what_they_are_sealed_to(form, key, opens, can_seal, leftover, state):
-    found = judge_box.sealing(form, key, opens=opens, can_seal=can_seal, leftover=leftover)
+    found = judge_box.sealing(form, key, opens=Opening(opens), can_seal=can_seal, leftover=leftover)
     assert (found.check, found.state) == ("secrets.sealed", state)
+
+
+def test_what_else_is_wrong_with_log_ins_is_not_that_another_machine_sealed_them():
+    found = judge_box.sealing(
+        "sealed", "tpm", opens=Opening(None, "CONFIG_SYNTAX"), can_seal=True, leftover=False
+    )
+    assert found.state == BAD
+    assert "CONFIG_SYNTAX" in found.measured
+
+
+def test_a_tpm_that_nothing_was_sealed_to_is_told_of():
+    found = judge_box.sealing(
+        "sealed", "host", opens=Opening(True), can_seal=True, leftover=False, has_tpm=True
+    )
+    assert found.state == NOTE
+    assert "TPM" in found.measured
+    assert "libtss2" in found.measured
 
 
 def test_units_and_their_isolation():

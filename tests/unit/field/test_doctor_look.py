@@ -16,7 +16,7 @@ from agent.config import Secrets, load
 from agent.errors import ConfigError, StorageFault
 from agent.field.doctor import canary, look, look_state, sniff
 from agent.field.doctor.check import State
-from agent.field.doctor.judge_box import Place
+from agent.field.doctor.judge_box import Opening, Place
 from agent.forks import as_owner
 from agent.log_ins import Form, LogIns, Standing
 from agent.machine import Key
@@ -129,10 +129,24 @@ def test_private_keys_are_found_three_folders_deep_and_not_in_links_or_in_video(
     assert look.keys([tmp_path]) == ([str(deep / "key.txt")], 2)
 
 
-@pytest.mark.parametrize(("root", "read", "opens"), [(0, None, False), (0, Secrets(), True), (7, None, None)])
-def test_whether_log_ins_open_root_alone_can_tell(config, tmp_path, monkeypatch, root, read, opens):
-    FakeCreds(tmp_path / "creds", monkeypatch)
-    LogIns(config.file).put(b"")
+@pytest.mark.parametrize(
+    ("root", "read", "wrong", "opens"),
+    [
+        (0, None, "board", Opening(False)),
+        (0, None, "text", Opening(None, "CONFIG_SYNTAX")),
+        (0, None, "", Opening(True)),
+        (0, Secrets(), "", Opening(True)),
+        (7, None, "", Opening(None)),
+    ],
+)
+def test_whether_log_ins_open_root_alone_can_tell(config, tmp_path, monkeypatch, root, read, wrong, opens):
+    creds = FakeCreds(tmp_path / "creds", monkeypatch)
+    beside = LogIns(config.file)
+    beside.put(b"")
+    if wrong == "board":
+        creds.exchange_board()
+    if wrong == "text":
+        beside.sealed.write_bytes(beside.machine.seal(b"[nonsense"))
     monkeypatch.setattr(os, "geteuid", lambda: root)
     assert look.sealing(config, read) == (Standing(Form.SEALED, Key.HOST), opens, root == 0)
 
@@ -143,6 +157,10 @@ def test_places_and_units(config, tmp_path):
     assert places[str(config.secrets_file)].mode is None
     config.sealed_secrets_file.touch(mode=0o600)
     assert look.places(config)[0] == Place(str(config.sealed_secrets_file), 0o600, os.getuid())
+    assert str(config.secrets_file) not in [each.path for each in look.places(config)]
+    config.secrets_file.touch()
+    config.secrets_file.chmod(0o644)
+    assert look.places(config)[1] == Place(str(config.secrets_file), 0o644, os.getuid())
     assert look.unit_names(config) == [
         "pasu-record.service",
         "pasu-keep.service",
