@@ -153,12 +153,12 @@ INIT = {
     "INIT_AMEND": code(
         "installer",
         (
-            "agent.toml이나 secrets.toml이 `pasu init`이 고칠 수 없는 모양으로 쓰여 있습니다",
-            "agent.toml or secrets.toml is written so that `pasu init` cannot amend it",
+            "agent.toml이나 계정 파일이 `pasu init`이 고칠 수 없는 모양으로 쓰여 있습니다",
+            "agent.toml, or the text of the log-ins, is written so that `pasu init` cannot amend it",
         ),
         (
-            "아무것도 바꾸지 않았습니다. 편집기로 고치고 `pasu config check`를 하십시오",
-            "nothing was changed; use an editor, then `pasu config check`",
+            "아무것도 바꾸지 않았습니다. 편집기로 고치고(계정은 `pasu secrets set`) `pasu config check`를 하십시오",
+            "nothing was changed; use an editor (log-ins: `pasu secrets set`), then `pasu config check`",
         ),
     ),
     "INIT_NO_TERMINAL": code(
