@@ -123,7 +123,6 @@ def test_killed_after_each_step_both_files_are_whole_and_doing_it_again_does_it(
         import os, signal
         from pathlib import Path
         from agent.field.cameras_file import add_cameras
-from agent.log_ins import LogIns
         from tests.procedure.test_cameras_file import NEW
         add_cameras(Path({str(file)!r}), [NEW], step=lambda done: os.kill(os.getpid(), signal.SIGKILL) if done == {step!r} else None)
     """
