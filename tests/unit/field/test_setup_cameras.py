@@ -131,6 +131,7 @@ def test_what_cannot_be_tried_is_taken_as_it_is() -> None:
     assert person.talk(camera_talk.cameras({}, {}))["camera"][0]["username"] == "recorder"
     assert trials(person) == []
     assert trial.place("v4l2:/dev/video0") == ("", 0)
+    assert trial.place(URL) == ("10.0.0.11", 554)
 
 
 def test_a_file_is_told_what_its_cameras_show_and_goes_on() -> None:
