@@ -131,6 +131,9 @@ def test_h1_log_ins_are_sealed_from_the_beginning_and_a_board_that_opens_none_re
             box.run("systemctl", "daemon-reload")
             box.run("systemctl", "restart", "pasu-record.service")
             scene.wait_recording()  # an older box's drop-in goes on to serve
+            sealing(scene)
+            warned = [each["state"] for each in scene.examined if each["subject"] == DROP_IN]
+            assert warned == ["warning"]
             box.run("/var/lib/dpkg/info/pasu-agent.postinst", "configure", "0", seconds=120)
             assert box.try_run("test", "-e", DROP_IN.rpartition("/")[0])[0] != 0
             scene.wait_recording()
