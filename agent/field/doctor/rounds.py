@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agent import overview
 from agent.errors import CameraFault, PasuError
 from agent.field.doctor import (
+    drop_ins,
     judge_box,
     judge_camera,
     judge_disk,
@@ -211,6 +212,7 @@ class Rounds:
         yield from judge_box.units(look.units(names))
         self._busy("hardening.unit", "", 0)
         yield from judge_box.exposures(look.exposures(names))
+        yield from drop_ins.judge(drop_ins.handing())
         yield from judge_box.memory(look.swaps(), look.cores(found["processes"]))
         for camera in config.cameras:
             if self._secrets is None:
