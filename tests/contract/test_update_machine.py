@@ -156,11 +156,16 @@ def test_a_program_that_is_missing_has_failed(real, monkeypatch):
 def test_who_speaks_is_heard_and_who_did_a_while_ago_is_not(real):
     run = real.folder
     assert real.machine.heard(str(run)) == Heard(0, 0, frozenset())
-    cameras = {"cam01": {"state": "recording"}, "cam02": {"state": "lost"}, "cam03": None}
+    cameras = {
+        "cam01": {"state": "recording"},
+        "cam02": {"state": "lost"},
+        "cam03": None,
+        "cam04": {"state": "resting"},
+    }
     said = {"pid": 7, "boot_ms": boot_ms(), "cameras": cameras}
     (run / "record.json").write_text(json.dumps(said))
     (run / "keep.json").write_text(json.dumps({"pid": 8, "boot_ms": boot_ms()}))
-    assert real.machine.heard(str(run)) == Heard(7, 8, frozenset({"cam01"}))
+    assert real.machine.heard(str(run)) == Heard(7, 8, frozenset({"cam01"}), frozenset({"cam04"}))
     for boot in (boot_ms() - 60_000, boot_ms() + 60_000, "now", None):
         (run / "record.json").write_text(json.dumps(said | {"boot_ms": boot}))
         assert real.machine.heard(str(run)) == Heard(0, 8, frozenset())

@@ -183,13 +183,7 @@ class Debian:
     def heard(self, run: str) -> Heard:
         """Read their health files."""
         record, keep = self._said(run, "record"), self._said(run, "keep")
-        cameras = record.get("cameras")
-        recording = frozenset(
-            name
-            for name, each in (cameras.items() if isinstance(cameras, dict) else ())
-            if isinstance(each, dict) and each.get("state") in ("recording", "resting")
-        )
-        return Heard(_pid(record), _pid(keep), recording if record else frozenset())
+        return Heard(_pid(record), _pid(keep), _those(record, "recording"), _those(record, "resting"))
 
     def _said(self, run: str, process: str) -> Mapping[str, object]:
         """Return what a process said within plan.FRESH_S."""
@@ -275,6 +269,16 @@ def _ask_as(owner: os.stat_result, place: Path) -> int:
     except (OSError, sqlite3.Error):
         return _UNKNOWN
     return version if 0 <= version < _UNKNOWN else _UNKNOWN
+
+
+def _those(said: Mapping[str, object], state: str) -> frozenset[str]:
+    """Return the cameras that a recorder says are in a state."""
+    cameras = said.get("cameras")
+    return frozenset(
+        name
+        for name, each in (cameras.items() if isinstance(cameras, dict) else ())
+        if isinstance(each, dict) and each.get("state") == state
+    )
 
 
 def _pid(said: Mapping[str, object]) -> int:

@@ -91,7 +91,7 @@ class Journal:
     id        16 hexadecimal digits
     old       what is gone back to; None where nothing was kept
     was       the version that was installed
-    cameras   those that recorded before
+    cameras   those that recorded before, or rested between their hours
     keeping   keep spoke before
     units     those that were active before
     watches   in how many boots it was watched; tries: how often the old package could not be installed
@@ -216,7 +216,7 @@ class Situation:
     catalogue  version of the box's catalogue now; None where there is none
     reads      the newest catalogue that the installed version reads
     kept       the package of the installed version; None where it was not kept
-    recording  the cameras that record
+    recording  the cameras that record, or rest between their hours
     """
 
     architecture: str
@@ -256,12 +256,13 @@ class Heard:
     """What record and keep say of themselves.
 
     record     pid of a recorder that spoke within FRESH_S, 0 for none; keep: the same of keep
-    recording  the cameras that it says record
+    recording  the cameras that it says record; resting: those whose pictures come, outside of their hours
     """
 
     record: int
     keep: int
     recording: frozenset[str]
+    resting: frozenset[str] = frozenset()
 
 
 class Growth:
@@ -285,13 +286,15 @@ def judge(
 ) -> tuple[bool | None, str, tuple[str, ...]]:
     """Say what becomes of the version that runs now.
 
+    Of a camera that rests nothing can grow: that its pictures come is all that can be asked.
+
     grown     cameras whose footage has grown
     passed_s  since watching began
     Returns   True (it stays), False (it goes) or None (look again); why; and which cameras do not record
     """
     record, keep = anew(heard.record, journal), anew(heard.keep, journal)
-    recording = heard.recording & grown if record else frozenset()
-    missing = tuple(camera for camera in journal.cameras if camera not in recording)
+    well = (heard.recording & grown) | heard.resting if record else frozenset()
+    missing = tuple(camera for camera in journal.cameras if camera not in well)
     why = "silent" if not record else "cameras" if missing else "keep" if journal.keeping and not keep else ""
     if not why:
         return (True if passed_s >= SETTLED_S else None), "", ()

@@ -81,7 +81,7 @@ def apply(
         machine.catalogue(state),
         schema.VERSION,
         kept,
-        tuple(sorted(heard.recording)),
+        tuple(sorted(heard.recording | heard.resting)),
     )
     code = plan.refuse(package, situation, older=older, anyway=anyway, no_way_back=no_way_back)
     if code is not None:

@@ -113,6 +113,21 @@ def test_j3_it_stays_when_all_that_recorded_before_record():
     assert verdict(Heard(7, 8, BOTH | {"cam03"}), passed_s=plan.SETTLED_S) == (True, "", ())
 
 
+@pytest.mark.parametrize("grown", [BOTH, frozenset({"cam01"})])
+def test_j3_a_camera_that_rests_between_its_hours_is_well_though_nothing_of_it_grows(grown):
+    """J3: an update at night stays."""
+    heard = Heard(7, 8, frozenset({"cam01"}), resting=frozenset({"cam02"}))
+    assert verdict(heard, grown) == (True, "", ())
+    assert verdict(Heard(7, 8, frozenset(), resting=BOTH), frozenset()) == (True, "", ())
+
+
+def test_j3_one_that_says_it_records_must_grow_beside_one_that_rests():
+    """J3: the word of the one is none of the other's, nor is that of the version before."""
+    heard = Heard(7, 8, frozenset({"cam01"}), resting=frozenset({"cam02"}))
+    assert verdict(heard, frozenset(), 180.0) == (False, "cameras", ("cam01",))
+    assert verdict(Heard(1, 8, frozenset(), resting=BOTH), BOTH, 180.0)[1:] == ("silent", ("cam01", "cam02"))
+
+
 @pytest.mark.parametrize(
     ("heard", "grown", "why", "missing"),
     [
