@@ -137,7 +137,14 @@ class Stock:
         weekly = self._weekly(vault, now_ms, retention_of)
         # One whose last day was none of its hours stores again as it did in the week.
         daily = {camera: weekly[camera] for camera in (weekly.keys() & self._weeks.keys()) - lately.keys()}
-        longest_ms = UTC_DAY_MS if daily else max((span.length_ms for _, span in lately.values()), default=0)
+        longest_ms = (
+            UTC_DAY_MS
+            if daily
+            else max(
+                (self._on_ms(camera, span) or span.length_ms for camera, (_, span) in lately.items()),
+                default=0,
+            )
+        )
         daily |= {
             camera: Demand(
                 self._of_hours(camera, written, span) or _per_day(written, span.length_ms),
@@ -177,9 +184,16 @@ class Stock:
         An evening's last hours are half of a day, and Friday's no Saturday's: bytes a day would be told too many or
         too few by turns.
         """
+        on_ms = self._on_ms(camera, span)
+        return written * self._weeks[camera].on_ms // 7 // max(on_ms, LEAST_MS) if on_ms else 0
+
+    def _on_ms(self, camera: str, span: Span) -> int:
+        """Return how much of a span is of a camera's hours; 0 where none is, or it has no hours.
+
+        A night adds nothing to what is known of its rate, however long ago the evening was.
+        """
         week = self._weeks.get(camera)
-        on_ms = 0 if week is None else week.on_within_ms(span)
-        return 0 if week is None or not on_ms else written * week.on_ms // 7 // max(on_ms, LEAST_MS)
+        return 0 if week is None else week.on_within_ms(span)
 
 
 def _per_day(written: int, span_ms: int) -> int:

@@ -302,6 +302,24 @@ def test_a_camera_with_hours_stores_the_same_at_every_hour_of_its_week(made):
     assert max(told) <= right * 11 // 10
 
 
+@pytest.mark.parametrize("minutes", [4, 15, 59])
+def test_a_night_makes_no_rate_steady_that_was_told_by_the_end_of_an_evening(made, minutes):
+    """A box is put up at a quarter to eight, with hours to eight: what it stored tells nobody off all night."""
+    eight = day_begun_ms(T0) + 20 * HOUR_MS
+    recorded(made, minutes, eight)
+    for since in range(0, 12 * 60, 25):
+        now = eight + since * MINUTE
+        stock = Stock(MONTH, {"cam1": [parse("08:00-20:00")]})
+        assert stock.advance(made, ["cam1"], now, lambda: False)
+        found = stock.forecast(VAULT, now, lambda _: MONTH, 100_000)
+        assert (found is None) == (minutes < 10)
+        assert found is None or not found.steady
+    recorded(made, 60, eight - minutes * MINUTE)
+    stock = Stock(MONTH, {"cam1": [parse("08:00-20:00")]})
+    assert stock.advance(made, ["cam1"], eight + MINUTE, lambda: False)
+    assert stock.forecast(VAULT, eight + MINUTE, lambda _: MONTH, 100_000).steady
+
+
 def test_a_camera_that_was_recorded_outside_of_its_hours_alone_has_the_rate_it_had(made):
     hours = [parse("09:00-18:00")]
     night = day_begun_ms(T0) + 20 * HOUR_MS
