@@ -66,12 +66,18 @@ DELETION = {
     "DELETION_HOLD": code(
         "signs",
         (
-            "hold에 적은 보존은 이 카메라와 구간의 열람 등 요청(`access-request`)에 따른 것이 아닙니다",
-            "the hold that is named is none on the ground `access-request` for this camera and span",
+            "hold에 적은 보존은 이 카메라와 구간만의 열람 등 요청(`access-request`)에 따른 것이 아닙니다",
+            "the hold that is named is none on the ground `access-request` for this camera and span alone",
         ),
         (
-            "`pasu hold list`로 확인하여 그 요청의 보존을 적거나, 보존이 없었으면 hold를 빼십시오",
-            "name the request's own hold (`pasu hold list`), or leave `hold` out where there was none",
+            (
+                "`pasu hold list`로 확인하여 그 요청의 보존을 적거나, 보존이 없었으면 hold를 빼십시오. 다른 카메라나 "
+                "시각까지 지키는 보존은 먼저 `hold.release`로 풀고, hold 없이 다시 명하십시오"
+            ),
+            (
+                "name the request's own hold (`pasu hold list`), or leave `hold` out where there was none; one that "
+                "keeps other cameras or times too is first released by `hold.release`; then order again without `hold`"
+            ),
         ),
     ),
     "DELETION_HELD": code(

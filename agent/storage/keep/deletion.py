@@ -81,7 +81,7 @@ def look(
     hold_id  the hold on the ground `access-request` that kept the span, and goes with it
     Raises   CommandRefused DELETION_*, HoldRefused HOLD_UNKNOWN, HOLD_RELEASED; StorageFault of a disk
     """
-    hold = _named(catalogue, camera, span, hold_id)
+    hold = _named(catalogue, camera, hold_id)
     _unsettled(catalogue, camera)
     # Before the catalogue: what is stored in between is then found twice, and not never.
     for vault in vaults.values():
@@ -91,6 +91,8 @@ def look(
     if not rows:
         raise CommandRefused("DELETION_EMPTY", "nothing of the span is stored")
     found = Found(tuple(rows), hold)
+    if hold is not None and not _keeps_no_more(catalogue, hold, span, found):
+        raise CommandRefused("DELETION_HOLD", "the hold keeps more than this", reason=hold.id)
     _of_no_time(catalogue, rows)
     _held(catalogue, rows, hold_id)
     _exported(catalogue, rows)
@@ -117,8 +119,8 @@ def _reaches(row: Stored, span: Span) -> bool:
     return row.start_ms < span.end_ms and row.end_ms + reach > span.start_ms
 
 
-def _named(catalogue: Catalogue, camera: str, span: Span, hold_id: str) -> Hold | None:
-    """Return the hold that goes with it; refuse one that was not placed for a request, or not for this."""
+def _named(catalogue: Catalogue, camera: str, hold_id: str) -> Hold | None:
+    """Return the hold that goes with it; refuse one that was not placed for a request, or not for this camera alone."""
     if not hold_id:
         return None
     hold = hold_rows.find(catalogue, hold_id)
@@ -126,9 +128,21 @@ def _named(catalogue: Catalogue, camera: str, span: Span, hold_id: str) -> Hold 
         raise HoldRefused("HOLD_UNKNOWN", "no such hold")
     if not hold.is_active:
         raise HoldRefused("HOLD_RELEASED", "the hold was released before")
-    if hold.ground != ACCESS or not hold.covers(camera, span):
+    if hold.ground != ACCESS or hold.cameras != (camera,):
         raise CommandRefused("DELETION_HOLD", "not the hold of a request about this", reason=hold.id)
     return hold
+
+
+def _keeps_no_more(catalogue: Catalogue, hold: Hold, span: Span, found: Found) -> bool:
+    """Tell whether a hold keeps nothing but what is deleted: what else it alone kept would expire, and nobody asked."""
+    first, last = min(span.start_ms, found.span.start_ms), max(span.end_ms, found.span.end_ms)
+    if hold.span.start_ms < first or hold.span.end_ms > last:
+        return False
+    query = (
+        "SELECT 1 FROM hold_segment JOIN segment ON segment.id = hold_segment.segment WHERE hold = ?"
+        " AND state != 'GONE' AND segment.id NOT IN (SELECT value FROM json_each(?)) LIMIT 1"
+    )
+    return not catalogue.read(query, (hold.id, _ids(found.rows)))
 
 
 def _unsettled(catalogue: Catalogue, camera: str) -> None:
@@ -139,10 +153,10 @@ def _unsettled(catalogue: Catalogue, camera: str) -> None:
 
 
 def _of_no_time(catalogue: Catalogue, rows: Sequence[Stored]) -> None:
-    """Refuse what only seems to be of the span: recorded by a clock that was wrong, nobody knows by how much."""
+    """Refuse what only seems to be of the span: recorded by a clock that was wrong, or told by its file's name alone."""
     query = (
         "SELECT path FROM segment WHERE id IN (SELECT value FROM json_each(?))"
-        " AND trust = 'UNTRUSTED' AND kept_from_ms != start_ms LIMIT 1"
+        " AND kept_from_ms != start_ms LIMIT 1"
     )
     for (path,) in catalogue.read(query, (_ids(rows),)):
         raise CommandRefused("DELETION_UNSETTLED", "nobody knows when it was recorded", reason=path)

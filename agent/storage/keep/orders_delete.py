@@ -46,7 +46,7 @@ LATE_MS = 3_600_000
 def weigh(context: Context, order: Order) -> Weight:
     """Refuse what cannot be done as a whole now; count what goes early against what may go in a day.
 
-    Raises  CommandRefused DELETION_*, CAMERA_UNKNOWN, COMMAND_CAMERA; HoldRefused; TimeUntrusted; StorageFault
+    Raises  CommandRefused DELETION_*, CAMERA_UNKNOWN; HoldRefused; TimeUntrusted; StorageFault
     """
     if len(order.signers) < 2 and not _has_privacy_officer(context):
         raise CommandRefused("DELETION_NO_PRIVACY", "the ring has no key of a privacy officer")
@@ -77,8 +77,6 @@ def _look(context: Context, order: Order) -> Found:
     if lacks_rows(context):
         raise CommandRefused("DELETION_UNREADY", "the catalogue is not whole")
     found = deletion.look(context.catalogue, context.vaults, wanted["camera"], span, wanted.get("hold", ""))
-    if found.hold is not None and not order.sees(found.hold.cameras):
-        raise CommandRefused("COMMAND_CAMERA", "the key is not for a camera of the hold")
     context.step("F1")
     return found
 
@@ -96,9 +94,10 @@ def _begin(context: Context, order: Order) -> dict[str, Any]:
             "end_ms": found.span.end_ms,
             "sealed_bytes": found.sealed_bytes,
         }
-        facts = [Fact("deletion.begun", now, _body(order, note, segments=len(found.rows)))]
+        count, sealed_bytes = (0, 0) if hold is None else hold_rows.totals(context.catalogue, hold.id)
+        body = _body(order, note, segments=len(found.rows), hold_segments=count)
+        facts = [Fact("deletion.begun", now, body)]
         if hold is not None:
-            count, sealed_bytes = hold_rows.totals(context.catalogue, hold.id)
             facts.append(released_fact(hold, now, wanted["request"], order.by, (count, sealed_bytes)))
         lines = [ledger.line(fact) for fact in facts]
 
