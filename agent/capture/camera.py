@@ -27,7 +27,9 @@ BURST_MS = 300  # what a camera has kept for a new client comes within this (qui
 ASLEEP_S = 5.0  # a source that does not turn for so long is killed as hung, unless the whole box stood still
 GAP_PART_MS = 600_000  # a long outage is written down in parts, so that no end of ours forgets its cause
 OURS = (GapCause.AGENT_STOPPED, GapCause.AGENT_KILLED, GapCause.WORKER_LOST, GapCause.RECONFIGURED)
-FIRST_KEYFRAME = "first keyframe"  # why nothing is stored of the moment in which the hours begin
+FIRST_KEYFRAME = (
+    "first keyframe"  # why nothing is stored of the moment in which the hours begin; see Duty.told
+)
 BACKLOG_MS = 60_000  # no camera that keeps pictures for a new client keeps more of them
 
 
@@ -390,9 +392,9 @@ class CameraRecorder:
     def _gap(self, from_ms: int, to_ms: int, cause: GapCause, detail: str) -> None:
         """Write a gap down; of a camera with hours, what lies outside of them as nothing that anybody missed."""
         span, camera = Span(from_ms, to_ms), self._plan.camera
-        for on, part in self._duty.split(span) if self._duty is not None else ((True, span),):
-            gap = Gap(camera, part, cause, detail) if on else Gap(camera, part, GapCause.OFF_HOURS)
-            self._recorder.gap(gap, self._now)
+        whole = ((span, cause, detail),)
+        for part in self._duty.told(span, cause, detail) if self._duty is not None else whole:
+            self._recorder.gap(Gap(camera, *part), self._now)
 
     def _do(self, commands: list[Command]) -> None:
         camera = self._plan.camera

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.capture.vitals import RARE_S
 from agent.config.hours import ALWAYS, Stretch, Week, parse
-from agent.model import Span, Trust
+from agent.model import GapCause, Span, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 PARTS = 128
 """A missing span is told apart by so many turns at most: two months of a turn in the morning and one at night."""
+NO_KEYFRAME = "no keyframe"
 _NOWHERE = Stretch(True, 0, 0)
 
 
@@ -53,3 +55,26 @@ class Duty:
             (part.on or number == PARTS - 1, Span(part.from_ms, part.until_ms))
             for number, part in enumerate(parts)
         ]
+
+    def told(self, span: Span, cause: GapCause, detail: str) -> Iterator[tuple[Span, GapCause, str]]:
+        """Cut a missing span at the turns and name its parts: what lies outside of the hours nobody missed.
+
+        On duty, OFF_HOURS is the wait for the first keyframe, which is not to take longer than keyframes are rare by:
+        a camera that sends none from the begin of its hours on is a loss behind that.
+        """
+        for on, part in self.split(span):
+            if not on:
+                yield part, GapCause.OFF_HOURS, ""
+            elif cause is not GapCause.OFF_HOURS:
+                yield part, cause, detail
+            else:
+                yield from self._waited(part, detail)
+
+    def _waited(self, part: Span, detail: str) -> Iterator[tuple[Span, GapCause, str]]:
+        """Name a part on duty that begins at a turn, or behind one; while nothing is known, where trust was lost."""
+        since_ms = self.at(part.start_ms).from_ms if self.known else part.start_ms
+        until_ms = min(max(part.start_ms, since_ms + RARE_S * 1000), part.end_ms)
+        if until_ms > part.start_ms:
+            yield Span(part.start_ms, until_ms), GapCause.OFF_HOURS, detail
+        if until_ms < part.end_ms:
+            yield Span(until_ms, part.end_ms), GapCause.STREAM_DAMAGED, NO_KEYFRAME

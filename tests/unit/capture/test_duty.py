@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.capture.duty import PARTS, Duty
+from agent.capture.duty import NO_KEYFRAME, PARTS, Duty
+from agent.capture.vitals import RARE_S
 from agent.config.hours import ALWAYS
-from agent.model import Span, Trust
+from agent.model import GapCause, Span, Trust
 
 DAY_MS = 86_400_000
 EIGHT = 1_790_000_000_000 // DAY_MS * DAY_MS - 3_600_000  # 08:00 in Korea
@@ -60,6 +61,47 @@ def test_what_is_behind_many_turns_counts_as_missed() -> None:
     parts = duty().split(Span(EIGHT, EIGHT + 400 * DAY_MS))
     assert len(parts) == PARTS
     assert parts[-1] == (True, Span(parts[-2][1].end_ms, EIGHT + 400 * DAY_MS))
+
+
+RARE_MS = RARE_S * 1000
+OFF = (GapCause.OFF_HOURS, "first keyframe")
+NONE = (GapCause.STREAM_DAMAGED, NO_KEYFRAME)
+
+
+@pytest.mark.parametrize(
+    ("from_ms", "to_ms", "told"),
+    [
+        (-5, 0, [(-5, 0, GapCause.OFF_HOURS, "")]),
+        (-5, 900, [(-5, 0, GapCause.OFF_HOURS, ""), (0, 900, *OFF)]),
+        (0, RARE_MS, [(0, RARE_MS, *OFF)]),
+        (0, RARE_MS + 1, [(0, RARE_MS, *OFF), (RARE_MS, RARE_MS + 1, *NONE)]),
+        (8000, 60_000, [(8000, RARE_MS, *OFF), (RARE_MS, 60_000, *NONE)]),
+        (RARE_MS, 60_000, [(RARE_MS, 60_000, *NONE)]),
+        (600_000, 1_200_000, [(600_000, 1_200_000, *NONE)]),
+    ],
+)
+def test_the_wait_for_a_first_keyframe_is_off_hours_no_longer_than_keyframes_are_rare_by(
+    from_ms: int, to_ms: int, told: list[tuple[int, int, GapCause, str]]
+) -> None:
+    found = duty().told(Span(EIGHT + from_ms, EIGHT + to_ms), *OFF)
+    assert [(part.start_ms - EIGHT, part.end_ms - EIGHT, *more) for part, *more in found] == told
+
+
+def test_another_cause_holds_for_all_that_is_on_duty() -> None:
+    cause = (GapCause.CAMERA_SILENT, "timeout")
+    assert [*duty().told(Span(EIGHT - 5, TWENTY + 5), *cause)] == [
+        (Span(EIGHT - 5, EIGHT), GapCause.OFF_HOURS, ""),
+        (Span(EIGHT, TWENTY), *cause),
+        (Span(TWENTY, TWENTY + 5), GapCause.OFF_HOURS, ""),
+    ]
+
+
+def test_where_trust_is_lost_at_night_the_wait_begins_with_that() -> None:
+    night = Span(TWENTY + 5, TWENTY + 5 + RARE_MS + 1)
+    assert [*duty(Trust.UNTRUSTED).told(night, *OFF)] == [
+        (Span(night.start_ms, night.end_ms - 1), *OFF),
+        (Span(night.end_ms - 1, night.end_ms), *NONE),
+    ]
 
 
 def test_what_is_no_hours_is_refused() -> None:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.capture.camera import GAP_PART_MS, CameraPlan, CameraRecorder
-from agent.capture.duty import Duty
+from agent.capture.duty import NO_KEYFRAME, Duty
 from agent.capture.shown import camera_state
+from agent.capture.vitals import RARE_S
 from agent.model import GapCause, Trust
 from tests.unit.capture.test_camera import LARGE, SMALL, START_MS, STEP_MS, Scene
 
@@ -85,6 +86,27 @@ def test_the_first_keyframe_of_the_hours_is_the_first_that_is_stored() -> None:
         (EIGHT, start_ms, "off_hours", "first keyframe"),
     ]
     assert not scene.camera.resting
+
+
+@pytest.mark.parametrize("keyframes", ["none", "damaged"])
+def test_a_camera_without_a_whole_keyframe_in_its_hours_is_missed_in_them(keyframes: str) -> None:
+    """A quarter of a minute is a wait; a day of it is no rest, whether it is written in parts or at the end."""
+    scene = Shift(EIGHT - 20_000)
+    scene.run(500)
+    scene.flush()
+    for _ in range(GAP_PART_MS // 1000 + 60):
+        scene.picture(keyframe=keyframes == "damaged", damaged=keyframes == "damaged")
+        scene.pause(1000 - STEP_MS)
+        scene.flush()
+    scene.end(GapCause.CAMERA_CLOSED)
+    assert scene.stored() == []
+    told = scene.told()
+    late = [one for one in told if one[0] >= EIGHT]
+    assert late[0] == (EIGHT, EIGHT + RARE_S * 1000, "off_hours", "first keyframe")
+    assert {one[2:] for one in late[1:]} == {("stream_damaged", NO_KEYFRAME)}
+    assert late[-1][1] == scene.instant.utc_ms
+    assert len(late) == 3, "a part, and what was left of it"
+    assert [one[0] for one in told[1:]] == [one[1] for one in told[:-1]]
 
 
 def test_a_camera_that_rests_has_its_pictures_counted_and_nothing_looked_at() -> None:
