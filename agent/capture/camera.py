@@ -84,6 +84,7 @@ class CameraRecorder:
         self._connected_told = False
         self.gauge = Gauge()
         self.resting = False  # pictures come, outside of its hours
+        self._awake_ms = 0  # UTC in which its last rest ended
         self.last_picture = 0.0  # monotonic; 0 while none has come
         self.frames = 0
         self.bytes = 0
@@ -148,6 +149,7 @@ class CameraRecorder:
             self._now = now
             if self._covered_ms is not None:
                 self._covered_ms += round(step_ms)
+            self._awake_ms += round(step_ms)
         if timeline is not None:
             timeline.sync(offset_ms, monotonic)
 
@@ -323,7 +325,9 @@ class CameraRecorder:
         elif stretch.on:
             if self.resting and self._limits is not None and _just_before(label_ms, self._limits):
                 return None  # of the hours that are over, behind a picture that is shown later
-            self.resting = False
+            if self.resting:
+                self.resting = False
+                self._awake_ms = label_ms if label_ms - stretch.from_ms > STEP_MS else stretch.from_ms
             if label_ms - stretch.from_ms < BACKLOG_MS and not timeline.settled(unit.arrival):
                 return None  # it may have been taken before the hours, and kept for us
             self._limits = stretch
@@ -339,6 +343,8 @@ class CameraRecorder:
             self._cause, self._detail = GapCause.OFF_HOURS, FIRST_KEYFRAME
         if self._covered_ms is None:
             self._covered_ms = self._now.utc_ms
+        if not self.resting:
+            self._tell_connected(form.codec, form.width, form.height, "")
         self.resting, self._limits = True, stretch
         self._format = form
         self._dropping = False
@@ -393,7 +399,8 @@ class CameraRecorder:
         """Write a gap down; of a camera with hours, what lies outside of them as nothing that anybody missed."""
         span, camera = Span(from_ms, to_ms), self._plan.camera
         whole = ((span, cause, detail),)
-        for part in self._duty.told(span, cause, detail) if self._duty is not None else whole:
+        duty = self._duty
+        for part in duty.told(span, cause, detail, self._awake_ms) if duty is not None else whole:
             self._recorder.gap(Gap(camera, *part), self._now)
 
     def _do(self, commands: list[Command]) -> None:
@@ -412,18 +419,18 @@ class CameraRecorder:
         camera = self._plan.camera
         if self._covered_ms is not None and begin.start_ms - self._covered_ms > GAP_MS:
             self._gap(self._covered_ms, begin.start_ms, self._cause, self._detail)
-        if self._lost_told or not self._connected_told:
-            self._lost_told = False
-            self._connected_told = True
-            track = begin.track
-            self.tell(
-                "camera.connected",
-                {"codec": str(track.codec), "width": track.width, "height": track.height, "run": begin.run},
-            )
+        self._tell_connected(begin.track.codec, begin.track.width, begin.track.height, begin.run)
         start = Instant(begin.start_ms, self._now.trust)
         self._recorder.begin(SegmentStart(camera, begin.run, start, begin.track, begin.keyframe))
         self._recorder.write(camera, begin.init, begin.start_ms, 0)
         self._covered_ms = begin.start_ms
+
+    def _tell_connected(self, codec: str, width: int, height: int, run: str) -> None:
+        """Say that pictures come, once after each loss that was told; run: "" while it rests."""
+        if self._lost_told or not self._connected_told:
+            self._lost_told = False
+            self._connected_told = True
+            self.tell("camera.connected", {"codec": str(codec), "width": width, "height": height, "run": run})
 
     def _utc_ms(self, pts: int) -> int:
         assert self._timeline is not None

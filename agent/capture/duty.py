@@ -56,11 +56,15 @@ class Duty:
             for number, part in enumerate(parts)
         ]
 
-    def told(self, span: Span, cause: GapCause, detail: str) -> Iterator[tuple[Span, GapCause, str]]:
+    def told(
+        self, span: Span, cause: GapCause, detail: str, awake_ms: int = 0
+    ) -> Iterator[tuple[Span, GapCause, str]]:
         """Cut a missing span at the turns and name its parts: what lies outside of the hours nobody missed.
 
         On duty, OFF_HOURS is the wait for the first keyframe, which is not to take longer than keyframes are rare by:
         a camera that sends none from the begin of its hours on is a loss behind that.
+
+        awake_ms  UTC of the picture that ended its rest, where no turn did: a clock was set, or is no longer trusted
         """
         for on, part in self.split(span):
             if not on:
@@ -68,11 +72,11 @@ class Duty:
             elif cause is not GapCause.OFF_HOURS:
                 yield part, cause, detail
             else:
-                yield from self._waited(part, detail)
+                yield from self._waited(part, detail, awake_ms)
 
-    def _waited(self, part: Span, detail: str) -> Iterator[tuple[Span, GapCause, str]]:
-        """Name a part on duty that begins at a turn, or behind one; while nothing is known, where trust was lost."""
-        since_ms = self.at(part.start_ms).from_ms if self.known else part.start_ms
+    def _waited(self, part: Span, detail: str, awake_ms: int) -> Iterator[tuple[Span, GapCause, str]]:
+        """Name a part on duty that begins where a rest ended, or behind that."""
+        since_ms = max(self.at(part.start_ms).from_ms, awake_ms)
         until_ms = min(max(part.start_ms, since_ms + RARE_S * 1000), part.end_ms)
         if until_ms > part.start_ms:
             yield Span(part.start_ms, until_ms), GapCause.OFF_HOURS, detail

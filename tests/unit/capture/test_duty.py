@@ -96,11 +96,12 @@ def test_another_cause_holds_for_all_that_is_on_duty() -> None:
     ]
 
 
-def test_where_trust_is_lost_at_night_the_wait_begins_with_that() -> None:
-    night = Span(TWENTY + 5, TWENTY + 5 + RARE_MS + 1)
-    assert [*duty(Trust.UNTRUSTED).told(night, *OFF)] == [
-        (Span(night.start_ms, night.end_ms - 1), *OFF),
-        (Span(night.end_ms - 1, night.end_ms), *NONE),
+@pytest.mark.parametrize(("trust", "at_ms"), [(Trust.UNTRUSTED, TWENTY), (Trust.SYNCED, EIGHT + 3_600_000)])
+def test_a_wait_that_no_turn_began_begins_with_the_first_picture_on_duty(trust: Trust, at_ms: int) -> None:
+    span = Span(at_ms + 5, at_ms + 7 + RARE_MS + 1)
+    assert [*duty(trust).told(span, *OFF, at_ms + 7)] == [
+        (Span(span.start_ms, span.end_ms - 1), *OFF),
+        (Span(span.end_ms - 1, span.end_ms), *NONE),
     ]
 
 

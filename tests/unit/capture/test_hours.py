@@ -118,7 +118,7 @@ def test_a_camera_that_rests_has_its_pictures_counted_and_nothing_looked_at() ->
     assert (state["codec"], state["width"]) == ("mjpeg", 640)
     assert state["conditions"] == {}
     assert state["fps_tenths"] is None
-    assert not scene.recorder.calls or {call[0] for call in scene.recorder.calls} <= {"gap"}
+    assert not scene.recorder.calls or {call[0] for call in scene.recorder.calls} <= {"gap", "fact"}
     assert "hours_open" not in state
 
 
@@ -181,7 +181,26 @@ def test_a_camera_that_is_lost_while_it_rests_is_missed_from_the_hours_on() -> N
         (lost_ms, EIGHT, "off_hours", ""),
         (EIGHT, begun_ms, "camera_silent", "timeout"),
     ]
-    assert scene.kinds() == ["camera.lost", "camera.connected"]
+    assert scene.kinds() == ["camera.connected", "camera.lost", "camera.connected"]
+    assert [fact.body.get("run") == "" for fact in scene.recorder.facts] == [True, False, False]
+
+
+def test_each_loss_of_a_night_is_told_and_each_return() -> None:
+    """Whoever cuts a cable at three is not hidden by what fell out at one; a try in vain is no loss."""
+    scene = Shift(TWENTY - 60_000)
+    scene.run(25 * 120)
+    for _ in range(3):
+        scene.end(GapCause.CAMERA_CLOSED)
+        scene.end(GapCause.CAMERA_UNREACHABLE)
+        scene.pause(HOUR_MS)
+        scene.run(25)
+    assert scene.kinds() == ["camera.connected", *["camera.lost", "camera.connected"] * 3]
+    back = scene.recorder.facts[-1].body
+    assert back == {"camera": "cam01", "codec": "mjpeg", "width": 640, "height": 360, "run": ""}
+    scene.pause(9 * HOUR_MS + 120_000)
+    scene.run(50)
+    assert scene.camera.recording
+    assert len(scene.kinds()) == 7, "it was there, and is told of no second time"
 
 
 def test_a_camera_that_is_lost_before_they_end_and_comes_back_afterwards() -> None:
@@ -287,8 +306,25 @@ def test_a_clock_that_is_set_back_into_the_hours_wakes_the_camera() -> None:
     scene = Shift(TWENTY + HOUR_MS)
     scene.run(250)
     scene.wall_ms -= 3 * HOUR_MS
+    scene.run(10)
     scene.run(60)
     assert scene.camera.recording
+    assert {cause for _, _, cause, _ in scene.told()} == {"off_hours"}, "it waited for a keyframe, no longer"
+
+
+def test_a_clock_that_is_set_while_a_keyframe_is_waited_for_makes_the_wait_no_longer() -> None:
+    scene = Shift(EIGHT - 20_000)
+    scene.run(500)
+    for step_ms in (0, 5 * HOUR_MS, -2 * HOUR_MS):
+        scene.wall_ms += step_ms
+        for _ in range(25 * 6):
+            scene.picture(keyframe=False)
+    scene.end()
+    begun_ms = EIGHT + 3 * HOUR_MS
+    assert scene.told() == [
+        (begun_ms - 20_000, begun_ms + RARE_S * 1000, "off_hours", "first keyframe"),
+        (begun_ms + RARE_S * 1000, begun_ms + 18_000, "stream_damaged", NO_KEYFRAME),
+    ]
 
 
 def test_a_clock_that_is_set_past_the_hours_ends_the_run() -> None:
