@@ -162,11 +162,11 @@ class CameraRecorder:
         if form is None:
             self.skipped += 1
             return
+        self.last_picture = monotonic
         stamp: Stamp | None = None
         if self._duty is not None:
             stamp = self._on_duty(self._duty, unit, form)
             if stamp is None:
-                self.last_picture = monotonic
                 self.frames += 1
                 return
         if self._dropping or not self._recorder.room(self._plan.camera):
@@ -200,7 +200,6 @@ class CameraRecorder:
             )
         self._last_pts = stamp.pts
         self.gauge.picture(unit.data, stamp.dts, unit.keyframe, unit.damaged or unit.lost > 0)
-        self.last_picture = monotonic
         self.frames += 1
         self._do(self._cutter.add(unit.data, stamp.pts, stamp.dts, unit.keyframe))
         if self._new and not self._bursting(now):

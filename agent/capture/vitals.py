@@ -269,6 +269,12 @@ class Watch:
     def _absent(camera: str, state: Mapping[str, Any], absent_s: float) -> list[Raised]:
         cause = state.get("cause", "")
         code = _NAMED.get(cause, "camera.unreachable")
-        if absent_s < (SILENT_S if code == "camera.silent" else ABSENT_S):
+        wait_s = SILENT_S if code == "camera.silent" else ABSENT_S
+        picture_ms = state.get("picture_ms")
+        if state["state"] == "playing" and picture_ms is not None and picture_ms < SILENT_S * 1000:
+            wait_s = (
+                RARE_S  # pictures come, and the next keyframe may be that far: so it is each time hours begin
+            )
+        if absent_s < wait_s:
             return []
         return [Raised(code, camera, cause or "no_keyframe")]

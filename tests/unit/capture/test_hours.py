@@ -96,6 +96,7 @@ def test_a_camera_without_a_whole_keyframe_in_its_hours_is_missed_in_them(keyfra
     scene.flush()
     for _ in range(GAP_PART_MS // 1000 + 60):
         scene.picture(keyframe=keyframes == "damaged", damaged=keyframes == "damaged")
+        assert camera_state(scene.camera, {}, scene.ms / 1000)["picture_ms"] == STEP_MS, "one has come"
         scene.pause(1000 - STEP_MS)
         scene.flush()
     scene.end(GapCause.CAMERA_CLOSED)

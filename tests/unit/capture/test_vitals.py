@@ -336,9 +336,31 @@ def test_d1_a_stall_is_told_as_soon_as_it_is_found() -> None:
 def test_a_camera_that_never_recorded_is_given_its_time() -> None:
     watch = Watch()
     assert codes(watch, {"cam01": {"state": "waiting"}}, 50.0) == []
-    assert codes(watch, {"cam01": state("playing")}, 60.0) == [("camera.unreachable", "cam01", "no_keyframe")]
+    assert codes(watch, {"cam01": state("playing", picture_ms=None)}, 60.0) == [
+        ("camera.unreachable", "cam01", "no_keyframe")
+    ]
     assert codes(watch, {}, 61.0) == []
     assert codes(watch, {"cam01": {"state": "waiting"}}, 70.0) == [], "taken out, and put in again"
+
+
+@pytest.mark.parametrize("before", ["", "camera_silent"])
+def test_a_camera_whose_pictures_come_is_given_the_time_to_a_rare_keyframe(before: str) -> None:
+    """Each morning a camera with a keyframe every twelve seconds would be an alarm of the worst kind."""
+    watch = Watch()
+    assert codes(watch, {"cam01": state("resting")}, 100.04) == []
+    plays = {"cam01": state("playing", cause=before)}
+    for now_s in (100.5, 110.5, 114.9):
+        assert codes(watch, plays, now_s) == []
+    ((code, _, _),) = codes(watch, plays, 115.1)
+    assert code == ("camera.silent" if before else "camera.unreachable")
+
+
+def test_d1_one_that_plays_and_sends_nothing_is_given_no_more_time_than_before() -> None:
+    watch = Watch()
+    codes(watch, {"cam01": state()}, 100.04)
+    assert codes(watch, {"cam01": state("playing", picture_ms=5000, cause="camera_silent")}, 105.1) != []
+    assert codes(watch, {"cam01": state("playing", picture_ms=5000)}, 109.9) == []
+    assert codes(watch, {"cam01": state("playing", picture_ms=5000)}, 110.1) != []
 
 
 def test_what_holds_whether_it_records_or_not() -> None:
