@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 
 import pytest
 
@@ -16,7 +17,7 @@ from agent.model import Instant, Trust
 from agent.passes import Why
 from agent.storage import passbook
 from agent.storage.files import Disk
-from tests.page_lab import CAMERAS, Site, site
+from tests.page_lab import CAMERAS, VITALS, Site, site, slots
 
 LANGUAGES = ("ko", "en")
 
@@ -35,8 +36,6 @@ def shown(place, language: str) -> str:
     box, door, cookie = place
 
     def read():
-        import time
-
         return overview.read(box.config, Instant(time.time_ns() // 1_000_000, Trust.SYNCED), enrolled=True)
 
     told: list[str] = []
@@ -102,6 +101,21 @@ def test_a_box_whose_processes_say_nothing_is_shown_too(place, language):
         CONDITIONS["process.silent"].what_korean in text or CONDITIONS["process.silent"].what_english in text
     )
     assert "cam03" in text
+
+
+@pytest.mark.parametrize(("language", "off"), [("ko", "녹화 시간 밖입니다"), ("en", "all of it off hours")])
+def test_a_camera_that_rested_all_day_is_not_one_of_which_nothing_is_known(place, language, off):
+    """A Sunday of a camera with hours from Monday to Friday; what began today has nothing to tell yet."""
+    box = place[0]
+    now_ms = time.time_ns() // 1_000_000
+    unknown = {"ko": "아는 것이 없습니다", "en": "nothing is known"}[language]
+    for letter, said, not_said in (("z", off, unknown), ("-", unknown, off)):
+        box.is_well()
+        days = {name: slots(now_ms, (0, 288, letter)) for name, _ in CAMERAS}
+        box.write("keep", vaults=[], vitals=VITALS, disks=[], day={"slot_s": 300, "cameras": days})
+        text = read_aloud(shown(place, language))
+        assert text.count(said) == len(CAMERAS)
+        assert not_said not in text
 
 
 def test_what_was_said_long_ago_is_not_how_it_is(place):

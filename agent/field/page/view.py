@@ -154,6 +154,8 @@ def _cameras(
 
 
 def _missing(day: words.LastDay | None) -> str:
+    if day is not None and day.permille is None and day.off_s:
+        return say("녹화 시간 밖입니다", "all of it off hours")
     if day is None or day.permille is None:
         return say("지난 24시간에 대해 아는 것이 없습니다", "nothing is known of the last 24 hours")
     if day.off_s and not day.missing_s:
