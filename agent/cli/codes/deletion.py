@@ -45,10 +45,13 @@ DELETION = {
             "a segment of the span is not stored yet",
         ),
         (
-            "답의 reason에 적힌 시각부터 다시 명하십시오. 녹화가 멈춰 있으면 녹화를 먼저 살리십시오",
             (
-                "order it again from the time that the reply's reason names; where recording has stopped, bring that "
-                "back first"
+                "답의 reason에 적힌 시각부터 다시 명하십시오. reason이 파일이면 녹화가 끝맺지 못한 것이니, 녹화를 먼저 "
+                "살리십시오"
+            ),
+            (
+                "order it again from the time that the reply's reason names; where that is a file, recording left it "
+                "unfinished: bring recording back first"
             ),
         ),
     ),
@@ -117,12 +120,18 @@ DELETION = {
     "DELETION_LINKED": code(
         "site",
         (
-            "조각 파일에 다른 이름이 있거나 그 자리에 다른 것이 있어, 지워도 사본이 남습니다",
-            "a segment's file has another name, or something else lies there: a copy would stay",
+            "조각 파일에 다른 이름이 있거나 그 자리나 곁에 다른 것이 있어, 지워도 사본이 남습니다",
+            "a segment's file has another name, or something else lies there or beside it: a copy would stay",
         ),
         (
-            "누가 만들었는지 저장소를 확인하고(`find 저장소 -samefile 파일`) 그 이름을 없앤 뒤 다시 명하십시오",
-            "look who made it (`find VAULT -samefile FILE`), remove that name, and order again",
+            (
+                "누가 만들었는지 저장소를 확인하고(`find 저장소 -samefile 파일`) 그 이름을 없앤 뒤 다시 명하십시오. "
+                "reason이 꼬리 파일(`.tail…`)이면 녹화를 다시 시작하여 먼저 정리하게 하십시오"
+            ),
+            (
+                "look who made it (`find VAULT -samefile FILE`), remove that name, and order again; where the reason "
+                "is a tail (`.tail…`), have it put in order by a restart of recording first"
+            ),
         ),
     ),
     "DELETION_QUARANTINED": code(
@@ -166,8 +175,8 @@ DELETION = {
     "DELETION_PARTLY": code(
         "signs",
         (
-            "지우기 전에 다른 보존이 걸렸거나 파일에 다른 이름이 생겨, 일부가 지워지지 않고 끝났습니다",
-            "a hold came, or a file got another name, before it was erased: the deletion ended without some of it",
+            "지우기 전에 보존이 걸렸거나 파일에 다른 이름이 생겼거나 바뀌어, 일부가 지워지지 않고 끝났습니다",
+            "a hold came, or a file got another name or was replaced, before it was erased: some of it was not deleted",
         ),
         (
             "답의 kept, unshredded가 그 수입니다. 까닭을 없앤 뒤 같은 구간을 다시 명하십시오",

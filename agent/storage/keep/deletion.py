@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from agent.command import deleting
 from agent.command.errors import CommandRefused
 from agent.model import Span, utc_day
-from agent.storage import files, held
+from agent.storage import files, held, progress
 from agent.storage.catalogue import LIVE, overlapping
-from agent.storage.keep import hold_rows, outgoing_files, outgoing_rows, quarantined
+from agent.storage.keep import hold_files, hold_rows, outgoing_files, outgoing_rows, quarantined
 from agent.storage.keep.hold import ACCESS, SALVAGED, SALVAGED_REACH_MS, HoldRefused
 from agent.storage.keep.reach import STORED, TAIL
 from agent.storage.keep.stored import COLUMNS, CONDEMNED, Stored
@@ -28,6 +28,7 @@ from agent.storage.schema import LONG_MS, PRESENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from agent.storage.catalogue import Catalogue
     from agent.storage.keep.hold import Hold
@@ -42,6 +43,11 @@ _LOST = (
     "SELECT start_ms, end_ms FROM segment INDEXED BY idx_segment_lost"
     " WHERE state = 'LOST' AND vault = ? AND path = ?"
 )
+_DAMAGED = (
+    "SELECT 1 FROM segment INDEXED BY idx_segment_lost WHERE state = 'LOST' AND cause = 'DAMAGED' AND vault = ?"
+    " AND camera = ? AND start_ms < ? AND end_ms > ? LIMIT 1"
+)
+_TAILS = (Kind.TAIL, Kind.TAIL_TEMPORARY, Kind.TAIL_OLD, Kind.SALVAGED_TAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +79,31 @@ class Found:
 
 
 def look(
-    catalogue: Catalogue, vaults: Mapping[str, Vault], camera: str, span: Span, hold_id: str = ""
+    catalogue: Catalogue,
+    vaults: Mapping[str, Vault],
+    state: Path,
+    camera: str,
+    span: Span,
+    *,
+    hold_id: str = "",
+    now_ms: int,
 ) -> Found:
     """Look for what a deletion takes.
 
     vaults   by uuid, those that are there
     hold_id  the hold on the ground `access-request` that kept the span, and goes with it
+    now_ms   trusted, UTC ms
     Raises   CommandRefused DELETION_*, HoldRefused HOLD_UNKNOWN, HOLD_RELEASED; StorageFault of a disk
     """
     hold = _named(catalogue, camera, hold_id)
     _unsettled(catalogue, camera)
+    known = hold_rows.holds(catalogue, released=True)
     # Before the catalogue: what is stored in between is then found twice, and not never.
     for vault in vaults.values():
-        _not_stored_yet(catalogue, vault, camera, span)
+        _held_without_row(vault, {each.id for each in known})
+        _not_stored_yet(catalogue, vault, camera, span, now_ms)
         _in_quarantine(catalogue, vault, camera, span)
+    _away(catalogue, vaults, state, camera, span)
     rows = touched(catalogue.read, camera, span)
     if not rows:
         raise CommandRefused("DELETION_EMPTY", "nothing of the span is stored")
@@ -96,12 +113,14 @@ def look(
     _of_no_time(catalogue, rows)
     _held(catalogue, rows, hold_id)
     _exported(catalogue, rows)
-    released = {each.id for each in hold_rows.holds(catalogue, released=True) if not each.is_active}
+    released = {each.id for each in known if not each.is_active}
+    tails = {(row.vault, row.path + TAIL) for row in rows}
     for row in rows:
         if row.vault not in vaults:
             raise CommandRefused("DELETION_AWAY", "a disk of it is away", reason=row.vault)
         for path in (row.path, row.path + TAIL):
             _alone(vaults[row.vault], row.path, path, released | {hold_id})
+        _no_more_of_it(vaults[row.vault], row, tails)
     return found
 
 
@@ -153,13 +172,34 @@ def _unsettled(catalogue: Catalogue, camera: str) -> None:
 
 
 def _of_no_time(catalogue: Catalogue, rows: Sequence[Stored]) -> None:
-    """Refuse what only seems to be of the span: recorded by a clock that was wrong, or told by its file's name alone."""
+    """Refuse what only seems to be of the span: recorded by a wrong clock, or told by its file's name alone."""
     query = (
         "SELECT path FROM segment WHERE id IN (SELECT value FROM json_each(?))"
         " AND kept_from_ms != start_ms LIMIT 1"
     )
     for (path,) in catalogue.read(query, (_ids(rows),)):
         raise CommandRefused("DELETION_UNSETTLED", "nobody knows when it was recorded", reason=path)
+
+
+def _held_without_row(vault: Vault, known: set[str]) -> None:
+    """Refuse while a vault has a hold that the catalogue does not know: nobody can tell what it covers."""
+    for name in hold_files.names(vault):
+        if name not in known:
+            raise CommandRefused("DELETION_HELD", "a vault has a hold that has no row", reason=name)
+
+
+def _away(catalogue: Catalogue, vaults: Mapping[str, Vault], state: Path, camera: str, span: Span) -> None:
+    """Refuse what may lie on a disk that is away and is no stored segment: of one in quarantine, or not ended."""
+    away = catalogue.vaults().keys() - vaults.keys()
+    for uuid in sorted(away):
+        values = (uuid, camera, span.end_ms, span.start_ms - SALVAGED_REACH_MS)
+        if catalogue.read(_DAMAGED, values):
+            raise CommandRefused(
+                "DELETION_AWAY", "a damaged file of it is on a disk that is away", reason=uuid
+            )
+    for one in progress.read_all(state).values():
+        if one.vault in away and one.camera == camera and _may_reach(one.start_ms, span):
+            raise CommandRefused("DELETION_AWAY", "it was recorded to a disk that is away", reason=one.vault)
 
 
 def _held(catalogue: Catalogue, rows: Sequence[Stored], own: str) -> None:
@@ -183,7 +223,7 @@ def _exported(catalogue: Catalogue, rows: Sequence[Stored]) -> None:
             raise CommandRefused("DELETION_EXPORTED", "an export has it", reason=export)
 
 
-def _not_stored_yet(catalogue: Catalogue, vault: Vault, camera: str, span: Span) -> None:
+def _not_stored_yet(catalogue: Catalogue, vault: Vault, camera: str, span: Span, now_ms: int) -> None:
     """Refuse while a file of the span has no row: it is being recorded, or its recorder was killed."""
     for day in _days(span):
         place = vault.at(f"segments/{camera}/{day}")
@@ -195,7 +235,10 @@ def _not_stored_yet(catalogue: Catalogue, vault: Vault, camera: str, span: Span)
                 continue
             stem, kind = what
             if kind is Kind.PART or (kind in STORED and not _has_row(catalogue, vault, stem.path(kind))):
-                raise deleting.again_at("DELETION_OPEN", stem.start_ms + deleting.SETTLED_MS)
+                again_ms = stem.start_ms + deleting.SETTLED_MS
+                if again_ms > now_ms:
+                    raise deleting.again_at("DELETION_OPEN", again_ms)
+                raise CommandRefused("DELETION_OPEN", "it was left behind", reason=stem.path(kind))
 
 
 def _has_row(catalogue: Catalogue, vault: Vault, path: str) -> bool:
@@ -242,6 +285,17 @@ def _alone(vault: Vault, own: str, path: str, going: set[str]) -> None:
         if export:
             raise CommandRefused("DELETION_EXPORTED", "an export has a link of it", reason=export)
         raise CommandRefused("DELETION_LINKED", "the file has another name", reason=path)
+
+
+def _no_more_of_it(vault: Vault, row: Stored, own: set[tuple[str, str]]) -> None:
+    """Refuse where a tail lies beside a segment that does not go with it: it has pictures of the same time.
+
+    own  tails that go, each with its vault's uuid
+    """
+    start = row.path.removesuffix(Kind.SALVAGED.value).removesuffix(Kind.FINAL.value)
+    for path in (start + kind.value for kind in _TAILS):
+        if (vault.uuid, path) not in own and files.exists(vault.at(path)):
+            raise CommandRefused("DELETION_LINKED", "a tail of it would stay", reason=path)
 
 
 def _days(span: Span) -> Iterator[str]:

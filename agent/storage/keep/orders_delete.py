@@ -17,12 +17,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from agent.command import deleting
+from agent.command import deleting, judge
 from agent.command.errors import CommandRefused
 from agent.command.keyring import Role
 from agent.model import Fact, Span, Trust
 from agent.storage import ledger
-from agent.storage.keep import deletion, erase, hold_rows, orders_rows, orders_weight
+from agent.storage.keep import deletion, erase, hold_rows, orders_files, orders_rows, orders_weight
 from agent.storage.keep.orders_hold import lacks_rows
 from agent.storage.keep.orders_run import DONE, FAILED, PROGRESS, Outcome
 from agent.storage.keep.placing import released_fact
@@ -76,7 +76,15 @@ def _look(context: Context, order: Order) -> Found:
     deleting.check(span, context.now.utc_ms)
     if lacks_rows(context):
         raise CommandRefused("DELETION_UNREADY", "the catalogue is not whole")
-    found = deletion.look(context.catalogue, context.vaults, wanted["camera"], span, wanted.get("hold", ""))
+    found = deletion.look(
+        context.catalogue,
+        context.vaults,
+        context.state,
+        wanted["camera"],
+        span,
+        hold_id=wanted.get("hold", ""),
+        now_ms=context.now.utc_ms,
+    )
     context.step("F1")
     return found
 
@@ -85,6 +93,7 @@ def _begin(context: Context, order: Order) -> dict[str, Any]:
     """Do F1 and F2; return the note."""
     wanted, now = order.arguments, context.now
     with fate(context.state):
+        _still_allowed(context, order)
         found = _look(context, order)
         hold = found.hold
         note: dict[str, Any] = {
@@ -121,6 +130,16 @@ def _begin(context: Context, order: Order) -> dict[str, Any]:
     return note
 
 
+def _still_allowed(context: Context, order: Order) -> None:
+    """Refuse what may have been accepted long ago: the box was locked down since, or a signer may not any more."""
+    erase.require_time(context.now)
+    if orders_files.is_locked_down(context.state):
+        raise CommandRefused("COMMAND_LOCKDOWN", "the box is locked down")
+    why = judge.still_allowed(order, context.ring, context.box, context.now)
+    if why:
+        raise CommandRefused(why, "a signer may not order it any more")
+
+
 def _follow(context: Context, order: Order, note: dict[str, Any]) -> Outcome:
     """Say how far it is; at its end count what the tombstones tell."""
     query = "SELECT path, state FROM segment WHERE id IN (SELECT value FROM json_each(?))"
@@ -131,8 +150,11 @@ def _follow(context: Context, order: Order, note: dict[str, Any]) -> Outcome:
     if left and not late and not context.last:
         return Outcome(PROGRESS, detail=_counts(order, note, left=len(left)))
     tombstones = _tombstones(context, note["seq"], {path for path, _ in rows})
-    missing = [each for each in tombstones if each.get("missing")]
-    unshredded = [each for each in tombstones if not each["shredded"] and not each.get("missing")]
+    # In the place of a replaced one something else lies, and stays: whoever put it there may have the segment.
+    missing = [each for each in tombstones if each.get("missing") and not each.get("replaced")]
+    unshredded = [
+        each for each in tombstones if each.get("replaced") or not (each["shredded"] or each.get("missing"))
+    ]
     kept = sum(state not in (CONDEMNED, GONE) for _, state in rows)
     counts = _counts(
         order,

@@ -12,7 +12,8 @@ from agent.command import deleting
 from agent.command.keyring import Role
 from agent.errors import StorageFault
 from agent.model import Trust, utc_name
-from agent.storage.keep import deletion, erase, orders_delete, outgoing, quarantined
+from agent.storage import progress
+from agent.storage.keep import deletion, erase, orders_delete, orders_files, outgoing, quarantined
 from agent.storage.keep.check import Check, Selection
 from agent.storage.keep.check_findings import Finding, Level
 from agent.storage.keep.hold import SALVAGED_REACH_MS
@@ -312,6 +313,22 @@ def test_a_link_of_a_hold_that_has_no_row_is_one(box) -> None:
     link.parent.mkdir(parents=True)
     os.link(box.vault_path / path, link)
     refused(box, "DELETION_HELD", "stray")
+    refused(box, "DELETION_HELD", "stray", first=50, last=52)
+
+
+def test_a_link_that_its_hold_does_not_know_of_is_one(box) -> None:
+    keep(box, OTHER, 50, 51, ground="trial")
+    path = next(row.path for row in box.rows() if row.start_ms == T0 + 10_000)
+    link = box.vault_path / "holds" / OTHER / path.removeprefix("segments/")
+    os.link(box.vault_path / path, link)
+    refused(box, "DELETION_HELD", OTHER)
+
+
+def test_a_hold_that_has_no_row_forbids_any(box) -> None:
+    """Its placing was cut off, or its file cannot be read: nobody knows what it covers."""
+    (box.vault_path / "holds" / OTHER).mkdir(parents=True)
+    (box.vault_path / "holds" / OTHER / "HOLD").write_text("?")
+    refused(box, "DELETION_HELD", OTHER)
 
 
 def test_the_requests_own_hold_is_released_with_it(box) -> None:
@@ -479,8 +496,17 @@ def test_a_segment_that_has_no_row_yet_forbids_it(box, kind) -> None:
     start_ms = T0 + 8_123
     place = box.vault_path / stem_of("cam1", start_ms).path(kind)
     place.write_bytes(b"age-encryption.org/v1\n")
-    refused(box, "DELETION_OPEN", f"from {utc_name(start_ms + deleting.SETTLED_MS)}")
+    refused(box, "DELETION_OPEN", stem_of("cam1", start_ms).path(kind))
     assert delete(box, first=3, last=5)["status"] == "done", "what begins after the span is not of it"
+
+
+def test_what_is_being_recorded_can_be_ordered_when_it_is_stored(box) -> None:
+    start_ms = box.clock.utc_ms - 60_000
+    place = box.vault_path / stem_of("cam1", start_ms).path(Kind.PART)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"")
+    again = f"from {utc_name(start_ms + deleting.SETTLED_MS)}"
+    refused(box, "DELETION_OPEN", again, from_ms=start_ms, to_ms=start_ms + 1000)
 
 
 def test_what_began_long_before_the_span_is_not_of_it(box) -> None:
@@ -564,6 +590,48 @@ def test_a_disk_that_is_away_forbids_it(box) -> None:
     assert box.erased() == box.bodies("deletion.begun") == []
 
 
+@pytest.mark.parametrize(("end_ms", "code"), [(8_000, "DELETION_AWAY"), (0, "")])
+def test_a_damaged_file_on_a_disk_that_is_away_forbids_it(box, end_ms, code) -> None:
+    with box.catalogue() as catalogue:
+        catalogue.add_vault("uuid-9", "/nowhere", T0)
+    sets = f"vault = 'uuid-9', state = 'LOST', cause = 'DAMAGED', start_ms = start_ms - 6000, end_ms = {T0 + end_ms}"
+    (box.vault_path / change(box, sets, 5)).unlink()
+    reply = delete(box)
+    assert reply["code"] == code
+    assert reply["detail"].get("reason", "") == ("uuid-9" if code else "")
+    assert bool(box.bodies("deletion.begun")) is not bool(code)
+
+
+@pytest.mark.parametrize(
+    ("camera", "vault", "start_ms", "code"),
+    [
+        ("cam1", "uuid-9", 8_000, "DELETION_AWAY"),
+        ("cam1", "uuid-9", 12_000, ""),
+        ("cam2", "uuid-9", 8_000, ""),
+        ("cam1", "uuid-7", 8_000, ""),
+    ],
+)
+def test_what_was_open_on_a_disk_that_is_away_forbids_it(box, camera, vault, start_ms, code) -> None:
+    with box.catalogue() as catalogue:
+        catalogue.add_vault("uuid-9", "/nowhere", T0)
+    mark = progress.Mark(1, T0 + start_ms + 500, 12)
+    path = stem_of(camera, T0 + start_ms).path(Kind.FINAL)
+    one = progress.Open(
+        vault, path, camera, "r", T0 + start_ms, "SYNCED", "h264", 1, 1, 90_000, True, mark, mark, None
+    )
+    (box.state / progress.DIRECTORY).mkdir(exist_ok=True)
+    progress.write(box.disk, box.state / progress.DIRECTORY / "w9.json", [one], sync=True)
+    assert one in progress.read_all(box.state).values()
+    assert delete(box)["code"] == code
+
+
+@pytest.mark.parametrize("kind", [Kind.TAIL_OLD, Kind.TAIL_TEMPORARY, Kind.SALVAGED_TAIL])
+def test_a_tail_that_would_stay_forbids_it(box, kind) -> None:
+    path = stem_of("cam1", T0 + 11_000).path(kind)
+    (box.vault_path / path).write_bytes(b"PASUTAIL")
+    refused(box, "DELETION_LINKED", path)
+
+
 def test_while_the_catalogue_is_made_again_nothing_is_deleted(box) -> None:
     with box.catalogue() as catalogue:
         catalogue.set_meta(UNRECONCILED, json.dumps(["uuid-9"]))
@@ -639,6 +707,19 @@ def test_a_name_that_somebody_gives_a_file_meanwhile_is_told(box) -> None:
         2,
         1,
     )
+
+
+def test_what_is_put_in_a_files_place_meanwhile_is_told(box) -> None:
+    name = order(box)
+    box.tick()
+    path = next(path for path, state in box.states().items() if state == "CONDEMNED")
+    (box.vault_path / path).rename(box.vault_path / "mine")
+    (box.vault_path / path).write_bytes(b"something else")
+    reply = answer(box, name)
+    assert [body.get("replaced", False) for body in box.erased()].count(True) == 1
+    assert (reply["status"], reply["code"]) == ("failed", "DELETION_PARTLY")
+    detail = reply["detail"]
+    assert (detail["erased"], detail["missing"], detail["unshredded"]) == (2, 0, 1)
 
 
 def test_what_cannot_be_erased_is_answered_within_the_hour_and_goes_when_it_can(box) -> None:
@@ -786,6 +867,63 @@ def test_begun_and_started_again_too_often_it_is_answered_and_goes_on(box) -> No
     assert (replies[-1]["status"], replies[-1]["code"]) == ("failed", "DELETION_UNFINISHED")
     box.disk.plan = lambda *_: None
     box.turn(3)
+    assert gone(box) == [10, 11]
+
+
+@pytest.fixture
+def cut_off(box, monkeypatch) -> str:
+    """Return an order that was accepted, and whose keeper died before it was begun."""
+
+    def dies(*_: object) -> Any:
+        raise StorageFault("CATALOGUE_FAILED", "as if the process had ended")
+
+    name = order(box)
+    with monkeypatch.context() as patch:
+        patch.setattr(orders_delete, "_begin", dies)
+        box.tick()
+    box.restart()
+    return name
+
+
+def test_begun_only_after_a_restart_it_is_done(box, cut_off) -> None:
+    assert answer(box, cut_off)["status"] == "done"
+
+
+def test_what_was_not_begun_before_a_lockdown_is_not_begun_in_it(box, cut_off) -> None:
+    orders_files.lock_down(box.state, {"v": 1, "since_ms": 0, "by": "x"}, box.disk)
+    reply = answer(box, cut_off)
+    assert (reply["status"], reply["code"]) == ("failed", "COMMAND_LOCKDOWN")
+    untouched(box)
+
+
+def test_nor_after_a_signer_lost_the_key(box, cut_off) -> None:
+    orders_files.write_revoked(box.state, frozenset({box.city.signers["privacy 1"].kid}), box.disk)
+    box.restart()
+    reply = answer(box, cut_off)
+    assert (reply["status"], reply["code"]) == ("failed", "COMMAND_REVOKED")
+    untouched(box)
+
+
+def test_nor_after_a_key_ended(box, cut_off) -> None:
+    box.pass_time(400 * DAY_MS)
+    reply = answer(box, cut_off)
+    assert (reply["status"], reply["code"]) == ("failed", "COMMAND_LAPSED")
+    assert box.bodies("deletion.begun") == []
+
+
+def test_nor_by_a_time_that_is_not_trusted(box, cut_off) -> None:
+    box.source.synced = False
+    box.source.step(3 * DAY_MS)
+    reply = answer(box, cut_off)
+    assert (reply["status"], reply["code"]) == ("failed", "TIME_UNTRUSTED")
+    untouched(box)
+
+
+def test_what_was_begun_goes_on_in_a_lockdown(box) -> None:
+    name = order(box)
+    box.tick()
+    orders_files.lock_down(box.state, {"v": 1, "since_ms": 0, "by": "x"}, box.disk)
+    assert answer(box, name)["status"] == "done"
     assert gone(box) == [10, 11]
 
 

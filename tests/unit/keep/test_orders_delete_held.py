@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.command.keyring import Key, Role
+from agent.command.keyring import Key, Ring, Role
 from agent.command.order import Letter, Order
 from agent.errors import PasuError
 from agent.model import Instant, Span, Trust
@@ -67,8 +67,9 @@ class Site(Shelf):
     def context(self) -> Context:
         nobody: Any = None
         rules = Rules({}, 30 * DAY_MS, "dept")
+        ring = Ring("c", 1, 0, (person(Role.OFFICER), person(Role.PRIVACY)), frozenset(), ())
         return Context(
-            "b", self.state, None, None, rules, self.catalogue, self.vaults, nobody, self.now(), 0.0, nobody, None,
+            "b", self.state, None, None, rules, self.catalogue, self.vaults, nobody, self.now(), 0.0, ring, None,
             self.disk, lambda _: None,
         )  # fmt: skip
 
