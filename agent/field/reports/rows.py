@@ -141,6 +141,10 @@ class _Told:
             return clean(value)
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
+    def count(self, name: str) -> int:
+        value = self._body.get(name)
+        return value if isinstance(value, int) else 0
+
     def time(self, name: str) -> str:
         value = self._body.get(name)
         return self._moment(value) if isinstance(value, int) and value > 0 else ""
@@ -326,9 +330,9 @@ def _confirmed(told: _Told) -> Words:
     causes = {
         "EXPIRED": say("기간 만료", "expired"),
         "EVICTED": say("용량 부족", "disk full"),
-        "REQUESTED": say("정보주체 요구", "for a subject"),
     }
-    counts = told.erased()
+    # What went for a subject was ordered, and has its own line: that of its deletion.
+    counts = [(cause, count) for cause, count in told.erased() if cause != "REQUESTED"]
     files = sum(count for _, count in counts)
     why = ", ".join(f"{causes.get(cause, cause)} {count}" for cause, count in counts)
     cycle = told["cycle_s"]
@@ -374,7 +378,18 @@ def _erased(told: _Told) -> Words:
 
 
 def _deleted(told: _Told) -> Words:
+    """What was overwritten is destroyed; what of the span was not is said beside it."""
+    missing, unshredded = told.count("missing"), told.count("unshredded")
+    erased = told.count("erased") - missing - unshredded
+    if erased <= 0:
+        return None
     ground = GROUNDS_OF_DELETION.get(told["ground"])
+    others = (
+        (missing, say("이미 없던 것", "missing before")),
+        (unshredded, say("덮어쓰지 못한 것", "not overwritten")),
+        (told.count("kept"), say("보존되어 남은 것", "kept by a hold")),
+        (told.count("left"), say("아직 지우지 못한 것", "not erased yet")),
+    )
     return {
         "kind": DESTRUCTION,
         "file": " ".join(filter(None, [told["camera"], told.span()])),
@@ -383,9 +398,14 @@ def _deleted(told: _Told) -> Words:
         "purpose": say("정보주체를 위한 삭제", "deletion for a subject"),
         "requester": told["request"],
         "ground": say(ground.korean, ground.english) if ground else told["ground"],
-        "manner": say(
-            f"조각 {told['erased']}개의 키 조각을 덮어쓰고 삭제",
-            f"{told['erased']} segments: header with its key overwritten, file removed",
+        "manner": " · ".join(
+            [
+                say(
+                    f"조각 {erased}개의 키 조각을 덮어쓰고 삭제",
+                    f"{erased} segments: header with its key overwritten, file removed",
+                ),
+                *(f"{what} {count}" for count, what in others if count),
+            ]
         ),
         "period": told.span("from_ms", "to_ms"),
     }

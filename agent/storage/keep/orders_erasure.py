@@ -13,6 +13,7 @@ from agent.command.errors import CommandRefused
 from agent.model import Fact
 from agent.storage.keep import daily, orders_weight
 from agent.storage.keep.orders_run import FAILED, Outcome
+from agent.storage.keep.retention import Cause
 
 if TYPE_CHECKING:
     from agent.command.judge import Weight
@@ -37,6 +38,7 @@ def confirm(context: Context, order: Order) -> Outcome:
     erased: Counter[str] = Counter()
     for check in found:
         erased.update(check.erased)
+    erased.pop(Cause.REQUESTED, None)  # ordered by people, and recorded with their signatures
     body = {
         "days": len(found),
         "from_seq": found[0].seq,

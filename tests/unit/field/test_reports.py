@@ -211,9 +211,23 @@ def test_art_29_1_a_deletion_names_who_asked_why_and_who_signed():
         "the person in the picture asks for deletion", "3 segments: header with its key overwritten, file removed",
         "@2 – @4",
     )  # fmt: skip
-    assert line("deletion.ended", ground="other").ground == "other"
+    assert line("deletion.ended", ground="other", erased=1).ground == "other"
     assert line("segment.erased", cause="REQUESTED").purpose == "deletion for a subject"
-    assert line("retention.confirmed", erased={"REQUESTED": 2}).purpose == "for a subject 2"
+    daily = line("retention.confirmed", erased={"EXPIRED": 3, "REQUESTED": 2})
+    assert (daily.file, daily.purpose) == ("3 segments erased automatically", "expired 3"), (
+        "not counted twice"
+    )
+
+
+def test_a_deletion_tells_only_what_was_overwritten_as_destroyed():
+    counts = {"erased": 9, "missing": 1, "unshredded": 2, "kept": 3, "left": 4}
+    assert line("deletion.ended", **counts).manner == (
+        "6 segments: header with its key overwritten, file removed · missing before 1 · not overwritten 2"
+        " · kept by a hold 3 · not erased yet 4"
+    )
+    assert line("deletion.ended", erased=0, kept=2) is None
+    assert line("deletion.ended", erased=3, missing=1, unshredded=2) is None
+    assert line("deletion.ended", erased="many") is None
 
 
 def test_a_visit_shows_no_pictures_and_no_address():
