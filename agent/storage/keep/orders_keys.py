@@ -128,7 +128,7 @@ def about_keys(held: Ring, box: str, now_ms: int) -> list[Raised]:
     """Return what is wrong with the keys of those who decide: none is valid, or the last of a role ends soon."""
     keys = [key for key in held.keys if key.kid not in held.revoked and key.serves(box)]
     found = []
-    for role in (rings.Role.OFFICER, rings.Role.DEPARTMENT, rings.Role.SERVICE):
+    for role in (*GUARDED, rings.Role.SERVICE):
         ends = [key.until_ms for key in keys if key.role is role and key.is_valid(now_ms)]
         later = any(key.role is role and key.until_ms > now_ms + EXPIRING_MS for key in keys)
         if ends and not later:

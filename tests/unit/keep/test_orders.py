@@ -647,6 +647,7 @@ def test_keys_that_end_soon_are_said(box: Ordered) -> None:
     assert {
         "key.expiring officer",
         "key.expiring department",
+        "key.expiring privacy",
         "key.expiring service",
     } <= box.conditions.keys()
     box.pass_time(10 * DAY_MS)
