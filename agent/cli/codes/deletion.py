@@ -126,11 +126,11 @@ DELETION = {
         (
             (
                 "누가 만들었는지 저장소를 확인하고(`find 저장소 -samefile 파일`) 그 이름을 없앤 뒤 다시 명하십시오. "
-                "reason이 꼬리 파일(`.tail…`)이면 녹화를 다시 시작하여 먼저 정리하게 하십시오"
+                "reason이 꼬리 파일(`.tail`)이면 녹화를 다시 시작하여 먼저 정리하게 하십시오"
             ),
             (
                 "look who made it (`find VAULT -samefile FILE`), remove that name, and order again; where the reason "
-                "is a tail (`.tail…`), have it put in order by a restart of recording first"
+                "is a tail (`.tail`), have it put in order by a restart of recording first"
             ),
         ),
     ),
