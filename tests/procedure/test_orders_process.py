@@ -73,7 +73,7 @@ class Commanded:
             self.uplink.drop_reply(file)
         return next((each for each in reversed(self.heard) if each["id"] == name), {})
 
-    def answer(self, name: str, seconds: float = 60) -> dict[str, Any]:
+    def answer(self, name: str, seconds: float = 180) -> dict[str, Any]:
         wait_for("an answer", lambda: self.last(name).get("status") in ("done", "failed", "refused"), seconds)
         return self.last(name)
 
