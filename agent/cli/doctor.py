@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     results: list[Result] = []
     finished = False
     try:
-        with View(live=not args.json) as view:
+        with View(results=not args.json) as view:
             for result in Rounds(config, _secrets(config), request, view.busy).go():
                 results.append(result)
                 view.show(result)
@@ -102,8 +102,7 @@ def run(args: argparse.Namespace) -> int:
         _tell(config, counts, results, sha256(told.encode()).hexdigest() if finished else "")
     if args.json:
         print(told)
-    else:
-        view.sum_up(results)
+    view.sum_up(results)
     return status(each.state for each in results)
 
 

@@ -47,12 +47,17 @@ def duty(name: str) -> str:
 class View:
     """Shows results as they come. It has no thread of its own: some checks fork."""
 
-    def __init__(self, *, live: bool) -> None:
-        """Show nothing yet. live: results are to be shown as they come."""
-        self._shown = live
-        self._screen = console()
+    def __init__(self, *, results: bool) -> None:
+        """Show nothing yet.
+
+        results  they are shown as they come; without, standard output is a program's, and a terminal at standard
+                 error is told what is looked at
+        """
+        self._shown = results
+        out = sys.stdout if results else sys.stderr
+        self._screen = console(out)
         self._live = Live(console=self._screen, auto_refresh=False, transient=True)
-        self._moves = live and sys.stdout.isatty()
+        self._moves = out.isatty()
         self._turn = 0
         self._title = ""
 
@@ -95,7 +100,11 @@ class View:
         self._screen.print(grid)
 
     def sum_up(self, results: Sequence[Result]) -> None:
-        """Say how many are how, and what to do about those that are not well."""
+        """Say how many are how, and of what is shown as it comes, what to do about those that are not well."""
+        if not self._shown:
+            if self._moves:
+                self._count(results)
+            return
         for state in (State.FAILURE, State.WARNING):
             checks = dict.fromkeys(each.check for each in results if each.state is state)
             for name in checks:
@@ -109,6 +118,10 @@ class View:
                     text.append(f" {say('근거', 'duty')}: {', '.join(map(duty, check.duties))}", style="dim")
                 text.append(f"\n  → {check.then}", style="not bold default")
                 self._screen.print(Padding(text, (1, 0, 0, 0)))
+        self._screen.print()
+        self._count(results)
+
+    def _count(self, results: Sequence[Result]) -> None:
         counts = [
             f"{state.word} {sum(each.state is state for each in results)}"
             for state in State
@@ -117,4 +130,4 @@ class View:
         whole = worst(each.state for each in results)
         text = Text(f" {whole.word} ", style=f"reverse {STYLES[whole]}")
         text.append("  " + " · ".join(counts), style="not reverse default")
-        self._screen.print(Padding(text, (1, 0, 0, 0)))
+        self._screen.print(text)

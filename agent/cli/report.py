@@ -187,13 +187,14 @@ def _add_notice(actions: Any) -> None:
 
 def commissioning(args: argparse.Namespace) -> int:
     """Make the commissioning report."""
+    from agent.cli.bar import Bar
     from agent.config import load
     from agent.field.reports import gather, make
 
     # Before the command becomes the service's user, who may not be let in where this file lies.
     doctor = gather.doctor(args.doctor, load(args.config).box.id) if args.doctor else None
-    with _desk(args) as (desk, out):
-        _write(out, make.commissioning(desk, args.days, doctor))
+    with _desk(args) as (desk, out), Bar(say("카메라별 녹화를 읽는 중", "reading what each camera recorded")) as bar:
+        _write(out, make.commissioning(desk, args.days, doctor, bar.show))
     return 0
 
 
@@ -269,6 +270,11 @@ def _desk(args: argparse.Namespace) -> Iterator[tuple[Desk, TextIO]]:
             yield Desk(config, catalogue, now, UTC if args.utc else None), out
         finally:
             catalogue.close()
+    if args.out is not None:
+        then = say("브라우저로 열어 인쇄하십시오", "open it in a browser and print it")
+        if getattr(args, "csv", False):
+            then = say("표 계산 프로그램에서 여십시오", "open it in a spreadsheet")
+        print(say(f"보고서를 썼습니다: {args.out} · {then}", f"written: {args.out} · {then}"), file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -91,6 +91,15 @@ def test_the_commissioning_report_shows_doctor_and_graphs_and_no_pictures(box, t
     assert "No result of `pasu doctor` was given" in text
 
 
+@pytest.mark.parametrize(("more", "then"), [([], "browser"), (["--csv"], "spreadsheet")])
+def test_one_is_told_which_file_was_made_and_what_opens_it(box, tmp_path, capsys, more, then):
+    out = f"made-for-a-{then}"
+    report(box, tmp_path, "ledger", *more, out=out)
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if each.startswith("written:")]
+    assert str(tmp_path / out) in line
+    assert then in line
+
+
 def test_a_result_of_doctor_that_somebody_bettered_is_told(box, tmp_path):
     """The counts are as before: what was wrong became well, and what was well wrong."""
     better = examination().replace('"failure"', '"x"').replace('"ok"', '"failure"').replace('"x"', '"ok"')

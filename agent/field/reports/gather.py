@@ -163,13 +163,23 @@ def _body(text: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def pasts(catalogue: Catalogue, config: Config, span: Span, now_ms: int) -> list[Past]:
-    """Read what is stored of each configured camera in a span. Raises StorageFault."""
+def pasts(
+    catalogue: Catalogue,
+    config: Config,
+    span: Span,
+    now_ms: int,
+    show: Callable[[int, int], None] = lambda *_: None,
+) -> list[Past]:
+    """Read what is stored of each configured camera in a span. Raises StorageFault.
+
+    show  is called with the number of cameras read, and of all
+    """
     # Before the catalogue: what is committed in between is then found twice, and not never.
     opened = progress.read_all(config.storage.state).values()
     firsts = dict(catalogue.read("SELECT id, first_seen_ms FROM camera"))
-    found = []
+    found: list[Past] = []
     for camera in config.cameras:
+        show(len(found), len(config.cameras))
         spans = [
             Span(one.start_ms, max(one.start_ms, one.reached_ms(now_ms)))
             for one in opened

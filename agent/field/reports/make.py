@@ -63,10 +63,16 @@ class Desk:
         }
 
 
-def commissioning(desk: Desk, days: int, doctor: tuple[dict[str, Any], bytes] | None) -> Iterator[str]:
+def commissioning(
+    desk: Desk,
+    days: int,
+    doctor: tuple[dict[str, Any], bytes] | None,
+    show: Callable[[int, int], None] = lambda *_: None,
+) -> Iterator[str]:
     """Make the commissioning report (준공 점검표).
 
     doctor  as `gather.doctor` read it
+    show    is called with the number of cameras read, and of all
     Raises  StorageFault, IntegrityFault
     """
     config, now_ms = desk.config, desk.now.utc_ms
@@ -79,7 +85,7 @@ def commissioning(desk: Desk, days: int, doctor: tuple[dict[str, Any], bytes] | 
     lines = views.doctor(told)
     digest = hashlib.sha256(data.rstrip(b"\r\n")).hexdigest()
     begins = _days(now_ms, days, desk.zone)
-    pasts = gather.pasts(desk.catalogue, config, Span(begins[0], now_ms), now_ms)
+    pasts = gather.pasts(desk.catalogue, config, Span(begins[0], now_ms), now_ms, show)
     yield from printing.pages(
         "commissioning",
         **frame,
