@@ -9,7 +9,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.city import add_city, add_passphrase, now_ms, open_city, signer
+from agent.cli.city import add_city, add_passphrase, now_ms, open_city, signer, signing_key
 from agent.cli.fields import plain
 from agent.cli.parser import UsageError
 from agent.language import say
@@ -80,6 +80,13 @@ def add(actions: Any) -> None:
         action="store_true",
         help=say("시각을 UTC로 읽습니다", "read times as UTC instead of local time"),
     )
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help=say(
+            "countersign: 보여 준 명령에 묻지 않고 서명합니다", "countersign: sign the order that is shown, unasked"
+        ),
+    )
     add_city(parser)
     add_passphrase(parser)
     parser.set_defaults(run=run)
@@ -129,9 +136,14 @@ def add_signing(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Sign, send, and wait."""
+    from agent.cli.centre_second import look_before
+    from agent.command.table import COUNTERSIGN
+
     city = open_city(args)
     look_at_box(city, args.box)
     arguments = _arguments(args)
+    if args.name == COUNTERSIGN:
+        look_before(args, city, arguments["order"], signing_key(city, args.holder))
     if args.print:
         print(_seal(args, city, arguments, args.challenge).text)
         return 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from agent.centre.city import City
     from agent.centre.rings import Signer
+    from agent.command.keyring import Key
 
 
 def add_city(parser: argparse.ArgumentParser) -> None:
@@ -72,20 +73,23 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def signer(args: argparse.Namespace, where: City, who: str | None) -> Signer:
-    """Return who signs, by name or kid; the centre's own key without one."""
+def signing_key(where: City, who: str | None) -> Key:
+    """Return the key that signs, by name or kid; the centre's own without one."""
     from agent.centre import rings
     from agent.command.keyring import Role
+
+    name, role = (rings.SERVICE, Role.SERVICE) if who is None else (who, None)
+    return rings.find(rings.newest(where), name, role, now_ms())
+
+
+def signer(args: argparse.Namespace, where: City, who: str | None) -> Signer:
+    """Return who signs, as `signing_key` finds it, with the key opened."""
+    from agent.centre import rings
 
     def unlock(path: Path) -> bytes:
         return passphrase(getattr(args, "passphrase_file", None), path)
 
-    moment = now_ms()
-    if who is None:
-        return rings.signer(
-            where, rings.find(rings.newest(where), rings.SERVICE, Role.SERVICE, moment), unlock
-        )
-    return rings.signer(where, rings.find(rings.newest(where), who, None, moment), unlock)
+    return rings.signer(where, signing_key(where, who), unlock)
 
 
 def confirmed(question: str, *, yes: bool) -> bool:

@@ -75,6 +75,14 @@ CENTRE = {
             "read the digits to each other by telephone, then do it with --yes",
         ),
     ),
+    "SECOND_DECLINED": code(
+        "signs",
+        ("서명하지 않았고 아무것도 보내지 않았습니다", "nothing was signed and nothing was sent"),
+        (
+            "명령이 틀렸으면 첫 번째로 서명한 사람에게 새로 서명하게 하십시오",
+            "if the order is wrong, have whoever signed it first sign another one",
+        ),
+    ),
     "ENROL_RESERVED": code(
         "installer",
         ("박스가 쓸 수 없는 id입니다", "no box can have this id"),

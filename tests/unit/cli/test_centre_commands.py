@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import time
 from argparse import Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent.centre import city as cities
 from agent.centre import founding, notices, push, rings, sender, wire
 from agent.centre.following import GRAVE, What
 from agent.centre.watched import Alarm
@@ -20,6 +23,8 @@ from agent.cli.fields import plain
 from agent.cli.main import main
 from agent.cli.parser import UsageError
 from agent.cli.times import show_time
+from agent.command import jws
+from agent.command.keyring import Role
 from agent.command.strict import MOST_INTEGER
 from agent.enrolment import form
 from agent.errors import StorageFault, UplinkFault
@@ -305,3 +310,48 @@ def test_minutes_beyond_what_a_disaster_may_last_are_refused():
     with pytest.raises(UsageError) as caught:
         centre_command._arguments(typed)
     assert caught.value.code == "COMMAND_ARGUMENT"
+
+
+@pytest.fixture
+def two_desks(city: City, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Return what countersigns, at another desk and without a network, what a first one has signed."""
+    root_key = cities.read_key(city.at("root", "root.pem"), lambda _: b"")
+    for name, role in (("kim", Role.OFFICER), ("lee", Role.DEPARTMENT)):
+        rings.add_key(city, root_key, rings.Grant(role, name), time.time_ns() // 1_000_000)
+    order = ["command", "gn-0007", "hold.release", "hold=h1", "reason=over"]
+    assert run(city, *order, "--as", "kim", "--print") == 0
+    file = tmp_path / "order.jws"
+    file.write_text(capsys.readouterr().out)
+
+    def countersign(*more: str, box: str = "gn-0007") -> tuple[int, str, str]:
+        status = run(city, "command", box, "countersign", f"order=@{file}", "--as", "lee", "--print", *more)
+        return (status, *capsys.readouterr())
+
+    return countersign
+
+
+def test_whoever_signs_as_the_second_sees_what_is_ordered_and_by_whom(two_desks) -> None:
+    status, out, told = two_desks()
+    assert status == 0
+    _, body = jws.peek(out.strip())
+    assert body["command"] == "countersign"
+    for word in ("hold.release: ", "kim (officer, ", "hold", "h1", "reason", "over", "counts until"):
+        assert word in told
+
+
+@pytest.mark.parametrize(
+    ("answer", "more", "signed"), [("y\n", [], True), ("\n", [], False), ("", [], False), ("", ["--yes"], True)]
+)
+def test_in_a_terminal_nothing_is_signed_unasked(two_desks, monkeypatch, answer, more, signed) -> None:
+    keyboard = io.StringIO(answer)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    status, out, told = two_desks(*more)
+    assert (status == 0, out != "") == (signed, signed)
+    assert ("SECOND_DECLINED" in told) is not signed
+
+
+def test_an_order_for_another_box_is_not_signed(two_desks) -> None:
+    status, out, told = two_desks(box="gn-0008")
+    assert (status, out) == (2, "")
+    assert "COMMAND_BOX" in told
