@@ -7,14 +7,16 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from agent.command.errors import CommandRefused
-from agent.model import Span, uncovered
+from agent.model import Gap, GapCause, Span, canonical_json, uncovered
 from agent.storage import progress
 from agent.storage.catalogue import GAPS, LIVE, overlapping
 from agent.storage.keep import orders_weight
+from agent.storage.keep.day import off_hours
+from agent.storage.keep.orders_files import REPLY_BYTES
 from agent.storage.keep.orders_run import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from agent.command.judge import Weight
     from agent.command.order import Order
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 MOST_SPAN_MS = 31 * 86_400_000
 """44,640 minutes of one camera: a tenth of a second."""
 MOST_ROWS = 600
+"""Of each list; less where they would not fit into a reply."""
+ROOM_BYTES = REPLY_BYTES - (4 << 10)
 JOIN_MS = 100  # less between two segments is the rounding of frame times
 _SPANS = overlapping("segment", "start_ms, end_ms, state", LIVE)
 _ERASED = overlapping("segment", "start_ms, end_ms, cause", "state IN ('CONDEMNED', 'GONE') AND cause != ''")
@@ -38,7 +42,10 @@ def weigh(context: Context, order: Order) -> Weight:
 
 
 def locate(context: Context, order: Order) -> Outcome:
-    """Say what is stored, what is being recorded, what is missing and why: erased lately, or never stored."""
+    """Say what is stored, what is being recorded, what is missing and why: erased lately, or never stored.
+
+    What lies outside of the camera's hours is not missing: nobody wanted it.
+    """
     camera = order.arguments["camera"]
     span = Span(order.arguments["from_ms"], order.arguments["to_ms"])
     values = {"camera": camera, "from_ms": span.start_ms, "to_ms": span.end_ms}
@@ -49,25 +56,39 @@ def locate(context: Context, order: Order) -> Outcome:
     growing = [Span(one.start_ms, max(one.start_ms, one.reached_ms(now_ms))) for one in opened]
     growing = [part for part in growing if part.overlaps(span)]
     past = Span(span.start_ms, max(span.start_ms, min(span.end_ms, now_ms)))
-    gaps = [list(row[:3]) for row in context.catalogue.read(GAPS, values)]
+    gaps = [
+        Gap(camera, Span(row[0], row[1]), GapCause(row[2])) for row in context.catalogue.read(GAPS, values)
+    ]
+    off = off_hours(gaps, [*stored, *growing], context.rules.hours.get(camera, ()), past)
     gone = groupby(context.catalogue.read(_ERASED, values), key=itemgetter(2))
     erased = [(cause, part) for cause, rows in gone for part in joined(Span(row[0], row[1]) for row in rows)]
-    missing = uncovered([*stored, *growing], past, JOIN_MS)
+    unstored = uncovered([*stored, *growing], past, JOIN_MS)
+    missing = uncovered([*stored, *growing, *off], past, JOIN_MS)
     lists: dict[str, list[list[Any]]] = {
         "stored": [_cut(part, span) for part in stored],
         "recording": [_cut(part, span) for part in growing],
         "missing": [[part.start_ms, part.end_ms] for part in missing],
-        "gaps": gaps,
+        "off_hours": [_cut(part, span) for part in off],
+        "gaps": [[gap.span.start_ms, gap.span.end_ms, str(gap.cause)] for gap in gaps],
         "erased": [[*_cut(part, span), cause] for cause, part in erased],
     }
     detail: dict[str, Any] = {
         "camera": camera,
         "from_ms": span.start_ms,
         "to_ms": span.end_ms,
-        "stored_ms": past.length_ms - sum(part.length_ms for part in missing),
-        "more": any(len(rows) > MOST_ROWS for rows in lists.values()),
+        "stored_ms": past.length_ms - sum(part.length_ms for part in unstored),
     }
-    return Outcome(detail=detail | {name: rows[:MOST_ROWS] for name, rows in lists.items()})
+    return Outcome(detail=detail | shortened(lists))
+
+
+def shortened(lists: Mapping[str, list[list[Any]]]) -> dict[str, Any]:
+    """Return the begin of each list, as much of all as one reply holds; `more` says that there is more."""
+    most = MOST_ROWS
+    while True:
+        found: dict[str, Any] = {name: rows[:most] for name, rows in lists.items()}
+        if len(canonical_json(found)) <= ROOM_BYTES:
+            return found | {"more": any(len(rows) > most for rows in lists.values())}
+        most = most * 3 // 4
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.command import ring
-from agent.model import Instant, Trust, canonical_json
+from agent.model import Gap, GapCause, Instant, Span, Trust, canonical_json
 from agent.storage.exchange import UplinkSide
 from agent.storage.files import Disk
-from agent.storage.keep import orders_files
+from agent.storage.keep import orders_files, orders_locate
 from agent.storage.keep.orders import Desk
 from agent.storage.keep.orders_handlers import HANDLERS
 from agent.storage.keep.orders_run import PROGRESS, Handler, Outcome
@@ -149,6 +149,34 @@ def test_art_26_4_existence_is_answered_from_the_catalogue(box: Ordered) -> None
         ({"to_ms": T0 + 40 * DAY_MS}, "COMMAND_ARGUMENT"),
     ):
         assert box.ask("operator 1", "segments.locate", ask | wrong)["code"] == code
+
+
+def test_what_lies_outside_of_the_hours_of_a_camera_is_not_said_to_be_missing(box: Ordered) -> None:
+    box.record(count=3)
+    with box.catalogue() as catalogue:
+        for start_ms, cause in ((T0 + 3000, GapCause.OFF_HOURS), (T0 + 4000, GapCause.CAMERA_SILENT)):
+            catalogue.add_gap(Gap("cam1", Span(start_ms, start_ms + 1000), cause), box.at())
+    box.pass_time(60_000)
+    ask = {"camera": "cam1", "from_ms": T0, "to_ms": T0 + 6000}
+    detail = box.ask("operator 1", "segments.locate", ask)["detail"]
+    assert detail["off_hours"] == [[T0 + 3000, T0 + 4000]]
+    assert detail["missing"] == [[T0 + 4000, T0 + 6000]]
+    assert detail["stored_ms"] == 3000
+    assert [gap[2] for gap in detail["gaps"]] == ["off_hours", "camera_silent"]
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(0, 0), (600, 600), (700, 600)])
+def test_each_list_of_an_answer_has_an_end(rows: int, kept: int) -> None:
+    found = orders_locate.shortened({"stored": [[T0, T0 + 1]] * rows, "gaps": []})
+    assert (len(found["stored"]), found["more"]) == (kept, rows > kept)
+
+
+def test_an_answer_that_would_be_too_long_is_cut_and_says_so() -> None:
+    lists = {name: [[T0, T0 + 1, "retention"]] * 600 for name in ("stored", "missing", "gaps", "erased")}
+    assert len(canonical_json(lists)) > orders_files.REPLY_BYTES
+    found = orders_locate.shortened(lists)
+    assert found["more"]
+    assert orders_files.REPLY_BYTES // 2 < len(canonical_json(found)) < orders_files.REPLY_BYTES - 1000
 
 
 def test_a_new_ring_changes_who_is_obeyed_and_every_change_is_told(box: Ordered) -> None:
