@@ -40,7 +40,7 @@ def read_first(text: str, ring: Ring, box: str, second: Key, now_ms: int) -> Fir
             COMMAND_CITY, COMMAND_KEY, COMMAND_UNKNOWN, COMMAND_ARGUMENT, COMMAND_EXPIRED, COMMAND_ROLE,
             COMMAND_SAME_SIGNER
     """
-    header, body = jws.peek(text)
+    header, _ = jws.peek(text)
     key = ring.find(header["kid"])
     if key is None:
         raise CommandRefused("COMMAND_KEY", "no key of the ring", found=header["kid"])

@@ -84,7 +84,8 @@ def add(actions: Any) -> None:
         "--yes",
         action="store_true",
         help=say(
-            "countersign: 보여 준 명령에 묻지 않고 서명합니다", "countersign: sign the order that is shown, unasked"
+            "countersign: 보여 준 명령에 묻지 않고 서명합니다",
+            "countersign: sign the order that is shown, unasked",
         ),
     )
     add_city(parser)

@@ -142,5 +142,5 @@ def _camera_row(camera: Camera, secrets: Secrets) -> list[str]:
         camera.purpose.title,
         say(f"{camera.retention_days}일", f"{camera.retention_days} d"),
         say("있음", "yes") if login else say("없음", "no"),
-        words.hours(camera) or say("늘", "always"),
+        words.hours(camera.hours) or say("늘", "always"),
     ]

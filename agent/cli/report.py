@@ -193,7 +193,10 @@ def commissioning(args: argparse.Namespace) -> int:
 
     # Before the command becomes the service's user, who may not be let in where this file lies.
     doctor = gather.doctor(args.doctor, load(args.config).box.id) if args.doctor else None
-    with _desk(args) as (desk, out), Bar(say("카메라별 녹화를 읽는 중", "reading what each camera recorded")) as bar:
+    with (
+        _desk(args) as (desk, out),
+        Bar(say("카메라별 녹화를 읽는 중", "reading what each camera recorded")) as bar,
+    ):
         _write(out, make.commissioning(desk, args.days, doctor, bar.show))
     return 0
 
@@ -274,7 +277,9 @@ def _desk(args: argparse.Namespace) -> Iterator[tuple[Desk, TextIO]]:
         then = say("브라우저로 열어 인쇄하십시오", "open it in a browser and print it")
         if getattr(args, "csv", False):
             then = say("표 계산 프로그램에서 여십시오", "open it in a spreadsheet")
-        print(say(f"보고서를 썼습니다: {args.out} · {then}", f"written: {args.out} · {then}"), file=sys.stderr)
+        print(
+            say(f"보고서를 썼습니다: {args.out} · {then}", f"written: {args.out} · {then}"), file=sys.stderr
+        )
 
 
 @contextlib.contextmanager

@@ -11,9 +11,9 @@ from agent.health.gather import STALE_S
 from agent.language import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from agent.config import Camera, Config
+    from agent.config import Config
     from agent.config.hours import Hours
     from agent.health import Condition
 
@@ -123,9 +123,9 @@ def camera_state(word: str) -> str:
 KOREAN_DAYS = "월화수목금토일"
 
 
-def hours(camera: Camera) -> str:
-    """Write the hours in which a camera is recorded; "" for one that always is."""
-    return ", ".join(_hours(each) for each in camera.hours)
+def hours(listed: Iterable[Hours]) -> str:
+    """Write the hours in which a camera is recorded; "" for one that always is, and has none."""
+    return ", ".join(map(_hours, listed))
 
 
 def _hours(each: Hours) -> str:

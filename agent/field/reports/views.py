@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agent.config.hours import parse
 from agent.config.values import PURPOSE_TITLES
 from agent.field import words
 from agent.field.doctor.registry import CHECKS
@@ -75,7 +76,7 @@ def cameras(config: Config, record: Mapping[str, Any]) -> Iterator[Line]:
             camera.legal_basis,
             camera.view or "–",
             camera.retention_days,
-            words.hours(camera),
+            words.hours(camera.hours),
             words.camera_state(clean(str(state.get("state", "")))) or say("소식 없음", "no word"),
             recording or state.get("state") == "resting",
             f"{codec} {state.get('width', 0)}×{state.get('height', 0)}" if codec else "–",
@@ -255,6 +256,7 @@ def _devices(devices: Mapping[str, Any] | None) -> list[tuple[str, str]]:
                     say(*PURPOSE_TITLES[camera["purpose"]]),
                     camera["legal_basis"],
                     _many(camera["retention_days"], "일 보관", "days kept"),
+                    words.hours(map(parse, camera["hours"])) or say("24시간", "24 hours"),
                 )
             ),
         )
@@ -339,8 +341,8 @@ def notices(config: Config, only: Iterable[str]) -> list[dict[str, str]]:
             "basis": camera.legal_basis,
             "place": f"{config.box.site} ({camera.name})",
             "hours": say(
-                f"{words.hours(camera) or '24시간 연속 촬영'} (영상 보관 {camera.retention_days}일)",
-                f"{words.hours(camera) or '24 hours, every day'} (kept {camera.retention_days} days)",
+                f"{words.hours(camera.hours) or '24시간 연속 촬영'} (영상 보관 {camera.retention_days}일)",
+                f"{words.hours(camera.hours) or '24 hours, every day'} (kept {camera.retention_days} days)",
             ),
             "range": camera.view or "",
             "officer": config.box.operator,

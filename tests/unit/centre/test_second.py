@@ -33,7 +33,11 @@ def code(city, text, **more):
 
 def test_whose_order_it_is_and_what_it_orders(city):
     first = read(city, city.order("officer 1", "hold.release", HOLD))
-    assert (first.key.holder, first.command.name, first.letter.arguments) == ("officer 1", "hold.release", HOLD)
+    assert (first.key.holder, first.command.name, first.letter.arguments) == (
+        "officer 1",
+        "hold.release",
+        HOLD,
+    )
 
 
 def test_each_thing_for_which_a_box_would_refuse_it_is_told_before(city):

@@ -340,7 +340,8 @@ def test_whoever_signs_as_the_second_sees_what_is_ordered_and_by_whom(two_desks)
 
 
 @pytest.mark.parametrize(
-    ("answer", "more", "signed"), [("y\n", [], True), ("\n", [], False), ("", [], False), ("", ["--yes"], True)]
+    ("answer", "more", "signed"),
+    [("y\n", [], True), ("\n", [], False), ("", [], False), ("", ["--yes"], True)],
 )
 def test_in_a_terminal_nothing_is_signed_unasked(two_desks, monkeypatch, answer, more, signed) -> None:
     keyboard = io.StringIO(answer)

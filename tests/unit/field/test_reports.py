@@ -413,7 +413,8 @@ def test_conditions_tell_no_address(config):
 
 def inspection(**more):
     return {
-        "3_devices": {"cameras": [{"id": "c", "name": "n", "purpose": "fire-prevention", "legal_basis": "l", "retention_days": 3}]},
+        "3_devices": {"cameras": [{"id": "c", "name": "n", "purpose": "fire-prevention", "legal_basis": "l", "retention_days": 3,
+                                   "hours": ["mon-fri 08:00-20:00"]}]},
         "4_collected": {
             "segments": 3, "sealed_bytes": 5000, "oldest_ms": 8, "retention_confirmed": {"at_ms": 9, "body": "{}"},
             "holds": {"active": 2, "listed": []}, "exports": 4, "exports_not_destroyed": 1,
@@ -436,6 +437,7 @@ def test_the_eight_items_of_the_self_inspection():
     assert [item.number for item in items] == [*range(1, 9)]
     assert all(item.unknown for item in items)
     assert [item.number for item in items if not item.told] == [1, 2, 8]
+    assert items[2].told == [("c (n)", "fire prevention · l · 3 days kept · Mon-Fri 08:00-20:00")]
     told = dict(items[3].told)
     assert (told["oldest"], told["erasure last checked"]) == ("@8", "@9")
     assert told["exports not known to be destroyed"] == "1"

@@ -93,9 +93,9 @@ def test_the_hours_of_a_camera_in_words(hours: list[str], korean: str, english: 
 
     camera = Some()
     camera.hours = tuple(map(parse, hours))
-    assert words.hours(camera) == english
+    assert words.hours(camera.hours) == english
     with speaking("ko"):
-        assert words.hours(camera) == korean
+        assert words.hours(camera.hours) == korean
 
 
 def test_a_camera_that_rests_is_not_called_lost() -> None:
