@@ -79,11 +79,12 @@ DRAWN = {
 """What a terminal draws as wide as a cell, and a font does not."""
 WORDS = {
     "ko": {"place": "경포해변 3지점", "office": "강릉시 정보산업과", "contact": "정보산업과장 033-000-0000",
-           "contractor": "한빛보안 033-111-1111", "entrance": "주차장 입구", "gate": "놀이터 정문", "view": "놀이터 정문과 앞 도로",
+           "contractor": "한빛보안 033-111-1111", "entrance": "주차장 입구", "gate": "놀이터 정문", "view": "놀이터 정문과 앞 도로", "range": "주차장 입구와 도로",
            "who": "김정비", "company": "한빛보안"},
     "en": {"place": "Gyeongpo beach, point 3", "office": "Gangneung City, Information Industry Division",
            "contact": "Head of Division, 033-000-0000", "contractor": "Hanbit Security 033-111-1111",
            "entrance": "Car park entrance", "gate": "Playground gate", "view": "The gate and the street before it",
+           "range": "Car park entrance and street",
            "who": "Kim Jeongbi", "company": "Hanbit"},
 }  # fmt: skip
 PROMPT = "root@gn-0007:~# "
@@ -327,6 +328,7 @@ def interview(
     ask("id [", "id [")
     ask("설치 목적", "purpose", "1")
     ask("법적 근거", "legal basis")
+    ask("촬영 범위", "what it looks at", words["range"])
     wait = ("어떻게 할까요", "how")[not ko]
     person.wait(lambda: wait in person.last(), wait)
     camera.take(f"cameras-{language}", part(person.lines(), "카메라" if ko else "Cameras"))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agent.onvif.model import Camera
 
 SAME = "="
+NONE = "-"
 
 
 class Talk:
@@ -126,6 +127,7 @@ class Talk:
         purpose = self._purpose(before.purpose if before else None)
         basis = BASES.get(purpose, "")
         legal = self._value("legal_basis", say("법적 근거", "legal basis"), basis)
+        view = self._value("view", say("촬영 범위 (안내판에 적힘)", "what it looks at, for the notice board"), NONE)
         login = found.login if camera.factory or _asks(camera) else None
         return Addition(
             identity,
@@ -138,6 +140,7 @@ class Talk:
             waived=tuple(finding.code for finding in obstacles(camera, ())),
             username=login.username if login else "",
             password=login.password if login else "",
+            view="" if view == NONE else view,
         )
 
     def _purpose(self, before: str | None) -> str:

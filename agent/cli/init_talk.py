@@ -185,6 +185,8 @@ def search(want: wants.Search) -> list[tuple[dict[str, Any], int | None]]:
         if each.sub_url:
             camera["sub_url"] = each.sub_url
         camera |= {"purpose": each.purpose, "legal_basis": each.legal_basis}
+        if each.view:
+            camera["view"] = each.view
         if each.username:
             camera |= {"username": each.username, "password": each.password}
         made.append((camera, rates.get(each.url)))

@@ -19,6 +19,7 @@ class Addition:
     allow_basic   whether the password may go out in clear, which somebody has waived
     waived        findings that somebody has put up with; they are written beside it
     username      "" when the camera wants no log-in
+    view          what it looks at, for the notice board; "" when nobody has said it yet
     """
 
     id: str
@@ -31,6 +32,7 @@ class Addition:
     waived: tuple[str, ...] = ()
     username: str = ""
     password: str = field(default="", repr=False)
+    view: str = ""
 
 
 # What usually allows a camera of this purpose; where the law names no one paragraph, nothing is proposed.
@@ -69,6 +71,8 @@ def camera_tables(additions: Sequence[Addition]) -> str:
         if each.sub_url:
             lines.append(f"sub_url = {quoted(each.sub_url)}")
         lines += [f"purpose = {quoted(each.purpose)}", f"legal_basis = {quoted(each.legal_basis)}"]
+        if each.view:
+            lines.append(f"view = {quoted(each.view)}")
         if each.username:
             lines.append(f"allow_basic_auth = {str(each.allow_basic).lower()}")
         parts.append("\n".join(lines) + "\n")

@@ -557,7 +557,7 @@ def test_what_is_chosen_is_added_with_what_a_configuration_wants_to_know(
 ) -> None:
     file = tmp_path / "agent.toml"
     file.write_text("# ours, hands off\n" + RIGHT, encoding="utf-8")
-    typed = Typist("viewer\n=\na\nBAD NAME\x07\n문 앞\ncam01\nCAM\ndoor\n9\n1\n\n\n\n\n\n")
+    typed = Typist("viewer\n=\na\nBAD NAME\x07\n문 앞\ncam01\nCAM\ndoor\n9\n1\n\n문 앞 5 m\n\n\n\n\n\n")
     out = io.StringIO()
     talk = Talk(typed, out, lambda _: WORD)
 
@@ -582,6 +582,7 @@ def test_what_is_chosen_is_added_with_what_a_configuration_wants_to_know(
     assert added is not None
     assert (added.name, added.url, added.purpose) == ("문 앞", fleet.urls[1], "crime-prevention")
     assert added.legal_basis == "개인정보 보호법 제25조제1항제2호"
+    assert (added.view, config.cameras[2].view) == ("문 앞 5 m", None)
     assert not added.allow_basic_auth
     assert file.read_text(encoding="utf-8").startswith("# ours, hands off\n")
     secrets = LogIns(config.file).read()

@@ -270,13 +270,16 @@ def test_cameras_are_found_on_the_network_with_their_log_ins(box: Box) -> None:
         talk.answer("id [cam01]: ")
         talk.answer("purpose (regulation art. 6): ", "1")
         talk.answer("legal basis [개인정보 보호법 제25조제1항제2호]: ")
+        talk.answer("what it looks at, for the notice board [-]: ", "정문 앞 20 m")
         assert "정문" in talk.answer(ENGLISH["more"])
         talk.wait(ENGLISH["disk"])
         assert talk.stop(signal.SIGINT) == 130
     assert PASSWORD not in talk.screen
     draft = box.read("/etc/pasu/agent.toml.draft")
     assert PASSWORD not in draft
-    assert tomllib.loads(draft)["camera"][0]["url"].startswith("rtsp://127.0.9.1/")
+    (camera,) = tomllib.loads(draft)["camera"]
+    assert camera["url"].startswith("rtsp://127.0.9.1/")
+    assert camera["view"] == "정문 앞 20 m"
 
 
 def test_answers_that_are_wrong_together_are_told_before_anything_is_written(box: Box) -> None:

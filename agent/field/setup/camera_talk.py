@@ -42,7 +42,7 @@ def cameras(answers: Answers, rates: dict[str, int], recorded: Collection[str] =
             say("카메라 망에서 찾기", "search the camera network"),
             say("주소를 직접 입력", "type an address"),
             say("이것으로 충분함", "these are all"),
-            say("카메라 하나를 고치기: 주소, 이름, 로그인", "change one: address, name, log-in"),
+            say("카메라 하나를 고치기: 주소, 이름, 촬영 범위, 로그인", "change one: address, name, range, log-in"),
             say("카메라 하나를 빼기", "remove one"),
         )
         usual = "3" if made else "1"
@@ -118,14 +118,7 @@ def _typed(taken: set[str], before: Table | None) -> Step:
         say("없으면 녹화할 수 없습니다 (운영 규정 제3조)", "nothing is recorded without (regulation art. 3)"),
     )
     made = {"id": identity, "name": name, "url": url, "purpose": purpose, "legal_basis": basis}
-    view = yield from checked(
-        "camera.view",
-        say("촬영 범위", "what it looks at"),
-        NONE,
-        say(f"안내판에 적힙니다. 나중에 정하려면 {NONE}", f"for the notice board; {NONE} to say it later"),
-        needed=False,
-    )
-    if view:
+    if view := (yield from _view(NONE)):
         made["view"] = view
     made |= yield from _log_in(url)
     proved = yield from _proved(made, say("이 카메라를 넣지 않기", "leave this camera out"))
@@ -153,6 +146,18 @@ def _name(usual: str) -> Generator[Request, Any, str]:
             say("이름", "name"),
             usual,
             say("예: 주차장 입구", "for example: car park entrance"),
+        )
+    )
+
+
+def _view(usual: str) -> Generator[Request, Any, str]:
+    return (
+        yield from checked(
+            "camera.view",
+            say("촬영 범위", "what it looks at"),
+            usual,
+            say(f"안내판에 적힙니다. 나중에 정하려면 {NONE}", f"for the notice board; {NONE} to say it later"),
+            needed=False,
         )
     )
 
@@ -293,7 +298,7 @@ def _which(made: list[Table]) -> Generator[Request, Any, int | None]:
 
 
 def _change(made: list[Table], rates: dict[str, int], recorded: Collection[str]) -> Step:
-    """Ask for the address, the name and the log-in of a camera that is there, and try it."""
+    """Ask for the address, the name, the range and the log-in of a camera that is there, and try it."""
     at = yield from _which(made)
     if at is None:
         return made
@@ -310,6 +315,8 @@ def _change(made: list[Table], rates: dict[str, int], recorded: Collection[str])
         )
         new = {key: what for key, what in new.items() if key != "sub_url"} | ({"sub_url": sub} if sub else {})
     new["name"] = yield from _name(str(old["name"]))
+    view = yield from _view(str(old.get("view", NONE)))
+    new = {key: what for key, what in new.items() if key != "view"} | ({"view": view} if view else {})
     new = _with_log_in(new, (yield from _log_in(url, old, elsewhere=_is_elsewhere(old, new))))
     # Of a camera in agent.toml a password may go out in clear unless that is forbidden; of one just typed it may not.
     basic = str(old["id"]) in recorded

@@ -185,6 +185,18 @@ def test_a_camera_of_a_configured_box_gets_another_address_name_and_log_in() -> 
     assert trials(person) == [wants.Trial("rtsp://10.0.0.21/main", Login("viewer", "Other-Word-19"), True)]
 
 
+@pytest.mark.parametrize(
+    ("before", "typed", "after"),
+    [({}, "the gate", "the gate"), ({"view": "x"}, "-", None), ({"view": "x"}, "", "x"), ({}, "", None)],
+)
+def test_what_a_camera_looks_at_is_said_later(before: dict[str, str], typed: str, after: str | None) -> None:
+    person = Person(
+        answering(SHOWN), piece=["4", ""], camera=["4", "3"], camera__which="1", camera__view=typed
+    )
+    made = person.talk(session.again(box_of({**KNOWN, **before})))["camera"][0]
+    assert made.get("view") == after
+
+
 def test_enter_changes_nothing_and_sends_the_password_that_is_known() -> None:
     person = Person(answering(SHOWN), piece=["4", ""], camera=["4", "3"], camera__which="1")
     before = box_of({**KNOWN, "sub_url": "rtsp://10.0.0.99/sub"}, OTHER)

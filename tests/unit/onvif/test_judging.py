@@ -188,13 +188,14 @@ def test_what_is_written_is_read_back_whatever_is_in_it() -> None:
             allow_basic=True,
             username="u",
             password=hard,
+            view=hard,
         ),
         Addition("cam02", "n", "rtsp://10.0.0.12/main", "", "crime-prevention", "법"),
     ]
     read = tomllib.loads(camera_tables(many))["camera"]
     assert read[0] == {
         "id": "cam01", "name": hard, "url": "rtsp://10.0.0.11/main", "sub_url": "rtsp://10.0.0.11/sub",
-        "purpose": "crime-prevention", "legal_basis": "법", "allow_basic_auth": True,
+        "purpose": "crime-prevention", "legal_basis": "법", "view": hard, "allow_basic_auth": True,
     }  # fmt: skip
     assert set(read[1]) == {"id", "name", "url", "purpose", "legal_basis"}
     assert tomllib.loads(log_in_tables(many)) == {"camera": {"cam01": {"username": "u", "password": hard}}}
