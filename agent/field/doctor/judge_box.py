@@ -21,6 +21,7 @@ EXPOSED = 1.0
 EXPOSED_OTHERS = {
     "pasu-keep.service": 0.3,  # it has no network; those that follow are root's, or ask what no other may
     "pasu-clock.service": 0.5,
+    "pasu-page-again.service": 0.7,
     "pasu-secrets.service": 0.9,
     "pasu-log-ins.service": 0.9,
     "pasu-log-ins-again.service": 0.9,
