@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,8 +144,11 @@ def run(args: argparse.Namespace) -> int:
     city = open_city(args)
     look_at_box(city, args.box)
     arguments = _arguments(args)
+    again: Callable[[], dict[str, Any]] = partial(_arguments, args)
     if args.name == COUNTERSIGN:
         look_before(args, city, arguments["order"], signing_key(city, args.holder))
+        # What was shown is what is signed, whatever its file holds by then.
+        again = partial(dict, arguments)
     if args.print:
         print(_seal(args, city, arguments, args.challenge).text)
         return 0
@@ -152,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
     def tell(reply: dict[str, Any]) -> None:
         print(json.dumps(reply, ensure_ascii=False) if args.json else show(reply), flush=True)
 
-    last = exchange(args, city, lambda: _arguments(args), tell)
+    last = exchange(args, city, again, tell)
     if last is None and not args.json:
         print(no_answer())
     return status_of(last)

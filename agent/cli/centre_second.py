@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from agent.centre.city import City
-    from agent.centre.second import First
     from agent.command.keyring import Key
+    from agent.command.order import Order
 
 
 def look_before(args: argparse.Namespace, city: City, text: str, second: Key) -> None:
@@ -23,14 +23,16 @@ def look_before(args: argparse.Namespace, city: City, text: str, second: Key) ->
 
     text    compact JWS
     second  who is to sign it
-    Raises  CommandRefused as `read_first`; ConfigError SECOND_DECLINED
+    Raises  CommandRefused as `before_second`; ConfigError SECOND_DECLINED
     """
     from agent.centre import rings
-    from agent.centre.second import read_first
     from agent.cli.city import now_ms
+    from agent.command.judge import before_second
     from agent.errors import ConfigError
+    from agent.model import Instant, Trust
 
-    first = read_first(text, rings.newest(city), args.box, second, now_ms())
+    now = Instant(now_ms(), Trust.SYNCED)
+    first = before_second(text, second, rings.newest(city), args.box, now)
     print(say("두 번째로 서명할 명령:", "the order that you sign as the second:"), file=sys.stderr)
     print_fields(_rows(first, UTC if args.utc else None), sys.stderr, indent=3)
     if args.yes or not sys.stdin.isatty():
@@ -47,11 +49,11 @@ def look_before(args: argparse.Namespace, city: City, text: str, second: Key) ->
         )
 
 
-def _rows(first: First, zone: tzinfo | None) -> list[tuple[str, str]]:
+def _rows(first: Order, zone: tzinfo | None) -> list[tuple[str, str]]:
     from agent.cli.times import show_time
     from agent.command import table
 
-    letter, command = first.letter, first.command
+    letter, command, signer = first.letter, table.COMMANDS[first.command], first.signers[0]
 
     def shown(argument: table.Argument) -> str:
         value: Any = letter.arguments[argument.name]
@@ -64,7 +66,7 @@ def _rows(first: First, zone: tzinfo | None) -> list[tuple[str, str]]:
     return [
         (say("명령", "command"), f"{command.name}: {say(command.korean, command.english)}"),
         (say("박스", "box"), letter.box),
-        (say("서명한 사람", "signed by"), plain(f"{first.key.holder} ({first.key.role}, {first.key.kid})")),
+        (say("서명한 사람", "signed by"), plain(f"{signer.holder} ({signer.role}, {signer.kid})")),
         (say("서명한 때", "signed at"), show_time(letter.issued_ms, zone)),
         (say("유효한 때까지", "counts until"), show_time(letter.expires_ms, zone)),
         *((each.name, shown(each)) for each in command.arguments if each.name in letter.arguments),

@@ -195,13 +195,7 @@ def _countersigned(text: str, outer: Letter, second: Key, case: _Case) -> Verdic
     """Judge the order that a second signature carries."""
     world = case.world
     table.check_arguments(COUNTERSIGNING, outer.arguments)
-    letter, first = _open(outer.arguments["order"], _Case(world, case.weigh))
-    if order.is_countersign(letter):
-        raise CommandRefused(
-            "COMMAND_ARGUMENT", "a second signature under a second signature", reason="order"
-        )
-    if first.kid == second.kid or first.person == second.person:
-        raise CommandRefused("COMMAND_SAME_SIGNER", "both signatures are of one person")
+    letter, first = _carried(outer.arguments["order"], second, world)
     _remembered(letter, first, world)
     _obeyed(letter, first, world)
     if not world.counters.get(first.kid, Counter()).is_unused(letter.counter):
@@ -211,6 +205,40 @@ def _countersigned(text: str, outer: Letter, second: Key, case: _Case) -> Verdic
     weight = _allowed(wanted, case)
     # Only now: whoever signs second without the right to do so shall not use the order up.
     return Accept(wanted, (*case.takes, Take(first.kid, letter.counter)), weight)
+
+
+def _carried(text: str, second: Key, world: World) -> tuple[Letter, Key]:
+    """Read an order that one person signed, for another one to sign as the second."""
+    letter, first = _open(text, _Case(world, lambda _: Weight()))
+    if order.is_countersign(letter):
+        raise CommandRefused(
+            "COMMAND_ARGUMENT", "a second signature under a second signature", reason="order"
+        )
+    if first.kid == second.kid or first.person == second.person:
+        raise CommandRefused("COMMAND_SAME_SIGNER", "both signatures are of one person")
+    return letter, first
+
+
+def before_second(text: str, second: Key, ring: Ring, box: str, now: Instant) -> Order:
+    """Judge an order before its second signature: what a box asks, as far as that is known elsewhere.
+
+    Which numbers were used, which challenge is taken and what is stored, the box alone knows.
+
+    text    compact JWS of the first signer
+    second  who is to sign it
+    Raises  CommandRefused with the code of a box's refusal
+    """
+    challenge = jws.peek(text)[1].get("challenge")
+    known = frozenset({challenge} if isinstance(challenge, str) else ())
+    world = World(box, ring, {}, now, 0, known)
+    letter, first = _carried(text, second, world)
+    _obeyed(letter, first, world)
+    if not second.serves(box):
+        raise CommandRefused("COMMAND_KEY_BOX", "the second key is not for this box")
+    _timely(letter, first, world)
+    wanted = Order(letter.id, letter, (first, second), text)
+    _allowed(wanted, _Case(world, lambda _: Weight(), takes=[Take(first.kid, letter.counter)]))
+    return wanted
 
 
 def _open(text: str, case: _Case) -> tuple[Letter, Key]:

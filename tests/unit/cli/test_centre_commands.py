@@ -352,6 +352,28 @@ def test_in_a_terminal_nothing_is_signed_unasked(two_desks, monkeypatch, answer,
     assert ("SECOND_DECLINED" in told) is not signed
 
 
+def test_what_was_shown_is_signed_also_when_the_file_is_exchanged_meanwhile(
+    two_desks, tmp_path: Path, monkeypatch
+) -> None:
+    """Whoever writes to the folder in which an order is handed on exchanges it while the second one reads."""
+    file = tmp_path / "order.jws"
+    shown = file.read_text().strip()
+
+    class Keyboard(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self, *_: Any) -> str:
+            file.write_text("another order")
+            return "y\n"
+
+    monkeypatch.setattr("sys.stdin", Keyboard())
+    status, out, _ = two_desks()
+    assert status == 0
+    _, body = jws.peek(out.strip())
+    assert body["arguments"]["order"] == shown
+
+
 def test_an_order_for_another_box_is_not_signed(two_desks) -> None:
     status, out, told = two_desks(box="gn-0008")
     assert (status, out) == (2, "")

@@ -6,7 +6,7 @@ import pytest
 from agent.command import jws, keyring, order
 from agent.command.counters import Counter, Take, after
 from agent.command.errors import CommandRefused
-from agent.command.judge import Accept, Refuse, Wait, Weight, World, judge, still_allowed
+from agent.command.judge import Accept, Refuse, Wait, Weight, World, before_second, judge, still_allowed
 from agent.command.keyring import Role
 from agent.command.order import Order
 from agent.model import UTC_DAY_MS, Instant, Trust
@@ -503,3 +503,85 @@ def test_a_centre_signs_what_a_box_reads(city: City) -> None:
             challenge=challenge,
         )
         assert accepted(text, world(city)).order.letter.challenge == challenge
+
+
+def ready(city: City, text: str, **more: Any) -> Order:
+    """Look at an order before its second signature."""
+    ring = keyring.parse(city.ring(), city.root)
+    key = ring.find(city.signers[more.pop("second", "department 1")].kid)
+    assert key is not None
+    now = Instant(more.pop("now_ms", NOW_MS), Trust.SYNCED)
+    return before_second(text, key, ring, more.pop("box", BOX), now)
+
+
+def test_before_a_second_signature_one_knows_whose_order_it_is(city: City) -> None:
+    challenged = city.order("officer 1", "hold.release", RELEASE, challenge=CHALLENGE)
+    for text in (city.order("officer 1", "hold.release", RELEASE), challenged):
+        first = ready(city, text, now_ms=NOW_MS + 3_599_999)
+        assert (first.signers[0].holder, first.command, first.arguments) == (
+            "officer 1",
+            "hold.release",
+            RELEASE,
+        )
+
+
+def test_whoever_is_to_sign_as_the_second_is_told_for_what_a_box_would_refuse_it(city: City) -> None:
+    def code(text: str, **more: Any) -> str:
+        with pytest.raises(CommandRefused) as refused:
+            ready(city, text, **more)
+        return refused.value.code
+
+    city.add("gone", Role.OFFICER)
+    city.add("late", Role.OFFICER, until_ms=NOW_MS - 1)
+    city.add("elsewhere", Role.OFFICER, boxes=["gn-0008"])
+    city.add("lee", Role.DEPARTMENT, boxes=["gn-0008"])
+    city.add("gate", Role.OFFICER, cameras=["cam9"])
+    city.revoked.append(city.signers["gone"].kid)
+    stranger = City(city.name, NOW_MS)
+    stranger.add("nobody", Role.OFFICER)
+    order = city.order("officer 1", "hold.release", RELEASE)
+    head, body, _ = order.split(".")
+    span = {"camera": "cam1", "from_ms": 1, "to_ms": 2}
+    assert {
+        "no order": code("so"),
+        "signature": code(f"{head}.{body}.{'A' * 86}"),
+        "key": code(stranger.order("nobody", "hold.release", RELEASE)),
+        "box": code(order, box="gn-0008"),
+        "city": code(city.order("officer 1", "hold.release", RELEASE, city="jeju")),
+        "two": code(city.order("officer 2", "countersign", {"order": order})),
+        "unknown": code(city.order("officer 1", "explode", {})),
+        "argument": code(city.order("officer 1", "hold.release", {"hold": "h1"})),
+        "time": code(order, now_ms=NOW_MS + 3_600_000),
+        "future": code(order, now_ms=NOW_MS - 3_600_000),
+        "lifetime": code(city.order("officer 1", "hold.release", RELEASE, expires_ms=NOW_MS + 90_000_000)),
+        "same": code(order, second="officer 1"),
+        "second's role": code(order, second="operator 1"),
+        "second's box": code(order, second="lee"),
+        "first's role": code(city.order("operator 1", "hold.release", RELEASE)),
+        "said role": code(city.order("officer 1", "hold.release", RELEASE, role="department")),
+        "revoked": code(city.order("gone", "hold.release", RELEASE)),
+        "lapsed": code(city.order("late", "hold.release", RELEASE)),
+        "first's box": code(city.order("elsewhere", "hold.release", RELEASE)),
+        "camera": code(city.order("gate", "segments.locate", span)),
+    } == {
+        "no order": "JWS_MALFORMED",
+        "signature": "JWS_SIGNATURE",
+        "key": "COMMAND_KEY",
+        "box": "COMMAND_BOX",
+        "city": "COMMAND_CITY",
+        "two": "COMMAND_ARGUMENT",
+        "unknown": "COMMAND_UNKNOWN",
+        "argument": "COMMAND_ARGUMENT",
+        "time": "COMMAND_EXPIRED",
+        "future": "COMMAND_FUTURE",
+        "lifetime": "COMMAND_LIFETIME",
+        "same": "COMMAND_SAME_SIGNER",
+        "second's role": "COMMAND_ROLE",
+        "second's box": "COMMAND_KEY_BOX",
+        "first's role": "COMMAND_ROLE",
+        "said role": "COMMAND_ROLE",
+        "revoked": "COMMAND_REVOKED",
+        "lapsed": "COMMAND_LAPSED",
+        "first's box": "COMMAND_KEY_BOX",
+        "camera": "COMMAND_CAMERA",
+    }
