@@ -58,6 +58,17 @@ def test_what_erases_has_no_network() -> None:
     assert "IPAddressDeny=any" in keep
 
 
+def test_the_page_is_given_a_configuration_that_changed_and_none_that_is_wrong() -> None:
+    again = lines("pasu-page-again.service")
+    before = again.index("ExecStartPre=/opt/pasu/bin/pasu config check ${CREDENTIALS_DIRECTORY}/agent.toml")
+    assert again[before + 1] == "ExecStart=/usr/bin/systemctl --no-block try-restart pasu-page.service"
+    assert "LoadCredential=agent.toml:/etc/pasu/agent.toml" in again
+    assert written(again, "CapabilityBoundingSet") == set()
+    assert {"PathChanged=/etc/pasu/agent.toml", "TriggerLimitIntervalSec=0"} <= set(
+        lines("pasu-page-again.path")
+    )
+
+
 def test_what_meets_strangers_bytes_cannot_change_where_the_tunnel_leads() -> None:
     """F10: the tunnel's terms lie in the state of the user that all but the watch have."""
     for unit in ("pasu-record.service", "pasu-keep.service", "pasu-uplink.service"):
@@ -105,7 +116,13 @@ def test_what_talks_outside_writes_folders_of_its_own_and_sees_no_footage() -> N
     }
     assert written(uplink, "RuntimeDirectory") == {"pasu/uplink"}
     assert not any(line.startswith(("ReadWritePaths", "CacheDirectory", "LogsDirectory")) for line in uplink)
-    assert "TemporaryFileSystem=/var/lib/pasu/vault:ro" in uplink
+    # Of all vaults there, also of one that a disk was exchanged for, what is to be sent.
+    assert "TemporaryFileSystem=/var/lib/pasu:ro" in uplink
+    seen = written(uplink, "BindReadOnlyPaths")
+    assert {each.removeprefix("-") for each in seen if "/var/lib/pasu" in each} == {
+        "/var/lib/pasu/state",
+        *(f"/var/lib/pasu/vault{number}/outgoing" for number in ("", *range(2, 10))),
+    }
     hidden = " ".join(line for line in uplink if line.startswith("InaccessiblePaths="))
     for path in ("/var/lib/pasu/state/keys", "/etc/pasu/secrets.toml"):
         assert path in hidden

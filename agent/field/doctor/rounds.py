@@ -213,6 +213,8 @@ class Rounds:
         self._busy("hardening.unit", "", 0)
         yield from judge_box.exposures(look.exposures(names))
         yield from drop_ins.judge(drop_ins.handing())
+        if config.uplink is not None:
+            yield from drop_ins.judge_sight(drop_ins.in_sight(config.storage.vaults))
         yield from judge_box.memory(look.swaps(), look.cores(found["processes"]))
         for camera in config.cameras:
             if self._secrets is None:
