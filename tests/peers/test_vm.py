@@ -86,6 +86,7 @@ def test_a4_a5_a_box_in_a_container_from_its_package_on(folder, deb):
         assert set(not_well) <= OF_THE_CLOCK, not_well
         units_keep_to_themselves(box)
         the_page_answers(box)
+        the_page_follows(box)
         box.reboot()
         settle(scene, 5)
         for _ in range(2):
@@ -184,6 +185,27 @@ def the_page_answers(box: Container) -> None:
     url = f"https://{box.address}:8443/"
     with urllib.request.urlopen(url, timeout=60, context=unverified) as answer:
         assert answer.status == 200
+
+
+def the_page_follows(box: Container) -> None:
+    """A configuration that changed is handed to the page; with one that is wrong it goes on as it was."""
+
+    def begun() -> str:
+        return box.run("systemctl", "show", "--value", "-p", "InvocationID", "pasu-page").strip()
+
+    def fails() -> bool:
+        return box.try_run("systemctl", "is-failed", "pasu-page-again")[0] == 0
+
+    before = begun()
+    box.sh("cp -p /etc/pasu/agent.toml /root/right.toml; echo '# another line' >> /etc/pasu/agent.toml")
+    wait_for("the page begins anew", lambda: begun() not in ("", before), patience(60))
+    wait_for("it answers", lambda: box.try_run("systemctl", "is-active", "pasu-page")[0] == 0, patience(60))
+    after = begun()
+    box.sh("echo 'a slip' >> /etc/pasu/agent.toml")
+    wait_for("the slip is seen", fails, patience(60))
+    assert begun() == after
+    box.sh("cat /root/right.toml > /etc/pasu/agent.toml")
+    wait_for("it is right again", lambda: not fails(), patience(60))
 
 
 @pytest.mark.campaign
