@@ -151,31 +151,69 @@ def disks_are_asked(scene: Scene) -> None:
     wait_for("what the disks say", lambda: scene.health("keep").get("disks") is not None, patience(60))
 
 
+def reporting_without_a_tunnel(box: Container) -> None:
+    """Start pasu-uplink.service, with what it may see, on a box that is not enrolled; and a vault of an exchanged disk."""
+    box.sh("mkdir -p -m 700 /var/lib/pasu/vault2/outgoing; echo x > /var/lib/pasu/vault2/VAULT")
+    box.sh("echo x > /var/lib/pasu/vault2/outgoing/sent; chown -R pasu: /var/lib/pasu/vault2")
+    unit = box.sh("cat /lib/systemd/system/pasu-uplink.service")
+    left_out = (
+        "After=",
+        "BindsTo=",
+        "ConditionPathExists=",
+        "ExecStart=",
+        "Type=",
+        "WatchdogSec=",
+        "Restart",
+    )
+    kept = "\n".join(line for line in unit.splitlines() if not line.startswith(left_out))
+    text = kept.replace("[Service]", "[Service]\nType=exec\nExecStart=/usr/bin/sleep 3600")
+    box.put("/etc/systemd/system/pasu-uplink.service", text.encode(), "0644")
+    box.sh("systemctl daemon-reload; systemctl start pasu-uplink")
+
+
 def units_keep_to_themselves(box: Container) -> None:
     """What a unit must not see it cannot open: tried inside each one's own file system, as its user."""
+    reporting_without_a_tunnel(box)
     secret = ("/var/lib/pasu/state/catalogue.db", "/var/lib/pasu/vault/VAULT", "/etc/pasu/agent.toml")
     for unit, user, open_, closed in (
         ("pasu-record", "pasu", ("/var/lib/pasu/vault/VAULT", "/etc/pasu/agent.toml"), ("/etc/shadow",)),
         ("pasu-keep", "pasu", ("/var/lib/pasu/vault/VAULT",), ("/etc/pasu/secrets.toml", "/etc/shadow")),
         ("pasu-page", "pasu-page", ("/run/pasu/record.json",), secret),
+        (
+            "pasu-uplink",
+            "pasu",
+            (
+                "/var/lib/pasu/state/catalogue.db",
+                "/var/lib/pasu/vault2/outgoing/sent",
+                "/run/pasu/record.json",
+            ),
+            ("/var/lib/pasu/vault/VAULT", "/var/lib/pasu/vault2/VAULT", "/etc/pasu/secrets.toml"),
+        ),
     ):
-        pid = box.run("systemctl", "show", "--value", "--property=MainPID", unit).strip()
-        assert pid != "0", f"{unit} does not run"
-        inside = (
-            "nsenter",
-            "-t",
-            pid,
-            "-m",
-            "--",
-            "setpriv",
-            f"--reuid={user}",
-            f"--regid={user}",
-            "--clear-groups",
-        )
+        inside = within(box, unit, user)
         for place in open_:
             assert box.try_run(*inside, "head", "-c1", place)[0] == 0, f"{unit} cannot read {place}"
         for place in closed:
             assert box.try_run(*inside, "head", "-c1", place)[0] != 0, f"{unit} can read {place}"
+    inside = within(box, "pasu-uplink", "pasu")
+    for folder, writes in (
+        ("/var/lib/pasu/state/exchange/orders", True),
+        ("/var/lib/pasu/state/uplink/memory", True),
+        ("/var/lib/pasu/state", False),
+        ("/var/lib/pasu", False),
+    ):
+        assert (box.try_run(*inside, "touch", f"{folder}/of-a-test")[0] == 0) is writes, folder
+    box.sh("systemctl stop pasu-uplink; rm /etc/systemd/system/pasu-uplink.service; systemctl daemon-reload")
+    box.sh("rm -r /var/lib/pasu/vault2 /var/lib/pasu/state/exchange/orders/of-a-test")
+    box.sh("rm /var/lib/pasu/state/uplink/memory/of-a-test")
+
+
+def within(box: Container, unit: str, user: str) -> tuple[str, ...]:
+    """Return words before a command that has it look with a unit's eyes, as its user."""
+    pid = box.run("systemctl", "show", "--value", "--property=MainPID", unit).strip()
+    assert pid != "0", f"{unit} does not run"
+    who = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups")
+    return ("nsenter", "-t", pid, "-m", "--", *who)
 
 
 def the_page_answers(box: Container) -> None:
