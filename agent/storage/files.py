@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 TEMPORARY = ".tmp"
+LOCK_NEW_S = 1.0
 """Ending of the file that `atomic_replace` writes before it takes the target's name."""
 
 _FALLOC_FL_KEEP_SIZE = 1  # linux/falloc.h: blocks beyond the end, st_size unchanged
@@ -362,6 +364,26 @@ def try_lock(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def lock_new(fd: int) -> bool:
+    """Lock a file that this process has just made; false where that cannot be.
+
+    Whoever asks whether it is locked holds the lock for an instant, and is waited for: a recorder's file that were not
+    locked would be taken for one that was left behind.
+    """
+    until = time.monotonic() + LOCK_NEW_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.001)
+        except OSError:  # a file system without locks
+            return False
+        else:
+            return True
 
 
 def read_small(path: Path, limit: int) -> bytes:

@@ -234,7 +234,9 @@ class Salvage:
         part = self._at(stem, Kind.PART)
         fd = self._disk.open_existing(part)
         try:
-            if not files.try_lock(fd):
+            if not files.try_lock(fd) or not files.exists(
+                part
+            ):  # or finished by its recorder since it was opened
                 self.report.live += 1
                 return False
             self._choose_tail(stem)

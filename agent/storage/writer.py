@@ -122,7 +122,7 @@ class OpenSegment:
         self._cut = False  # `abandon` has begun to cut the file
         self._fd = self._disk.create_excl(self._part)
         try:
-            files.try_lock(self._fd)
+            files.lock_new(self._fd)
             if expected_bytes:
                 self._disk.preallocate(self._fd, self._part, expected_bytes)
             self._put(self._sealer.header)

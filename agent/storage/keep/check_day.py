@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +210,8 @@ class Examiner:
                 (self._vault.uuid, stem.path(Kind.FINAL)) in known
                 or self._is_young(place, now.utc_ms, YOUNG_MS if kind in _FINISHED else OPEN_MS)
                 or self._has_row(path)
-                or (kind is Kind.PART and _is_locked(place))
+                or (kind not in _FINISHED and _is_open(self._vault.at(stem.path(Kind.PART))))
+                or not files.exists(place)  # on its way to another name
             ):
                 continue
             if not files.is_regular(place):
@@ -275,16 +277,20 @@ class Examiner:
         return Finding(unit.vault, unit.camera, path.encode(errors="replace").decode(), what, span)
 
 
-def _is_locked(place: Path) -> bool:
-    """Tell whether a recorder that lives has a file open. Raises StorageFault."""
+def _is_open(part: Path) -> bool:
+    """Tell whether a recorder that lives has a `.part` open, as far as that can be told. Raises StorageFault.
+
+    An empty one may be a recorder's that has made it and not locked it yet, and holds nothing that could be lost.
+    """
     try:
-        fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ELOOP):
             return False
-        raise files.fault("open", place, error) from error
+        raise files.fault("open", part, error) from error
     try:
-        return not files.try_lock(fd)
+        status = os.fstat(fd)
+        return stat.S_ISREG(status.st_mode) and (status.st_size == 0 or not files.try_lock(fd))
     finally:
         os.close(fd)
 

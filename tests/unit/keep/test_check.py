@@ -9,12 +9,15 @@ from itertools import count
 import pytest
 
 from agent.errors import StorageFault
-from agent.model import GapCause, Span
+from agent.model import UTC_DAY_MS, GapCause, Span
+from agent.storage import files
 from agent.storage.catalogue import Catalogue
 from agent.storage.envelope import SEALED_CHUNK_BYTES, shred_span
 from agent.storage.keep import check
 from agent.storage.keep.check import Check, Selection
+from agent.storage.keep.check_day import Examiner
 from agent.storage.keep.check_findings import Done, Level, What
+from agent.storage.layout import Kind, stem_of
 from tests.unit.keep.shelf import AT, MINUTE_MS, T0, Shelf
 
 
@@ -303,6 +306,49 @@ def test_what_is_young_or_open_is_left_to_its_recorder(shelf) -> None:
     os.utime(part, (0, AT.utc_ms // 1000 - 23 * 3600))
     assert run(shelf, repair=True).findings == []
     assert part.exists()
+
+
+@pytest.mark.parametrize("kind", [Kind.PART, Kind.TAIL])
+def test_b13_what_a_live_recorder_has_open_is_no_orphan_whatever_the_clock_says(shelf, kind) -> None:
+    """Nothing tells of it yet, and by a clock that is ahead it is old: then its lock tells."""
+    stem = stem_of("cam1", AT.utc_ms - UTC_DAY_MS)
+    part = shelf.vault.at(stem.path(Kind.PART))
+    part.parent.mkdir(parents=True, exist_ok=True)
+    for place in {part, shelf.vault.at(stem.path(kind))}:
+        place.write_bytes(b"x" * 100)
+        os.utime(place, (0, 0))
+    fd = os.open(part, os.O_RDWR)
+    assert files.lock_new(fd)
+    assert run(shelf, repair=True).findings == []
+    os.close(fd)
+    assert [finding.path for finding in run(shelf, repair=True).findings] == [stem.path(Kind.PART)]
+
+
+def test_b13_a_recorder_that_has_just_made_its_file_is_left_alone(shelf) -> None:
+    """It is made, then locked, then written to."""
+    part = shelf.vault.at(stem_of("cam1", AT.utc_ms - UTC_DAY_MS).path(Kind.PART))
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.touch()
+    os.utime(part, (0, 0))
+    assert run(shelf, repair=True).findings == []
+    assert part.exists()
+
+
+def test_b13_what_gets_another_name_while_it_is_looked_at_is_nothing_strange(shelf, monkeypatch) -> None:
+    part = shelf.vault.at(stem_of("cam1", AT.utc_ms - UTC_DAY_MS).path(Kind.PART))
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_bytes(b"x" * 100)
+    os.utime(part, (0, 0))
+    real = Examiner._has_row
+
+    def finished(self, path: str) -> bool:
+        if part.exists():
+            part.rename(part.with_suffix(""))
+        return real(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Examiner, "_has_row", finished)
+        assert run(shelf).findings == []
 
 
 def test_files_without_rows_are_adopted_on_any_day(shelf) -> None:

@@ -207,3 +207,28 @@ def test_a_lock_holds_against_another_process_and_ends_with_it(tmp_path) -> None
         other.wait()
         assert files.try_lock(fd)
         disk.close(fd)
+
+
+def test_a_file_that_was_just_made_is_locked_also_while_somebody_asks_whether_it_is(tmp_path) -> None:
+    """B13: whoever asks holds the lock for an instant; without the lock a live file looks as if it was left behind."""
+    place = tmp_path / "file"
+    own, other = (os.open(place, os.O_RDWR | os.O_CREAT) for _ in range(2))
+    assert files.try_lock(other)
+    asked = threading.Timer(0.05, os.close, [other])
+    asked.start()
+    assert files.lock_new(own)
+    asked.join()
+    third = os.open(place, os.O_RDWR)
+    assert not files.try_lock(third)
+    os.close(own)
+    os.close(third)
+
+
+def test_a_lock_that_cannot_be_had_is_waited_for_and_not_for_ever(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(files, "LOCK_NEW_S", 0.01)
+    own, other = (os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    assert files.try_lock(other)
+    assert not files.lock_new(own)
+    os.close(other)
+    os.close(own)
+    assert not files.lock_new(own), "a file system without locks, or no file"

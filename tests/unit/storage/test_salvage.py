@@ -9,7 +9,7 @@ import pytest
 
 from agent.errors import StorageFault
 from agent.model import Instant, Trust
-from agent.storage import progress
+from agent.storage import files, progress
 from agent.storage.catalogue import Catalogue
 from agent.storage.envelope import CHUNK_BYTES, SEALED_CHUNK_BYTES, Opened, shred_span
 from agent.storage.keep.reborn import UNKNOWN
@@ -357,3 +357,21 @@ def test_somebodys_own_files_are_never_touched(tmp_path) -> None:
     assert [body["first"] for kind, body in box.facts() if kind == "vault.foreign_files"][1:] == [
         ["segments/another"]
     ]
+
+
+def test_b13_one_that_its_recorder_finishes_while_it_is_opened_is_live(tmp_path, monkeypatch) -> None:
+    """Its lock is gone then, and its name; nothing is cut."""
+    box = Box(tmp_path)
+    part = leave_part(box, told=False)
+    final = box.vault.at(stem_of("cam1", T0).path(Kind.FINAL))
+    size = part.stat().st_size
+    real = files.try_lock
+
+    def finished(fd: int) -> bool:
+        if part.exists():
+            part.rename(final)
+        return real(fd)
+
+    monkeypatch.setattr(files, "try_lock", finished)
+    assert box.salvage().live == 1
+    assert final.stat().st_size == size
