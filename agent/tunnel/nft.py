@@ -78,6 +78,13 @@ SYN = {
         "right": "syn",
     }
 }
+"""Begins a connection."""
+
+
+def has_flag(name: str) -> dict[str, Any]:
+    """Match a TCP packet with this flag, whatever others it has."""
+    left = {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, name]}
+    return match(left, name)
 
 
 def goto(chain: str) -> dict[str, Any]:
@@ -132,6 +139,8 @@ def _word(statement: dict[str, Any]) -> str:
     if statement is SYN:
         return "tcp flags & (syn | ack) == syn"
     (what, field), *_ = body["left"].items()
+    if what == "&":
+        return f"tcp flags & {field[1]} == {body['right']}"
     left = f"meta {field['key']}" if what == "meta" else f"{field['protocol']} {field['field']}"
     return f"{left} {'!= ' if body['op'] == '!=' else ''}{_value(field.get('key'), body['right'])}"
 
