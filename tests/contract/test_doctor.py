@@ -153,7 +153,7 @@ def test_a_site_in_which_all_is_well_is_green_and_is_not_disturbed(good):
     assert status == (3 if "warning" in found else 0)
     assert set(found["n/a"]) <= {
         "tunnel", "broker", "broker.certificate", "page", "command", "sealing.canary", "unit", "hardening.unit",
-        "camera.password",
+        "camera.password", "fence",
     }, found  # fmt: skip
     for check in (
         "camera.frames",

@@ -504,3 +504,19 @@ def test_d14_a_camera_by_name_is_barred_by_the_hosts_file_or_told_not_to_be(
     assert command(net, site, "fence", "status").returncode == 0
     with listening(net.box, 22, kind=socket.SOCK_STREAM):
         assert scan(net, BOX) == {}
+
+
+def test_d14_doctor_sees_a_fence_that_is_gone_and_a_camera_it_leaves_out(
+    net: Net, tmp_path: Path, hosts: Path
+) -> None:
+    site = configured(tmp_path / "site", {"cam01": f"rtsp://{CAMERA}/main", "cam02": "rtsp://gate.site/main"})
+    code = (
+        "import sys; from pathlib import Path; from agent.config import load; from agent.field.doctor import fence;"
+        "[print(each.state, each.subject) for each in fence.look(load(sys.argv[1]), Path(sys.argv[2]))]"
+    )
+    words = (str(PASU.parent / "python"), "-P", "-c", code, str(site.config), str(tmp_path / "cameras.nft"))
+    assert net.at(net.box, *words) == "failure \nwarning cam02\n"
+    fence(net, site, tmp_path)
+    assert net.at(net.box, *words) == "ok \nwarning cam02\n"
+    net.at(net.box, "nft", "flush", "chain", "inet", "pasu_cameras", "input")
+    assert net.at(net.box, *words) == "failure \nwarning cam02\n"

@@ -365,6 +365,18 @@ CHECKS: dict[str, Check] = {
         ("`systemctl enable --now 유닛`을 하십시오", "`systemctl enable --now UNIT`"),
         ("art. 18(1)",),
     ),
+    "fence": Check(
+        ("카메라 쪽 울타리", "the fence on the cameras' side"),
+        (
+            "뚫린 카메라가 박스의 포트나 다른 망에 닿지 못해야 합니다",
+            "a camera that was broken into reaches no port of the box, and no other network",
+        ),
+        (
+            "`sudo pasu fence apply`; 카메라가 이름으로 적혀 있으면 agent.toml에 IP 주소를 쓰십시오",
+            "`sudo pasu fence apply`; where a camera is given by a name, write its IP address into agent.toml",
+        ),
+        ("table 2-12", "D14"),
+    ),
     "hardening.unit": Check(
         ("유닛의 격리", "isolation of the units"),
         (

@@ -16,6 +16,7 @@ from agent import overview
 from agent.errors import CameraFault, PasuError
 from agent.field.doctor import (
     drop_ins,
+    fence,
     judge_box,
     judge_camera,
     judge_disk,
@@ -210,6 +211,8 @@ class Rounds:
         names = look.unit_names(config)
         self._busy("unit", "", 0)
         yield from judge_box.units(look.units(names))
+        self._busy("fence", "", 0)
+        yield from fence.look(config)
         self._busy("hardening.unit", "", 0)
         yield from judge_box.exposures(look.exposures(names))
         yield from drop_ins.judge(drop_ins.handing())
