@@ -227,13 +227,7 @@ class Adoption:
         self._problems: tuple[str, ...] = ()
         self._waiting: tuple[str, ...] = ()
         self._unverified = ""
-        self._moved: list[str] = []
         self._default = default_passwords(config, secrets) if secrets is not None else []
-
-    def take_moved(self) -> list[str]:
-        """Return the cameras that have another address since this was last asked."""
-        moved, self._moved = self._moved, []
-        return moved
 
     def turn(self, workers: Workers, forks: Forks) -> None:
         """Look at the files, and take over what is new and right."""
@@ -289,8 +283,6 @@ class Adoption:
             log.error("the new configuration waits: %s", error)  # noqa: TRY400 - the error says it all
             self._files.again()
             return
-        before = {camera.id: camera.url for camera in self.config.cameras}
-        self._moved += [each.id for each in config.cameras if before.get(each.id, each.url) != each.url]
         done = workers.reassign(self._numbers.plans(effective, secrets), said["covered"])
         others = effective.storage.recipients != self.config.storage.recipients
         same = said["sha256"] == self._sha256 and not self._problems and not done

@@ -126,8 +126,6 @@ def record(config: Config, secrets: Secrets, *, beside: Callable[[], object] = l
             _mind_catalogue(adoption.config, probe=now >= next_probe)
             next_probe = now + PROBE_S if now >= next_probe else next_probe
             adoption.turn(supervisor, forks)
-            for camera in adoption.take_moved():
-                familiar.forget(camera)
             if faces.changed():
                 familiar.replace(forks.likenesses())
             if (opened := ports.turn(now)) is not None:

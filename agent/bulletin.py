@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from agent import __version__
-from agent.capture.identity import compare, learn
+from agent.capture.identity import compare, doubt, learn
 from agent.capture.vitals import Watch
 from agent.health import Raised, Severity, Tracker, write_health
 from agent.health.recording import judge_storage
@@ -41,10 +41,6 @@ class Familiar:
         """Take what is remembered now: somebody said that a camera was exchanged."""
         self._known = dict(known)
 
-    def forget(self, camera: str) -> None:
-        """Expect any device: the camera has another address."""
-        self._known.pop(camera, None)
-
     def see(self, states: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """Compare what cameras show; return what is to be remembered from now on, by camera."""
         new: dict[str, dict[str, Any]] = {}
@@ -53,8 +49,8 @@ class Familiar:
             if not seen:
                 continue
             known = self._known.get(camera)
-            self._differ[camera] = compare(known, seen) if known is not None else []
-            learnt = None if self._differ[camera] else learn(known, seen)
+            differ = self._differ[camera] = compare(known, seen) if known is not None else []
+            learnt = doubt(known, differ) if known is not None and differ else learn(known, seen)
             if learnt is not None:
                 new[camera] = self._known[camera] = learnt
         return new

@@ -11,6 +11,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent.capture.datagrams import Datagrams
 from agent.rtsp.client import ClientSession
 from agent.rtsp.errors import RtspError
 from agent.rtsp.events import ClientConfig, Event
@@ -24,14 +25,9 @@ if TYPE_CHECKING:
 RECEIVE_BYTES = 256 << 10  # one call carries what a 4 Mbit/s camera sends in half a second
 RECORD_BYTES = 16 << 10  # a TLS record holds no more (RFC 8446 5.1), and a receive gives one
 TURN_BYTES = 2 << 20  # 20 MB/s a camera; more waits for the next turn, so that no camera starves the others
-DATAGRAM_BYTES = 64 << 10
-DATAGRAMS_A_TURN = 512
-UDP_BUFFER_BYTES = 4 << 20
 LOOK_UP_S = 15.0  # a dead name server makes the C library wait 5 s for the next
 CONNECT_S = 1.5  # SYN and one repetition of it; a camera that came back then waits no longer for the next try
 TLS_S = 5.0  # cameras with weak processors need a second
-PORT_TRIES = 32
-SO_RCVBUFFORCE = 33  # asm-generic/socket.h; the socket module does not name it
 
 
 class Login(NamedTuple):
@@ -83,7 +79,7 @@ class Connection:
         self._certificate = b""
         self._handshake: Callable[[], None] = lambda: None
         self._shown: Callable[[], bytes] = lambda: b""
-        self._udp: tuple[socket.socket, socket.socket] | None = None
+        self._udp: Datagrams | None = None
         self._peer = ""
         self._failure: RtspError | OSError | None = None
         self._found: list[object] = []
@@ -196,18 +192,13 @@ class Connection:
         self, session: ClientSession, sock: socket.socket, now: float, events: list[Event]
     ) -> None:
         assert self._udp is not None
-        rtcp = sock is self._udp[1]
-        for _ in range(DATAGRAMS_A_TURN):
-            try:
-                data, source = sock.recvfrom(DATAGRAM_BYTES)
-            except BlockingIOError:
-                return
-            if source[0] == self._peer:
-                if self._witness is not None:
-                    self._witness(data)
-                if self.live is not None and not rtcp:
-                    self.live.take_datagram(data, session, now)
-                events += session.receive_udp(rtcp, data, now)
+        rtcp = self._udp.is_rtcp(sock)
+        for data in self._udp.receive(sock, session.server_ports):
+            if self._witness is not None:
+                self._witness(data)
+            if self.live is not None and not rtcp:
+                self.live.take_datagram(data, session, now)
+            events += session.receive_udp(rtcp, data, now)
 
     # Phases before the session; each returns true when the session stands.
 
@@ -240,7 +231,6 @@ class Connection:
         state = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if state:
             raise OSError(state, os.strerror(state))
-        self._peer = stream.getpeername()[0]  # as datagrams will name it
         if self._url.scheme == "rtsps":
             import ssl  # 5 MB that a box without such cameras does without
 
@@ -287,9 +277,10 @@ class Connection:
     def _new_session(self) -> ClientSession:
         ports: tuple[int, int] | None = None
         if self._login.transport == "udp":
-            self._udp = _port_pair(self._peer)
-            self.sockets += self._udp
-            ports = (self._udp[0].getsockname()[1], self._udp[1].getsockname()[1])
+            assert self._stream is not None
+            self._udp = Datagrams(self._stream)
+            self.sockets += self._udp.sockets
+            ports = self._udp.ports
         config = ClientConfig(
             url=self._url,
             username=self._login.username,
@@ -314,11 +305,8 @@ class Connection:
             if len(self._unsent) > RECEIVE_BYTES:
                 raise RtspError("closed", "the camera stopped reading")
         if self._udp is not None:
-            ports = session.server_ports
             for rtcp, datagram in session.udp_output():
-                if ports is not None:
-                    with contextlib.suppress(OSError):
-                        self._udp[rtcp].sendto(datagram, (self._peer, ports[rtcp]))
+                self._udp.send(rtcp, datagram, session.server_ports)
 
 
 def _stands(_now: float) -> bool:
@@ -340,26 +328,3 @@ def _resolve(host: str, found: list[object]) -> None:
         found.append((family, address[0]))
     except OSError as error:
         found.append(error)
-
-
-def _port_pair(peer: str) -> tuple[socket.socket, socket.socket]:
-    """Bind an even port and the odd one above it, as RFC 3550 section 11 asks."""
-    family = socket.AF_INET6 if ":" in peer else socket.AF_INET
-    for _ in range(PORT_TRIES):
-        rtp = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        rtcp = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        try:
-            rtp.bind(("", 0))
-            port = rtp.getsockname()[1]
-            if port % 2 == 0:
-                rtcp.bind(("", port + 1))
-                try:
-                    rtp.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, UDP_BUFFER_BYTES)
-                except PermissionError:  # then as much as net.core.rmem_max allows
-                    rtp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER_BYTES)
-                return rtp, rtcp
-        except OSError:
-            pass
-        rtp.close()
-        rtcp.close()
-    raise OSError(errno.EADDRINUSE, "no pair of UDP ports is free")

@@ -24,6 +24,7 @@ import av.logging
 from av.stream import Discard
 
 from agent.capture.camera import ASLEEP_S
+from agent.capture.identity import Likeness
 from agent.capture.loop import BEAT_S, TURN_S
 from agent.capture.pace import Pace
 from agent.capture.shown import STEADY, camera_state, storage_state
@@ -43,6 +44,8 @@ SILENT_S = 5.0
 OPEN_S = 8.0
 QUEUE_PICTURES = 256
 RETRY_S = 2.0
+TRANSPORT_STREAM = "mpegts"
+"""What a camera encoded itself. A board's pictures are encoded here, and would say nothing of who took them."""
 CODECS = {"h264": "h264", "hevc": "h265", "mpeg4": "mpeg4", "mjpeg": "mjpeg"}
 # Boards first: the Raspberry Pi and most ARM boards, Rockchip, then Intel; software last.
 ENCODERS = ("h264_v4l2m2m", "h264_rkmpp", "h264_qsv", "libx264")
@@ -98,7 +101,7 @@ def plan_source(
         token = base64.b64encode(":".join(login).encode()).decode()
         options |= {"headers": f"Authorization: Basic {token}\r\n", "max_redirects": "0"}
     # Never guessed: what comes could be a playlist, which names other hosts and files.
-    return SourcePlan(url, "mpegts", options, paced=False)
+    return SourcePlan(url, TRANSPORT_STREAM, options, paced=False)
 
 
 class LibavWorker:
@@ -131,6 +134,7 @@ class LibavWorker:
         self._offered: list[str] = []
         self._last_data = clock.monotonic()
         self._reconnects = 0
+        self._likeness = Likeness(plan.url)
 
     def run(self, stopping: Callable[[], bool]) -> int:
         """Record until `stopping`; return the exit status: 0 in order, 1 when the reader hangs."""
@@ -171,6 +175,7 @@ class LibavWorker:
         return 0
 
     def _start_reader(self) -> None:
+        self._likeness.session({}, b"")
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -197,6 +202,8 @@ class LibavWorker:
             self._last_data = now
             if isinstance(item, AccessUnit):
                 self._camera.picture(item, instant, now)
+                if self._plan.container == TRANSPORT_STREAM and item.keyframe and item.format is not None:
+                    self._likeness.format(item.format)
                 resting = "resting" if self._camera.resting else "playing"
                 self._state = "recording" if self._camera.recording else resting
             elif isinstance(item, tuple):
@@ -228,6 +235,7 @@ class LibavWorker:
             cause="" if self._state in STEADY else self._cause,
             detail="" if self._state in STEADY else self._detail,
             audio_offered=self._offered,
+            likeness=self._likeness.to_json(),
             silent_ms=round((now - self._last_data) * 1000),
             reconnects=self._reconnects,
             fps=round((camera.frames - frames) / elapsed, 1),

@@ -90,7 +90,7 @@ class RtspCamera:
         self.cause = ""
         self.detail = ""
         self.offered: tuple[str, ...] = ()
-        self.likeness = Likeness()
+        self.likeness = Likeness(login.url)
         self.last_data = 0.0
         self.reconnects = 0
         self._login = login

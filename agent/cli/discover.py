@@ -84,8 +84,8 @@ def add(commands: Any) -> None:
         "--try-factory-passwords",
         action="store_true",
         help=say(
-            "로그인을 모르는 카메라에 공장 출하 비밀번호를 셋까지 시도합니다",
-            "try up to three factory passwords on cameras whose log-in is not known",
+            "카메라마다 공장 출하 비밀번호를 셋까지 시도합니다. 아는 로그인이 거부된 카메라는 빼고",
+            "try up to three factory passwords on each camera, but where the log-in that is known was refused",
         ),
     )
     parser.add_argument(
@@ -235,6 +235,8 @@ def nowhere(reason: str) -> UsageError:
 
 async def _audio_off(found: list[Found], request: Request, *, quiet: bool) -> list[Found]:
     """Turn sound off where it is offered, and ask each of those cameras everything again."""
+    from dataclasses import replace
+
     from agent.cli import discover_view
     from agent.field.discovering import Found
     from agent.onvif.examine import Place, examine, silence
@@ -253,7 +255,10 @@ async def _audio_off(found: list[Found], request: Request, *, quiet: bool) -> li
             except AnswerError:
                 left = None
             place = Place(camera.host, camera.service, camera.name)
-            again[camera.service] = by_source((await examine(place, each.login, request.manner))[0])
+            # No factory log-in is tried a second time; what the first time found stays found.
+            manner = replace(request.manner, factory=False)
+            now, _ = await examine(place, each.login, manner)
+            again[camera.service] = by_source(replace(now, factory=now.factory or camera.factory))
             if not quiet:
                 print(discover_view.silenced(camera, left), file=sys.stderr)
         if camera.service in again:

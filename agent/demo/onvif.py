@@ -78,6 +78,7 @@ class OnvifSpec:
     streams   (address, codec, width, height, fps), the main one first
     audio     encoding of the audio encoder of every profile; "" when there is none
     username  no log-in is asked for when it is empty
+    also      another user and password, by UsernameToken
     quirks    names of `QUIRKS`, some with a number
     host, port  where it listens; port 0 takes a free one
     """
@@ -91,6 +92,7 @@ class OnvifSpec:
     host: str = "127.0.0.1"
     port: int = 0
     maker: str = "Pasu"
+    also: tuple[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         unknown = set(self.quirks) - set(QUIRKS)
@@ -232,11 +234,14 @@ class OnvifCamera:
         }
         if len(found) < 4:
             return False
-        text = base64.b64decode(found["Nonce"]) + (found["Created"] + self.spec.password).encode()
+        user, password = self.spec.username, self.spec.password
+        if self.spec.also is not None and found["Username"] == self.spec.also[0] != user:
+            user, password = self.spec.also
+        text = base64.b64decode(found["Nonce"]) + (found["Created"] + password).encode()
         digest = base64.b64encode(hashlib.sha1(text).digest()).decode()  # noqa: S324 - WS-UsernameToken says SHA-1
         created = calendar.timegm(time.strptime(found["Created"][:19], "%Y-%m-%dT%H:%M:%S"))
         near = abs(created - time.time() - self.spec.quirks.get("clock", 0)) < FRESH_S
-        right = found["Username"] == self.spec.username and found["Password"] == digest and near
+        right = found["Username"] == user and found["Password"] == digest and near
         self.log_ins.append(right)
         return right
 

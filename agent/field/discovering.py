@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from agent.config.load import read_toml
 from agent.log_ins import LogIns
 from agent.onvif.address import same_host
 from agent.onvif.examine import AT_ONCE, Manner, Place, examine, host_of, who_listens
+from agent.onvif.factory import may_try
 from agent.onvif.model import LogIn, by_source
 from agent.onvif.places import Interface, Places, choose, default_routes
 from agent.onvif.search import search
@@ -161,7 +162,9 @@ async def find(
         if _wants(each, request.manner):
             login = await ask(each.camera)
             if login is not None:
-                one = Found(*await examine(place, login, request.manner))
+                # What was tried when no log-in was known is not tried again: cameras lock themselves.
+                left = request.manner.factory and not may_try(each.camera, each.login)
+                one = Found(*await examine(place, login, replace(request.manner, factory=left)))
         result += [Found(camera, one.login) for camera in by_source(one.camera)]
     is_something = [
         each for each in result if each.camera.service or each.camera.streams or each.camera.foreign
@@ -170,7 +173,7 @@ async def find(
 
 
 def _wants(found: Found, manner: Manner) -> bool:
-    ways = {found.camera.log_in, *(stream.log_in for stream in found.camera.streams)}
+    ways = found.camera.ways
     return LogIn.NEEDED in ways or (manner.basic and found.login is None and LogIn.BASIC in ways)
 
 

@@ -93,19 +93,23 @@ async def who_listens(hosts: Sequence[str]) -> list[Place]:
 async def examine(place: Place, login: Login | None, manner: Manner) -> tuple[Camera, Login | None]:
     """Ask one camera everything; what cannot be learned is left out and named in `faults`.
 
+    A factory's log-in is looked for where none is known, and beside one that is taken: cameras keep several users.
+    Where the one that is known was refused none is tried, since that one counts towards a lock already.
+
     Returns  what is known, and the log-in that it took or refused: the one given, or a factory's that it took
     """
     camera = await _bounded(place, login, manner)
-    if camera.log_in is not LogIn.NEEDED or not manner.factory or login is not None:
+    if not manner.factory or camera.factory or not factory.may_try(camera, login):
         return camera, login
     for username, password in factory.candidates(_maker(place, camera)):
         candidate = Login(username, password)
         tried = await _bounded(place, candidate, manner, sparing=True)
-        if tried.log_in is LogIn.GOOD:
-            return replace(tried, factory=True), candidate
-        if tried.log_in is not LogIn.REFUSED:
+        if LogIn.GOOD in tried.ways:
+            kept = (tried, candidate) if login is None else (camera, login)
+            return replace(kept[0], factory=True), kept[1]
+        if LogIn.REFUSED not in tried.ways:
             break  # it has stopped answering: perhaps it has locked itself
-    return camera, None
+    return camera, login
 
 
 async def _bounded(place: Place, login: Login | None, manner: Manner, *, sparing: bool = False) -> Camera:
@@ -147,7 +151,7 @@ async def _examine(
     if camera.log_in is LogIn.UNKNOWN:
         ways = [stream.log_in for stream in streams if stream.log_in is not LogIn.UNKNOWN]
         camera = replace(camera, log_in=next(iter(ways), LogIn.UNKNOWN))
-    taken = login is not None and LogIn.GOOD in (camera.log_in, *(stream.log_in for stream in streams))
+    taken = login is not None and LogIn.GOOD in camera.ways
     known = login is not None and factory.is_factory(login.username, login.password)
     return replace(camera, factory=taken and known)
 
@@ -213,7 +217,9 @@ async def _described(streams: tuple[Stream, ...], login: Login | None, manner: M
     found: list[Stream] = []
     asked: set[str] = set()
     refused = False
-    for stream in streams:
+    sound = {url: _sound(streams, url) for url in {stream.url for stream in streams if stream.url}}
+    for each in streams:
+        stream = replace(each, audio=sound.get(each.url, each.audio))
         if not stream.url or stream.url in asked:
             found += [stream] if not stream.url else []
             continue
@@ -227,6 +233,11 @@ async def _described(streams: tuple[Stream, ...], login: Login | None, manner: M
     return tuple(found)
 
 
+def _sound(streams: tuple[Stream, ...], url: str) -> tuple[str, ...]:
+    """Return what ONVIF says of sound at an address: several profiles may have the same."""
+    return tuple(dict.fromkeys(each for stream in streams if stream.url == url for each in stream.audio))
+
+
 def _joined(stream: Stream, told: Stream) -> Stream:
     return replace(
         stream,
@@ -234,7 +245,8 @@ def _joined(stream: Stream, told: Stream) -> Stream:
         width=told.width or stream.width,
         height=told.height or stream.height,
         fps=stream.fps if told.fps is None else told.fps,
-        audio=told.audio if told.shown else stream.audio,
+        # A microphone that is on hears, also where this description has none.
+        audio=told.audio or stream.audio,
         shown=told.shown,
         log_in=told.log_in,
         fault=told.fault,

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.onvif.model import LogIn
+
 if TYPE_CHECKING:
-    from agent.onvif.model import Device
+    from agent.config.secrets import Login
+    from agent.onvif.model import Camera, Device
 
 MAX_TRIES = 3  # cameras lock an account after five to seven wrong log-ins, for half an hour
 
@@ -53,3 +56,8 @@ def candidates(device: Device) -> tuple[tuple[str, str], ...]:
 def is_factory(username: str, password: str) -> bool:
     """Tell whether a log-in is one that cameras come with, or the user's name again."""
     return (username.lower(), password) in _KNOWN or username.lower() == password.lower()
+
+
+def may_try(camera: Camera, login: Login | None) -> bool:
+    """Tell whether log-ins may be tried on a camera. camera: as it was described with `login`."""
+    return camera.log_in is LogIn.NEEDED if login is None else LogIn.GOOD in camera.ways

@@ -120,7 +120,7 @@ class Camera:
     host      its address
     service   its ONVIF address; "" when it was found by RTSP alone
     log_in    how ONVIF took us, or RTSP where there is no ONVIF
-    factory   whether the log-in that it took is one that it, or many like it, came with
+    factory   whether it takes a log-in that it, or many like it, came with
     clock_ms  its clock less the box's, None when it does not say
     faults    codes of what it was asked in vain
     foreign   another host that it named as its own, "" when it named none
@@ -137,6 +137,11 @@ class Camera:
     telnet: bool = False
     faults: tuple[str, ...] = ()
     foreign: str = ""
+
+    @property
+    def ways(self) -> frozenset[LogIn]:
+        """Return how it took us: by ONVIF, and each of its streams."""
+        return frozenset((self.log_in, *(stream.log_in for stream in self.streams)))
 
     @property
     def main(self) -> Stream | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LISTENS = "0A"
 """TCP_LISTEN in the kernel's tables (include/net/tcp_states.h)."""
 SPEC = CameraSpec(1, width=320, height=240, fps=15, gop=15)
+BY_UDP = CameraSpec(2, width=320, height=240, fps=15, gop=15)
 TRUSTED = {
     "centre/ring.jws": "who may order what, signed by the city's root key",
     "centre/root.json": "the city's root key",
@@ -89,16 +90,30 @@ def doors(own: set[str]) -> set[tuple[str, object]]:
     return found
 
 
+def hears_datagrams(own: set[str]) -> set[tuple[str, bool]]:
+    """Return of UDP sockets the local address as the kernel writes it, and whether they hear one other end alone."""
+    return {
+        (row[1].partition(":")[0], bool(row[2].strip("0:")))
+        for table in ("udp", "udp6")
+        for row in lines(table)
+        if row[9] in own
+    }
+
+
 def test_h10_nothing_of_a_box_listens_but_the_page_and_live_sockets(tmp_path: Path) -> None:
     """H10: recorder, keeper, uplink and page run, all that they can be is configured."""
     town = Town(tmp_path / "town")
-    with CameraProcess([SPEC]) as cameras:
-        box = LiveBox(town, cameras={SPEC.name: cameras.urls[1]})
-        port = free_port()
+    with CameraProcess([SPEC, BY_UDP]) as cameras:
+        names = {SPEC.name: cameras.urls[1], BY_UDP.name: cameras.urls[2]}
+        box = LiveBox(town, cameras=names, camera_options={BY_UDP.name: {"transport": "udp"}})
+        port, numbers = free_port(), free_port()
         text = box.config.read_text()
         box.config.write_text(
             f'{text}media = "rtsp://127.0.0.1:{free_port()}"\n'
             f'[page]\nlisten = "127.0.0.1"\nport = {port}\nfolder = "{tmp_path}/page"\n'
+            f'metrics = "127.0.0.1"\nmetrics_port = {numbers}\n'
+            f'[[trigger]]\nid = "bell01"\nname = "bell"\nsource = "mqtt://127.0.0.1:{free_port()}/bell"\n'
+            f'payload = "on"\ncameras = ["{SPEC.name}"]\nminutes = 5\nbefore_s = 5\n'
         )
         passbook.make(tmp_path / "page", Disk())
         page = Running(tmp_path / "page.log", "page", "--config", str(box.config))
@@ -109,22 +124,35 @@ def test_h10_nothing_of_a_box_listens_but_the_page_and_live_sockets(tmp_path: Pa
             box.begin()
             box.wait_recording(bound_s=120)
             page.start()
-            wait_for("the page", lambda: ("tcp", port) in doors(sockets([page.pid])), 120)
+            served = {("tcp", port), ("tcp", numbers)}
+            wait_for("the page", lambda: served <= doors(sockets([page.pid])), 120)
             wait_for("live sockets", lambda: (box.run / "live").is_dir(), 60)
+            wait_for("what listens to bells", lambda: box.health().get("triggers"), 60)
+
+            def recorder() -> set[str]:
+                return sockets(tree(box.process.pid))
+
+            assert {address for address, _ in hears_datagrams(recorder())} == {"0100007F"}, "not everywhere"
+            wait_for(
+                "both to be bound to the camera",
+                lambda: hears_datagrams(recorder()) == {("0100007F", True)},
+                60,
+            )
             own = {
-                "record": sockets(tree(box.process.pid)),
+                "record": recorder(),
                 "keep": sockets(tree(box.keep.pid)),
                 "uplink": sockets(tree(box.uplink.pid)),
                 "page": sockets(tree(page.pid)),
             }
             assert all(own[name] for name in ("record", "uplink", "page")), "the search sees their sockets"
             found = {name: doors(inodes) for name, inodes in own.items()}
-    assert found["page"] == {("tcp", port)}
+    assert found["page"] == served
     assert found["keep"] == set()
     assert found["uplink"] == set()
     assert {kind for kind, _ in found["record"]} <= {"unix"}
     # The kernel remembers the name under which it was bound; it is put in its place by renaming.
-    assert {name for _, name in found["record"]} == {f".{SPEC.name}.sock.new"}
+    live = {f".{name}.sock.new" for name in names}
+    assert {name for _, name in found["record"]} == {*live, f".{SPEC.name}.past.sock.new"}
 
 
 def test_the_search_finds_every_kind_of_door(tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ import pytest
 from lxml import etree
 
 from agent.cli import discover_view
+from agent.cli.discover import _audio_off
 from agent.cli.discover_talk import Talk
 from agent.cli.main import main
 from agent.config import Login, load
-from agent.demo.onvif import _ENVELOPE, _MATCH, OnvifCamera
+from agent.demo.onvif import _ENVELOPE, _MATCH, OnvifCamera, OnvifSpec
 from agent.demo.server import CameraProcess
 from agent.demo.spec import CameraSpec
 from agent.field.cameras_file import add_cameras
@@ -207,6 +208,62 @@ def test_d12_factory_passwords_are_tried_only_with_consent_and_only_a_few() -> N
         camera, login = asked(cameras[1], manner=Manner(factory=True))
         assert (camera.log_in, login) == (LogIn.NEEDED, None)
         assert cameras[1].log_ins == [False, False, False]
+
+
+def test_d12_a_factory_log_in_beside_the_installers_own_is_found() -> None:
+    own = Login("installer", WORD)
+    weak = spec(username="installer", password=WORD, maker="Truen", also=("admin", "1234"))
+    strong = spec(username="installer", password=WORD)
+    with Cameras([weak, strong]) as cameras:
+        camera, login = asked(cameras[0], own)
+        assert (camera.factory, False in cameras[0].log_ins) == (False, False), "nobody asked for it"
+        camera, login = asked(cameras[0], own, manner=Manner(factory=True))
+        assert (camera.factory, camera.log_in, login) == (True, LogIn.GOOD, own)
+        assert "factory-password" in [each.code for each in obstacles(camera, ())]
+        assert cameras[0].log_ins.count(False) == 0, "its maker's own comes first"
+        camera, login = asked(cameras[1], own, manner=Manner(factory=True))
+        assert (camera.factory, camera.log_in, login) == (False, LogIn.GOOD, own)
+        assert cameras[1].log_ins.count(False) == 3
+        assert camera.streams
+
+
+def test_d12_none_is_tried_beside_a_log_in_that_was_refused() -> None:
+    with Cameras([spec(username="installer", password=WORD, also=("admin", "admin"))]) as cameras:
+        camera, login = asked(cameras[0], Login("installer", "wrong"), manner=Manner(factory=True))
+        assert (camera.factory, camera.log_in) == (False, LogIn.REFUSED)
+        assert login is not None
+        assert cameras[0].log_ins == [False]
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_d12_a_wrong_factory_log_in_is_never_tried_twice(typed: bool) -> None:
+    """Neither when somebody types the log-in after all were refused, nor when sound was turned off."""
+    own = Login("installer", WORD)
+    with Cameras([spec(username="installer", password=WORD)], search=LO) as cameras:
+
+        async def ask(_camera: Camera) -> Login | None:
+            return own
+
+        request = Request((LOOPBACK,), seconds=1.0, manner=Manner(factory=True))
+        knows = Known() if typed else Known(None, (("cam01", f"rtsp://{LO}/main", own),))
+        (found,) = asyncio.run(find(request, knows, ask))
+        assert (found.camera.log_in, found.login) == (LogIn.GOOD, own)
+        assert cameras[0].log_ins.count(False) == 3
+        (again,) = asyncio.run(_audio_off([found], request, quiet=True))
+        assert "GetProfiles" in cameras[0].asked
+        assert again.camera.log_in is LogIn.GOOD
+        assert not any(stream.audio for stream in again.camera.streams)
+        assert cameras[0].log_ins.count(False) == 3
+
+
+def test_d12_a_factory_log_in_stays_found_when_sound_was_turned_off() -> None:
+    own = Login("installer", WORD)
+    with Cameras([spec(username="installer", password=WORD, also=("admin", "admin"))]) as cameras:
+        request = Request(manner=Manner(factory=True))
+        camera, login = asked(cameras[0], own, request.manner)
+        (again,) = asyncio.run(_audio_off([Found(camera, login)], request, quiet=True))
+        assert again.camera.factory
+        assert not any(stream.audio for stream in again.camera.streams)
 
 
 def test_d12_a_factory_password_that_onvif_refused_is_not_offered_to_rtsp_too() -> None:
@@ -467,6 +524,21 @@ def test_a_host_that_speaks_no_onvif_is_asked_by_rtsp(fleet: CameraProcess) -> N
     assert camera.log_in is LogIn.GOOD
     assert camera.main is not None
     assert camera.main.url.startswith("rtsp://127.0.9.1/")
+
+
+def test_a_microphone_that_is_on_and_that_the_stream_does_not_describe_is_warned_of(
+    fleet: CameraProcess,
+) -> None:
+    with Cameras([spec(url=fleet.urls[3])]) as cameras:
+        camera, _ = asked(cameras[0])
+        assert [(each.shown, each.audio) for each in camera.streams] == [(True, ("G711",))]
+        assert "audio-on" in codes(camera)
+    twice = OnvifSpec("twice", [(fleet.urls[3], "h264", 160, 120, 10)] * 2)
+    with Cameras([twice]) as cameras:
+        first, _ = cameras[0].audio
+        cameras[0].audio[first] = ""
+        camera, _ = asked(cameras[0])
+        assert [each.audio for each in camera.streams] == [("G711",)], "another profile of the same stream"
 
 
 def test_sound_is_turned_off_and_that_is_asked_again(fleet: CameraProcess) -> None:

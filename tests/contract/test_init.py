@@ -273,15 +273,26 @@ def test_h11_an_answers_file_that_others_may_read_is_refused(box: Box) -> None:
     assert (done.returncode, "CONFIG_SECRETS_MODE" in done.stderr) == (78, True)
 
 
-def test_d12_a_factory_password_is_warned_of(box: Box) -> None:
+def test_d12_a_factory_password_is_refused_unless_the_file_puts_up_with_it(box: Box) -> None:
     """D12."""
     device = box.disk()
-    file = box.answers(
-        f'device = "{device}"\nformat = "{SIZE}"', ('"recorder"', '"admin"'), (PASSWORD, "admin")
-    )
+    disk = f'device = "{device}"\nformat = "{SIZE}"'
+    factory = (f'"recorder"\npassword = "{PASSWORD}"', '"admin"\npassword = "admin"')
+    refused = box.pasu("init", "--answers", str(box.answers(disk, factory)))
+    assert (refused.returncode, "INIT_FACTORY_PASSWORD" in refused.stderr) == (78, True), refused.stderr
+    assert 'waive = ["factory-password"]' in refused.stderr
+    assert "cam01" in refused.stderr
+    assert not box.has("/etc/pasu/agent.toml")
+    assert not box.formatted(device)
+    waived = (factory[0], factory[1] + '\nwaive = ["factory-password"]')
+    file = box.answers(disk, waived)
     done = box.pasu("init", "--answers", str(file))
     assert done.returncode == 0, done.stderr
     assert "cam01: a factory password" in done.stdout
+    assert "[[camera]]\n# waived when it was added: factory-password\n" in box.read("/etc/pasu/agent.toml")
+    assert box.pasu("config", "check").returncode == 0
+    again = box.pasu("init", "--answers", str(file))
+    assert (again.returncode, "ready just so" in again.stdout) == (0, True), again.stderr
 
 
 def test_the_files_are_the_agents_where_its_user_exists(box: Box) -> None:

@@ -276,3 +276,36 @@ def test_the_camera_beside_them_lost_nothing(recorded: Recorded) -> None:
     verdict.clean()
     assert not verdict.excused
     assert "Traceback" not in site.log, site.log[site.log.index("Traceback") :][:3000]
+
+
+def test_d13_another_device_behind_http_is_told(tmp_path: Path) -> None:
+    files = make(tmp_path)
+    transport = {name: tmp_path / f"{name}-live.ts" for name in ("h264", "h265")}
+    for name, target in transport.items():
+        command = f"-v error -nostdin -i {files[name]} -c copy -f mpegts {target}"
+        subprocess.run([need("ffmpeg"), *command.split()], check=True, timeout=60)
+
+    def doubted() -> bool:
+        found = site.health().get("conditions", [])
+        return "camera.identity_changed" in [each["code"] for each in found if each["subject"] == "http"]
+
+    with (
+        HttpCamera(transport["h264"]) as web,
+        Site(tmp_path / "site", {"http": f"http://127.0.0.1:{web.port}/live.ts"}, segment_s=5) as site,
+    ):
+        site.wait_recording(bound_s=60)
+        wait_for("it to be remembered", lambda: (site.state / "cameras.json").exists())
+        for _ in range(2):
+            web.stop()
+            wait_for("the end to be noticed", lambda: site.states()["http"] != "recording", 30)
+            assert not doubted()
+            web.start()
+            site.wait_recording("http", bound_s=60)
+            time.sleep(4)
+            assert not doubted(), "the same one came back"
+        web.stop()
+        web.path = transport["h265"]
+        wait_for("the end to be noticed", lambda: site.states()["http"] != "recording", 30)
+        web.start()
+        wait_for("the alarm", doubted, 60)
+        assert site.stop() == 0

@@ -99,5 +99,11 @@ def test_d13_another_device_at_the_same_address_is_told_and_recorded(tmp_path: P
                 lambda: "camera.identity_changed" in conditions(site, "cam01"),
                 60,
             )
+            site.config.write_text(site.config.read_text().replace(f'"{url}"', f'"{url}-2"'))
+            wait_for("the other path", lambda: site.facts("config.applied"), 60)
+            count = len(site.segments("cam01"))
+            wait_for("two segments of it", lambda: site.committed("cam01", count + 2), 60)
+            assert site.health()["cameras"]["cam01"]["runs"] > 0
+            assert "formats" in conditions(site, "cam01")["camera.identity_changed"], "a path is no excuse"
     finally:
         site.kill()

@@ -150,6 +150,17 @@ INIT = {
             "change it with `pasu init` in a terminal, or edit agent.toml; nothing was changed",
         ),
     ),
+    "INIT_FACTORY_PASSWORD": code(
+        "installer",
+        (
+            "대답 파일의 카메라 비밀번호가 공장 출하 비밀번호입니다. 아무것도 바꾸지 않았습니다",
+            "a camera of the answers file has the password that it left the factory with; nothing was changed",
+        ),
+        (
+            "카메라에서 비밀번호를 바꾸고 파일에 적으십시오. 알고도 넣으려면 [[camera]]에 `waive`로 밝히십시오",
+            "set another in the camera, and write it into the file; `waive` in its [[camera]] adds it all the same",
+        ),
+    ),
     "INIT_AMEND": code(
         "installer",
         (

@@ -4,6 +4,8 @@
     [enrolment]  request: the file that the request to the centre is written to; bundle: the centre's answer, once it is
                  there; city: the city's fingerprint, as the centre reads it out
     [[camera]]   username, password: never go into agent.toml, but among the log-ins (`agent.log_ins`)
+                 waive: alarms that are put up with, by their names of `pasu discover --waive`; agent.toml has them as
+                 a comment
 
 The interview makes them, a file may hold them, and a draft keeps them (without passwords) while nobody is done yet.
 """
@@ -16,8 +18,11 @@ from agent.config.keys import BY_TABLE, TABLES
 from agent.config.load import Problem
 from agent.config.secrets import LIMIT, Login, quoted
 from agent.language import say
+from agent.onvif.factory import is_factory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.config.secrets import Secrets
 
 Answers = dict[str, Any]
@@ -27,7 +32,12 @@ OWN: dict[str, dict[str, type]] = {
     "disk": {"device": str, "format": str, "system_disk": bool},
     "enrolment": {"request": str, "bundle": str, "city": str},
 }
+FACTORY = "factory-password"
+WAIVABLE = (FACTORY,)
+"""What `waive` may name. A password in clear is put up with by agent.toml's own `allow_basic_auth`."""
 LOG_IN = ("username", "password")
+BESIDE = (*LOG_IN, "waive")
+"""Keys of a camera that are none of agent.toml's."""
 HEAD = "# /etc/pasu/agent.toml: docs/configuration.md. `pasu config check` shows what is wrong with it.\n"
 SECRETS_HEAD = "# Users and passwords of cameras: for the agent alone, and never in agent.toml.\n"
 
@@ -103,6 +113,9 @@ def _log_in_problems(camera: dict[str, Any]) -> list[tuple[str, str]]:
         found.append(
             ("password", say(f"한 줄의 글, {LIMIT}자까지", f"one line of text, at most {LIMIT} characters"))
         )
+    waived = camera.get("waive", [])
+    if not isinstance(waived, list) or any(each not in WAIVABLE for each in waived):
+        found.append(("waive", value(list(WAIVABLE))))
     return found
 
 
@@ -136,7 +149,7 @@ def config_tables(answers: Answers) -> Answers:
             {"allow_basic_auth": False, **each} if isinstance(each, dict) and each.get("username") else each
             for each in tables["camera"]
         ]
-    return _without(tables, LOG_IN)
+    return _without(tables, BESIDE)
 
 
 def cameras_as_written(before: Answers, after: Answers) -> list[dict[str, Any]]:
@@ -146,7 +159,7 @@ def cameras_as_written(before: Answers, after: Answers) -> list[dict[str, Any]]:
     """
     wanted = {each["id"]: each for each in _cameras(after)}
     there = [each["id"] for each in _cameras(before)]
-    kept = _without({"camera": [wanted[name] for name in there if name in wanted]}, LOG_IN)["camera"]
+    kept = _without({"camera": [wanted[name] for name in there if name in wanted]}, BESIDE)["camera"]
     new = [each for name, each in wanted.items() if name not in there]
     return [*kept, *config_tables({"camera": new})["camera"]]
 
@@ -158,6 +171,15 @@ def log_ins(answers: Answers) -> dict[str, Login]:
         for each in _cameras(answers)
         if each.get("username")
     }
+
+
+def with_factory_password(answers: Answers) -> list[dict[str, Any]]:
+    """Return the [[camera]] tables whose log-in is one that cameras leave the factory with. Fault row D12."""
+    return [
+        each
+        for each in _cameras(answers)
+        if each.get("username") and is_factory(each["username"], each.get("password", ""))
+    ]
 
 
 def with_log_ins(answers: Answers, secrets: Secrets) -> Answers:
@@ -184,7 +206,7 @@ def _without(tables: Answers, keys: tuple[str, ...]) -> Answers:
 
 def config_text(answers: Answers) -> str:
     """Write agent.toml from answers in which nothing is wrong."""
-    return HEAD + _written(config_tables(answers))
+    return HEAD + _written(config_tables(answers), _waived(answers))
 
 
 def draft_text(answers: Answers) -> str:
@@ -209,11 +231,20 @@ def secrets_text(answers: Answers) -> str:
 
 def camera_tables(cameras: list[dict[str, Any]]) -> str:
     """Write the [[camera]] tables of further cameras, each after an empty line."""
-    return _written({"camera": config_tables({"camera": cameras})["camera"]})
+    tables = {"camera": config_tables({"camera": cameras})["camera"]}
+    return _written(tables, _waived({"camera": cameras}))
 
 
-def _written(tables: Answers) -> str:
-    """Write tables as TOML, those of agent.toml in its order, keys in the order of the documentation."""
+def _waived(answers: Answers) -> dict[str, str]:
+    """Return the comment of each camera that was added in spite of an alarm, as `pasu discover` writes it."""
+    return {each["id"]: f"# waived when it was added: {FACTORY}" for each in with_factory_password(answers)}
+
+
+def _written(tables: Answers, remarks: Mapping[str, str] | None = None) -> str:
+    """Write tables as TOML, those of agent.toml in its order, keys in the order of the documentation.
+
+    remarks  comments, by camera; they stand below its heading, and so go when its table goes
+    """
     order = [table.name for table in TABLES]
     names = sorted(tables, key=lambda name: order.index(name) if name in order else len(order))
     parts = []
@@ -225,9 +256,13 @@ def _written(tables: Answers) -> str:
             values = sorted(
                 each.items(), key=lambda item: keys.index(item[0]) if item[0] in keys else len(keys)
             )
-            parts.append(
-                "\n".join(["", heading, *(f"{bare(key)} = {value(what)}" for key, what in values), ""])
-            )
+            remark = (remarks or {}).get(each.get("id", ""))
+            lines = [
+                heading,
+                *([remark] if remark else []),
+                *(f"{bare(key)} = {value(what)}" for key, what in values),
+            ]
+            parts.append("\n".join(["", *lines, ""]))
     return "".join(parts)
 
 

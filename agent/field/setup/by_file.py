@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import ConfigError, StorageFault
 from agent.field.setup import disk_talk, fit, trial
-from agent.field.setup.answers import completed, config_tables
+from agent.field.setup.answers import FACTORY, completed, config_tables, with_factory_password
 from agent.field.setup.drives import Use, find, judge, listed
 from agent.field.setup.requests import Disks, Format, Measure, Tell, Tone
 from agent.language import say
-from agent.onvif.factory import is_factory
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,15 +23,14 @@ def follow(answers: Answers) -> Talk:
     """Do what a file says for a new box. Its answers have been checked.
 
     Returns  the answers, with what was measured
-    Raises   StorageFault with the code of the refusal
+    Raises   ConfigError INIT_FACTORY_PASSWORD; StorageFault with the code of the refusal
     """
-    for each in answers["camera"]:
-        if each.get("username") and is_factory(each["username"], each.get("password", "")):
-            text = say(
-                f"{each['id']}: 공장 출하 비밀번호입니다. 카메라에서 바꾸십시오.",
-                f"{each['id']}: a factory password; change it in the camera.",
-            )
-            yield Tell(text, Tone.WARN)
+    for each in _waived(answers):
+        text = say(
+            f"{each['id']}: 공장 출하 비밀번호입니다. 카메라에서 바꾸십시오.",
+            f"{each['id']}: a factory password; change it in the camera.",
+        )
+        yield Tell(text, Tone.WARN)
     yield from trial.report(answers["camera"])
     drive = yield from _disk(answers)
     load, _, count = disk_talk.planned(answers, {})
@@ -46,6 +44,27 @@ def follow(answers: Answers) -> Talk:
         yield Tell(disk_talk.too_slow(), Tone.WARN)
         window = fit.WINDOWS_S[-1]
     return {**answers, "storage": {**storage, "loss_window_s": window}}
+
+
+def _waived(answers: Answers) -> list[dict[str, Any]]:
+    """Return the cameras with a factory password, each of which the file puts up with (fault row D12).
+
+    Raises  ConfigError INIT_FACTORY_PASSWORD for those it does not
+    """
+    found = with_factory_password(answers)
+    refused = [str(each["id"]) for each in found if FACTORY not in each.get("waive", [])]
+    if refused:
+        line = f'waive = ["{FACTORY}"]'
+        raise ConfigError(
+            "INIT_FACTORY_PASSWORD",
+            say("공장 출하 비밀번호로는 넣지 않습니다", "a camera is not added with a factory password"),
+            hint=say(
+                f"카메라에서 비밀번호를 바꾸고 파일에 적으십시오. 알고도 넣으려면 그 [[camera]]에 {line}",
+                f"set another in the camera, and write it into the file; {line} in its [[camera]] adds it all the same",
+            ),
+            cameras=", ".join(refused),
+        )
+    return found
 
 
 def _disk(answers: Answers) -> Generator[Request, Any, Drive | None]:

@@ -76,6 +76,10 @@ def test_a_draft_is_what_was_answered_less_the_passwords() -> None:
         ({"camera": camera(password=7)}, ["camera[1].password"]),
         ({"camera": camera(password="")}, []),
         ({"camera": [{"id": "x", "password": "p"}]}, ["camera[1].username"]),
+        ({"camera": camera(waive=["factory-password"])}, []),
+        ({"camera": camera(waive=[])}, []),
+        ({"camera": camera(waive="factory-password")}, ["camera[1].waive"]),
+        ({"camera": camera(waive=["sound"])}, ["camera[1].waive"]),
         ({"camera": 7}, []),
         ({"camera": [7]}, []),
     ],
@@ -116,6 +120,17 @@ def test_cameras_are_written_as_they_are_added() -> None:
     added = tomllib.loads(answers.camera_tables(camera(id="cam02")))
     assert added["camera"][0]["id"] == "cam02"
     assert "password" not in added["camera"][0]
+
+
+def test_d12_what_was_waived_is_a_comment_beside_the_camera_and_no_key() -> None:
+    remark = "[[camera]]\n# waived when it was added: factory-password\nid = "
+    factory = camera(id="cam02", username="admin", password="admin", waive=["factory-password"])
+    own = camera(id="cam03", waive=["factory-password"])
+    both = {**GOOD, "camera": [*factory, *own]}
+    for written in (answers.config_text(both), answers.camera_tables([*factory, *own])):
+        assert written.count("waive") == 1
+        assert remark + '"cam02"' in written
+        assert all("waive" not in each for each in tomllib.loads(written)["camera"])
 
 
 HAND = """# by hand

@@ -386,15 +386,30 @@ def test_what_a_file_may_not_want(there: Any, disk: Any, code: str) -> None:
     assert refused.value.hint
 
 
-def test_a_factory_password_in_a_file_is_warned_of() -> None:
+def with_passwords(**more: Any) -> list[dict[str, Any]]:
+    """Three cameras: one with a factory password, one without a log-in, one with a password of its own."""
     camera = {**GOOD["camera"][0], "username": "root", "password": "root"}
-    open_ = {key: what for key, what in camera.items() if key not in ("username", "password")}
-    _, person = follow(
-        {}, camera=[camera, {**open_, "id": "cam02"}, {**camera, "id": "cam03", "password": PASSWORD}]
-    )
+    none = {key: what for key, what in camera.items() if key not in ("username", "password")}
+    return [{**camera, **more}, {**none, "id": "cam02"}, {**camera, "id": "cam03", "password": PASSWORD}]
+
+
+@pytest.mark.parametrize("waive", [{}, {"waive": []}])
+def test_d12_a_factory_password_in_a_file_is_refused_before_anything_is_asked(waive: dict[str, Any]) -> None:
+    person = Person(WORLD)
+    cameras = [*with_passwords(**waive), {**with_passwords(waive=["factory-password"])[0], "id": "cam04"}]
+    with pytest.raises(ConfigError) as refused:
+        person.talk(by_file.follow({**copy.deepcopy(GOOD), "camera": cameras}))
+    assert (refused.value.code, refused.value.context["cameras"]) == ("INIT_FACTORY_PASSWORD", "cam01")
+    assert 'waive = ["factory-password"]' in refused.value.hint
+    assert person.wanted == []
+
+
+def test_d12_a_factory_password_that_a_file_puts_up_with_is_warned_of() -> None:
+    made, person = follow({}, camera=with_passwords(waive=["factory-password"]))
     assert [each for each in person.heard if "factory" in each] == [
         "cam01: a factory password; change it in the camera."
     ]
+    assert [each["id"] for each in made["camera"]] == ["cam01", "cam02", "cam03"]
 
 
 def test_a_file_for_a_box_that_is_configured() -> None:

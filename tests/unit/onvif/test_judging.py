@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.secrets import quoted
+from agent.config.secrets import Login, quoted
 from agent.config.values import Purpose
 from agent.onvif import factory, findings, places, proposal
-from agent.onvif.factory import MAX_TRIES, candidates, is_factory
+from agent.onvif.factory import MAX_TRIES, candidates, is_factory, may_try
 from agent.onvif.findings import TEXTS, Finding, Severity, obstacles
 from agent.onvif.model import Camera, Device, LogIn, Stream, by_source
 from agent.onvif.places import Interface
@@ -168,6 +168,21 @@ def test_d12_a_log_in_that_is_typed_may_be_a_factorys_too() -> None:
     assert is_factory("Admin", "12345")
     assert is_factory("viewer", "Viewer")
     assert not is_factory("viewer", "jX9-flood-lamp")
+
+
+def test_d12_log_ins_are_tried_where_none_is_known_or_beside_one_that_is_taken() -> None:
+    own = Login("installer", "Fern-Kettle-82")
+
+    def camera(by_onvif: LogIn, by_rtsp: LogIn) -> Camera:
+        return Camera("10.0.0.11", log_in=by_onvif, streams=(Stream("rtsp://10.0.0.11/a", log_in=by_rtsp),))
+
+    assert camera(LogIn.OPEN, LogIn.GOOD).ways == {LogIn.OPEN, LogIn.GOOD}
+    assert may_try(camera(LogIn.NEEDED, LogIn.UNKNOWN), None)
+    assert not may_try(camera(LogIn.OPEN, LogIn.OPEN), None)
+    for taken in (camera(LogIn.GOOD, LogIn.UNKNOWN), camera(LogIn.OPEN, LogIn.GOOD)):
+        assert may_try(taken, own)
+    for way in (LogIn.REFUSED, LogIn.BASIC, LogIn.UNKNOWN):
+        assert not may_try(camera(way, way), own)
 
 
 def test_ids_are_the_first_that_are_free() -> None:

@@ -181,15 +181,6 @@ def test_a_password_is_a_change_of_its_camera_alone(box: Box) -> None:
     box.turns()
     assert box.workers.plans["cam02"]["password"] == "p"
     assert box.workers.facts[0][1]["changed"] == ["cam02"]
-    assert box.adoption.take_moved() == []
-
-
-def test_a_new_address_may_be_another_device(box: Box) -> None:
-    box.cameras["cam01"] = "rtsp://192.0.2.9/a"
-    box.write()
-    box.turns()
-    assert box.adoption.take_moved() == ["cam01"]
-    assert box.adoption.take_moved() == []
 
 
 def test_a_wrong_file_changes_nothing_and_is_said_with_every_error(box: Box) -> None:

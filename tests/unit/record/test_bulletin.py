@@ -161,6 +161,7 @@ def test_d13_a_camera_is_learnt_once_and_known_again() -> None:
 def test_d13_another_device_is_no_lesson_until_somebody_says_so() -> None:
     familiar = Familiar({"cam01": MARKS})
     other = {"cam01": {"likeness": {**MARKS, "server": "bb", "formats": ["f2"]}}}
+    assert familiar.see(other) == {"cam01": {**MARKS, "doubt": "server formats"}}, "nothing of it is learnt"
     assert familiar.see(other) == {}
     assert familiar.differences("cam01") == ["server", "formats"]
     familiar.replace({})  # `pasu camera accept`
@@ -168,9 +169,24 @@ def test_d13_another_device_is_no_lesson_until_somebody_says_so() -> None:
     assert familiar.differences("cam01") == []
 
 
-def test_d13_a_new_address_may_be_anyone() -> None:
-    familiar = Familiar({"cam01": MARKS})
-    familiar.forget("cam01")
-    familiar.forget("cam09")
-    other = {"cam01": {"likeness": {**MARKS, "server": "bb"}}}
+def test_d13_another_host_may_be_anyone_and_what_the_one_before_said_last_is_not_its_own() -> None:
+    before = {**MARKS, "host": "h1", "address": "a1"}
+    familiar = Familiar({"cam01": before})
+    assert familiar.see({"cam01": {"likeness": before}}) == {}, "its worker has not heard yet"
+    other = {"cam01": {"likeness": {"server": "bb", "formats": ["f2"], "host": "h2", "address": "a2"}}}
     assert familiar.see(other) == {"cam01": other["cam01"]["likeness"]}
+    assert familiar.differences("cam01") == []
+
+
+def test_d13_another_path_brings_no_other_device_in_and_takes_no_alarm_away(room: Room) -> None:
+    first = {**MARKS, "host": "h1", "address": "a1"}
+    room.hear(likeness=first)
+    room.hear(likeness={**first, "address": "a2", "formats": ["f2"]})
+    assert room.codes() == [], "other pictures of the same device"
+    room.hear(likeness={**first, "address": "a2", "formats": ["f9"]})
+    assert room.codes() == ["camera.identity_changed"]
+    for address in ("a3", "a2"):
+        room.hear(likeness={**first, "address": address, "formats": ["f9"]})
+        assert room.codes() == ["camera.identity_changed"]
+    room.hear(likeness={**first, "address": "a3", "server": "bb"})
+    assert room.shown()["conditions"][0]["detail"] == "server"
