@@ -108,8 +108,14 @@ CHECKS: dict[str, Check] = {
             "recordings that bear a wrong time are no evidence",
         ),
         (
-            "터널 안의 시각 서버와 `timedatectl`을 확인하십시오",
-            "check the time server inside the tunnel, and `timedatectl`",
+            (
+                "`timedatectl`을 보십시오. 시각 서버가 없는 현장이면 사람의 확인(`sudo pasu clock confirm`)이 닷새, "
+                "다시 켜지면 그때까지 대신합니다: 그 안에 시각 서버를 마련하십시오"
+            ),
+            (
+                "see `timedatectl`; where there is no time server a person's word (`sudo pasu clock confirm`) stands in "
+                "for five days, or until the next start: have one provided meanwhile"
+            ),
         ),
         ("tables 2-11 to 2-14",),
     ),
@@ -120,8 +126,14 @@ CHECKS: dict[str, Check] = {
             "while the time is not trusted nothing is erased, and the disk fills up",
         ),
         (
-            "동기를 기다리거나 책임자가 `pasu clock confirm`을 하십시오",
-            "wait for synchronisation, or have the officer `pasu clock confirm`",
+            (
+                "동기를 기다리거나, 시각을 견주어 본 사람이 `sudo pasu clock confirm`을 하십시오 (닷새마다, 다시 켜질 "
+                "때마다)"
+            ),
+            (
+                "wait for synchronisation, or have somebody who compared the time `sudo pasu clock confirm`, every "
+                "five days and after each start"
+            ),
         ),
         ("art. 31(1)",),
         covers=("time.untrusted",),

@@ -136,7 +136,8 @@ class Rounds:
         config, processes = self._config, found["processes"]
         yield from judge_box.processes(processes, found["boot_ms"] / 1000)
         synced, away = look.clock()
-        yield from judge_box.clock(found["trust"], away, kernel_synced=synced)
+        until = as_owner(config.storage.state, lambda: look_state.word_until(config))
+        yield from judge_box.clock(found["trust"], away, kernel_synced=synced, word_until_ms=until)
         yield judge_way.recipients(look_state.recipients(config), self._record)
         yield judge_way.tunnel(config.tunnel is not None, processes.get("tunnel"))
         enrolled = "uplink" in processes

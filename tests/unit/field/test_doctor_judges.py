@@ -127,6 +127,20 @@ def test_time():
     assert states(judge_box.clock("UNTRUSTED", None, kernel_synced=False)) == [BAD, BAD, NOTE]
 
 
+def test_without_a_time_server_a_word_stands_in_for_a_while_and_no_longer():
+    """Else a site without one could not be accepted at all."""
+    until_ms = 1_795_842_300_000  # 2026-11-28 05:05 UTC
+    found = judge_box.clock("HOLDOVER", 0, kernel_synced=False, word_until_ms=until_ms)
+    assert states(found) == [NOTE, NOTE, GOOD]
+    assert "2026-11-28 14:05" in found[0].measured
+    assert found[0].numbers == {"until_ms": until_ms}
+    assert states(judge_box.clock("HOLDOVER", 0, kernel_synced=False)) == [BAD, NOTE, GOOD], "nobody said so"
+    spent = judge_box.clock("UNTRUSTED", 0, kernel_synced=False, word_until_ms=until_ms)
+    assert states(spent) == [BAD, BAD, GOOD], "what is not trusted stands by nothing"
+    both = judge_box.clock("SYNCED", 0, kernel_synced=True, word_until_ms=until_ms)
+    assert states(both) == [GOOD, GOOD, GOOD]
+
+
 def test_permissions():
     places = [
         Place("a", 0o600, 7), Place("b", 0o700, 0), Place("c", 0o640, 7), Place("d", 0o604, 7), Place("e", None, 0),
