@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from agent.field import words
@@ -16,7 +15,6 @@ from agent.language import say
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-KOREA = timedelta(hours=9)
 GRAVE = (Severity.CRITICAL, Severity.ALARM)
 EXPOSED = 1.0
 """The most that `systemd-analyze security` may say of a unit, 0 (closed) to 10 (open)."""
@@ -139,18 +137,16 @@ def _is_told(raised: Mapping[str, Any], results: Sequence[Result], *, grave: boo
     )
 
 
-def clock(
-    trust: str, rtc: int | None, *, kernel_synced: bool, word_until_ms: int | None = None
-) -> list[Result]:
+def clock(trust: str, rtc: int | None, *, kernel_synced: bool, word_until: str = "") -> list[Result]:
     """Judge the time.
 
     trust          as the box labels it: SYNCED, HOLDOVER, UNTRUSTED
     rtc            seconds that the battery clock is away from the time; None: there is none
     kernel_synced  what adjtimex(2) says
-    word_until_ms  until when trust stands by somebody's word alone, UTC ms; None: there is none
+    word_until     until when trust stands by somebody's word alone; "": there is none
     """
     make = {"SYNCED": ok, "HOLDOVER": warn}.get(trust, fail)
-    by_word = word_until_ms if trust == "HOLDOVER" else None
+    by_word = word_until if trust == "HOLDOVER" else ""
     found = [
         _synced(by_word, kernel_synced=kernel_synced),
         make("clock.trust", words.trust_word(trust), trust=trust),
@@ -165,18 +161,17 @@ def clock(
     return found
 
 
-def _synced(by_word: int | None, *, kernel_synced: bool) -> Result:
+def _synced(by_word: str, *, kernel_synced: bool) -> Result:
     """Judge synchronisation. A word stands in for a time server, for a while; without one its lack is a failure."""
     if kernel_synced:
         return ok("clock.synced", say("동기됨", "synchronised"))
-    if by_word is None:
+    if not by_word:
         return fail("clock.synced", say("동기되지 않음", "not synchronised"))
-    until = f"{datetime.fromtimestamp(by_word // 1000, UTC) + KOREA:%Y-%m-%d %H:%M}"
     text = say(
-        f"동기되지 않음; 사람이 확인한 시각으로 {until}(한국 시각)까지, 다시 켜지면 그때까지",
-        f"not synchronised; by a person's word, until {until} (Korea), or the next start",
+        f"동기되지 않음; 사람이 확인한 시각으로 {by_word}까지, 그 전에 다시 켜지면 그때까지",
+        f"not synchronised; by a person's word, until {by_word}, or the next start before it",
     )
-    return warn("clock.synced", text, until_ms=by_word)
+    return warn("clock.synced", text, until=by_word)
 
 
 def permissions(places: Iterable[Place], owner: int) -> list[Result]:

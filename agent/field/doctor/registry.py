@@ -113,7 +113,7 @@ CHECKS: dict[str, Check] = {
                 "다시 켜지면 그때까지 대신합니다: 그 안에 시각 서버를 마련하십시오"
             ),
             (
-                "see `timedatectl`; where there is no time server a person's word (`sudo pasu clock confirm`) stands in "
+                "see `timedatectl`; where there is no time server a person's word (`sudo pasu clock confirm`) does "
                 "for five days, or until the next start: have one provided meanwhile"
             ),
         ),
@@ -334,12 +334,18 @@ CHECKS: dict[str, Check] = {
     "command": Check(
         ("명령이 다녀옴", "a command there and back"),
         (
-            "서명된 명령이 박스에 닿고 답이 돌아가야 합니다",
-            "a signed command reaches the box, and its answer the centre",
+            "하루 안에 서명된 명령이 박스에 닿았고, 그 답이 돌아갔어야 합니다",
+            "within the last day a signed command has reached the box, and its answer left for the centre",
         ),
         (
-            "센터에 점검 명령을 부탁하고 다시 하십시오: `pasu centre command BOX inspect`",
-            "ask the centre to send an inspection, and try again: `pasu centre command BOX inspect`",
+            (
+                "센터에 점검 명령을 부탁하고 다시 하십시오: `pasu centre command BOX inspect`. 답이 밀려 있으면 1분 뒤 "
+                "다시 하고, 그대로면 `journalctl -u pasu-uplink`를 보십시오"
+            ),
+            (
+                "ask the centre to send an inspection, and try again: `pasu centre command BOX inspect`; where an "
+                "answer waits, try again in a minute, and if it stays so look at `journalctl -u pasu-uplink`"
+            ),
         ),
         ("art. 13",),
     ),

@@ -25,6 +25,8 @@ from agent.machine import Key
 from agent.model import Fact, Instant, Trust
 from agent.storage.catalogue import Catalogue
 from agent.storage.envelope import X25519Identity
+from agent.storage.files import Disk
+from agent.storage.keep.orders_files import Replies
 from agent.trust import BUILD_MS, HOLDOVER_MS, Observation, Word, observe
 from tests.sealing import FakeCreds
 from tests.unit.storage.box import FailingDisk
@@ -276,7 +278,20 @@ def test_the_ledger_is_asked_and_a_box_without_one_says_so(config):
     catalogue.add_fact(Fact("command.accepted", at, {"id": "x"}))
     catalogue.close()
     found = look_state.ledger(config, 10**12)
-    assert found == {"uninvited": {"cam01": 1}, "command_ms": at.utc_ms, "stored": {"cam01": ["", 0, "", 0]}}
+    assert found == {
+        "uninvited": {"cam01": 1},
+        "command_ms": at.utc_ms,
+        "reply_ms": None,
+        "stored": {"cam01": ["", 0, "", 0]},
+    }
+    replies = Replies(config.storage.state, Disk(), "gn-0001")
+    for ms in (0, 5000):
+        replies.say("x", "inspect", "done", Instant(at.utc_ms + ms, Trust.SYNCED))
+    (config.storage.state / "exchange/replies/.tmp").touch()
+    assert look_state.ledger(config, 10**12)["reply_ms"] == at.utc_ms
+    for file in (config.storage.state / "exchange/replies").iterdir():
+        file.unlink()
+    assert look_state.ledger(config, 10**12)["reply_ms"] is None
     assert look_state.stored_look(found["stored"]["cam01"]).path == ""
     assert look_state.sealed_to(config) == [str(KEY.recipient())]
 
