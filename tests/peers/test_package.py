@@ -403,8 +403,8 @@ def test_hardware_tests_come_with_the_stick_and_run_by_the_packages_python(from_
     box.run("cp", "-r", "/media/my stick/hardware_tests", "/root/")
     run = "cd /root && /opt/pasu/bin/python hardware_tests/{}; echo status $?"
     for name, more in (
-        ("fsync_latency.py", "--folder /var/lib/pasu --seconds 2 --cameras 2"),
-        ("sustained_write.py", "--folder /var/lib/pasu --seconds 6 --cameras 2 --kbit 500"),
+        ("fsync_latency.py", "--folder /srv --seconds 2 --cameras 2"),
+        ("sustained_write.py", "--folder /srv --seconds 6 --cameras 2 --kbit 500"),
     ):
         said = box.run("sh", "-c", run.format(f"{name} {more}"))
         assert re.search(r"status [01]\n$", said), said  # how fast this disk is, is not what is asked
