@@ -401,7 +401,7 @@ def test_hardware_tests_come_with_the_stick_and_run_by_the_packages_python(from_
     """As hardware_tests/README.md says; one of them records virtual cameras with what is installed."""
     box = Box(from_stick.layers, memory / "box")
     box.run("cp", "-r", "/media/my stick/hardware_tests", "/root/")
-    run = "cd /root && /opt/pasu/bin/python hardware_tests/{}; echo status $?"
+    run = "ip link set lo up; cd /root && /opt/pasu/bin/python hardware_tests/{}; echo status $?"
     for name, more in (
         ("fsync_latency.py", "--folder /srv --seconds 2 --cameras 2"),
         ("sustained_write.py", "--folder /srv --seconds 6 --cameras 2 --kbit 500"),
