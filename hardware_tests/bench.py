@@ -62,7 +62,10 @@ def options(doc: str, *arguments: tuple, own: str | None = None) -> argparse.Nam
     )
     given = parser.parse_args()
     there = next(each for each in (given.out, *given.out.absolute().parents) if each.exists())
-    need(there.is_dir() and os.access(there, os.W_OK), f"{given.out} cannot be written: name another folder with --out")
+    need(
+        there.is_dir() and os.access(there, os.W_OK),
+        f"{given.out} cannot be written: name another folder with --out",
+    )
     return given
 
 
