@@ -60,7 +60,13 @@ def options(doc: str, *arguments: tuple, own: str | None = None) -> argparse.Nam
     parser.add_argument(
         "--out", type=Path, default=ROOT / "docs/evidence/hardware", help="folder for the evidence file"
     )
-    return parser.parse_args()
+    given = parser.parse_args()
+    there = next(each for each in (given.out, *given.out.absolute().parents) if each.exists())
+    need(
+        there.is_dir() and os.access(there, os.W_OK),
+        f"{given.out} cannot be written: name another folder with --out",
+    )
+    return given
 
 
 def run(test) -> None:

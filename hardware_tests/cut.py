@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 LOST_S = 2.0
@@ -77,6 +77,31 @@ def judge(
     if not segments:
         wrong.append("no camera has anything stored")
     return Verdict(cameras, wrong)
+
+
+def untold(
+    cameras: Iterable[str],
+    segments: Mapping[str, Sequence[tuple[int, int]]],
+    gaps: Mapping[str, Sequence[tuple[int, int]]],
+    from_ms: int,
+    to_ms: int,
+    *,
+    slack_ms: int = 500,
+) -> list[str]:
+    """Say, of each camera, which parts of a span are neither stored nor a gap, in words.
+
+    segments, gaps  by camera: begin and end, UTC ms
+    from_ms, to_ms  the span
+    slack_ms        a hole that is not longer counts as none
+    """
+    wrong = []
+    for camera in sorted(cameras):
+        at_ms = from_ms
+        for begin, end in sorted([*segments.get(camera, ()), *gaps.get(camera, ()), (to_ms, to_ms)]):
+            if min(begin, to_ms) - at_ms > slack_ms:
+                wrong.append(f"{camera}: nothing says why {at_ms} to {min(begin, to_ms)} is missing")
+            at_ms = max(at_ms, end)
+    return wrong
 
 
 def look(

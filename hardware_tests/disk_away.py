@@ -14,6 +14,7 @@ import os
 import time
 from pathlib import Path
 
+import cut
 from bench import ask, box, conclude, need, options, pasu, run, said, wait_for
 
 TOLD = {"vault.missing", "vault.failing", "storage.trouble", "vault.foreign"}
@@ -23,6 +24,11 @@ def codes(config) -> set[str]:
     return {
         each["code"] for process in ("record", "keep") for each in said(config, process).get("conditions", [])
     }
+
+
+def recorded_since(config, since_ms: int) -> set[str]:
+    found = ask(config.storage.state, "select distinct camera from segment where end_ms > ?", since_ms)
+    return {camera for (camera,) in found}
 
 
 def test() -> int:
@@ -38,9 +44,14 @@ def test() -> int:
     need(str(mount) != "/", "the vault lies on the system's own disk, which cannot be pulled")
     need(said(config, "record"), "pasu record does not run")
     need(os.isatty(0), "it asks for hands: run it in a terminal")
-    rows = len(ask(config.storage.state, "select 1 from segment"))
+    cameras = {
+        name
+        for name, each in said(config, "record").get("cameras", {}).items()
+        if each["state"] == "recording"
+    }
+    need(cameras, "no camera records")
     input("Pull the disk, and press Enter at the same moment. ")
-    pulled = time.monotonic()
+    pulled, pulled_ms = time.monotonic(), time.time_ns() // 1_000_000
     wait_for("a word that the disk is away", lambda: codes(config) & TOLD, 300)
     told_s = time.monotonic() - pulled
     below = sorted(path.name for path in mount.rglob("*")) if not os.path.ismount(mount) else []
@@ -48,25 +59,28 @@ def test() -> int:
     print(f"Told after {told_s:.0f} s. Wait for {left:.0f} s more.")
     time.sleep(left)
     input("Put it back, mount it if the system does not, and press Enter. ")
-    back = time.monotonic()
+    back, back_ms = time.monotonic(), time.time_ns() // 1_000_000
     wait_for(
-        "a segment on it",
-        lambda: not codes(config) & TOLD and len(ask(config.storage.state, "select 1 from segment")) > rows,
+        "a segment of each camera that was recorded since, at least in part",
+        lambda: not codes(config) & TOLD and cameras <= recorded_since(config, back_ms),
         600,
     )
     back_s = time.monotonic() - back
     gaps = ask(config.storage.state,
-               "select cause, count(*), sum(end_ms - start_ms) from gap where start_ms > ? group by cause",
-               time.time_ns() // 1_000_000 - 3_600_000)  # fmt: skip
+               "select cause, count(*), sum(end_ms - start_ms) from gap where end_ms > ? group by cause",
+               pulled_ms)  # fmt: skip
+    segments, told = cut.look(config.storage.state, pulled_ms - 3_600_000)
+    untold = cut.untold(cameras, segments, told, pulled_ms, back_ms)
     checked = pasu("check", "--config", str(given.config))
     seen = {
         "told after": f"{told_s:.0f} s",
         "recording on it again after": f"{back_s:.0f} s",
-        "gaps of the last hour (cause, how many, ms)": gaps,
+        "gaps since the pull (cause, how many, ms)": gaps or "none",
+        "missing, and no gap says so": "; ".join(untold) or "nothing",
         "below the mount point": below or "nothing",
         "pasu check": f"exit status {checked.returncode}",
     }
-    good = told_s <= 60 and back_s <= 120 and not below and checked.returncode == 0
+    good = told_s <= 60 and back_s <= 120 and not below and not untold and checked.returncode == 0
     return conclude(given, "The disk, pulled and put back", seen, good, vault)
 
 

@@ -1,14 +1,16 @@
 """The plug is pulled while a box records, and pulled again; afterwards everything is looked at.
 
 Set-up    an installed box that records its cameras (`pasu doctor` is green), a power strip with a switch that you can
-          reach, and a second computer from which you can log in. Cameras have another power supply. As root.
-Drill     1  on the second computer:   ssh root@BOX python3 hardware_tests/pull_the_plug.py watch | tee cuts.txt
+          reach, and a second computer from which you can log in. Cameras have another power supply. As root, with this
+          folder in /root (README.md).
+Drill     1  on the second computer:   ssh root@BOX /opt/pasu/bin/python hardware_tests/pull_the_plug.py watch \\
+             | tee cuts.txt
              It prints the time and how far each camera is stored, several times a second.
           2  wait until every line says that all cameras record; pull the plug; note what the box was doing
           3  wait ten seconds, put the plug back, and do not touch the box
           4  when it answers again go on with 1 (tee -a), as often as you mean to: twenty times at least, and once while
              it starts up
-          5  take cuts.txt to the box:  python3 hardware_tests/pull_the_plug.py check cuts.txt
+          5  take cuts.txt to the box:  /opt/pasu/bin/python hardware_tests/pull_the_plug.py check cuts.txt
 Expected  of each cut: at most 2.0 s lost per camera, recording again within 20 s of the kernel's start, a gap that says
           so; `pasu check --level digests` and `pasu ledger verify` find nothing; no question of fsck at the console.
 Writes    docs/evidence/hardware/pull-the-plug-<machine>.md

@@ -13,6 +13,8 @@ Writes    docs/evidence/hardware/watchdog-<machine>.md
 from __future__ import annotations
 
 import json
+import math
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -21,6 +23,17 @@ import cut
 from bench import box, conclude, need, need_root, options, run, said, text
 
 BACK_S = 120.0
+UNITS_S = {
+    "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0,
+}  # fmt: skip
+
+
+def span_s(said: str) -> float:
+    """Read a span as systemd writes it ("1min 30s", "0", "infinity": whatever the device does by itself), seconds."""
+    if said == "infinity":
+        return math.inf
+    parts = re.findall(r"([0-9.]+) ?([a-z]*)", said)
+    return sum(float(number) * UNITS_S[unit or "us"] for number, unit in parts)
 
 
 def limit_s() -> float:
@@ -31,11 +44,7 @@ def limit_s() -> float:
         capture_output=True,
         text=True,
     )
-    units = {"min": 60.0, "ms": 1e-3, "us": 1e-6, "s": 1.0}
-    for name, scale in units.items():
-        if done.stdout.strip().endswith(name):
-            return float(done.stdout.strip().removesuffix(name)) * scale
-    return 0.0
+    return span_s(done.stdout.strip())
 
 
 def test() -> int:

@@ -56,8 +56,10 @@ def _add_issue(actions: Any) -> None:
 def _add_list(actions: Any) -> None:
     parser = actions.add_parser("list", help=say("출입증을 보입니다", "list passes"))
     parser.description = say(
-        "출입증을 새것부터 보입니다. 끝난 것도 30일 동안 보입니다.",
-        "List passes, the newest first; those that are over for 30 days more.",
+        '출입증을 새것부터 보입니다. 끝난 것도 30일 동안 보입니다. "쓰였음"은 그 코드로 이미 들어왔다는 뜻입니다: '
+        "코드는 다시 열지 못하지만, 들어온 사람은 기간이 끝나거나 취소될 때까지 볼 수 있습니다.",
+        "List passes, the newest first; those that are over for 30 days more. Of one that is used the code opens "
+        "nothing any more, but whoever came in by it may look until it ends or is revoked.",
     )
     parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
     add_config(parser)
@@ -124,15 +126,20 @@ def run_list(args: argparse.Namespace) -> int:
     """List them."""
     from agent.cli.show import console, table
     from agent.cli.times import show_time
+    from agent.field import issuing
     from agent.field.page.door import clock
     from agent.field.page.life import require
+    from agent.passes import Standing
     from agent.storage import passbook
 
     config, _ = _load(args)
-    page, now = require(config), clock()
-    listed = [
-        (one, str(one.standing(now.utc_ms, now.boot, now.boot_ms))) for one in passbook.listed(page.folder)
-    ]
+    # As the page's door sees it, which goes by whether the time is trusted.
+    page, now, used = require(config), clock(config.storage.run), issuing.used(config.storage.state)
+    listed = []
+    for one in passbook.listed(page.folder):
+        standing = one.standing(now.utc_ms, now.boot, now.boot_ms, trusted=now.trusted)
+        is_used = standing is Standing.GOOD and one.id in used
+        listed.append((one, "used" if is_used else str(standing)))
     if args.json:
         said = [
             {
@@ -153,6 +160,7 @@ def run_list(args: argparse.Namespace) -> int:
         return 0
     words = {
         "good": say("유효", "good"),
+        "used": say("쓰였음", "used"),
         "expired": say("기간 지남", "expired"),
         "revoked": say("취소됨", "revoked"),
     }

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent import passes
-from agent.errors import PasuError
+from agent.errors import PasuError, StorageFault
 from agent.language import say
 from agent.model import Fact
 from agent.storage import passbook
@@ -112,6 +112,21 @@ def revoke(
     _tell(state, Fact("pass.revoked", at, body))
     step("R2")
     return one
+
+
+def used(state: Path) -> set[str]:
+    """Return the ids of passes by which somebody came in, as the ledger says: their codes open nothing any more.
+
+    A ledger that cannot be read names none: a list of passes, by which one takes them back, is worth more than that.
+    """
+    try:
+        with closing(Catalogue.open(state, read_only=True)) as catalogue:
+            rows = catalogue.read(
+                "SELECT DISTINCT json_extract(body, '$.id') FROM ledger WHERE kind = 'page.visited'"
+            )
+    except StorageFault:
+        return set()
+    return {str(name) for (name,) in rows}
 
 
 def _tell(state: Path, fact: Fact) -> None:

@@ -47,6 +47,13 @@ def make(state: Path, disk: Disk) -> None:
         disk.make_directory(place(state) / name)
 
 
+def oldest_reply_ms(state: Path) -> int | None:
+    """Return when the oldest reply that waits was given, UTC ms; None for none. Raises StorageFault."""
+    folder = place(state) / "replies"
+    names = _listed(folder, _REPLY) if exists(folder) else []
+    return int(min(names)[:16]) // 1000 if names else None
+
+
 class UplinkSide:
     """What the uplink does there."""
 

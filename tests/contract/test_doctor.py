@@ -437,9 +437,28 @@ def test_a_poor_site_fails_in_all_that_is_poor(tmp_path):
                 [PASU, "doctor", "--json", "--seconds", "2", "--wire-seconds", "0", "--config", box.config],
                 capture_output=True, text=True, check=False, timeout=240, env={**os.environ, "LANG": "C.UTF-8"},
             )  # fmt: skip
+            confirmed = subprocess.run(
+                [PASU, "clock", "confirm", "--by", "kim", "--yes", "--config", box.config],
+                capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "LANG": "C.UTF-8"},
+            )  # fmt: skip
+            assert "trusted now" in confirmed.stdout, confirmed
+            again = subprocess.run(
+                [PASU, "doctor", "--json", "--seconds", "1", "--wire-seconds", "0", "--config", box.config],
+                capture_output=True, text=True, check=False, timeout=240, env={**os.environ, "LANG": "C.UTF-8"},
+            )  # fmt: skip
+        by_word = {each["check"]: each for each in json.loads(again.stdout)["checks"]}
+        assert [by_word[check]["state"] for check in ("clock.synced", "clock.trust")] == ["warning"] * 2
+        assert "by a person's word, until 20" in by_word["clock.synced"]["measured"]
         assert done.returncode == 1
         found = {each["check"]: each["state"] for each in json.loads(done.stdout)["checks"]}
-        for check in ("camera.floor", "camera.password", "disk.mount", "sealing.no_key", "clock.trust"):
+        for check in (
+            "camera.floor",
+            "camera.password",
+            "disk.mount",
+            "sealing.no_key",
+            "clock.synced",
+            "clock.trust",
+        ):
             assert found[check] == "failure", check
         for check in ("sealing.recipients", "audio.offered", "config.valid"):
             assert found[check] == "warning", check

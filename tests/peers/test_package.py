@@ -397,6 +397,21 @@ def test_j3_what_a_stick_installs_is_kept_as_the_way_back_of_the_first_update(fr
     assert (said["installed"], said["kept"]) == (version, version)
 
 
+def test_hardware_tests_come_with_the_stick_and_run_by_the_packages_python(from_stick, memory) -> None:
+    """As hardware_tests/README.md says; one of them records virtual cameras with what is installed."""
+    box = Box(from_stick.layers, memory / "box")
+    box.run("cp", "-r", "/media/my stick/hardware_tests", "/root/")
+    run = "ip link set lo up; cd /root && /opt/pasu/bin/python hardware_tests/{}; echo status $?"
+    for name, more in (
+        ("fsync_latency.py", "--folder /srv --seconds 2 --cameras 2"),
+        ("sustained_write.py", "--folder /srv --seconds 6 --cameras 2 --kbit 500"),
+    ):
+        said = box.run("sh", "-c", run.format(f"{name} {more}"))
+        assert re.search(r"status [01]\n$", said), said  # how fast this disk is, is not what is asked
+        stem = name.removesuffix(".py").replace("_", "-")
+        assert "Result: " in box.run("sh", "-c", f"cat /root/docs/evidence/hardware/{stem}-*.md")
+
+
 def test_a_damaged_stick_is_refused(from_stick, memory) -> None:
     box = Box(from_stick.layers, memory / "box")
     box.run("sh", "-c", 'cd "/media/my stick/debian"; printf x >>"$(ls | head -1)"')

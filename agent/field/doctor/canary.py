@@ -27,7 +27,9 @@ MAGIC = "pasu-canary"
 WORD_BYTES = 5
 SALT_BYTES = 16
 MOST_BYTES = 4096
-MODE = 0o600
+SEALED_MODE = 0o644
+"""The technician's own user copies it to the centre; who reads it on the way learns nothing."""
+CHECK_MODE = 0o600
 
 
 def check_file(file: Path) -> Path:
@@ -43,8 +45,8 @@ def make(file: Path, box: str, recipients: Sequence[str]) -> None:
     sealed = seal_bytes([X25519Recipient.parse(key) for key in recipients], text.encode())
     check = json.dumps({"kind": MAGIC, "salt": salt.hex(), "digest": _digest(word, salt).hex()})
     try:
-        _write(file, sealed)
-        _write(check_file(file), check.encode())
+        _write(file, sealed, SEALED_MODE)
+        _write(check_file(file), check.encode(), CHECK_MODE)
     except OSError as error:
         raise _unusable(file, error.strerror or str(error)) from None
 
@@ -76,9 +78,10 @@ def _digest(word: str, salt: bytes) -> bytes:
     return hashlib.scrypt(word.encode(), salt=salt, n=1 << 14, r=8, p=1)
 
 
-def _write(file: Path, data: bytes) -> None:
-    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
+def _write(file: Path, data: bytes, mode: int) -> None:
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, CHECK_MODE)
     with open(fd, "wb") as made:  # noqa: PTH123 - a descriptor has no path
+        os.fchmod(fd, mode)  # whatever root's umask is
         made.write(data)
         made.flush()
         os.fsync(fd)

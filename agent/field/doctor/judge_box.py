@@ -137,20 +137,20 @@ def _is_told(raised: Mapping[str, Any], results: Sequence[Result], *, grave: boo
     )
 
 
-def clock(trust: str, rtc: int | None, *, kernel_synced: bool) -> list[Result]:
+def clock(trust: str, rtc: int | None, *, kernel_synced: bool, word_until: str = "") -> list[Result]:
     """Judge the time.
 
     trust          as the box labels it: SYNCED, HOLDOVER, UNTRUSTED
     rtc            seconds that the battery clock is away from the time; None: there is none
     kernel_synced  what adjtimex(2) says
+    word_until     until when trust stands by somebody's word alone; "": there is none
     """
-    synced = (
-        ok("clock.synced", say("동기됨", "synchronised"))
-        if kernel_synced
-        else fail("clock.synced", say("동기되지 않음", "not synchronised"))
-    )
     make = {"SYNCED": ok, "HOLDOVER": warn}.get(trust, fail)
-    found = [synced, make("clock.trust", words.trust_word(trust), trust=trust)]
+    by_word = word_until if trust == "HOLDOVER" else ""
+    found = [
+        _synced(by_word, kernel_synced=kernel_synced),
+        make("clock.trust", words.trust_word(trust), trust=trust),
+    ]
     if rtc is None:
         found.append(warn("clock.rtc", say("시계 전지가 없습니다", "there is no battery clock")))
     else:
@@ -159,6 +159,19 @@ def clock(trust: str, rtc: int | None, *, kernel_synced: bool) -> list[Result]:
         text = say(f"시스템 시각과 {away}초 차이", f"{away} s from the system's time")
         found.append(make("clock.rtc", text, away_s=away))
     return found
+
+
+def _synced(by_word: str, *, kernel_synced: bool) -> Result:
+    """Judge synchronisation. A word stands in for a time server, for a while; without one its lack is a failure."""
+    if kernel_synced:
+        return ok("clock.synced", say("동기됨", "synchronised"))
+    if not by_word:
+        return fail("clock.synced", say("동기되지 않음", "not synchronised"))
+    text = say(
+        f"동기되지 않음; 사람이 확인한 시각으로 {by_word}까지, 그 전에 다시 켜지면 그때까지",
+        f"not synchronised; by a person's word, until {by_word}, or the next start before it",
+    )
+    return warn("clock.synced", text, until=by_word)
 
 
 def permissions(places: Iterable[Place], owner: int) -> list[Result]:

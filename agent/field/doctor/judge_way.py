@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 BACKLOG = 1000
 DAYS = 30
-COMMAND_S = 7 * 86_400
+COMMAND_S = 86_400
 """A command that came longer ago says nothing of today."""
+REPLY_S = 60
+"""While the broker is there an answer leaves within seconds."""
 HANDSHAKE_S = 180
 STORED_S = 120
 """Besides the segment that is being written and one that waits for its keyframe, committing may take so long."""
@@ -156,12 +158,28 @@ def _certificate(days: int | None) -> Result:
     return make("broker.certificate", text, days=days)
 
 
-def command(configured: bool, since_s: int | None, orders: Mapping[str, Any]) -> Result:
-    """Judge whether commands come through. since_s: since the last that was accepted; orders: what keep says."""
+def command(
+    configured: bool,
+    since_s: int | None,
+    orders: Mapping[str, Any],
+    waits_s: int | None = None,
+    *,
+    connected: bool = False,
+) -> Result:
+    """Judge whether commands come through, and answers go.
+
+    since_s    since the last that was accepted; None: none ever was
+    orders     what keep says
+    waits_s    for how long the oldest answer waits to be sent; None: none does
+    connected  whether the broker is there: else it is that which is wrong, and answers may wait
+    """
     if not configured:
         return skip("command", say("[uplink]가 없습니다", "there is no [uplink]"))
     if orders.get("ring_epoch") is None:
         return fail("command", say("센터의 키 목록이 없습니다", "there is no key ring of the centre"))
+    if connected and waits_s is not None and waits_s > REPLY_S:
+        text = say(f"답이 {age(waits_s)} 동안 나가지 못함", f"an answer has not left for {age(waits_s)}")
+        return fail("command", text, waits_s=waits_s)
     if since_s is None:
         return warn("command", say("아직 온 명령이 없습니다", "no command has come yet"))
     text = say(f"마지막 명령 {age(since_s)} 전", f"last command {age(since_s)} ago")

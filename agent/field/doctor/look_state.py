@@ -6,13 +6,18 @@ from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from agent.clock import SystemSource
 from agent.command import ring
 from agent.errors import IntegrityFault, StorageFault
 from agent.field.doctor.judge_way import StoredLook
 from agent.forks import as_owner
+from agent.model import Trust
+from agent.storage import exchange
 from agent.storage.catalogue import LIVE, Catalogue
 from agent.storage.envelope.header import parse_header
 from agent.storage.files import Disk
+from agent.storage.keep.time import published
+from agent.trust import HOLDOVER_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +33,8 @@ def ledger(config: Config, now_ms: int) -> dict[str, Any]:
     """Ask the catalogue what the checks need of it.
 
     Returns  uninvited: by camera, how often in a day it sent what was not asked for; command_ms: when the last command
-             was accepted, None for never; stored: by camera, of its newest segment, as `StoredLook`
+             was accepted, None for never; reply_ms: when the oldest answer was given that waits to be sent, None for
+             none; stored: by camera, of its newest segment, as `StoredLook`
     Raises   StorageFault
     """
     with closing(Catalogue.open(config.storage.state, read_only=True)) as catalogue:
@@ -52,7 +58,8 @@ def ledger(config: Config, now_ms: int) -> dict[str, Any]:
         stored[camera] = ["", 0, "", 0]
         for vault, path, end_ms in rows:
             stored[camera] = [path, *_sealed(config, known.get(vault, ""), path), end_ms]
-    return {"uninvited": dict(counts), "command_ms": command_ms, "stored": stored}
+    reply_ms = exchange.oldest_reply_ms(config.storage.state)
+    return {"uninvited": dict(counts), "command_ms": command_ms, "reply_ms": reply_ms, "stored": stored}
 
 
 def stored_look(said: list[Any]) -> StoredLook:
@@ -76,6 +83,20 @@ def _sealed(config: Config, vault: str, path: str) -> tuple[int, str]:
         return len(parse_header(start).stanzas), ""
     except (StorageFault, IntegrityFault) as fault:
         return 0, fault.code
+
+
+def word_until(config: Config) -> int | None:
+    """Return until when the time is trusted by somebody's word, UTC ms; None where it does not stand by one.
+
+    It is of this boot: a start ends it.
+    """
+    belief = published(config.storage.state)
+    if belief is None or belief.state is Trust.UNTRUSTED or belief.anchor is None:
+        return None
+    anchor = belief.anchor
+    if anchor.source != "named" or anchor.boot_id != SystemSource().boot_id():
+        return None
+    return anchor.utc_ms + HOLDOVER_MS
 
 
 def recipients(config: Config) -> list[str]:

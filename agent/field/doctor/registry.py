@@ -108,8 +108,14 @@ CHECKS: dict[str, Check] = {
             "recordings that bear a wrong time are no evidence",
         ),
         (
-            "터널 안의 시각 서버와 `timedatectl`을 확인하십시오",
-            "check the time server inside the tunnel, and `timedatectl`",
+            (
+                "`timedatectl`을 보십시오. 시각 서버가 없는 현장이면 사람의 확인(`sudo pasu clock confirm`)이 닷새, "
+                "다시 켜지면 그때까지 대신합니다: 그 안에 시각 서버를 마련하십시오"
+            ),
+            (
+                "see `timedatectl`; where there is no time server a person's word (`sudo pasu clock confirm`) does "
+                "for five days, or until the next start: have one provided meanwhile"
+            ),
         ),
         ("tables 2-11 to 2-14",),
     ),
@@ -120,8 +126,14 @@ CHECKS: dict[str, Check] = {
             "while the time is not trusted nothing is erased, and the disk fills up",
         ),
         (
-            "동기를 기다리거나 책임자가 `pasu clock confirm`을 하십시오",
-            "wait for synchronisation, or have the officer `pasu clock confirm`",
+            (
+                "동기를 기다리거나, 시각을 견주어 본 사람이 `sudo pasu clock confirm`을 하십시오 (닷새마다, 다시 켜질 "
+                "때마다)"
+            ),
+            (
+                "wait for synchronisation, or have somebody who compared the time `sudo pasu clock confirm`, every "
+                "five days and after each start"
+            ),
         ),
         ("art. 31(1)",),
         covers=("time.untrusted",),
@@ -322,12 +334,18 @@ CHECKS: dict[str, Check] = {
     "command": Check(
         ("명령이 다녀옴", "a command there and back"),
         (
-            "서명된 명령이 박스에 닿고 답이 돌아가야 합니다",
-            "a signed command reaches the box, and its answer the centre",
+            "하루 안에 서명된 명령이 박스에 닿았고, 그 답이 돌아갔어야 합니다",
+            "within the last day a signed command has reached the box, and its answer left for the centre",
         ),
         (
-            "센터에 점검 명령을 부탁하고 다시 하십시오: `pasu centre command BOX inspect`",
-            "ask the centre to send an inspection, and try again: `pasu centre command BOX inspect`",
+            (
+                "센터에 점검 명령을 부탁하고 다시 하십시오: `pasu centre command BOX inspect`. 답이 밀려 있으면 1분 뒤 "
+                "다시 하고, 그대로면 `journalctl -u pasu-uplink`를 보십시오"
+            ),
+            (
+                "ask the centre to send an inspection, and try again: `pasu centre command BOX inspect`; where an "
+                "answer waits, try again in a minute, and if it stays so look at `journalctl -u pasu-uplink`"
+            ),
         ),
         ("art. 13",),
     ),

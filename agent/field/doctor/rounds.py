@@ -9,10 +9,12 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent import overview
+from agent.cli.times import show_time
 from agent.errors import CameraFault, PasuError
 from agent.field.doctor import (
     drop_ins,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from agent.field.doctor.judge_disk import DiskLook
     from agent.field.picture import Measures
 
+KOREA = timezone(timedelta(hours=9))
 PICTURES = 5
 PICTURE_S = 12.0
 """For so many measures of one camera it is waited so long after the first; for that one, FIRST_S."""
@@ -137,7 +140,9 @@ class Rounds:
         config, processes = self._config, found["processes"]
         yield from judge_box.processes(processes, found["boot_ms"] / 1000)
         synced, away = look.clock()
-        yield from judge_box.clock(found["trust"], away, kernel_synced=synced)
+        until_ms = as_owner(config.storage.state, lambda: look_state.word_until(config))
+        until = "" if until_ms is None else show_time(until_ms, KOREA)
+        yield from judge_box.clock(found["trust"], away, kernel_synced=synced, word_until=until)
         yield judge_way.recipients(look_state.recipients(config), self._record)
         yield judge_way.tunnel(config.tunnel is not None, processes.get("tunnel"))
         enrolled = "uplink" in processes
@@ -164,9 +169,12 @@ class Rounds:
             for camera in config.cameras:
                 stored = look_state.stored_look(said["stored"][camera.id])
                 yield judge_way.stored(camera.id, stored, several, found["at_ms"], long_s, camera.hours)
-            since = said["command_ms"]
-            since_s = None if since is None else max(0, (found["at_ms"] - since) // 1000)
-            yield judge_way.command(config.uplink is not None, since_s, orders)
+            since_s, waits_s = (
+                None if at_ms is None else max(0, (found["at_ms"] - at_ms) // 1000)
+                for at_ms in (said["command_ms"], said["reply_ms"])
+            )
+            connected = bool((found["processes"].get("uplink") or {}).get("connected"))
+            yield judge_way.command(config.uplink is not None, since_s, orders, waits_s, connected=connected)
         folders = [config.file.parent, config.storage.state]
         yield judge_way.no_key(*look.keys(folders))
         yield judge_way.canary(*self._request.canary)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import cv2
 import pytest
@@ -17,6 +18,7 @@ from rich.console import Console
 from agent.cli.main import main
 from agent.cli.status_view import draw
 from agent.health import CONDITIONS, Raised
+from agent.model import Fact, Instant, Trust
 from agent.overview import of_box
 from agent.storage import passbook
 from agent.storage.catalogue import Catalogue
@@ -148,6 +150,44 @@ def test_a_pass_is_issued_listed_and_revoked(box, capsys):
     assert [kind for kind, _ in facts] == ["pass.issued", "pass.revoked"]
     assert facts[0][1]["name"] == "김정비"
     assert said["code"] not in str(facts)
+
+
+def test_the_list_says_of_a_pass_what_the_door_says(box, capsys):
+    """One of an earlier boot is over while the time is not trusted, and one that was used opens nothing."""
+    box.issue()
+    (one,) = passbook.listed(box.folder)
+    Catalogue.prepare(box.config.storage.state).close()
+
+    def standing():
+        (listed,) = json.loads(typed(box, capsys, "pass", "list", "--json"))
+        return listed["standing"]
+
+    assert standing() == "good", "of this boot: no clock is needed"
+    passbook.put(box.folder, replace(one, boot="an earlier one"), Disk())
+    assert standing() == "expired", "keep does not speak"
+    for trust, expected in (("SYNCED", "good"), ("HOLDOVER", "good"), ("UNTRUSTED", "expired")):
+        box.write("keep", trust=trust)
+        assert standing() == expected
+    passbook.put(box.folder, one, Disk())
+    catalogue = Catalogue.open(box.config.storage.state)
+    at = Instant(one.issued_ms, Trust.SYNCED)
+    catalogue.add_fact(Fact("page.refused", at, {"id": one.id}))
+    assert standing() == "good"
+    catalogue.add_fact(Fact("page.visited", at, {"id": one.id}))
+    catalogue.close()
+    assert standing() == "used"
+    assert " used " in typed(box, capsys, "pass", "list")
+    passbook.put(box.folder, replace(one, until_boot_ms=0), Disk())
+    assert standing() == "expired"
+    passbook.put(box.folder, replace(one, revoked_ms=one.issued_ms), Disk())
+    assert standing() == "revoked"
+
+
+def test_passes_are_listed_also_where_the_ledger_is_lost(box, capsys):
+    box.issue()
+    (box.config.storage.state / "catalogue.db").unlink()
+    (listed,) = json.loads(typed(box, capsys, "pass", "list", "--json"))
+    assert listed["standing"] == "good"
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])

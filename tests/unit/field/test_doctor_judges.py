@@ -127,6 +127,19 @@ def test_time():
     assert states(judge_box.clock("UNTRUSTED", None, kernel_synced=False)) == [BAD, BAD, NOTE]
 
 
+def test_without_a_time_server_a_word_stands_in_for_a_while_and_no_longer():
+    """Else a site without one could not be accepted at all."""
+    until = "2026-11-28 14:05:00+09:00"
+    found = judge_box.clock("HOLDOVER", 0, kernel_synced=False, word_until=until)
+    assert states(found) == [NOTE, NOTE, GOOD]
+    assert until in found[0].measured
+    assert states(judge_box.clock("HOLDOVER", 0, kernel_synced=False)) == [BAD, NOTE, GOOD], "nobody said so"
+    spent = judge_box.clock("UNTRUSTED", 0, kernel_synced=False, word_until=until)
+    assert states(spent) == [BAD, BAD, GOOD], "what is not trusted stands by nothing"
+    both = judge_box.clock("SYNCED", 0, kernel_synced=True, word_until=until)
+    assert states(both) == [GOOD, GOOD, GOOD]
+
+
 def test_permissions():
     places = [
         Place("a", 0o600, 7), Place("b", 0o700, 0), Place("c", 0o640, 7), Place("d", 0o604, 7), Place("e", None, 0),
@@ -369,7 +382,21 @@ def test_ways_to_the_centre():
     command = judge_way.command
     assert command(False, None, {}).state is NONE
     assert command(True, 5, {}).state is BAD
-    assert [command(True, since, ring).state for since in (None, 60, 8 * 86_400)] == [NOTE, GOOD, NOTE]
+    assert [command(True, since, ring).state for since in (None, 60, 86_401)] == [NOTE, GOOD, NOTE]
+
+
+def test_a_command_is_there_and_back_only_when_its_answer_has_left():
+    ring = {"ring_epoch": 1}
+
+    def waits(waits_s, connected=True, since_s=90):
+        return judge_way.command(True, since_s, ring, waits_s, connected=connected)
+
+    assert [waits(each).state for each in (None, 60, 61)] == [GOOD, GOOD, BAD]
+    assert waits(3600).numbers == {"waits_s": 3600}
+    assert waits(3600, since_s=None).state is BAD
+    assert waits(3600, connected=False).state is GOOD, (
+        "the connection is what is wrong, and is told by itself"
+    )
 
 
 def test_a_camera_that_rests_fails_nothing():

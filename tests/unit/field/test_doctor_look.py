@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from agent import timefile
+from agent.clock import SystemSource
 from agent.config import Secrets, load
 from agent.errors import ConfigError, StorageFault
 from agent.field.doctor import canary, look, look_state, sniff
@@ -23,6 +25,9 @@ from agent.machine import Key
 from agent.model import Fact, Instant, Trust
 from agent.storage.catalogue import Catalogue
 from agent.storage.envelope import X25519Identity
+from agent.storage.files import Disk
+from agent.storage.keep.orders_files import Replies
+from agent.trust import BUILD_MS, HOLDOVER_MS, Observation, Word, observe
 from tests.sealing import FakeCreds
 from tests.unit.storage.box import FailingDisk
 
@@ -116,6 +121,22 @@ def test_the_battery_clock(tmp_path):
     away = look.clock(tmp_path)[1]
     assert away is not None
     assert away < -1_000_000
+
+
+def test_until_when_the_time_stands_by_a_word(config):
+    state, boot = config.storage.state, SystemSource().boot_id()
+    assert look_state.word_until(config) is None, "nothing is known"
+    named = Observation(boot, 1000, BUILD_MS, False, confirmed=Word("kim", boot, 1000, BUILD_MS))
+    belief, _ = observe(None, named)
+
+    def until(**more):
+        (state / timefile.FILE).write_text(timefile.encode(replace(belief, **more), []))
+        return look_state.word_until(config)
+
+    assert until() == BUILD_MS + HOLDOVER_MS
+    assert until(state=Trust.UNTRUSTED) is None
+    assert until(anchor=replace(belief.anchor, source="synced")) is None, "a time server's, that has gone"
+    assert until(anchor=replace(belief.anchor, boot_id="another")) is None, "a start ends it"
 
 
 def test_private_keys_are_found_three_folders_deep_and_not_in_links_or_in_video(tmp_path):
@@ -257,7 +278,20 @@ def test_the_ledger_is_asked_and_a_box_without_one_says_so(config):
     catalogue.add_fact(Fact("command.accepted", at, {"id": "x"}))
     catalogue.close()
     found = look_state.ledger(config, 10**12)
-    assert found == {"uninvited": {"cam01": 1}, "command_ms": at.utc_ms, "stored": {"cam01": ["", 0, "", 0]}}
+    assert found == {
+        "uninvited": {"cam01": 1},
+        "command_ms": at.utc_ms,
+        "reply_ms": None,
+        "stored": {"cam01": ["", 0, "", 0]},
+    }
+    replies = Replies(config.storage.state, Disk(), "gn-0001")
+    for ms in (0, 5000):
+        replies.say("x", "inspect", "done", Instant(at.utc_ms + ms, Trust.SYNCED))
+    (config.storage.state / "exchange/replies/.tmp").touch()
+    assert look_state.ledger(config, 10**12)["reply_ms"] == at.utc_ms
+    for file in (config.storage.state / "exchange/replies").iterdir():
+        file.unlink()
+    assert look_state.ledger(config, 10**12)["reply_ms"] is None
     assert look_state.stored_look(found["stored"]["cam01"]).path == ""
     assert look_state.sealed_to(config) == [str(KEY.recipient())]
 
@@ -278,6 +312,18 @@ def test_a_canary(tmp_path):
         canary.is_right(file, word)
     with pytest.raises(ConfigError, match="CANARY_FILE"):
         canary.is_right(tmp_path / "none", word)
+
+
+def test_a_technician_copies_the_canary_and_what_tells_the_word_stays_roots(tmp_path):
+    """By the guide: scp as one's own user, of what root has made, whatever its umask."""
+    file = tmp_path / "c.age"
+    before = os.umask(0o077)
+    try:
+        canary.make(file, "gn-1", [str(KEY.recipient())])
+    finally:
+        os.umask(before)
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert canary.check_file(file).stat().st_mode & 0o777 == 0o600
 
 
 def test_the_wire_is_not_listened_to_without_cameras_or_seconds():
