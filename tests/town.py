@@ -121,9 +121,17 @@ class Town:
     def start(self) -> None:
         """Start the broker, configured as the city's command does it."""
         broker_files.write(self.city, "mosquitto", self.broker_folder, str(self.broker_folder))
+        self.restart()
+
+    def restart(self) -> None:
+        """Stop the broker, where it runs, and start it with the files that are there."""
+        self.stop()
         file = self.broker_folder / "mosquitto.conf"
-        if os.geteuid() == 0:  # else it would become a user that may not read the key
-            file.write_text("user root\n" + file.read_text())
+        text = file.read_text()
+        if (
+            os.geteuid() == 0 and "user root\n" not in text
+        ):  # else it would become a user that may not read the key
+            file.write_text("user root\n" + text)
         self._run()
 
     def _run(self) -> None:
@@ -190,19 +198,20 @@ class Town:
 
 
 class Client:
-    """A plain paho client: what it hears is in `heard`."""
+    """A plain paho client: what it hears is in `heard`; gone_s: when its connection ended, on the monotonic clock."""
 
     def __init__(self, context, port, client_id, topics, *, expect, version) -> None:
         self.heard: queue.Queue[mqtt.MQTTMessage] = queue.Queue()
         self.connected, self.gone = threading.Event(), threading.Event()
         self.granted: list[bool] = []
         self.reason = ""
+        self.gone_s = 0.0
         self.client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False
         )
         self.client.tls_set_context(context)
         self.client.on_connect = self._connect
-        self.client.on_disconnect = lambda *_: self.gone.set()
+        self.client.on_disconnect = self._disconnect
         self.client.on_message = lambda _c, _d, message: self.heard.put(message)
         self.client.on_subscribe = lambda _c, _d, _m, reasons, _p: self.granted.extend(
             not reason.is_failure for reason in reasons
@@ -212,6 +221,7 @@ class Client:
             self.client.connect("127.0.0.1", port)
         except OSError as error:
             self.reason = str(error)
+            self._disconnect()
             if expect:
                 raise
             return
@@ -226,6 +236,10 @@ class Client:
             for topic in self._topics:
                 client.subscribe(topic, 1)
             self.connected.set()
+
+    def _disconnect(self, *_: object) -> None:
+        self.gone_s = time.monotonic()
+        self.gone.set()
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, **more: Any) -> bool:
         """Publish, and wait until it is sent; the broker may throw it away all the same."""

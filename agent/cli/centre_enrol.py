@@ -315,8 +315,10 @@ def broker(args: argparse.Namespace) -> int:
         print(f"  mosquitto -c {args.at or folder.absolute()}/mosquitto.conf")
     print(
         say(
-            "박스를 등록하거나 내보낸 다음에는 다시 쓰고, 브로커가 다시 읽게 하십시오.",
-            "After enrolling or turning out boxes write it again, and have the broker read it again.",
+            "박스를 등록하거나 내보낸 다음에는 다시 쓰고, 브로커가 다시 읽게 하십시오. 박스를 내보냈으면 브로커를 다시 "
+            "시작하십시오: 열린 연결은 그래야 끊깁니다.",
+            "After enrolling or turning out boxes write it again, and have the broker read it again. After turning "
+            "one out, restart the broker: a connection that is open ends only so.",
         )
     )
     return 0

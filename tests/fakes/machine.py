@@ -22,6 +22,7 @@ class Version:
     """How a version behaves.
 
     silent    its recorder says nothing; deaf: it says that it records what does not grow
+    rests     it says of its cameras that they rest, and stores nothing
     catalogue to which version it brings the catalogue when it starts
     breaks    dpkg cannot install it, as often as this says
     cuts      the power goes that many seconds after it was started, each time
@@ -30,6 +31,7 @@ class Version:
     cameras: frozenset[str] = frozenset({"cam01", "cam02"})
     silent: bool = False
     deaf: bool = False
+    rests: bool = False
     keeps: bool = True
     catalogue: int = 5
     breaks: int = 0
@@ -164,12 +166,15 @@ class MadeUp:
         reads = self.catalogue_now is None or self.catalogue_now <= how.catalogue
         keeps = "pasu-keep.service" in self.running and how.keeps and up_s >= 2
         recording = how.cameras if speaks and reads and up_s >= 6 else frozenset()
-        return Heard(self.record_pid if speaks and reads else 0, self.keep_pid if keeps else 0, recording)
+        said = (frozenset(), recording) if how.rests else (recording, frozenset())
+        return Heard(self.record_pid if speaks and reads else 0, self.keep_pid if keeps else 0, *said)
 
     def marks(self, vaults, cameras) -> dict[str, str]:
         how = self.behaves
         return {
-            camera: f"{self.now_s:.0f}" if camera in how.cameras and not how.deaf else "the same"
+            camera: f"{self.now_s:.0f}"
+            if camera in how.cameras and not how.deaf and not how.rests
+            else "the same"
             for camera in cameras
         }
 

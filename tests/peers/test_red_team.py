@@ -3,7 +3,8 @@
 Recorder, keeper, uplink, broker and the centre's watch are the real processes; the contractor is this test, which may do
 to the box's files and processes whatever root may. Each step names what the centre must show of it: an entry of the
 box's ledger, a condition in its health, or an alarm of the centre's own. What nothing on the box can see is listed in
-docs/threat-model.md. The row wants each within a minute: how long it took is written by the campaign, CI judges no time.
+docs/threat-model.md. The row wants each within a minute: the campaign asserts that, and writes how long it took; CI asserts
+twice as much, for a busy machine. It is timed by the monotonic clock, since he moves the other one.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPECS = [CameraSpec(number, width=320, height=240, fps=15, gop=15, prepared=True) for number in (1, 2)]
+SEEN_S = 60.0
+"""The row's."""
+GENEROUS = 2.0
 PATIENCE_S = 240
-"""For what the row wants within a minute, on however busy a machine."""
+"""What comes too late is waited for all the same, so that it is told how late that was."""
 DAYS_40_MS = 40 * 86_400_000
 LOOP = "agent/capture/loop.py"
 FORKS = {"rolled_back", "forked", "edited", "doubted"}
@@ -276,9 +280,9 @@ GONE: list[Step] = [(pulls_the_line, "silent", lambda scene: "silent" in scene.a
 tests/contract/test_centre_watch.py, I5 in tests/procedure/test_keep_process.py."""
 
 
-def play(folder: Path, monkeypatch: pytest.MonkeyPatch, *parts: list[Step]) -> list[str]:
-    """Do all of it, a part at a time; return how long each step took to be seen."""
-    scene, lines = Scene(folder, monkeypatch), []
+def play(folder: Path, monkeypatch: pytest.MonkeyPatch, *parts: list[Step]) -> list[tuple[str, str, float]]:
+    """Do all of it, a part at a time; return each step, as what it was seen, and how many seconds that took."""
+    scene, took = Scene(folder, monkeypatch), []
     try:
         scene.begin()
         reads_the_past(scene)
@@ -292,22 +296,35 @@ def play(folder: Path, monkeypatch: pytest.MonkeyPatch, *parts: list[Step]) -> l
                 for each in [each for each in waiting if each[3](scene)]:
                     waiting.remove(each)
                     begun, what, name, _ = each
-                    lines.append(f"| {what.replace('_', ' ')} | {name} | {time.monotonic() - begun:.0f} s |")
-                    print(lines[-1], flush=True)
+                    took.append((what.replace("_", " "), name, time.monotonic() - begun))
+                    print(shown(took[-1]), flush=True)
                 assert time.monotonic() < until, (
                     f"never seen at the centre: {[each[1:3] for each in waiting]}"
                 )
                 time.sleep(0.2)
     finally:
         scene.close()
-    return lines
+    return took
+
+
+def shown(step: tuple[str, str, float]) -> str:
+    what, name, seconds = step
+    return f"| {what} | {name} | {seconds:.0f} s |"
+
+
+def late(took: list[tuple[str, str, float]], bound_s: float) -> list[tuple[str, str, float]]:
+    return [step for step in took if step[2] > bound_s]
 
 
 def test_h3_an_hour_with_a_root_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    play(tmp_path, monkeypatch, *PARTS, BACK)
+    took = play(tmp_path, monkeypatch, *PARTS, BACK)
+    assert len(took) == sum(map(len, PARTS)) + len(BACK)
+    assert late(took, SEEN_S * GENEROUS) == []
 
 
 @pytest.mark.campaign
 def test_h3_how_soon_the_centre_sees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = play(tmp_path, monkeypatch, *PARTS, MINUTE, BACK, GONE)
-    write_section("red-team.md", HEAD, "Steps", ["| he | seen as | after |", "| --- | --- | --- |", *lines])
+    took = play(tmp_path, monkeypatch, *PARTS, MINUTE, BACK, GONE)
+    lines = ["| he | seen as | after |", "| --- | --- | --- |", *map(shown, took)]
+    write_section("red-team.md", HEAD, "Steps", lines)
+    assert late(took, SEEN_S) == []

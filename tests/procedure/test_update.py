@@ -42,7 +42,7 @@ class Site:
         self.store, self.machine = Store(folder / "update", Disk()), Debian()
         self.store.make()
         storage = SimpleNamespace(run=folder, state=folder / "state", vaults=[folder / "vault"])
-        self.config = SimpleNamespace(storage=storage)
+        self.config = SimpleNamespace(storage=storage, cameras=())
         first = self.signed(version(folder / "first.deb", "1.0.0"), "1.0.0")
         assert self.machine.install(first) == ""
         self.machine.start(["pasu-record.service", "pasu-keep.service"])

@@ -108,7 +108,8 @@ class Finisher:
             grown: frozenset[str] = frozenset()
             if plan.anew(heard.record, journal):
                 grown = growth.see(self._machine.marks(journal.vaults, journal.cameras))
-            verdict, why, missing = plan.judge(journal, heard, grown, self._machine.boot_s() - since_s)
+            passed_s = self._machine.boot_s() - since_s
+            verdict, why, missing = plan.judge(journal, heard, grown, passed_s, self._machine.utc_ms())
             if verdict is not None:
                 break
             self._machine.sleep(LOOK_S)

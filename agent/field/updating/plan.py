@@ -31,6 +31,7 @@ WATCH_S = 180.0
 SETTLED_S = 20.0
 """For so long at least the new version is watched: what records at first may still stop."""
 FRESH_S = 15.0
+WEEK_MS = 7 * 86_400_000
 MOST_WATCHES = 2
 """A third boot within the watch, and the new version is taken for what brings the box down (R19)."""
 MOST_TRIES = 3
@@ -97,6 +98,8 @@ class Journal:
     watches   in how many boots it was watched; tries: how often the old package could not be installed
     pids      of record and keep as they spoke before the start that is watched, in the boot `boot`
     why       why it is taken back; missing: cameras that do not record
+    rests     (camera, from_ms, until_ms) in UTC: when those with hours may rest, of the week that begins at at_ms; each
+              week after is like it. A camera that is not here has no hours, and never rests
     """
 
     id: str
@@ -120,10 +123,16 @@ class Journal:
     outcome: Outcome | None = None
     boot: str = ""
     pids: tuple[int, ...] = ()
+    rests: tuple[tuple[str, int, int], ...] = ()
 
     def to(self, phase: Phase, **more: Any) -> Journal:
         """Return it with another phase."""
         return replace(self, phase=phase, **more)
+
+    def may_rest(self, camera: str, utc_ms: int) -> bool:
+        """Tell whether a moment lies outside of a camera's hours, as they were when the update began."""
+        in_week_ms = self.at_ms + (utc_ms - self.at_ms) % WEEK_MS
+        return any(name == camera and since <= in_week_ms < until for name, since, until in self.rests)
 
 
 def encode(journal: Journal) -> bytes:
@@ -133,11 +142,14 @@ def encode(journal: Journal) -> bytes:
 
 def parse(data: bytes) -> Journal:
     """Read a journal. Raises Unreadable."""
-    found = _object(data)
+    # One of a version that wrote no hours down is to be read, or a second update would take its place. Nothing may rest
+    # by it; but who judges by it is that version's rescue, and not this.
+    found = {"rests": [], **_object(data)}
     try:
         values = {name: found[name] for name in Journal.__dataclass_fields__}
         for name in ("cameras", "units", "vaults", "missing", "pids"):
             values[name] = tuple(values[name])
+        values["rests"] = tuple((str(name), int(since), int(until)) for name, since, until in values["rests"])
         values["new"] = _package(values["new"])
         values["old"] = _package(values["old"]) if values["old"] is not None else None
         values["phase"] = Phase(values["phase"])
@@ -282,18 +294,20 @@ class Growth:
 
 
 def judge(
-    journal: Journal, heard: Heard, grown: frozenset[str], passed_s: float
+    journal: Journal, heard: Heard, grown: frozenset[str], passed_s: float, utc_ms: int
 ) -> tuple[bool | None, str, tuple[str, ...]]:
     """Say what becomes of the version that runs now.
 
-    Of a camera that rests nothing can grow: that its pictures come is all that can be asked.
+    Of a camera that rests nothing can grow: that its pictures come is all that can be asked. It is asked only where its
+    hours, as the version before had them, say that it may rest now: the new one's may be what is wrong with it.
 
     grown     cameras whose footage has grown
-    passed_s  since watching began
+    passed_s  since watching began; utc_ms: the time of day
     Returns   True (it stays), False (it goes) or None (look again); why; and which cameras do not record
     """
     record, keep = anew(heard.record, journal), anew(heard.keep, journal)
-    well = (heard.recording & grown) | heard.resting if record else frozenset()
+    resting = {camera for camera in heard.resting if journal.may_rest(camera, utc_ms)}
+    well = (heard.recording & grown) | resting if record else frozenset()
     missing = tuple(camera for camera in journal.cameras if camera not in well)
     why = "silent" if not record else "cameras" if missing else "keep" if journal.keeping and not keep else ""
     if not why:

@@ -13,18 +13,20 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.config.hours import rests
 from agent.errors import PasuError, StorageFault
 from agent.field.updating import minisign, plan, rescue
 from agent.field.updating.minisign import Unsigned
 from agent.field.updating.plan import Journal, Phase, Situation
 from agent.field.updating.store import digests
 from agent.language import say
+from agent.model import Span
 from agent.storage import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from agent.config import Config
+    from agent.config import Camera, Config
     from agent.field.updating.machine import Machine
     from agent.field.updating.plan import Package
     from agent.field.updating.store import Store
@@ -33,6 +35,8 @@ MOST_BYTES = 1 << 30
 """Of a package; today's has 100 MiB."""
 SIGNATURE = ".minisig"
 UNPACKED_TO = Path("/usr")
+MOST_TURNS = 7 * 1440
+"""As many as a week has minutes."""
 
 
 class UpdateError(PasuError):
@@ -88,6 +92,7 @@ def apply(
         store.clear_incoming()
         raise _refused(code, package, situation, was)
     step("U2")
+    at_ms = machine.utc_ms()
     journal = Journal(
         name,
         Phase.INSTALL,
@@ -95,7 +100,7 @@ def apply(
         kept,
         was,
         by,
-        machine.utc_ms(),
+        at_ms,
         situation.recording,
         heard.keep > 0,
         machine.active(plan.UNITS),
@@ -103,6 +108,7 @@ def apply(
         run,
         tuple(str(vault.absolute()) for vault in config.storage.vaults),
         older=older if situation.order < 0 else "",
+        rests=when_they_rest(config.cameras, at_ms),
     )
     store.accept(package)
     store.clear_incoming()
@@ -110,6 +116,20 @@ def apply(
     store.put_journal(journal)
     step("U3")
     return journal
+
+
+def when_they_rest(cameras: Iterable[Camera], at_ms: int) -> tuple[tuple[str, int, int], ...]:
+    """Return when cameras lie outside of their hours in the week from at_ms on, as a Journal's `rests`.
+
+    It is written down rather than worked out by what finishes: that is the standard library's alone, and works by what
+    the version that began the update makes of the hours, not by what the new one does.
+    """
+    week = Span(at_ms, at_ms + plan.WEEK_MS)
+    return tuple(
+        (camera.id, rest.start_ms, rest.end_ms)
+        for camera in cameras
+        for rest in rests(camera.hours, week, most=MOST_TURNS)
+    )
 
 
 def keep(file: Path, store: Store, machine: Machine, *, keys: Path) -> Package:

@@ -116,6 +116,7 @@ BAD = {
     "silent": (Version(silent=True), "silent", CAMERAS),
     "one camera": (Version(cameras=frozenset({"cam01"})), "cameras", ("cam02",)),
     "deaf": (Version(deaf=True), "cameras", CAMERAS),
+    "all rest": (Version(rests=True), "cameras", CAMERAS),
     "no keeper": (Version(keeps=False), "keep", ()),
     "not installable": (Version(breaks=9), "install", ()),
 }
@@ -134,6 +135,18 @@ def test_j3_a_version_that_does_not_record_goes_within_180_s(tmp_path, how):
     assert box.steps[-4:] == ["U7", "U8", "U9", "U10"]
     box.ends_well("1.0.0")
     assert box.store.last()["missing"] == list(missing)
+
+
+def test_j3_one_whose_cameras_rest_stays_where_their_hours_say_so(tmp_path):
+    """J3: and goes where they do for one camera alone."""
+    for name, cameras, outcome in (("both", CAMERAS, "applied"), ("one", CAMERAS[:1], "rolled_back")):
+        (tmp_path / name).mkdir()
+        box = Box(tmp_path / name, new=Version(rests=True))
+        rests = tuple((camera, box.journal.at_ms, box.journal.at_ms + plan.WEEK_MS) for camera in cameras)
+        box.store.put_journal(plan.replace(box.journal, rests=rests))
+        box.finish()
+        assert box.outcome == outcome
+        assert box.store.last()["missing"] == [camera for camera in CAMERAS if camera not in cameras]
 
 
 def test_one_that_records_at_first_and_then_stops_is_seen(tmp_path):

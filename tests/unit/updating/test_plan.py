@@ -17,6 +17,10 @@ JOURNAL = Journal(
     "0123456789abcdef", Phase.WATCH, NEW, OLD, "1.0.0", "김정비", 1, ("cam01", "cam02"), True, plan.UNITS, "/state",
     "/run", ("/vault",), pids=(1, 2),
 )  # fmt: skip
+HOUR_MS = 3_600_000
+AT_MS = JOURNAL.at_ms + 2 * HOUR_MS
+"""Between the hours of both cameras, of which each has some."""
+RESTS = (("cam01", JOURNAL.at_ms, AT_MS + 1), ("cam02", AT_MS - HOUR_MS, AT_MS + HOUR_MS))
 BOTH = frozenset({"cam01", "cam02"})
 
 
@@ -51,11 +55,31 @@ def test_a_journal_comes_back_as_it_was():
     assert plan.parse(plan.encode(JOURNAL)) == JOURNAL
     over = JOURNAL.to(Phase.CLOSE, outcome=Outcome.FAILED, old=None, why="cameras", missing=("cam02",))
     assert plan.parse(plan.encode(over)) == over
+    rests = replace(JOURNAL, rests=RESTS)
+    assert plan.parse(plan.encode(rests)) == rests
     assert plan.parse_package(plan.encode_package(NEW)) == NEW
 
 
+def test_a_journal_of_a_version_that_wrote_no_hours_down_is_read():
+    """J1: or a second update would take its place."""
+    found = json.loads(plan.encode(JOURNAL))
+    del found["rests"]
+    assert plan.parse(json.dumps(found).encode()) == JOURNAL
+
+
 @pytest.mark.parametrize(
-    "change", [{"v": 2}, {"phase": "x"}, {"new": {}}, {"new": None}, {"cameras": 3}, {"outcome": "x"}]
+    "change",
+    [
+        {"v": 2},
+        {"phase": "x"},
+        {"new": {}},
+        {"new": None},
+        {"cameras": 3},
+        {"outcome": "x"},
+        {"rests": None},
+        {"rests": [["cam01", 1]]},
+        {"rests": [["cam01", 1, "x"]]},
+    ],
 )
 def test_what_is_no_journal(change):
     found = json.loads(plan.encode(JOURNAL)) | change
@@ -102,8 +126,8 @@ def test_j2_a_signature_is_about_one_file_one_version_and_one_architecture():
         assert not plan.is_named(NEW, other), other
 
 
-def verdict(heard, grown=BOTH, passed_s=60.0):
-    return plan.judge(JOURNAL, heard, grown, passed_s)
+def verdict(heard, grown=BOTH, passed_s=60.0, rests=(), utc_ms=AT_MS):
+    return plan.judge(replace(JOURNAL, rests=rests), heard, grown, passed_s, utc_ms)
 
 
 def test_j3_it_stays_when_all_that_recorded_before_record():
@@ -117,15 +141,46 @@ def test_j3_it_stays_when_all_that_recorded_before_record():
 def test_j3_a_camera_that_rests_between_its_hours_is_well_though_nothing_of_it_grows(grown):
     """J3: an update at night stays."""
     heard = Heard(7, 8, frozenset({"cam01"}), resting=frozenset({"cam02"}))
-    assert verdict(heard, grown) == (True, "", ())
-    assert verdict(Heard(7, 8, frozenset(), resting=BOTH), frozenset()) == (True, "", ())
+    assert verdict(heard, grown, rests=RESTS[1:]) == (True, "", ())
+    assert verdict(Heard(7, 8, frozenset(), resting=BOTH), frozenset(), rests=RESTS) == (True, "", ())
+
+
+def test_j3_a_camera_without_hours_never_rests():
+    """J3: a version whose hours are broken says of all that they rest, and stores nothing."""
+    heard = Heard(7, 8, frozenset(), resting=BOTH)
+    assert verdict(heard, BOTH, 180.0) == (False, "cameras", ("cam01", "cam02"))
+    assert verdict(heard, BOTH, 180.0, rests=RESTS[1:]) == (False, "cameras", ("cam01",))
+
+
+@pytest.mark.parametrize("weeks", [0, 1, 30])
+def test_j3_nor_does_one_with_hours_rest_within_them(weeks):
+    """J3: by the hours as the version before had them, in whichever week the power comes back."""
+    heard = Heard(7, 8, frozenset(), resting=BOTH)
+    later_ms = weeks * plan.WEEK_MS
+    for utc_ms, missing in (
+        (RESTS[1][1] - 1, ("cam02",)),
+        (RESTS[1][1], ()),
+        (RESTS[0][2] - 1, ()),
+        (RESTS[0][2], ("cam01",)),
+        (RESTS[1][2], ("cam01", "cam02")),
+    ):
+        said = verdict(heard, BOTH, 180.0, RESTS, utc_ms + later_ms)
+        assert said == ((False, "cameras", missing) if missing else (True, "", ()))
+
+
+def test_j3_a_clock_that_stands_before_the_update_began_counts_by_the_week_too():
+    """J3: after a boot without a battery behind the clock."""
+    journal = replace(JOURNAL, rests=RESTS)
+    for utc_ms in (RESTS[1][1], RESTS[1][2]):
+        assert journal.may_rest("cam02", utc_ms - 3 * plan.WEEK_MS) is journal.may_rest("cam02", utc_ms)
 
 
 def test_j3_one_that_says_it_records_must_grow_beside_one_that_rests():
     """J3: the word of the one is none of the other's, nor is that of the version before."""
     heard = Heard(7, 8, frozenset({"cam01"}), resting=frozenset({"cam02"}))
-    assert verdict(heard, frozenset(), 180.0) == (False, "cameras", ("cam01",))
-    assert verdict(Heard(1, 8, frozenset(), resting=BOTH), BOTH, 180.0)[1:] == ("silent", ("cam01", "cam02"))
+    assert verdict(heard, frozenset(), 180.0, RESTS) == (False, "cameras", ("cam01",))
+    silent = Heard(1, 8, frozenset(), resting=BOTH)
+    assert verdict(silent, BOTH, 180.0, RESTS)[1:] == ("silent", ("cam01", "cam02"))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +201,7 @@ def test_j3_it_goes_when_they_do_not_within_180_s(heard, grown, why, missing):
 
 
 def test_keep_is_asked_for_only_where_it_spoke_before():
-    assert plan.judge(replace(JOURNAL, keeping=False), Heard(7, 0, BOTH), BOTH, 60.0) == (True, "", ())
+    assert plan.judge(replace(JOURNAL, keeping=False), Heard(7, 0, BOTH), BOTH, 60.0, AT_MS) == (True, "", ())
 
 
 def test_what_grew_is_remembered():
