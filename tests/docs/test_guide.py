@@ -49,7 +49,7 @@ def typed(text: str) -> Iterator[tuple[str, argparse.ArgumentParser, list[str]]]
     """Return each line that names a command, the command, and the words after it. It has to exist."""
     known = commands()
     for line in code(text):
-        for found in re.finditer(r"(?<![\w/.:-])pasu ([^|>)\]`]+)", line):
+        for found in re.finditer(r"(?<![\w/.:-])pasu ([^|<>)\]`]+)", line):
             words = shlex.split(found[1].replace("'", ""), comments=True)
             length = max(n for n in range(len(words) + 1) if " ".join(words[:n]) in known)
             assert length or not re.match(r"[a-z]", words[0]), f"no such command: pasu {found[1]}"
