@@ -15,7 +15,7 @@ __all__ = ["box"]
 
 UNITS = Path(__file__).parents[2] / "systemd"
 DROP_IN = "/etc/systemd/system/pasu-record.service.d/pasu-cameras.conf"
-REVIEW = "Enter to end, q to drop changes: "
+REVIEW = ", q to drop changes: "
 DISCOVERED = """
 import os
 import sys
