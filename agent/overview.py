@@ -47,7 +47,7 @@ def read(config: Config, now: Instant, *, enrolled: bool) -> dict[str, Any]:
         "processes": healths,
     }
     if config.page:
-        # Nothing depends on the page: that it is silent is shown, and is no condition.
+        # Nothing depends on the page: that it is silent is shown, and is no condition (ADR 0024, 13).
         healths["page"] = read_health(run, "page")
         found["visits"] = passbook.seen(config.page.folder)
     return found
