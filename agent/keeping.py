@@ -41,7 +41,7 @@ log = logging.getLogger("pasu.keep")
 
 
 class Following:
-    """Follows agent.toml for the keeper, which takes over how long recordings are kept, who answers for it, and the page."""
+    """Follows agent.toml for the keeper: how long recordings are kept, who answers for it, and where the page is."""
 
     def __init__(self, config: Config, now_s: float) -> None:
         """Begin with what the keeper was started with. now_s: monotonic."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from tests.init_lab import PASU, Box, box
 from tests.peer import need
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = ["box"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-
 from typing import TYPE_CHECKING
 
 import cv2

@@ -311,8 +311,8 @@ CHECKS: dict[str, Check] = {
             "when the certificate ends the centre hears nothing of the box",
         ),
         (
-            "`sudo pasu enrol request`로 요청을 만들어 센터에 보내고, 받은 묶음을 `sudo pasu enrol accept`로 넣으십시오",
-            "make a request with `sudo pasu enrol request`, and take in what the centre answers with `sudo pasu enrol accept`",
+            "`sudo pasu enrol request`로 요청을 만들어 센터에 보내고, 받은 것을 `sudo pasu enrol accept`로 넣으십시오",
+            "make a request with `sudo pasu enrol request`, and take in the answer with `sudo pasu enrol accept`",
         ),
         covers=(
             "certificate.expired",

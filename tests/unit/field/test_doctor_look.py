@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from agent.config import Secrets, load
-from agent.errors import ConfigError, StorageFault
 from agent.config.values import Page
+from agent.errors import ConfigError, StorageFault
 from agent.field.doctor import canary, judge_box, look, look_state, sniff
 from agent.field.doctor.check import State
 from agent.field.doctor.judge_box import Opening, Place
@@ -183,7 +183,11 @@ def test_places_and_units(config, tmp_path):
 
 def test_of_every_service_that_the_package_brings_it_is_known_how_open_it_may_be(config):
     file = config.file
-    more = ('[uplink]\nbroker = "mqtts://10.77.0.1:8883"', '[tunnel]\ninterface = "pasu0"', '[page]\nlisten = "127.0.0.1"')
+    more = (
+        '[uplink]\nbroker = "mqtts://10.77.0.1:8883"',
+        '[tunnel]\ninterface = "pasu0"',
+        '[page]\nlisten = "127.0.0.1"',
+    )
     file.write_text("\n".join([file.read_text(), *more]))
     asked = {*look.unit_names(load(file)), *judge_box.EXPOSED_OTHERS}
     there = {each.name for each in (ROOT / "systemd").glob("*.service")}

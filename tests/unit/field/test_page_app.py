@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from agent.errors import StorageFault
 from agent.field.page.app import App
 from agent.field.page.door import Door
@@ -15,6 +13,8 @@ from tests.unit.cli.test_init_end import config
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 class Open(Door):
