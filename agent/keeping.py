@@ -41,7 +41,7 @@ log = logging.getLogger("pasu.keep")
 
 
 class Following:
-    """Follows agent.toml for the keeper, which takes over how long recordings are kept and who answers for it."""
+    """Follows agent.toml for the keeper: how long recordings are kept, who answers for it, and where the page is."""
 
     def __init__(self, config: Config, now_s: float) -> None:
         """Begin with what the keeper was started with. now_s: monotonic."""
@@ -52,7 +52,7 @@ class Following:
         self._due_s = 0.0
 
     def look(self, now_s: float) -> Config | None:
-        """Return a configuration whose rules of keeping are others than before, once it is to be followed."""
+        """Return a configuration by which the keeper has other work than before, once it is to be followed."""
         if now_s < self._next_s:
             return None
         self._next_s = now_s + LOOK_S
@@ -74,7 +74,12 @@ class Following:
         except ConfigProblems as error:  # the recorder names each of them
             log.warning("the new configuration is not followed: %s", error)
             return None
-        return config if rules_of(config) != rules_of(self._config) else None
+        return config if _work(config) != _work(self._config) else None
+
+
+def _work(config: Config) -> tuple[Rules, Path | None]:
+    """Return what a keeper is made anew for: its rules, and whose visits it makes facts of."""
+    return rules_of(config), page_folder(config)
 
 
 def _keeps_less(old: Config, new: Config) -> bool:
@@ -113,7 +118,7 @@ def keep(config: Config) -> int:
             pause_s = keeper.tick()
             notifier.ready()
             if (newer := following.look(time.monotonic())) is not None:
-                log.info("other rules of keeping: %s", rules_of(newer))
+                log.info("other rules of keeping: %s; page: %s", rules_of(newer), page_folder(newer))
                 keeper.close()
                 keeper = make_keeper(newer, beat=beat)
             if not stopped:
@@ -154,6 +159,11 @@ def rules_of(config: Config) -> Rules:
     )
 
 
+def page_folder(config: Config) -> Path | None:
+    """Return the folder of passes and visits; None where there is no page."""
+    return config.page.folder if config.page else None
+
+
 def make_keeper(config: Config, **more: Any) -> Keeper:
     """Make the keeper that a configuration asks for; `more` goes to it as it is."""
     from agent.storage import updated
@@ -177,7 +187,7 @@ def make_keeper(config: Config, **more: Any) -> Keeper:
         TimeKeeper(state, storage.vaults),
         config=config.file,
         run=run,
-        page=config.page.folder if config.page else None,
+        page=page_folder(config),
         program=Path(__file__).parent,
         updated=updated.PLACE,
         watch=Watch(run).look,

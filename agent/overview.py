@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from agent.errors import StorageFault
 from agent.health import Raised, gather, read_health
 from agent.health.files import folder_of
 from agent.storage import passbook
@@ -46,18 +47,25 @@ def read(config: Config, now: Instant, *, enrolled: bool) -> dict[str, Any]:
         "processes": healths,
     }
     if config.page:
-        # Nothing depends on the page: that it is silent is shown, and is no condition.
+        # Nothing depends on the page: that it is silent is shown, and is no condition (ADR 0024, 13).
         healths["page"] = read_health(run, "page")
         found["visits"] = passbook.seen(config.page.folder)
     return found
 
 
 def of_box(config: Config) -> dict[str, Any]:
-    """Read them for a command, which may ask the state directory for the time and for the enrolment."""
+    """Read them for a command, which may ask the state directory for the time and for the enrolment.
+
+    Raises  StorageFault, as `read`; ENROLMENT_UNSEEN where nothing says whether the centre knows this box
+    """
     from agent.clock import SystemClock
     from agent.reporting import is_enrolled
 
-    enrolled = config.uplink is not None and is_enrolled(config)
+    try:
+        enrolled = config.uplink is not None and is_enrolled(config)
+    except StorageFault:
+        if not (enrolled := is_reporting(config)):
+            raise
     return read(config, SystemClock(config.storage.state).now(), enrolled=enrolled)
 
 
@@ -68,7 +76,6 @@ def is_reporting(config: Config) -> bool:
 
 def _check(file: Path) -> None:
     """Make sure that a file which is there may be read. Raises StorageFault."""
-    from agent.errors import StorageFault
     from agent.storage.files import Disk
 
     try:

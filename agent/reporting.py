@@ -49,17 +49,34 @@ log = logging.getLogger("pasu.uplink")
 
 
 def is_enrolled(config: Config) -> bool:
-    """Tell whether the centre has given this box what it shows the broker."""
-    from agent.storage.files import exists
+    """Tell whether the centre has given this box what it shows the broker.
 
+    Raises  StorageFault ENROLMENT_UNSEEN to who may not look: that is no word about the box
+    """
     endpoint = _endpoint(config)
-    return all(exists(file) for file in (endpoint.authority, endpoint.certificate, endpoint.key))
+    return all(_is_there(file) for file in (endpoint.authority, endpoint.certificate, endpoint.key))
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StorageFault(
+            "ENROLMENT_UNSEEN",
+            say("등록되었는지 여기서는 볼 수 없습니다", "whether this box is enrolled cannot be seen"),
+            hint=say("root로 하십시오: `sudo pasu …`", "do it as root: `sudo pasu ...`"),
+            path=str(file),
+            reason=error.strerror or "",
+        ) from None
+    return True
 
 
 def report(config: Config) -> int:
     """Report until SIGTERM or SIGINT; return the exit status.
 
-    Raises  ConfigError UPLINK_NOT_CONFIGURED, UPLINK_NOT_ENROLLED; StorageFault REPORTING_ALREADY
+    Raises  ConfigError UPLINK_NOT_CONFIGURED, UPLINK_NOT_ENROLLED; StorageFault REPORTING_ALREADY, ENROLMENT_UNSEEN
     """
     import resource
 

@@ -39,6 +39,7 @@ PACKAGES = {
     "dpkg-deb": "dpkg",
     "minisign": "minisign",
     "man": "man-db",
+    "visudo": "sudo",
     "lexgrog": "man-db",
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config
-from agent.cli.init_end import finish
+from agent.cli.init_end import finish, page_anew
 from agent.cli.init_enrol import enrol_by_file, enrol_in_talk
 from agent.cli.let_pass import let_pass
 from agent.cli.parser import UsageError
@@ -120,6 +120,8 @@ def by_talk(places: Places, *, start: bool) -> int:
             )
         )
         let_pass(config, places.config)
+        if before.get("page") != (changed or {}).get("page"):
+            page_anew(config)
         return 0
     draft = read_toml(places.draft) if places.draft.exists() else None
     vault = str(completed(draft or {})["storage"].get("vault", VAULT))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PART_STATUS = 3
 RUNNING = Path("/run/systemd/system")
-TARGET, DISKS = "pasu.target", "pasu-disks.service"
+TARGET, DISKS, PAGE = "pasu.target", "pasu-disks.service", "pasu-page.service"
 WITH_TUNNEL = ("pasu-uplink", "pasu-tunnel", "pasu-egress")
 
 
@@ -51,6 +51,18 @@ def finish(config: Config, file: Path, *, start: bool) -> int:
         print(line)
     print(say("다음: sudo pasu doctor (현장 검사)", "next: sudo pasu doctor (acceptance of the site)"))
     return status
+
+
+def page_anew(config: Config) -> None:
+    """Have the page be what agent.toml says since it was changed: begun, begun anew, or ended; and say where it is.
+
+    It is handed a copy of the file when it starts, and its unit does not start without [page]. A path unit has a page
+    that runs follow each change; one that was not there before begins here.
+    """
+    if config.file == DEFAULT_CONFIG and RUNNING.is_dir():
+        subprocess.run(["systemctl", "restart", PAGE], check=False)
+    for line in page_lines(config):
+        print(line)
 
 
 def page_lines(config: Config) -> list[str]:

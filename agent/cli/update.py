@@ -88,7 +88,8 @@ def _add_keep(actions: Any) -> None:
 def _add_status(actions: Any) -> None:
     parser = actions.add_parser("status", help=say("업데이트의 형편을 보입니다", "say how it stands"))
     parser.description = say(
-        "설치된 버전, 되돌아갈 길, 진행 중인 것과 마지막 업데이트의 결과를 보입니다. 앞의 둘은 root만 볼 수 있습니다.",
+        "설치된 버전, 되돌아갈 길, 진행 중인 것과 마지막 업데이트의 결과를 보입니다. "
+        "되돌아갈 길과 진행 중인 것은 root만 볼 수 있습니다.",
         "Show the version, the way back, what is on its way, and what became of the last update. Of these only root "
         "sees the way back and what is on its way.",
     )

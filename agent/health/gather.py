@@ -39,12 +39,22 @@ def silences(
     boot_s   now, seconds since boot, sleep included
     since_s  when one began to listen, by the same clock: a process that is yet to start is not silent
     """
-    found = []
+    return [
+        Raised("process.silent", process, f"{int(long_s)} s")
+        for process, long_s in _silent(healths, boot_s, since_s).items()
+    ]
+
+
+def _silent(
+    healths: Mapping[str, Mapping[str, Any] | None], boot_s: float, since_s: float
+) -> dict[str, float]:
+    """Return for how long each process that is silent has been so, as far as it was listened to."""
+    found = {}
     for process, health in healths.items():
         silent = silent_s(health, boot_s)
-        heard_s = since_s if silent is None else max(since_s, boot_s - silent)
-        if boot_s - heard_s > STALE_S:
-            found.append(Raised("process.silent", process, f"{int(boot_s - heard_s)} s"))
+        long_s = boot_s - since_s if silent is None else min(boot_s - since_s, silent)
+        if long_s > STALE_S:
+            found[process] = long_s
     return found
 
 
@@ -58,7 +68,7 @@ def gather(
     """Return the conditions of all processes, each once, the worst first and of those the oldest.
 
     healths, boot_s, since_s  as in `silences`, which are among them
-    also     what the reader finds wrong by itself, since now
+    also     what the reader finds wrong by itself, since now; a process is silent since it spoke, or since_s
     Returns  as `Tracker.to_json`
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -66,14 +76,16 @@ def gather(
         for each in (health or {}).get("conditions", []):
             if each.get("code") in CONDITIONS:
                 found.setdefault((each["code"], each["subject"]), each)
+    # By the clock since boot: one that never spoke has left no time of its own, and a jump moves none of this.
+    silent = _silent(healths, boot_s, since_s)
     for raised in [*silences(healths, boot_s, since_s), *also]:
-        said = (healths.get(raised.subject) or {}).get("at_ms")
+        long_s = silent.get(raised.subject, 0.0) if raised.code == "process.silent" else 0.0
         each = {
             "code": raised.code,
             "severity": str(raised.condition.severity),
             "subject": raised.subject,
             "detail": raised.detail,
-            "since_ms": said if type(said) is int else now.utc_ms,
+            "since_ms": now.utc_ms - int(long_s * 1000),
             "trust": str(now.trust),
         }
         found.setdefault((raised.code, raised.subject), each)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.init_lab import PASU, Box, box
 from tests.peer import need
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = ["box"]
 
 UNITS = Path(__file__).parents[2] / "systemd"
 DROP_IN = "/etc/systemd/system/pasu-record.service.d/pasu-cameras.conf"
+REVIEW = ", q to drop changes: "
 DISCOVERED = """
 import os
 import sys
@@ -110,6 +115,32 @@ def test_the_units_are_started_once_systemd_knows_the_drop_in_and_the_disks_are_
     assert (box.folder / "asked").read_text().count(
         "try-restart"
     ) == 1  # nothing changed: nothing is started anew
+
+
+def test_a_page_that_is_added_moved_or_taken_out_is_begun_anew_and_nothing_else(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = box.disk()
+    box.run("mkfs.ext4", "-q", "-F", device, check=True)
+    assert box.pasu("init", "--answers", str(box.answers(f'device = "{device}"'))).returncode == 0
+    box.run("sh", "-ec", SYSTEMD.format(box.folder), check=True)
+    monkeypatch.setenv("PATH", f"{box.folder}/bin:{os.environ['PATH']}")
+    asked = box.folder / "asked"
+    for known, typed, begun in (
+        ("-", "", 0),
+        ("-", "192.168.77.1", 1),
+        ("192.168.77.1", "192.168.77.2", 1),
+        ("192.168.77.2", "-", 1),
+    ):
+        asked.unlink(missing_ok=True)
+        with box.talk() as talk:
+            talk.answer(REVIEW, "3")
+            talk.answer(f"IP address of the maintenance port [{known}]: ", typed)
+            talk.answer(REVIEW)
+            assert talk.rest() == 0
+        told = asked.read_text().splitlines() if asked.exists() else []
+        assert told == ["restart pasu-page.service"] * begun
+        assert (f"https://{typed}:8443" in talk.screen) == typed.startswith("192")
 
 
 def verified(box: Box) -> str:

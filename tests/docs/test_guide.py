@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+from typing import TYPE_CHECKING
 
 import cv2
 import pytest
@@ -12,6 +13,9 @@ import pytest
 from agent.cli.main import build
 from agent.health import CONDITIONS
 from tests.docs.codes import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DOCS = ROOT / "docs"
 PAPERS = ("guide.md", "guide.ko.md", "runbook.md", "runbook.ko.md")
@@ -33,27 +37,61 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 
 def code(text: str) -> list[str]:
-    """Return what stands in code, by line."""
-    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", text)
+    """Return what stands in code, by line; a line that goes on after a backslash is one."""
+    fenced = re.compile(r"^ *```[^\n]*\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+    blocks = [block.replace("\\\n", " ") for block in fenced.findall(text)]
+    inline = re.findall(r"`([^`\n]+)`", fenced.sub("", text))
+    return [line for block in blocks for line in block.splitlines()] + inline
+
+
+def typed(text: str) -> Iterator[tuple[str, argparse.ArgumentParser, list[str]]]:
+    """Return each line that names a command, the command, and the words after it. It has to exist."""
+    known = commands()
+    for line in code(text):
+        for found in re.finditer(r"(?<![\w/.:-])pasu ([^|<>)\]`]+)", line):
+            words = shlex.split(found[1].replace("'", ""), comments=True)
+            length = max(n for n in range(len(words) + 1) if " ".join(words[:n]) in known)
+            assert length or not re.match(r"[a-z]", words[0]), f"no such command: pasu {found[1]}"
+            yield line, known[" ".join(words[:length])], words[length:]
+
+
+def groups(command: argparse.ArgumentParser) -> list[argparse._SubParsersAction]:
+    """Return what commands of its own a command has."""
+    return [each for each in command._actions if isinstance(each, argparse._SubParsersAction)]
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_command_and_option_in_it_exists(paper):
-    known = commands()
-    typed = 0
-    for line in code((DOCS / paper).read_text(encoding="utf-8")):
-        for found in re.finditer(r"(?<![\w/.:-])pasu ([^|>]+)", line):
-            words = shlex.split(found[1].replace("'", ""))
-            length = max(n for n in range(len(words) + 1) if " ".join(words[:n]) in known)
-            assert length, f"no such command: pasu {found[1]}"
-            command = known[" ".join(words[:length])]
-            groups = [each for each in command._actions if isinstance(each, argparse._SubParsersAction)]
-            assert not any(each.required for each in groups), f"{line}: not whole"
-            for option in (word for word in words[length:] if word.startswith("--")):
-                assert option in command._option_string_actions, f"{line}: {option}"
-            typed += 1
-    assert typed >= 12
+    count = 0
+    for line, command, rest in typed((DOCS / paper).read_text(encoding="utf-8")):
+        assert not any(each.required for each in groups(command)), f"{line}: not whole"
+        for option in (word for word in rest if word.startswith("--")):
+            assert option in command._option_string_actions, f"{line}: {option}"
+        count += 1
+    assert count >= 12
+
+
+ALL = sorted(
+    str(file.relative_to(ROOT))
+    for where in ("*.md", "docs/**/*.md", "systemd/*.md", "hardware_tests/*.md", "benchmarks/**/*.md")
+    for file in ROOT.glob(where)
+)
+
+
+@pytest.mark.parametrize("paper", ALL)
+def test_no_paper_names_a_command_or_an_option_that_does_not_exist(paper):
+    for line, command, rest in typed((ROOT / paper).read_text(encoding="utf-8")):
+        if groups(command) and rest:
+            assert not re.match(r"[a-z]", rest[0]), f"{line}: no {rest[0]}"
+        for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", " ".join(rest)):
+            assert option in command._option_string_actions, f"{line}: {option}"
+
+
+def test_what_no_command_is_would_be_found():
+    for wrong in ("pasu enrol renew", "sudo pasu enroll show"):
+        with pytest.raises(AssertionError):  # noqa: PT012 - two ways of finding it
+            for line, command, rest in typed(f"mend it by `{wrong}` now"):
+                assert not groups(command) or not re.match(r"[a-z]", rest[0]), line
 
 
 @pytest.mark.parametrize("paper", PAPERS)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.field.setup import disk_talk
 from tests import package_lab
 from tests.package_lab import ROOT, Box, tool
 from tests.peer import need
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 HOME = "usr/lib/pasu-agent"
 SITE = "lib/python3.11/site-packages"
+PAPERS = ("guide.md", "guide.ko.md", "operations.md")
 STATE = {
     "/var/lib/pasu/vault/segments/cam01/2026-11-22/000000.mp4.age": "sealed",
     "/var/lib/pasu/state/catalogue.db": "rows",
@@ -356,12 +358,26 @@ def test_all_of_it_is_the_same_bytes_and_of_one_architecture(package, clone, tmp
     shutil.rmtree(tmp_path / "arm64")
 
 
+def test_what_whoever_stands_before_a_box_reads_is_in_it(unpacked, commit) -> None:
+    folder = unpacked / "usr/share/doc/pasu-agent"
+    for paper in PAPERS:
+        assert (folder / paper).read_bytes() == committed(commit, f"docs/{paper}")
+    example = folder / "examples/pasu-care.sudoers"
+    assert example.read_bytes() == committed(commit, "packaging/pasu-care.sudoers")
+    # To be read: nobody is given anything by it.
+    assert not (unpacked / "etc").exists()
+    assert disk_talk.PAPERS == "/usr/share/doc/pasu-agent"
+
+
 # Installing
 
 
 def test_a_bare_box_without_a_network_is_installed_from_a_stick(from_stick, commit) -> None:
     box = from_stick
     assert "설치되었습니다" in box.said
+    sums = (box.place / "upper/media/my stick/SHA256SUMS").read_text(encoding="utf-8")
+    for paper in PAPERS:
+        assert f"  ./{paper}\n" in sums
     assert box.run("dpkg-query", "-W", "-f", "${Status}", "pasu-agent") == "install ok installed"
     assert box.run("su", "-s", "/bin/sh", "pasu", "-c", "pasu --version").strip() == "pasu 0.1.0"
     modules = "cv2, av, lxml.etree, cryptography.x509, psutil, numpy, sqlite_utils, watchdog.observers, rich, jwt, segno"

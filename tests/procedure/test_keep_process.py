@@ -16,6 +16,9 @@ import pytest
 from agent import keeping, minding
 from agent.config import load
 from agent.health import STALE_S, read_health, silences
+from agent.passes import What, Why, Word
+from agent.storage import passbook
+from agent.storage.files import Disk
 from tests.lab import wait_for
 from tests.unit.keep.kept import DAY_MS, Kept
 from tests.unit.storage.box import StillClock
@@ -123,6 +126,20 @@ def test_another_keeper_is_refused_and_one_that_was_killed_is_not_in_the_way(box
     first.wait(60)
     third = box.start()
     wait_for("the third's health", lambda: box.health.get("pid") == third.pid, 60)
+
+
+def test_visits_become_facts_on_a_box_that_gets_its_page_while_it_runs(box):
+    process = box.start()
+    wait_for("health", lambda: box.health.get("pid") == process.pid, 60)
+    page = box.root / "page"
+    passbook.make(page, Disk())
+    word = Word(What.REFUSED, "", Why.UNKNOWN, 1, "192.168.77.9")
+    assert passbook.put_word(page, word, time.time_ns() // 1_000_000, Disk())
+    text = box.config.read_text(encoding="utf-8")
+    box.config.write_text(f'{text}\n[page]\nlisten = "127.0.0.1"\nfolder = "{page}"\n', encoding="utf-8")
+    wait_for("the visit to be a fact", lambda: "page.refused" in box.kinds(), 60)
+    assert passbook.words(page) == []
+    assert process.poll() is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -141,8 +141,16 @@ DELETION = {
             "a damaged file of the span lies in quarantine",
         ),
         (
-            "원인을 조사하여 `pasu check`로 되돌리거나, 보관 기간이 지나 파수가 지울 때까지 기다려 다시 명하십시오",
-            "have it looked into, and restored by `pasu check`; or order again when Pasu has erased it by its age",
+            (
+                "원인을 조사하고, root로 파일을 segments의 제자리로 손수 옮긴 뒤(이름이 제자리를 말합니다) "
+                "`pasu check --repair`로 목록에 다시 넣어 다시 명하십시오. 또는 보관 기간이 지나 파수가 지울 때까지 "
+                "기다려 다시 명하십시오"
+            ),
+            (
+                "have it looked into; then, as root, move the file by hand to its place below segments/, which its "
+                "name tells, have `pasu check --repair` take it in again, and order again; or do so when Pasu has "
+                "erased it by its age"
+            ),
         ),
     ),
     "DELETION_UNSETTLED": code(

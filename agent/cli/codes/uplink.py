@@ -21,6 +21,14 @@ UPLINK = {
             "make a request with `pasu enrol request` and take the centre's answer with `pasu enrol accept`",
         ),
     ),
+    "ENROLMENT_UNSEEN": code(
+        "types",
+        ("등록되었는지 여기서는 볼 수 없습니다", "whether this box is enrolled cannot be seen"),
+        (
+            "root로 하십시오: `sudo pasu …`. 그래도 그러면 상태 폴더가 있는 디스크를 보십시오",
+            "do it as root: `sudo pasu ...`; if it stays so, look at the disk with the state directory",
+        ),
+    ),
     "REPORTING_ALREADY": code(
         "site",
         ("이미 다른 프로세스가 보고하고 있습니다", "another process reports for this box already"),

@@ -33,6 +33,8 @@ EXPOSED_OTHERS = {
     "pasu-update.service": 3.4,
 }
 """What it may be of some; systemd/README.md says why."""
+AT_BOOT = ("pasu-fence.service",)
+"""What has its work at a boot alone, and had none at the last one where there was no fence yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +280,8 @@ def units(found: Iterable[Unit] | None) -> list[Result]:
     results = []
     for unit in found:
         said = f"{unit.enabled or '–'}, {unit.active or '–'}"
-        good = unit.enabled in ("enabled", "static") and unit.active == "active"
+        runs = unit.active == "active" or (unit.name in AT_BOOT and unit.active != "failed")
+        good = unit.enabled in ("enabled", "static") and runs
         make, text = (ok, say("저절로 시작하고 실행 중", said)) if good else (fail, said)
         results.append(make("unit", text, unit.name, enabled=unit.enabled, active=unit.active))
     return results

@@ -139,10 +139,10 @@ def _place(path: Path) -> Place:
 def unit_names(config: Config) -> list[str]:
     """Return the units that this configuration needs."""
     names = ["pasu-record.service", "pasu-keep.service", "pasu-clock.service"]
-    names += ["pasu-disks.timer", "pasu-fence-apply.timer"]
+    names += ["pasu-disks.timer", "pasu-fence-apply.timer", "pasu-secrets.path"]
     names += ["pasu-uplink.service"] if config.uplink else []
     names += ["pasu-egress.service", "pasu-tunnel.service"] if config.tunnel else []
-    return names + (["pasu-page.service"] if config.page else [])
+    return names + (["pasu-page.service", "pasu-page-again.path"] if config.page else [])
 
 
 def units(names: Iterable[str], running: Path = RUNNING) -> list[Unit] | None:

@@ -322,7 +322,10 @@ CHECKS: dict[str, Check] = {
             "인증서가 만료되면 센터가 박스의 보고를 받지 못합니다",
             "when the certificate ends the centre hears nothing of the box",
         ),
-        ("`pasu enrol renew`로 새로 받으십시오", "get a new one with `pasu enrol renew`"),
+        (
+            "`sudo pasu enrol request`로 요청을 만들어 센터에 보내고, 받은 것을 `sudo pasu enrol accept`로 넣으십시오",
+            "make a request with `sudo pasu enrol request`, and take in the answer with `sudo pasu enrol accept`",
+        ),
         covers=(
             "certificate.expired",
             "certificate.ends_in_1_day",

@@ -218,11 +218,11 @@ class Rounds:
         )
         names = look.unit_names(config)
         self._busy("unit", "", 0)
-        yield from judge_box.units(look.units(names))
+        yield from judge_box.units(look.units([*names, *judge_box.AT_BOOT]))
         self._busy("fence", "", 0)
         yield from fence.look(config)
         self._busy("hardening.unit", "", 0)
-        yield from judge_box.exposures(look.exposures(names))
+        yield from judge_box.exposures(look.exposures(dict.fromkeys([*names, *judge_box.EXPOSED_OTHERS])))
         yield from drop_ins.judge(drop_ins.handing())
         if config.uplink is not None:
             yield from drop_ins.judge_sight(drop_ins.in_sight(config.storage.vaults))

@@ -82,7 +82,9 @@ class App:
             try:
                 status, more, text = self._answer(wanted)
             except PasuError as error:
-                log.error("%s", error)  # noqa: TRY400 - the fault says it all
+                # Its words are the visitor's; a log's are English, as its code is.
+                about = " ".join(f"{key}={value}" for key, value in error.context.items())
+                log.error("%s %s", error.code, about)  # noqa: TRY400 - the fault says it all
                 text = self._enter(
                     say("박스에 문제가 있어 지금은 열 수 없습니다", "The box cannot do that now")
                 )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from agent.field.setup.requests import Request, Talk
 
 AGAIN, SYSTEM = "r", "s"
+PAPERS = "/usr/share/doc/pasu-agent"
+"""Where the package puts them (tools/deb)."""
 
 
 def disk(answers: Answers, rates: Mapping[str, int]) -> Talk:
@@ -49,8 +51,10 @@ def again(answers: Answers, rates: Mapping[str, int]) -> Talk:
     folder = completed(answers)["storage"]["vault"]
     yield Tell(
         say(
-            "디스크를 바꾸는 일은 여기서 하지 않습니다: docs/operations.md의 vault.missing을 보십시오.",
-            "The disk is not changed here: see vault.missing in docs/operations.md.",
+            "디스크를 바꾸는 일은 여기서 하지 않습니다: 현장 기사 안내서 10의 '디스크 교체'를 보십시오. 이 박스와 "
+            f"설치용 저장 장치에 있습니다: {PAPERS}/guide.ko.md",
+            "The disk is not exchanged here: see 'A disk' in part 10 of the technician's guide, on this box and on "
+            f"the stick: {PAPERS}/guide.md",
         )
     )
     load, _, count = planned(answers, rates)

@@ -225,6 +225,23 @@ def test_a_file_that_cannot_be_read_is_an_error_and_no_silence(site, capsys):
     assert "keep.json" in capsys.readouterr().err
 
 
+def test_who_may_not_see_whether_the_box_is_enrolled_is_not_told_that_it_is_not(site, capsys):
+    """Absence is never emptiness: the uplink's folder speaks for it, and where it does not, nothing is claimed."""
+    file = site / "agent.toml"
+    file.write_text(file.read_text() + '\n[uplink]\nbroker = "mqtts://10.77.0.1:8883"\n')
+    well(site)
+    (site / "state" / "uplink").symlink_to("uplink")  # root, too, cannot look into this one
+    for command in ("health", "status"):
+        assert main([command, "--json", "--config", str(file)]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "ENROLMENT_UNSEEN" in said.err
+    (site / "run" / "uplink").mkdir()
+    text = health(site, capsys)
+    assert "uplink.not_enrolled" not in text
+    assert "process.silent" in text
+
+
 def test_e7_whatever_the_uplink_writes_the_others_are_shown(site, capsys):
     """E7: one that was taken over hides nothing but itself."""
     file = site / "agent.toml"

@@ -195,6 +195,12 @@ def test_units_and_their_isolation():
         Unit("d", "", ""),
     ]
     assert states(judge_box.units(units)) == [GOOD, BAD, BAD, BAD]
+    fence = [Unit("pasu-fence.service", *words) for words in (("enabled", "inactive"), ("enabled", "failed"))]
+    assert states(judge_box.units([*fence, Unit("pasu-fence.service", "disabled", "active")])) == [
+        GOOD,
+        BAD,
+        BAD,
+    ]
     assert states(judge_box.exposures({})) == [NONE]
     assert states(judge_box.exposures({"pasu-keep.service": 0.3, "pasu-record.service": 1.0})) == [GOOD, GOOD]
     assert states(judge_box.exposures({"pasu-keep.service": 0.4, "pasu-record.service": 9.2})) == [NOTE, NOTE]

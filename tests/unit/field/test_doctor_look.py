@@ -15,8 +15,9 @@ import pytest
 from agent import timefile
 from agent.clock import SystemSource
 from agent.config import Secrets, load
+from agent.config.values import Page
 from agent.errors import ConfigError, StorageFault
-from agent.field.doctor import canary, look, look_state, sniff
+from agent.field.doctor import canary, judge_box, look, look_state, sniff
 from agent.field.doctor.check import State
 from agent.field.doctor.judge_box import Opening, Place
 from agent.forks import as_owner
@@ -188,11 +189,35 @@ def test_places_and_units(config, tmp_path):
         "pasu-clock.service",
         "pasu-disks.timer",
         "pasu-fence-apply.timer",
+        "pasu-secrets.path",
     ]
+    with_page = replace(config, page=Page(("127.0.0.1",), 8443, None, 0, tmp_path))
+    assert look.unit_names(with_page)[-2:] == ["pasu-page.service", "pasu-page-again.path"]
+    # All that starts by itself is a unit of ours, and says when.
+    for name in [*look.unit_names(with_page), *judge_box.AT_BOOT]:
+        assert "[Install]" in (ROOT / "systemd" / name).read_text(), name
     assert look.units(["x"], tmp_path / "none") is None
     assert look.units(["pasu-none.service"], tmp_path) is not None
     assert look.digest(config.file)
     assert look.digest(tmp_path / "none") == ""
+
+
+def test_of_every_service_that_the_package_brings_it_is_known_how_open_it_may_be(config):
+    file = config.file
+    more = (
+        '[uplink]\nbroker = "mqtts://10.77.0.1:8883"',
+        '[tunnel]\ninterface = "pasu0"',
+        '[page]\nlisten = "127.0.0.1"',
+    )
+    file.write_text("\n".join([file.read_text(), *more]))
+    asked = {*look.unit_names(load(file)), *judge_box.EXPOSED_OTHERS}
+    there = {each.name for each in (ROOT / "systemd").glob("*.service")}
+    assert there <= asked, there - asked
+    if not Path("/usr/bin/systemd-analyze").exists():
+        return
+    found = look.exposures(sorted(asked), [ROOT / "systemd"])
+    assert found.keys() == there
+    assert {each.state for each in judge_box.exposures(found)} == {State.OK}
 
 
 def test_units_are_asked_how_open_they_are():
@@ -205,8 +230,6 @@ def test_units_are_asked_how_open_they_are():
 
 
 def test_a_page_that_is_not_there_or_is_another(config):
-    from agent.config.values import Page
-
     with socket.socket() as heard:
         heard.bind(("127.0.0.1", 0))
         port = heard.getsockname()[1]
@@ -216,7 +239,6 @@ def test_a_page_that_is_not_there_or_is_another(config):
 
 
 def test_a_page_is_known_by_its_whole_fingerprint(config, tmp_path):
-    from agent.config.values import Page
     from agent.field.page import tls
     from agent.storage.files import Disk
 

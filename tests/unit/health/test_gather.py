@@ -58,8 +58,16 @@ def test_the_conditions_of_all_are_put_together_the_worst_and_oldest_first():
 
 
 def test_silence_began_when_the_process_spoke_last():
-    healths = {"keep": said(4000, boot_ms=1000), "record": None}
+    healths = {"keep": said(4000, boot_ms=100_000), "record": said(4000, boot_ms=2_000_000)}
     assert [(each["subject"], each["since_ms"]) for each in gather(healths, 1000.0, NOW)] == [
-        ("keep", 4000),
-        ("record", NOW.utc_ms),
+        ("record", NOW.utc_ms - 1_000_000),  # in an earlier boot: silent in all of this one
+        ("keep", NOW.utc_ms - 900_000),
     ]
+
+
+def test_who_never_spoke_is_silent_for_longer_at_each_look():
+    for boot_s in (100.0, 1000.0, 50_000.0):
+        (each,) = gather({"record": None}, boot_s, NOW)
+        assert (each["since_ms"], each["detail"]) == (NOW.utc_ms - boot_s * 1000, f"{boot_s:.0f} s")
+    (each,) = gather({"record": None}, 1000.0, NOW, since_s=900.0)
+    assert each["since_ms"] == NOW.utc_ms - 100_000

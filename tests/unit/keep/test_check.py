@@ -128,6 +128,23 @@ def test_repair_moves_damage_to_quarantine_and_says_what_is_lost(shelf) -> None:
     assert len(shelf.facts("segment.lost")) == 3
 
 
+def test_what_is_moved_back_out_of_quarantine_by_hand_is_taken_in_again(shelf) -> None:
+    """As the hint of DELETION_QUARANTINED says."""
+    segment = shelf.add(0)
+    shelf.add(1)
+    damage(shelf.at(segment), 80_000, b"?" * 16)
+    damaged = shelf.at(segment).read_bytes()
+    run(shelf, repair=True)
+    (name,) = shelf.names("quarantine")
+    assert shelf.state_of(segment)[0] == "LOST"
+    shelf.vault.at(name).rename(shelf.at(segment))
+    (finding,) = run(shelf, repair=True).findings
+    assert finding.done is Done.ADOPTED
+    assert segment.path in [row.path for row in shelf.catalogue.segments("cam1")]
+    assert shelf.at(segment).read_bytes() == damaged
+    assert run(shelf).still == 0
+
+
 @pytest.mark.parametrize("camera", ["cam1", "*"])
 def test_what_a_hold_covers_without_a_link_stays_too(shelf, camera) -> None:
     held = shelf.add(0)

@@ -91,3 +91,20 @@ def test_what_says_nothing_about_keeping_is_left_to_the_recorder(desk: Desk) -> 
     desk.box.keys = (*desk.box.keys[:1],)
     desk.box.write()
     assert desk.wait(200) == []
+
+
+def test_a_page_that_comes_moves_or_goes_is_followed_at_once(desk: Desk) -> None:
+    for page in ("page", "other", None):
+        more = f'\n[page]\nlisten = "192.168.77.1"\nfolder = "{desk.box.file.parent / page}"' if page else ""
+        desk.box.more = f"retention_days = 20{more}"
+        desk.box.write()
+        assert desk.wait(3 * LOOK_S) == [20]
+        assert desk.wait(200) == []
+
+
+def test_where_the_page_listens_is_nothing_to_the_keeper(desk: Desk) -> None:
+    for address in ("192.168.77.1", "192.168.77.2"):
+        desk.box.more = f'retention_days = 20\n[page]\nlisten = "{address}"'
+        desk.box.write()
+        followed = desk.wait(3 * LOOK_S)
+    assert followed == []
