@@ -13,7 +13,7 @@ EXPORT = {
         ),
         (
             "받은 기관에 파기 결과를 확인하여 `pasu export destroyed`로 적으십시오. `pasu export list`에 있습니다",
-            "ask the recipient for the result and note it: `pasu export destroyed`; `pasu export list` shows which it is",
+            "ask the recipient for the result and note it (`pasu export destroyed`); `pasu export list` shows which",
         ),
     ),
     "export.stuck": condition(
