@@ -20,7 +20,7 @@ ROLES = {
     Role.SERVICE: ("센터의 프로그램", "the centre's own programs"),
     Role.PRIVACY: (
         "개인정보 보호책임자",
-        "privacy officer: signs second what is deleted for its subject, and nothing else",
+        "privacy officer: confirms what was erased, signs second what is deleted for its subject, and nothing else",
     ),
 }
 ENGLISH = (

@@ -83,7 +83,7 @@ MATRIX = {
     "key.revoke": "od",
     "ring.replace": "odpts",
     "lockdown": "od",
-    "erasure.confirm": "od",
+    "erasure.confirm": "odv",
     "inspect": "odpts",
     "ledger.acknowledge": "s",
     "facts.resend": "s",
