@@ -23,10 +23,8 @@ RETENTION = {
             "nobody has confirmed what automatic erasure did, for more than seven days",
         ),
         (
-            "개인정보 보호책임자나 위임받은 이가 서명합니다: "
-            "`pasu centre command 박스 erasure.confirm day=2026-11-21 --as 이름`",
-            "the privacy officer, or who does it for them, signs: "
-            "`pasu centre command BOX erasure.confirm day=2026-11-21 --as NAME`",
+            "보호책임자가 서명합니다: `pasu centre command 박스 erasure.confirm day=2026-11-21 --as 이름`",
+            "the privacy officer signs: `pasu centre command BOX erasure.confirm day=2026-11-21 --as NAME`",
         ),
     ),
     "segment.damaged": condition(
