@@ -47,7 +47,7 @@ class Role(StrEnum):
     OPERATOR = "operator"  # 관제요원
     TECHNICIAN = "technician"  # 유지보수
     SERVICE = "service"  # the centre's own programs
-    PRIVACY = "privacy"  # 개인정보 보호책임자: confirms what was erased, seconds what is deleted for a subject
+    PRIVACY = "privacy"  # 개인정보 보호책임자: confirms erasure, seconds deletion for a subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -407,7 +407,7 @@ _TABLE = (
         "이 날까지의 자동 삭제 결과를 확인하고 서명합니다 (표준지침 제10조제4항). 답에 지운 수가 있습니다",
         "confirm, by signature, what automatic erasure did up to a day (Standard Guideline art. 10(4)); the answer "
         "says how much was erased",
-        _DECIDE | {Role.PRIVACY},  # whose confirmation the guideline asks for; the others where the city delegates it
+        _DECIDE | {Role.PRIVACY},  # whom the guideline names; the others by delegation
         (Argument("day", DAY),),
         whole_box=True,
         locked=True,

@@ -261,7 +261,7 @@ def check(stolen: Stolen, folder: Path) -> None:
     segment = stolen.segments[:1]
     assert opened(folder, [*stolen.written, stolen.key], segment) == 1, "with the centre's key it opens"
     assert stolen.marker == -1, "the disk as it is, freed blocks too, holds no byte of a picture in clear"
-    assert PICTURE_MARKER in plain(stolen.key, segment[0], folder), "and each picture carries what was looked for"
+    assert PICTURE_MARKER in plain(stolen.key, segment[0], folder), "each picture carries what was looked for"
     secret = base64.b64decode(b"A" * 44)[:KEY_BYTES]
     assert as_seed(secret) in {
         as_seed(each) for each in named(b"x = " + base64.b64encode(secret + b"\1")) if each
