@@ -229,10 +229,10 @@ _TABLE = (
     ),
     Command(
         "segments.locate",
-        "무엇이 저장되어 있는지 알립니다 (존재확인). 영상은 열지 않습니다",
-        "say what of a span is stored; nothing is opened",
+        "무엇이 저장되어 있는지 알립니다 (존재확인). 영상은 열지 않습니다. 정보주체가 물었으면 requester에 적습니다",
+        "say what of a span is stored; nothing is opened. Where the person in the picture asks, requester names them",
         _ASK,
-        (Argument("camera", CAMERA), *_SPAN),
+        (Argument("camera", CAMERA), *_SPAN, Argument("requester", TEXT, optional=True)),
         locked=True,
     ),
     Command(

@@ -334,6 +334,7 @@ def _asked(told: _Told) -> Words:
         "file": " ".join(filter(None, [arguments.cameras(), arguments.span("from_ms", "to_ms")])),
         "person": told["holder"],
         "purpose": say("존재확인", "whether it exists"),
+        "requester": arguments["requester"],
         "manner": say("영상 없이 구간만", "spans, no video"),
     }
 
