@@ -63,7 +63,9 @@ def test_each_row_says_how_or_why_not(row):
     if state in ("done", LIMITED):
         assert tests, f"{name} is done by no test"
     is_limited = re.search(r"\bLimits?\b", how) is not None or name == "G 26(1)"
-    assert is_limited == (state == LIMITED), f"{name} names a limit, or does not, and its state says otherwise"
+    assert is_limited == (state == LIMITED), (
+        f"{name} names a limit, or does not, and its state says otherwise"
+    )
 
 
 def test_art_26_1_law_is_obeyed_when_each_of_its_rows_is():

@@ -100,7 +100,9 @@ def test_what_the_person_in_the_picture_asked_for_is_a_viewing():
     asked = {"camera": "cam01", "from_ms": 1, "to_ms": 2}
     found = line("command.accepted", command="segments.locate", holder="park", arguments=asked)
     assert (found.kind, found.person, found.file, found.requester) == ("viewing", "park", "cam01 @1 – @2", "")
-    who = line("command.accepted", command="segments.locate", arguments=asked | {"requester": "hong, 2027-17"})
+    who = line(
+        "command.accepted", command="segments.locate", arguments=asked | {"requester": "hong, 2027-17"}
+    )
     assert who.requester == "hong, 2027-17"
     assert line("command.accepted", command="segments.locate", arguments=3).file == ""
     assert line("command.accepted", command="inspect", holder="park") is None
