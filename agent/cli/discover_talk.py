@@ -127,7 +127,9 @@ class Talk:
         purpose = self._purpose(before.purpose if before else None)
         basis = BASES.get(purpose, "")
         legal = self._value("legal_basis", say("법적 근거", "legal basis"), basis)
-        view = self._value("view", say("촬영 범위 (안내판에 적힘)", "what it looks at, for the notice board"), NONE)
+        view = self._value(
+            "view", say("촬영 범위 (안내판에 적힘)", "what it looks at, for the notice board"), NONE
+        )
         login = found.login if camera.factory or _asks(camera) else None
         return Addition(
             identity,

@@ -44,16 +44,18 @@ def add(actions: Any) -> None:
         "끝 상태: 0 온전함, 3 빠지거나 증명할 수 없는 것이 있음.\n\n"
         f"목적:\n{purposes}\n\n근거:\n{grounds}\n\n"
         "예:\n  pasu ledger prove --camera cam01 --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
-        "      --purpose crime-prevention --ground investigation --recipient 강릉경찰서 \\\n"
-        '      --authority "강릉경찰서 2026-1234" --due +30d --out /media/usb/bundle --by 김기사',
+        "      --purpose crime-prevention --ground investigation \\\n"
+        '      --recipient 강릉경찰서 --authority "강릉경찰서 2026-1234" \\\n'
+        "      --due +30d --out /media/usb/bundle --by 김기사",
         "Copy the sealed segments of a camera's span as they are, with proofs from the signed ledger. No video is "
         "opened. The ledger says who gets it, for what, on which ground and until when, and `pasu export list` shows "
         "it until its destruction is noted. Nothing is handed out while the box is locked down. The centre checks it "
         "with `pasu centre verify`. Place a hold before. Exit status: 0 whole, 3 something is missing or cannot be "
         f"proven.\n\npurposes:\n{purposes}\n\ngrounds:\n{grounds}\n\n"
         "examples:\n  pasu ledger prove --camera cam01 --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
-        '      --purpose crime-prevention --ground investigation --recipient "Gangneung police" \\\n'
-        '      --authority "Gangneung police 2026-1234" --due +30d --out /media/usb/bundle --by kim',
+        "      --purpose crime-prevention --ground investigation \\\n"
+        '      --recipient "Gangneung police" --authority "Gangneung police 2026-1234" \\\n'
+        "      --due +30d --out /media/usb/bundle --by kim",
     )
     parser.add_argument("--camera", required=True, metavar="CAMERA", help=say("카메라 id", "a camera's id"))
     add_span(parser, None, None, required=True)

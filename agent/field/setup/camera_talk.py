@@ -42,7 +42,10 @@ def cameras(answers: Answers, rates: dict[str, int], recorded: Collection[str] =
             say("카메라 망에서 찾기", "search the camera network"),
             say("주소를 직접 입력", "type an address"),
             say("이것으로 충분함", "these are all"),
-            say("카메라 하나를 고치기: 주소, 이름, 촬영 범위, 로그인", "change one: address, name, range, log-in"),
+            say(
+                "카메라 하나를 고치기: 주소, 이름, 촬영 범위, 로그인",
+                "change one: address, name, range, log-in",
+            ),
             say("카메라 하나를 빼기", "remove one"),
         )
         usual = "3" if made else "1"
@@ -156,7 +159,9 @@ def _view(usual: str) -> Generator[Request, Any, str]:
             "camera.view",
             say("촬영 범위", "what it looks at"),
             usual,
-            say(f"안내판에 적힙니다. 나중에 정하려면 {NONE}", f"for the notice board; {NONE} to say it later"),
+            say(
+                f"안내판에 적힙니다. 나중에 정하려면 {NONE}", f"for the notice board; {NONE} to say it later"
+            ),
             needed=False,
         )
     )
