@@ -64,7 +64,7 @@ class City:
     def add(self, holder: str, role: Role, /, **more: Any) -> Signer:
         """List a new key; `more` replaces members of its entry."""
         signer = Signer(holder, role, private(f"{self.name} {holder} {role} {len(self.entries)}"))
-        days = 31 if role is Role.TECHNICIAN else 400
+        days = 30 if role is Role.TECHNICIAN else 400
         from_ms = more.pop("from_ms", self.now_ms - UTC_DAY_MS)
         entry = {
             "kid": signer.kid,

@@ -246,8 +246,8 @@ def _sign(body: dict[str, Any], city: City, root_key: Ed25519PrivateKey) -> str:
             "RING_REFUSED",
             say("이런 키 목록은 박스가 받지 않습니다", "no box would take such a key ring"),
             hint=say(
-                "기간(기사 31일, 그 밖 400일)과, 한 사람이 같은 역할의 키를 둘 갖지 않는지 보십시오",
-                "check the days (technician 31, others 400), and that nobody has two keys of one role",
+                "기간(기사 30일, 그 밖 400일)과, 한 사람이 같은 역할의 키를 둘 갖지 않는지 보십시오",
+                "check the days (technician 30, others 400), and that nobody has two keys of one role",
             ),
             reason=reason,
         ) from None

@@ -191,7 +191,7 @@ def _add_key(actions: Any) -> None:
         type=int,
         metavar="N",
         help=say(
-            "유효 일수 (기본: 기사 31, 그 밖 400)", "days it counts (default: technician 31, others 400)"
+            "유효 일수 (기본: 기사 30, 그 밖 400)", "days it counts (default: technician 30, others 400)"
         ),
     )
     for name, korean, english in (

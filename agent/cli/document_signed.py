@@ -16,11 +16,11 @@ ROLES = {
     Role.OFFICER: ("운영책임자", "operating officer: practice, status, maintenance"),
     Role.DEPARTMENT: ("부서관리자", "department manager: decides on provision"),
     Role.OPERATOR: ("관제요원", "operator of the control centre"),
-    Role.TECHNICIAN: ("유지보수 수탁자", "maintenance contractor; a key lives for 31 days at most"),
+    Role.TECHNICIAN: ("유지보수 수탁자", "maintenance contractor; a key lives for 30 days at most"),
     Role.SERVICE: ("센터의 프로그램", "the centre's own programs"),
     Role.PRIVACY: (
         "개인정보 보호책임자",
-        "privacy officer: signs second what is deleted for its subject, and nothing else",
+        "privacy officer: confirms what was erased, signs second what is deleted for its subject, and nothing else",
     ),
 }
 ENGLISH = (

@@ -1,4 +1,4 @@
-"""`pasu export list`: what was handed out, to whom, and what is still to be destroyed."""
+"""`pasu export`: what was handed out, to whom, what is still to be destroyed, and that it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.common import add_config, load_for_state
+from agent.cli.common import add_config, load_for_state, user
 from agent.language import say
 
 if TYPE_CHECKING:
@@ -25,14 +25,17 @@ STATES = {
     "cancelled": ("취소됨", "cancelled"),
     "expired": ("기한 지남", "lapsed"),
 }
+BY_HAND = ("박스에서 직접 내어 줌", "handed out at the box")
 
 
 def add(commands: Any) -> None:
     """Describe the commands."""
     group = commands.add_parser("export", help=say("내어 준 영상을 보입니다", "show what was handed out"))
     group.description = say(
-        "반출은 관제센터가 서명한 명령으로만 청합니다 (`pasu centre command`). 여기서는 보기만 합니다.",
-        "Exports are asked for by signed commands of the centre only (`pasu centre command`). Here they are shown.",
+        "반출은 관제센터가 서명한 명령으로 청하거나 (`pasu centre command`), 박스에서 `pasu ledger prove`로 합니다. "
+        "여기서는 그것을 보고, 받은 곳이 파기했음을 적습니다.",
+        "Exports are asked for by signed commands of the centre (`pasu centre command`), or made at the box with "
+        "`pasu ledger prove`. Here they are shown, and their destruction is noted.",
     )
     actions = group.add_subparsers(
         dest="action", title=say("명령", "commands"), metavar=say("명령", "COMMAND"), required=True
@@ -57,6 +60,35 @@ def add(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
     add_config(parser)
     parser.set_defaults(run=run)
+    _add_destroyed(actions)
+
+
+def _add_destroyed(actions: Any) -> None:
+    parser = actions.add_parser(
+        "destroyed", help=say("받은 곳이 파기했음을 적습니다", "note that a recipient's copy was destroyed")
+    )
+    parser.description = say(
+        "받은 곳이 알린 파기 결과를 원장에 적습니다 (강릉시 규정 제31조제3항). 그 뒤로는 파기를 재촉하지 않습니다. "
+        "되돌릴 수 없습니다.\n\n"
+        '예:\n  pasu export destroyed 0123456789abcdef0123456789abcdef --how "분쇄, 강릉경찰서 2026-1300"',
+        "Write into the ledger what the recipient said of the destruction of its copy (Gangneung regulation art. "
+        "31(3)); from then on nobody is reminded of it. This cannot be taken back.\n\n"
+        'examples:\n  pasu export destroyed 0123456789abcdef0123456789abcdef --how "shredded, police 2026-1300"',
+    )
+    parser.add_argument("id", metavar="ID", help=say("반출 id", "the export's id"))
+    parser.add_argument(
+        "--how",
+        required=True,
+        metavar="TEXT",
+        help=say("어떻게 파기했는지, 알린 문서", "how it was done, and the letter that says so"),
+    )
+    parser.add_argument(
+        "--by",
+        metavar="NAME",
+        help=say("적는 사람 (기본: 로그인 이름)", "who notes it (default: the login name)"),
+    )
+    add_config(parser)
+    parser.set_defaults(run=run_destroyed)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,6 +114,26 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(shown, state, day, UTC if args.utc else None)
     return 3 if any(row.is_overdue(day) for row in rows) else 0
+
+
+def run_destroyed(args: argparse.Namespace) -> int:
+    """Note a destruction."""
+    from agent.clock import SystemClock
+    from agent.storage.catalogue import Catalogue
+    from agent.storage.keep import outgoing
+
+    state = load_for_state(args.config).storage.state.absolute()
+    catalogue = Catalogue.open(state)
+    try:
+        now = SystemClock(state).now()
+        noted = outgoing.destroyed(catalogue, args.id, now, by=args.by or user(), how=args.how)
+    finally:
+        catalogue.close()
+    if noted:
+        print(say(f"{args.id}: 파기했음을 적었습니다", f"{args.id}: its destruction is noted"))
+    else:
+        print(say(f"{args.id}: 이미 적혀 있습니다", f"{args.id}: that was noted before"))
+    return 0
 
 
 def as_json(row: Row, state: Path, day: str) -> dict[str, Any]:
@@ -115,10 +167,7 @@ def _print(rows: list[Row], state: Path, day: str, zone: tzinfo | None) -> None:
         span = times.show_span(export.span.start_ms, export.span.end_ms, zone)
         _, size = outgoing_desk.progress(state, row)
         print(f"{export.id}  {export.camera}  {span}")
-        print(
-            f"  {say(*STATES[str(row.state)])}  {size} / {row.bytes} B"
-            + (f"  ({row.code})" if row.code else "")
-        )
+        print(f"  {say(*_state(row))}  {size} / {row.bytes} B" + (f"  ({row.code})" if row.code else ""))
         print(f"  {export.recipient}: {export.purpose}, {export.ground}, {export.authority}")
         print(say(f"  담당 {export.person}", f"  in charge: {export.person}"))
         due = say(f"  파기 예정일 {export.due}", f"  to be destroyed by {export.due}")
@@ -127,3 +176,10 @@ def _print(rows: list[Row], state: Path, day: str, zone: tzinfo | None) -> None:
         elif row.is_overdue(day):
             due += say(" — 지났습니다", " -- overdue")
         print(due)
+
+
+def _state(row: Row) -> tuple[str, str]:
+    """Return how it stands, in words: nobody sent what was taken by hand."""
+    if row.state == "unconfirmed" and row.export.over == "hand":
+        return BY_HAND
+    return STATES[str(row.state)]

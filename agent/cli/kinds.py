@@ -19,7 +19,7 @@ KINDS = {
     "segment.quarantined": ("파일 격리", "file quarantined"),
     "vault.foreign_files": ("저장소에 다른 파일이 있음", "other files in the vault"),
     "retention.confirmed": ("자동 삭제 확인", "automatic erasure confirmed"),
-    "retention.signed": ("삭제 결과 확인 서명", "erasure confirmed by an officer"),
+    "retention.signed": ("삭제 결과 확인 서명", "erasure confirmed by signature"),
     "gap": ("빠진 구간", "gap"),
     "camera.connected": ("카메라 연결", "camera connected"),
     "camera.lost": ("카메라 끊김", "camera lost"),

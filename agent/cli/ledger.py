@@ -9,7 +9,8 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.common import add_config, add_span, load_for_state, user
+from agent.cli import prove
+from agent.cli.common import add_config, add_span, load_for_state
 from agent.cli.parser import UsageError
 from agent.errors import IntegrityFault, StorageFault
 from agent.language import say
@@ -21,11 +22,9 @@ if TYPE_CHECKING:
 
     from agent.storage.catalogue import Catalogue
     from agent.storage.proof.checkpoints import Checkpoint
-    from agent.storage.vault import Vault
 
 DEFAULT_LAST = 50
 WRONG_STATUS = 1
-PARTLY_STATUS = 3
 
 
 def add(commands: Any) -> None:
@@ -42,7 +41,7 @@ def add(commands: Any) -> None:
     )
     _add_show(actions)
     _add_verify(actions)
-    _add_prove(actions)
+    prove.add(actions)
 
 
 def _add_show(actions: Any) -> None:
@@ -109,49 +108,6 @@ def _add_verify(actions: Any) -> None:
     parser.add_argument("--json", action="store_true", help=say("JSON으로 씁니다", "write JSON"))
     add_config(parser)
     parser.set_defaults(run=verify)
-
-
-def _add_prove(actions: Any) -> None:
-    parser = actions.add_parser(
-        "prove", help=say("봉인된 조각을 증명과 함께 냅니다", "hand out sealed segments with their proofs")
-    )
-    parser.description = say(
-        "카메라 한 대의 구간에 든 봉인된 조각을 그대로 복사하고, 서명된 원장에서 나온 증명을 붙입니다. 영상은 "
-        "열리지 않으며, 반출 사실이 원장에 남습니다. 관제센터는 `pasu centre verify`로 확인합니다. "
-        "먼저 `pasu hold place`로 보존하십시오. 끝 상태: 0 온전함, 3 빠지거나 증명할 수 없는 것이 있음.\n\n"
-        "예:\n  pasu ledger prove --camera cam01 --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
-        "      --out /media/usb/bundle --by 김기사",
-        "Copy the sealed segments of a camera's span as they are, with proofs from the signed ledger. No video is "
-        "opened, and the ledger says who took it. The centre checks it with `pasu centre verify`. Place a hold "
-        "before. Exit status: 0 whole, 3 something is missing or cannot be proven.\n\n"
-        "examples:\n  pasu ledger prove --camera cam01 --from 2026-11-21T10:00 --to 2026-11-21T11:00 \\\n"
-        "      --out /media/usb/bundle --by kim",
-    )
-    parser.add_argument("--camera", required=True, metavar="CAMERA", help=say("카메라 id", "a camera's id"))
-    add_span(parser, None, None, required=True)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help=say("만들 폴더. 비어 있어야 합니다", "directory to make; an existing one must be empty"),
-    )
-    parser.add_argument(
-        "--since",
-        type=Path,
-        metavar="CHECKPOINT",
-        help=say(
-            "관제센터가 보관한 검증점: 그때부터 이어진다는 증명을 더합니다",
-            "a checkpoint that the centre kept: adds the proof that the ledger goes on from it",
-        ),
-    )
-    parser.add_argument(
-        "--by",
-        metavar="NAME",
-        help=say("가져가는 사람 (기본: 로그인 이름)", "who takes it (default: the login name)"),
-    )
-    add_config(parser)
-    parser.set_defaults(run=prove)
 
 
 def show(args: argparse.Namespace) -> int:
@@ -256,10 +212,10 @@ def _checkpoints(catalogue: Catalogue, state: Path, given: list[Path]) -> Iterab
             with contextlib.suppress(StorageFault, IntegrityFault):
                 yield str(place), checkpoints.read(place)
     for path in given:
-        yield str(path), _read_checkpoint(path)
+        yield str(path), read_checkpoint(path)
 
 
-def _read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path) -> Checkpoint:
     """Read a file that somebody named. Raises UsageError FILE_UNREADABLE; IntegrityFault CHECKPOINT_INVALID."""
     from agent.storage.proof import checkpoints
 
@@ -272,77 +228,3 @@ def _read_checkpoint(path: Path) -> Checkpoint:
             hint=say("이름과 권한을 확인하십시오", "check its name and mode"),
             reason=str(fault.context.get("errno", "")),
         ) from None
-
-
-def prove(args: argparse.Namespace) -> int:
-    """Make a bundle."""
-    from agent.cli import audited, times
-    from agent.cli.bar import Bar
-    from agent.cli.segments import unknown_camera
-    from agent.clock import SystemClock
-    from agent.storage.catalogue import Catalogue
-    from agent.storage.files import Disk
-    from agent.storage.proof import signing
-    from agent.storage.proof.export import Request, Site, export
-
-    zone = UTC if args.utc else None
-    span = times.parse_span(args.start, args.end, time.time_ns() // 1_000_000, zone)
-    config = load_for_state(args.config)
-    state, disk = config.storage.state, Disk()
-    since = _read_checkpoint(args.since) if args.since else None
-    catalogue = Catalogue.open(state)
-    try:
-        if args.camera not in catalogue.cameras():
-            raise unknown_camera(args.camera, catalogue.cameras())
-        site = Site(
-            catalogue,
-            signing.load_or_create(state, config.box.id, disk),
-            {vault.uuid: vault for vault in _vaults(catalogue)},
-            state,
-            disk,
-        )
-        request = Request(args.camera, span, args.out.absolute(), args.by or user(), since)
-        with Bar(say("복사 중", "copying"), "bytes") as bar:
-            done = export(site, request, SystemClock(state).now(), bar.show)
-    finally:
-        catalogue.close()
-    print(say(f"묶음: {args.out}", f"bundle: {args.out}"))
-    print(
-        say(
-            f"조각 {done.files}개, 검증점 {done.checkpoint.size}번까지",
-            f"segments: {done.files}, checkpoint up to entry {done.checkpoint.size}",
-        )
-    )
-    for hole in done.missing:
-        where = times.show_span(hole.start_ms, hole.end_ms, zone)
-        print(say(f"저장된 것도 까닭도 없는 구간: {where}", f"neither stored nor explained: {where}"))
-    for file in done.unproven:
-        print(say(f"원장에 없어 증명할 수 없음: {file}", f"not in this ledger, cannot be proven: {file}"))
-    for file, code in done.damaged:
-        print(_damage_text(file, code))
-    if done.tampered:
-        print(audited.tampered_text(done.tampered))
-    key = state / signing.DIRECTORY / signing.PUBLIC
-    print(
-        say(
-            f"관제센터에서 확인할 때: pasu centre verify {args.out.name} --key {key.name} (이 박스의 {key})",
-            f"to check it at the centre: pasu centre verify {args.out.name} --key {key.name} (this box's {key})",
-        )
-    )
-    return 0 if done.whole else PARTLY_STATUS
-
-
-def _damage_text(file: str, code: str) -> str:
-    from agent.cli.codes import CODES
-
-    what = CODES[code].what if code in CODES else code
-    return say(f"손상: {file}: {what}  [{code}]", f"damaged: {file}: {what}  [{code}]")
-
-
-def _vaults(catalogue: Catalogue) -> Iterable[Vault]:
-    """Yield the vaults that are there and are who they should be."""
-    from agent.storage.vault import Vault
-
-    for uuid, path in catalogue.vaults().items():
-        with contextlib.suppress(StorageFault):
-            yield Vault.open(Path(path), uuid)

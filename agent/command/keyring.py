@@ -30,8 +30,9 @@ TYP = "pasu-ring+jws"
 ANY = "*"
 """Among a key's boxes or cameras: every one, also one that is added later."""
 MOST_DAYS = 400
-TECHNICIAN_DAYS = 31
-"""A contractor's key lapses by itself within a month, also on a box that nobody reaches (art. 12(2))."""
+TECHNICIAN_DAYS = 30
+"""A contractor's key lapses by itself within these, also on a box that nobody reaches (art. 12(2)), whatever its ring
+says: rings that are out there say a day more."""
 MOST_RECIPIENTS = 16
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")  # of boxes and cameras, as in agent.toml
 _MEMBERS = {"v", "city", "epoch", "issued_ms", "keys", "revoked", "recipients"}
@@ -46,7 +47,7 @@ class Role(StrEnum):
     OPERATOR = "operator"  # 관제요원
     TECHNICIAN = "technician"  # 유지보수
     SERVICE = "service"  # the centre's own programs
-    PRIVACY = "privacy"  # 개인정보 보호책임자: seconds what is deleted for its subject, and orders nothing
+    PRIVACY = "privacy"  # 개인정보 보호책임자: confirms erasure, seconds deletion for a subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +198,18 @@ def decode_key(body: object) -> Key:
     _require(strict.is_name(body["holder"], 100), "holder")
     _require(strict.is_number(body["from_ms"]) and strict.is_number(body["until_ms"]), "from_ms, until_ms")
     role = Role(body["role"])
-    days = TECHNICIAN_DAYS if role is Role.TECHNICIAN else MOST_DAYS
-    _require(0 < body["until_ms"] - body["from_ms"] <= days * UTC_DAY_MS, f"{role}: more than {days} days")
+    from_ms, until_ms = body["from_ms"], body["until_ms"]
+    days = TECHNICIAN_DAYS + 1 if role is Role.TECHNICIAN else MOST_DAYS
+    _require(0 < until_ms - from_ms <= days * UTC_DAY_MS, f"{role}: more than {days} days")
+    if role is Role.TECHNICIAN:
+        until_ms = min(until_ms, from_ms + TECHNICIAN_DAYS * UTC_DAY_MS)
     return Key(
         body["kid"],
         public,
         role,
         body["holder"],
-        body["from_ms"],
-        body["until_ms"],
+        from_ms,
+        until_ms,
         _names(body["boxes"], "boxes"),
         _names(body["cameras"], "cameras"),
     )

@@ -229,10 +229,10 @@ _TABLE = (
     ),
     Command(
         "segments.locate",
-        "무엇이 저장되어 있는지 알립니다 (존재확인). 영상은 열지 않습니다",
-        "say what of a span is stored; nothing is opened",
+        "무엇이 저장되어 있는지 알립니다 (존재확인). 영상은 열지 않습니다. 정보주체가 물었으면 requester에 적습니다",
+        "say what of a span is stored; nothing is opened. Where the person in the picture asks, requester names them",
         _ASK,
-        (Argument("camera", CAMERA), *_SPAN),
+        (Argument("camera", CAMERA), *_SPAN, Argument("requester", TEXT, optional=True)),
         locked=True,
     ),
     Command(
@@ -407,7 +407,7 @@ _TABLE = (
         "이 날까지의 자동 삭제 결과를 확인하고 서명합니다 (표준지침 제10조제4항). 답에 지운 수가 있습니다",
         "confirm, by signature, what automatic erasure did up to a day (Standard Guideline art. 10(4)); the answer "
         "says how much was erased",
-        _DECIDE,
+        _DECIDE | {Role.PRIVACY},  # whom the guideline names; the others by delegation
         (Argument("day", DAY),),
         whole_box=True,
         locked=True,

@@ -1,8 +1,8 @@
-"""Whom a camera's pictures are asked of, and so whom its log-in is offered to. Pure."""
+"""Whom a camera's pictures are asked of, so whom its log-in is offered to, and which addresses are one view. Pure."""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
@@ -24,3 +24,17 @@ def _place(url: str) -> Place:
         return parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme)
     except ValueError:  # brackets that are never closed, a port that is no number
         return "", url, None
+
+
+def view(url: str) -> tuple[str, int | None, str, str]:
+    """Return what two addresses of one view have in common, however they are written: host, port, path and query.
+
+    The usual port of a scheme counts as none, so that the same camera over TLS is the same. That a name stands for a
+    number, and that two paths show the same, only the camera knows.
+    """
+    _, host, port = _place(url)
+    if host == url:
+        return url, None, "", ""
+    parts = urlsplit(url)
+    usual = port == PORTS.get(parts.scheme)
+    return host.rstrip("."), None if usual else port, unquote(parts.path).strip("/"), unquote(parts.query)

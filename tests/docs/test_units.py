@@ -157,6 +157,10 @@ def test_the_page_has_a_user_of_its_own_and_sees_health_and_passes_alone() -> No
     assert written(page, "RuntimeDirectory") == {"pasu/page"}
     assert {"-/var/lib/pasu", "-/run/pasu/live", "-/etc/pasu"} <= written(page, "InaccessiblePaths")
     assert "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6" in page  # AF_UNIX for its word to systemd
+    # Table 2-12 2-4: by systemd it speaks with addresses of networks like this one, whoever reaches its port.
+    assert written(page, "IPAddressDeny") == {"any"}
+    near = written(page, "IPAddressAllow") - {"localhost", "link-local"}
+    assert near == {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}
     (user,) = [
         line
         for line in (UNITS / "pasu.sysusers.conf").read_text().splitlines()

@@ -29,6 +29,7 @@ import pytest
 from agent.centre import registry
 from agent.demo.server import CameraProcess
 from agent.demo.spec import CameraSpec
+from agent.demo.stamp import PICTURE_MARKER
 from agent.storage.envelope import X25519Identity
 from tests.evidence import write_section
 from tests.lab import wait_for
@@ -111,6 +112,15 @@ def opened(folder: Path, keys: Sequence[str], segments: Sequence[Path]) -> int:
     return count
 
 
+def plain(key: str, segment: Path, folder: Path) -> bytes:
+    """Open a segment by `age`."""
+    file = folder / "identity.txt"
+    file.write_text(key + "\n")
+    return subprocess.run(
+        [need("age"), "-d", "-i", str(file), str(segment)], capture_output=True, timeout=300, check=True
+    ).stdout
+
+
 @dataclass
 class Stolen:
     """What the thief has, and what the centre knows of it.
@@ -120,6 +130,7 @@ class Stolen:
     named      what files other than footage and the catalogue write as keys
     listed     what the catalogue writes that looks as one: digests, paths, nodes of the ledger's tree
     contents   those files
+    marker     where on the raw device a cameras' picture is in clear, found by what each carries; -1: nowhere
     passwords  how often the cameras' password is on the raw device, by the form in which it is written
     allowed    how often it is in secrets.toml
     key        the centre's, which is not on the disk
@@ -130,6 +141,7 @@ class Stolen:
     named: list[bytes]
     listed: list[bytes]
     contents: list[bytes]
+    marker: int
     passwords: dict[bytes, int]
     allowed: int
     key: str
@@ -161,6 +173,7 @@ def take(disk: LoopDisk, folder: Path, key: Path) -> Stolen:
     disk.unmount()
     with disk.image.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
         written = sorted({found[0].decode().upper() for found in IDENTITY.finditer(raw)})
+        marker = raw.find(PICTURE_MARKER)
         passwords = {
             form: count for form in forms(PASSWORD) if (count := len(re.findall(re.escape(form), raw)))
         }
@@ -170,6 +183,7 @@ def take(disk: LoopDisk, folder: Path, key: Path) -> Stolen:
         found(content for path, content in others.items() if not path.name.startswith("catalogue")),
         found(content for path, content in others.items() if path.name.startswith("catalogue")),
         [*others.values()],
+        marker,
         passwords,
         sum(
             content.count(PASSWORD.encode())
@@ -246,6 +260,8 @@ def check(stolen: Stolen, folder: Path) -> None:
     assert stolen.passwords == {PASSWORD.encode(): stolen.allowed}
     segment = stolen.segments[:1]
     assert opened(folder, [*stolen.written, stolen.key], segment) == 1, "with the centre's key it opens"
+    assert stolen.marker == -1, "the disk as it is, freed blocks too, holds no byte of a picture in clear"
+    assert PICTURE_MARKER in plain(stolen.key, segment[0], folder), "each picture carries what was looked for"
     secret = base64.b64decode(b"A" * 44)[:KEY_BYTES]
     assert as_seed(secret) in {
         as_seed(each) for each in named(b"x = " + base64.b64encode(secret + b"\1")) if each
@@ -253,6 +269,7 @@ def check(stolen: Stolen, folder: Path) -> None:
 
 
 def test_h1_nothing_on_a_stolen_box_opens_what_it_recorded(tmp_path: Path) -> None:
+    """Also table 2-12 1-1 and Gangneung regulation art. 24(3): no picture lies on the raw device in clear."""
     stolen = steal(tmp_path, 4, 12, 512)
     check(stolen, tmp_path)
     sample = random.Random(2).sample(stolen.segments, 3)

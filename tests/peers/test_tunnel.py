@@ -419,6 +419,45 @@ def test_f9_a_stranger_on_the_line_hears_nothing(lab):
     quiet(capture)
 
 
+def bound(namespace: str, port: int) -> socket.socket:
+    """Open a UDP socket in a namespace that may shout, as DHCP does."""
+    with inside(namespace):
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    made.settimeout(0.3)
+    made.bind(("0.0.0.0", port))
+    return made
+
+
+def passes(here: socket.socket, there: socket.socket, where: str) -> bool:
+    """Tell whether a datagram comes from one socket to another."""
+    said = os.urandom(16)
+    try:
+        here.sendto(said, (where, there.getsockname()[1]))
+        return there.recv(100) == said
+    except (TimeoutError, PermissionError):
+        return False
+
+
+def test_s_2_14_dhcp_passes_the_line_and_what_is_beside_it_does_not(lab):
+    """Table 2-14: from 68 to 67, shouted and to a server, and back from 67 to 68; with 69 in the place of either, no."""
+    before = [bound(lab.box, port) for port in (68, 69)]
+    lab.boot()
+    with contextlib.ExitStack() as stack:
+        client, other = map(stack.enter_context, before)
+        server, beside = (stack.enter_context(bound(lab.line, port)) for port in (67, 69))
+        box = "192.0.2.2"
+        assert passes(client, server, "192.0.2.1"), "a renewal asks its server"
+        assert passes(client, server, "192.0.2.255"), "one that is not answered asks all"
+        assert passes(server, client, box)
+        assert not passes(client, beside, "192.0.2.1")
+        assert not passes(other, server, "192.0.2.1")
+        assert not passes(server, other, box)
+        assert not passes(beside, client, box)
+        assert lab.dropped("line") >= 2
+        assert lab.dropped("strangers") >= 2
+
+
 def test_f10_another_box_in_the_tunnel_reaches_nobody(lab):
     """F10, H10: the hub takes of it only its own address, and hands nothing on; were it to, the box would not take it."""
     lab.hub_up()

@@ -15,6 +15,17 @@ EXPORT = {
         ("이런 제공 근거가 없습니다", "no such ground for an export"),
         ("보인 근거 가운데 고르십시오", "choose one of the grounds that are shown"),
     ),
+    "EXPORT_PURPOSE": code(
+        "types",
+        (
+            "카메라의 목적과 다른 데 쓰려면 다른 한 사람의 승인이 있어야 합니다",
+            "another purpose than the camera's takes somebody else's consent",
+        ),
+        (
+            "승인한 사람을 --second로 적거나, 관제센터에서 두 서명으로 명하십시오 (export.request)",
+            "name who agreed with --second, or order it at the centre by two signatures (export.request)",
+        ),
+    ),
     "EXPORT_TEXT": code(
         "types",
         (

@@ -202,9 +202,21 @@ def _export(told: _Told, manner: str, **more: str) -> dict[str, str]:
 
 def _requested(told: _Told) -> Words:
     urgent = say(" (긴급)", " (emergency)") if told["case"] else ""
+    return _on_terms(told, say("반출 요청", "export asked for") + urgent)
+
+
+def _bundled(told: _Told) -> Words:
+    """What was taken at the box itself was asked for by no order: this entry alone has its terms."""
+    if not told["ground"]:
+        return _ending("증거 묶음을 만듦", "bundle made")(told)
+    agreed = say(f" (승인 {told['second']})", f" (agreed: {told['second']})") if told["second"] else ""
+    return _on_terms(told, say("박스에서 직접 내어 줌", "handed out at the box") + agreed)
+
+
+def _on_terms(told: _Told, manner: str) -> dict[str, str]:
     return _export(
         told,
-        say("반출 요청", "export asked for") + urgent,
+        manner,
         person=told["person"],
         purpose=" · ".join(filter(None, [told.purpose(), told["authority"], told["case"]])),
         ground=told.ground(),
@@ -322,6 +334,7 @@ def _asked(told: _Told) -> Words:
         "file": " ".join(filter(None, [arguments.cameras(), arguments.span("from_ms", "to_ms")])),
         "person": told["holder"],
         "purpose": say("존재확인", "whether it exists"),
+        "requester": arguments["requester"],
         "manner": say("영상 없이 구간만", "spans, no video"),
     }
 
@@ -424,7 +437,7 @@ def _visited(told: _Told) -> Words:
 
 MAKERS: Mapping[str, Callable[[_Told], Words]] = {
     "export.requested": _requested,
-    "export.bundled": _ending("증거 묶음을 만듦", "bundle made"),
+    "export.bundled": _bundled,
     "export.sent": _ending("전송함", "sent"),
     "export.received": _ending("수령 확인됨", "receipt confirmed"),
     "export.unconfirmed": _ending("전송했으나 수령 확인 없음", "sent, receipt not confirmed"),

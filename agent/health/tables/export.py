@@ -12,8 +12,8 @@ EXPORT = {
             "a copy that was handed out should be destroyed by now, and nobody said that it is",
         ),
         (
-            "받은 기관에 파기 결과를 확인하여 적으십시오. `pasu export list`에서 볼 수 있습니다",
-            "ask the recipient for the result and have it noted; `pasu export list` shows which it is",
+            "받은 기관에 파기 결과를 확인하여 `pasu export destroyed`로 적으십시오. `pasu export list`에 있습니다",
+            "ask the recipient for the result and note it (`pasu export destroyed`); `pasu export list` shows which",
         ),
     ),
     "export.stuck": condition(

@@ -23,8 +23,8 @@ RETENTION = {
             "nobody has confirmed what automatic erasure did, for more than seven days",
         ),
         (
-            "센터의 책임자가 서명합니다: `pasu centre command 박스 erasure.confirm day=2026-11-21 --as 이름`",
-            "the officer at the centre signs: `pasu centre command BOX erasure.confirm day=2026-11-21 --as NAME`",
+            "보호책임자가 서명합니다: `pasu centre command 박스 erasure.confirm day=2026-11-21 --as 이름`",
+            "the privacy officer signs: `pasu centre command BOX erasure.confirm day=2026-11-21 --as NAME`",
         ),
     ),
     "segment.damaged": condition(

@@ -26,7 +26,7 @@ from agent.command.judge import Weight
 from agent.command.keyring import Role
 from agent.config import ConfigProblems, load, read_secrets
 from agent.config.hours import lessens
-from agent.config.places import places
+from agent.config.places import places, view
 from agent.health import read_health, silent_s
 from agent.model import UTC_DAY_MS, Fact
 from agent.storage import files
@@ -123,20 +123,25 @@ def moved_logins(old: Config, new: Config, has_login: Callable[[str], bool]) -> 
 
 
 def repurposed(old: Config, new: Config) -> list[str]:
-    """Return the cameras that would serve another purpose than now, also those that go on under another id.
+    """Return the cameras that would serve another purpose than they, or what they look at, serve now.
 
+    That is, by its id or by one of its addresses: under another id, beside the one that there is, or by another
+    camera that is pointed at its address.
     Source  Gangneung regulation art. 9: opinions are heard before
     """
-    served: dict[str, set[Purpose]] = {}
+    served: dict[object, set[Purpose]] = {}
     for camera in old.cameras:
-        for key in (camera.id, camera.url):
+        for key in _served_by(camera):
             served.setdefault(key, set()).add(camera.purpose)
-    found = []
-    for camera in new.cameras:
-        before = served.get(camera.id) or served.get(camera.url)
-        if before and camera.purpose not in before:
-            found.append(camera.id)
-    return found
+    return [
+        camera.id
+        for camera in new.cameras
+        if any(camera.purpose not in served.get(key, {camera.purpose}) for key in _served_by(camera))
+    ]
+
+
+def _served_by(camera: Camera) -> list[object]:
+    return [camera.id, *(view(url) for url in (camera.url, camera.sub_url) if url is not None)]
 
 
 def is_technical(old: Config, new: Config) -> bool:

@@ -1,4 +1,4 @@
-"""`erasure.confirm`: an officer's signature under what automatic erasure did, day by day.
+"""`erasure.confirm`: a signature, the privacy officer's or a deputy's, under what automatic erasure did, day by day.
 
 One transaction: the fact `retention.signed`, with the outcome. It erases nothing and keeps nothing.
 Source  Standard Guideline art. 10(3)-(4): destruction is recorded, and the privacy officer confirms its result

@@ -21,6 +21,8 @@ from agent.storage.keep.hold import EDITION, GROUNDS, TEXT_LIMIT
 
 FORM = "sealed segments: age v1 over fragmented MP4"
 """In which form it is handed out (art. 42(1) no. 6): nobody without the centre's key sees a picture."""
+BY_HAND = "hand"
+"""Where an export goes that somebody takes at the box itself, with `pasu ledger prove`."""
 LIFE_MS = 72 * 3_600_000
 """A bundle that was not sent by then lapses: what it links stays no longer beyond its own time."""
 _HTTPS = re.compile(r"https://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]{2,39}\])(?::[0-9]{1,5})?/?\Z")
@@ -69,8 +71,8 @@ class Export:
     ground     a code of the table of grounds, and its edition
     recipient  who gets it, in words; authority: the office and the number of its letter
     due        UTC day by whose end the recipient must have destroyed it, YYYY-MM-DD
-    to         "mqtt", or the https address of the centre's receiver
-    person     in charge: who signed the order
+    to         "mqtt", the https address of the centre's receiver, or BY_HAND
+    person     in charge: who signed the order, or takes it at the box
     emergency  approved afterwards: it may be taken back; then `case` names it
     """
 
@@ -91,15 +93,17 @@ class Export:
     @property
     def over(self) -> str:
         """Return by which way it goes: an address is nobody's business but the uplink's."""
-        return MQTT if self.to == MQTT else "https"
+        return self.to if self.to in (MQTT, BY_HAND) else "https"
 
     def body(self) -> dict[str, Any]:
         """Return it as the body of a fact: the fields of art. 42(1), and what the guide adds."""
+        span = {"camera": self.camera, "start_ms": self.span.start_ms, "end_ms": self.span.end_ms}
+        return span | self.terms()
+
+    def terms(self) -> dict[str, Any]:
+        """Return of its body on which terms it is handed out: all but of what."""
         return {
             "export": self.id,
-            "camera": self.camera,
-            "start_ms": self.span.start_ms,
-            "end_ms": self.span.end_ms,
             "ground": self.ground,
             "grounds": self.grounds,
             "purpose": self.purpose,
@@ -126,6 +130,23 @@ def check(export: Export, at: Instant) -> None:
             say("반출 id로 쓸 수 없습니다", "not an id for an export"),
             hint=say("32자리 16진수", "32 hexadecimal digits"),
         )
+    check_terms(export, at)
+    trusted = at.trust is not Trust.UNTRUSTED
+    if not export.span.length_ms or (trusted and export.span.end_ms > at.utc_ms):
+        raise ExportRefused(
+            "EXPORT_SPAN",
+            say("구간이 비었거나 아직 오지 않았습니다", "the span is empty, or still to come"),
+            hint=say("이미 녹화된 구간을 주십시오", "name a span that is recorded already"),
+        )
+    if export.to != MQTT and not _HTTPS.match(export.to):
+        raise _no_place()
+
+
+def check_terms(export: Export, at: Instant) -> None:
+    """Refuse terms on which nothing is handed out, be it ordered from afar or taken at the box.
+
+    Raises  ExportRefused EXPORT_GROUND, EXPORT_TEXT, EXPORT_DUE
+    """
     if export.ground not in GROUNDS:
         raise ExportRefused(
             "EXPORT_GROUND",
@@ -136,21 +157,13 @@ def check(export: Export, at: Instant) -> None:
         check_text(name, getattr(export, name))
     if export.emergency or export.case:
         check_text("case", export.case)
-    trusted = at.trust is not Trust.UNTRUSTED
-    if not export.span.length_ms or (trusted and export.span.end_ms > at.utc_ms):
-        raise ExportRefused(
-            "EXPORT_SPAN",
-            say("구간이 비었거나 아직 오지 않았습니다", "the span is empty, or still to come"),
-            hint=say("이미 녹화된 구간을 주십시오", "name a span that is recorded already"),
-        )
-    if not _DAY.match(export.due) or (trusted and export.due < utc_day(at.utc_ms)):
+    past = at.trust is not Trust.UNTRUSTED and export.due < utc_day(at.utc_ms)
+    if not _DAY.match(export.due) or past:
         raise ExportRefused(
             "EXPORT_DUE",
             say("파기 예정일이 아니거나 지났습니다", "the day of its destruction is none, or is past"),
             hint=say("2027-01-15처럼 오늘이나 그 뒤의 날짜", "today or later, like 2027-01-15"),
         )
-    if export.to != MQTT and not _HTTPS.match(export.to):
-        raise _no_place()
 
 
 def check_inside(export: Export, broker: str | None) -> None:

@@ -1,10 +1,13 @@
 """Make a bundle of a camera's span, on the box. The procedure, by its numbers:
 
 X1  choose: rows and facts of the span
-X2  the fact `export.bundled`: who takes what, and which files. First, so that nothing leaves without a trace
+X2  one transaction: the fact `export.bundled`, who takes what, on which terms, and which files, and the export's row,
+    by which its destruction is asked for. First, so that nothing leaves without a trace
 X3  a checkpoint that covers it
 X4  copy the sealed files
 X5  write CHECKPOINT and proofs.json
+
+In a lockdown nothing is copied, also not the rest of what was begun.
 """
 
 from __future__ import annotations
@@ -15,20 +18,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.command.errors import CommandRefused
 from agent.errors import IntegrityFault, StorageFault
 from agent.language import say
-from agent.model import Span, uncovered
-from agent.storage import files
+from agent.model import uncovered
+from agent.storage import files, ledger
+from agent.storage.keep import outgoing_order, outgoing_rows
+from agent.storage.keep.orders_files import is_locked_down
+from agent.storage.keep.outgoing_order import State
+from agent.storage.keep.outgoing_rows import Row
 from agent.storage.proof import bundle, checkpoints, evidence, tree
 from agent.storage.proof.audit import tampered
 from agent.storage.proof.evidence import Chosen
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator, Mapping
 
-    from agent.model import Instant
+    from agent.model import Instant, Span
     from agent.storage.catalogue import Catalogue
     from agent.storage.files import Disk
+    from agent.storage.keep.outgoing_order import Export as Order
     from agent.storage.proof.checkpoints import Checkpoint
     from agent.storage.proof.signing import BoxKey
     from agent.storage.vault import Vault
@@ -52,14 +62,14 @@ class Site:
 class Request:
     """What is asked for.
 
-    by     who takes it, for the ledger
-    since  an earlier checkpoint, to whose size a proof is made
+    order   of what, to whom, on which terms; `to` is BY_HAND
+    second  who agreed that it serves another purpose than the camera's; empty where it does not
+    since   an earlier checkpoint, to whose size a proof is made
     """
 
-    camera: str
-    span: Span
+    order: Order
     out: Path
-    by: str
+    second: str = ""
     since: Checkpoint | None = None
 
 
@@ -98,18 +108,21 @@ def export(
     """Make a bundle in a directory that is missing or empty.
 
     progress  told how many bytes are copied, and of how many
-    Raises    StorageFault BUNDLE_NOT_EMPTY, or what the disk says; IntegrityFault WITNESS_CONTRADICTED when the
-              ledger does not begin with what `since` signed, LEDGER_HOLE
+    Raises    ExportRefused for its terms, CommandRefused COMMAND_LOCKDOWN; StorageFault BUNDLE_NOT_EMPTY, or what
+              the disk says; IntegrityFault WITNESS_CONTRADICTED when the ledger does not begin with what `since`
+              signed, LEDGER_HOLE
     """
-    catalogue, disk, out = site.catalogue, site.disk, request.out
+    catalogue, disk, out, order = site.catalogue, site.disk, request.out, request.order
+    outgoing_order.check_terms(order, at)
+    _check_open(site.state)
     _make_place(out, disk)
     tree.grow(catalogue)
     if request.since is not None:
         _check_since(catalogue, site.key, request.since)
-    chosen = list(_choose(catalogue, request))
-    told = dict(evidence.about(catalogue, request.camera, request.span))
+    chosen = list(_choose(catalogue, order))
+    told = dict(evidence.about(catalogue, order.camera, order.span))
     step("X1")
-    claim = catalogue.add_fact(evidence.claim(chosen, request.camera, request.span, at, by=request.by))
+    claim = _claim(catalogue, request, chosen, at)
     step("X2")
     made = checkpoints.advance(catalogue, site.key, list(site.vaults.values()), site.state, at, force=True)
     checkpoint = made or checkpoints.newest(catalogue)  # the keeper may have been quicker
@@ -118,16 +131,17 @@ def export(
     step("X3")
     done = Exported(checkpoint, tampered=tampered(catalogue))
     covered = [*(one.span for one in chosen), *told.values()]
-    done.missing = uncovered(covered, request.span, bundle.NEARLY_MS)
+    done.missing = uncovered(covered, order.span, bundle.NEARLY_MS)
     for one in chosen:
+        _check_open(site.state)
         _take(one, site, out, done)
         progress(done.bytes, sum(each.sealed_bytes for each in chosen))
     step("X4")
     found = evidence.prove(
         catalogue,
         site.key.box,
-        request.camera,
-        request.span,
+        order.camera,
+        order.span,
         chosen=chosen,
         told=[*told, claim],
         checkpoint=checkpoint,
@@ -140,6 +154,34 @@ def export(
     disk.atomic_replace(out / bundle.PROOFS, bundle.encode(found.bundle), sync=True)
     step("X5")
     return done
+
+
+def _check_open(state: Path) -> None:
+    """Refuse while the box is locked down: no footage leaves it. Raises CommandRefused COMMAND_LOCKDOWN."""
+    if is_locked_down(state):
+        raise CommandRefused("COMMAND_LOCKDOWN", "the box is locked down")
+
+
+def _claim(catalogue: Catalogue, request: Request, chosen: list[Chosen], at: Instant) -> int:
+    """Do X2; return the seq of the fact.
+
+    The copy counts as out from here on, and whole: whether it came to an end nobody tells who takes the disk away.
+    """
+    order = request.order
+    more = order.terms() | ({"second": request.second} if request.second else {})
+    line = ledger.line(evidence.claim(chosen, order.camera, order.span, at, by=order.person, **more))
+    size = sum(one.sealed_bytes for one in chosen)
+
+    def write(db: sqlite3.Connection) -> int:
+        seq = ledger.append(db, line)
+        row = Row(
+            order, State.UNCONFIRMED, at.utc_ms, at.trust.value, seq, None, at.utc_ms, len(chosen), size, size,
+            at.utc_ms, "", recalled=True, cleared=True, destroyed_ms=None,
+        )  # fmt: skip
+        outgoing_rows.insert(db, row, ())
+        return seq
+
+    return catalogue.write(write)
 
 
 def _make_place(out: Path, disk: Disk) -> None:
@@ -172,10 +214,10 @@ def _check_since(catalogue: Catalogue, key: BoxKey, since: Checkpoint) -> None:
         )
 
 
-def _choose(catalogue: Catalogue, request: Request) -> Iterator[Chosen]:
+def _choose(catalogue: Catalogue, order: Order) -> Iterator[Chosen]:
     """Yield the segments of the span, each with its fact: the newest about a file of that name and digest."""
-    facts = evidence.stored_facts(catalogue, request.camera)
-    for segment, file in evidence.named(catalogue.segments(request.camera, request.span)):
+    facts = evidence.stored_facts(catalogue, order.camera)
+    for segment, file in evidence.named(catalogue.segments(order.camera, order.span)):
         yield Chosen(
             segment.vault,
             segment.path,

@@ -11,13 +11,19 @@ import pytest
 
 from agent.cli.kinds import KINDS, kind_name
 from agent.cli.main import main
-from agent.model import Fact, Instant, Trust
-from agent.storage.proof import checkpoints
+from agent.clock import SystemClock
+from agent.model import UTC_DAY_MS, Fact, Instant, Trust, utc_day
+from agent.storage.keep import orders_files, outgoing_rows
+from agent.storage.proof import checkpoints, export
 from tests.docs.codes import ROOT
 from tests.unit.config.samples import RIGHT
 from tests.unit.proof.evidence import Evidence
 
 FROM, TO = "2027-01-15T08:00", "2027-01-15T08:10"
+TERMS = (
+    "--purpose", "crime-prevention", "--ground", "investigation", "--recipient", "강릉경찰서", "--authority", "2027-12",
+    "--due", "+30d", "--second", "park",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +49,7 @@ def box(tmp_path):
 
 def prove(box, *more, out="bundle", start=FROM, end=TO):
     words = ["ledger", "prove", "--camera", "cam1", "--from", start, "--to", end, "--utc"]
-    return main([*words, "--out", str(box.root / out), *box.config, *more])
+    return main([*words, *TERMS, "--out", str(box.root / out), *box.config, *more])
 
 
 def check(box, *more, out="bundle", key=None):
@@ -230,6 +236,92 @@ def test_the_ledger_names_who_took_it(box, capsys):
     capsys.readouterr()
 
 
+def test_art_28_31_nothing_is_taken_at_the_box_without_ground_recipient_and_due_day(box, capsys):
+    """Gangneung regulation art. 28(1), 31(3); Standard Guideline art. 42(1); Safety standard art. 12(1)."""
+    assert prove(box) == 0
+    (body,) = [json.loads(body) for _, body in box.facts("export.bundled")]
+    ((seq, *_),) = box.catalogue.read("SELECT seq FROM ledger WHERE kind = 'export.bundled'")
+    assert body["digest"]
+    assert {key: body[key] for key in ("ground", "purpose", "recipient", "authority", "over", "person", "second")} == {
+        "ground": "investigation", "purpose": "crime-prevention", "recipient": "강릉경찰서", "authority": "2027-12",
+        "over": "hand", "person": "kim", "second": "park",
+    }  # fmt: skip
+    proofs = json.loads((box.root / "bundle" / "proofs.json").read_text())
+    assert body in [one["entry"]["body"] for one in proofs["entries"]], (
+        "the bundle itself says for whom it is"
+    )
+    (row,) = outgoing_rows.unfinished(box.catalogue)
+    assert (row.export.id, row.export.due, row.claim) == (body["export"], body["due"], seq)
+    assert row.gone_bytes == sum(path.stat().st_size for path in (box.root / "bundle").rglob("*.age"))
+    capsys.readouterr()
+    assert main(["export", "list", *box.config]) == 0
+    out = capsys.readouterr().out
+    assert "handed out at the box" in out
+    assert body["due"] in out
+    day = utc_day(box.now.utc_ms - 900 * UTC_DAY_MS)
+    box.catalogue.write(lambda db: db.execute("UPDATE export SET due = ?", (day,)))
+    assert main(["export", "list", *box.config]) == 3
+    for told in ("is noted", "was noted before"):
+        assert main(["export", "destroyed", body["export"], "--how", "shredded", *box.config]) == 0
+        assert told in capsys.readouterr().out
+    assert main(["export", "list", *box.config]) == 0
+    ((_, gone),) = box.facts("export.destroyed")
+    assert (json.loads(gone)["by"], json.loads(gone)["how"]) == ("kim", "shredded")
+    assert main(["export", "destroyed", "0" * 32, "--how", "shredded", *box.config]) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code"),
+    [
+        ("--ground", "curiosity", "EXPORT_GROUND"),
+        ("--recipient", " ", "EXPORT_TEXT"),
+        ("--authority", "", "EXPORT_TEXT"),
+        ("--due", "2027-01-14", "EXPORT_DUE"),
+        ("--second", "", "EXPORT_PURPOSE"),
+        ("--second", "kim", "EXPORT_PURPOSE"),
+        ("--second", "x" * 501, "EXPORT_TEXT"),
+        ("--purpose", "fun", "fun"),
+    ],
+)
+def test_terms_that_no_order_could_have_are_refused_at_the_box_too(
+    box, capsys, monkeypatch, option, value, code
+):
+    """Another purpose than the camera's takes two (art. 26(3)): cam1 is not in agent.toml, so nobody can say."""
+    monkeypatch.setattr(SystemClock, "now", lambda _: Instant(box.now.utc_ms, Trust.SYNCED))
+    assert prove(box, option, value) == 2
+    assert code in capsys.readouterr().err
+    assert box.facts("export.bundled") == []
+    assert list((box.root).rglob("bundle/**/*.age")) == []
+
+
+def test_the_cameras_own_purpose_takes_nobody_else(box, capsys):
+    text = (box.root / "agent.toml").read_text(encoding="utf-8")
+    (box.root / "agent.toml").write_text(text.replace('"cam01"', '"cam1"'), encoding="utf-8")
+    assert prove(box, "--second", "") == 0
+    assert prove(box, "--second", "", "--purpose", "facility-management", out="second") == 2
+    capsys.readouterr()
+    assert ["second" in json.loads(body) for _, body in box.facts("export.bundled")] == [False]
+
+
+def test_table_2_12_5_1_in_a_lockdown_nothing_is_taken_at_the_box(box, capsys, monkeypatch):
+    (box.state / "centre").mkdir()
+    orders_files.lock_down(box.state, {}, box.disk)
+    assert prove(box) == 2
+    assert "COMMAND_LOCKDOWN" in capsys.readouterr().err
+    assert (box.facts("export.bundled"), (box.root / "bundle").exists()) == ([], False)
+    orders_files.lift(box.state, box.disk)
+    copied = []
+
+    def lock_down_then(*args):
+        copied.append(args[0].file)
+        orders_files.lock_down(box.state, {}, box.disk)
+
+    monkeypatch.setattr(export, "_take", lock_down_then)
+    assert prove(box) == 2
+    assert len(copied) == 1, "the rest of what was begun stays"
+    assert not (box.root / "bundle" / "proofs.json").exists()
+
+
 def test_what_is_wrong_with_a_bundle_is_named(box, capsys, korean):
     assert prove(box) == 0
     capsys.readouterr()
@@ -280,9 +372,12 @@ def test_a_span_that_is_not_stored_is_said(box, capsys):
 
 def test_mistyped(box, capsys):
     assert main(["ledger", "prove", "--camera", "cam1", "--out", "x", *box.config]) == 2
-    assert "required: --from, --to" in capsys.readouterr().err
-    words = ["ledger", "prove", "--camera", "cam9", "--from", FROM, "--to", TO, "--out", "x", *box.config]
-    assert main(words) == 2
+    assert (
+        "required: --from, --to, --purpose, --ground, --recipient, --authority, --due"
+        in capsys.readouterr().err
+    )
+    words = ["ledger", "prove", "--camera", "cam9", "--from", FROM, "--to", TO, *TERMS, "--out", "x"]
+    assert main([*words, *box.config]) == 2
     assert "CAMERA_UNKNOWN" in capsys.readouterr().err
     assert prove(box) == 0
     assert prove(box) == 1

@@ -120,6 +120,18 @@ def test_what_a_key_may_not_say(wrong: dict[str, Any], reason: str) -> None:
     assert why(city) == f"RING_CONTENT {reason}"
 
 
+@pytest.mark.parametrize(("role", "lives"), [(Role.TECHNICIAN, 30), (Role.OPERATOR, 31)])
+def test_art_12_no_technicians_key_counts_on_the_31st_day(role: Role, lives: int) -> None:
+    """Also one of a ring that an older centre made, which gave them 31."""
+    city = City()
+    from_ms = NOW_MS - UTC_DAY_MS
+    signer = city.add("김하나", role, until_ms=from_ms + 31 * UTC_DAY_MS)
+    key = ring.parse(city.ring(), city.root).find(signer.kid)
+    assert key is not None
+    assert key.is_valid(from_ms + lives * UTC_DAY_MS - 1)
+    assert not key.is_valid(from_ms + lives * UTC_DAY_MS)
+
+
 def test_recipients_are_not_without_number(city: City) -> None:
     many = [str(Identity.generate().to_public()) for _ in range(17)]
     assert why(city, recipients=many) == "RING_CONTENT recipients"

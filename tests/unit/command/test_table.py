@@ -83,7 +83,7 @@ MATRIX = {
     "key.revoke": "od",
     "ring.replace": "odpts",
     "lockdown": "od",
-    "erasure.confirm": "od",
+    "erasure.confirm": "odv",
     "inspect": "odpts",
     "ledger.acknowledge": "s",
     "facts.resend": "s",
@@ -167,9 +167,11 @@ def test_art_12_a_technician_has_no_command_about_pictures() -> None:
     }
 
 
-def test_a_privacy_officer_orders_nothing_and_seconds_deletions_alone() -> None:
-    assert [name for name, each in COMMANDS.items() if Role.PRIVACY in each.roles] == []
-    assert [name for name, each in COMMANDS.items() if each.may_second(Role.PRIVACY)] == ["delete.subject"]
+def test_a_privacy_officer_confirms_what_was_erased_seconds_deletions_and_no_more() -> None:
+    confirm = ["erasure.confirm"]
+    assert [name for name, each in COMMANDS.items() if Role.PRIVACY in each.roles] == confirm
+    seconds = [name for name, each in COMMANDS.items() if each.may_second(Role.PRIVACY)]
+    assert seconds == ["delete.subject", *confirm]
 
 
 def test_every_command_is_explained_in_both_languages() -> None:

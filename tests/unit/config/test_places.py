@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.config.places import PORTS, places
+from agent.config.places import PORTS, places, view
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,25 @@ def test_the_usual_port_is_the_same_place_written_out_and_a_stream_that_is_not_t
     assert places(first, second) == [*places(first), *places(second)]
     assert places(first) != places(second)
     assert places() == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("rtsp://Cam.Example/main", "rtsp://cam.example.:554/main/"),
+        ("rtsp://10.0.0.11/main", "rtsps://10.0.0.11:322/m%61in"),
+        ("rtsp://[FD00::5]/live?ch=1", "rtsp://[fd00::5]/live?ch=%31"),
+        ("v4l2:/dev/video0", "v4l2:/dev/video0"),
+        ("rtsp://[::1/a", "rtsp://[::1/a"),
+    ],
+)
+def test_however_it_is_written_an_address_is_one_view(one: str, other: str) -> None:
+    assert view(one) == view(other)
+
+
+def test_another_host_port_path_or_channel_is_another_view() -> None:
+    several = [
+        "rtsp://10.0.0.11/live?ch=1", "rtsp://10.0.0.11/live?ch=2", "rtsp://10.0.0.11/main", "rtsp://10.0.0.12/main",
+        "rtsp://10.0.0.11:8554/main", "rtsp://[::1/main",
+    ]  # fmt: skip
+    assert len({*map(view, several)}) == len(several)

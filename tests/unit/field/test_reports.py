@@ -69,6 +69,18 @@ def test_an_export_is_a_provision_with_all_seven_fields_of_art_42():
     assert urgent.ground == "disaster, relief of victims"  # the Standard Guideline does not name it
 
 
+def test_what_is_taken_at_the_box_is_a_provision_with_its_terms_too():
+    """Art. 42: it has no line of an order, so the line of its bundle says it all."""
+    body = {
+        "export": ID, "camera": "cam01", "start_ms": 10, "end_ms": 20, "ground": "investigation",
+        "purpose": "crime-prevention", "recipient": "police", "authority": "2026-1", "due": "2027-01-01", "person": "kim",
+        "by": "kim", "case": "", "over": "hand",
+    }  # fmt: skip
+    made = line("export.bundled", **body)
+    assert made == replace(line("export.requested", **body), manner="handed out at the box")
+    assert line("export.bundled", **body, second="lee").manner == "handed out at the box (agreed: lee)"
+
+
 def test_what_the_person_in_the_picture_asked_for_is_a_viewing():
     """Art. 44: the requester stands in a column of its own."""
     made = line("export.requested", export=ID, camera="c", ground="access-request", recipient="hong")
@@ -87,7 +99,11 @@ def test_what_the_person_in_the_picture_asked_for_is_a_viewing():
     )  # fmt: skip
     asked = {"camera": "cam01", "from_ms": 1, "to_ms": 2}
     found = line("command.accepted", command="segments.locate", holder="park", arguments=asked)
-    assert (found.kind, found.person, found.file) == ("viewing", "park", "cam01 @1 – @2")
+    assert (found.kind, found.person, found.file, found.requester) == ("viewing", "park", "cam01 @1 – @2", "")
+    who = line(
+        "command.accepted", command="segments.locate", arguments=asked | {"requester": "hong, 2027-17"}
+    )
+    assert who.requester == "hong, 2027-17"
     assert line("command.accepted", command="segments.locate", arguments=3).file == ""
     assert line("command.accepted", command="inspect", holder="park") is None
 

@@ -122,6 +122,40 @@ def test_art_9_another_purpose_takes_the_notice_by_which_opinions_were_heard(
     assert proposed["notice"] == "강릉시 공고 제2026-123호"
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://10.0.0.11/main",
+        "rtsp://10.0.0.11:554/main",
+        "rtsp://10.0.0.11/main/",
+        "rtsps://10.0.0.11/m%61in",
+        'rtsp://10.0.0.99/other"\nsub_url = "rtsp://10.0.0.11:554/main',
+    ],
+)
+@pytest.mark.parametrize("beside", [False, True])
+def test_art_9_a_view_keeps_its_purpose_however_its_address_is_written(
+    box: Ordered, address: str, beside: bool
+) -> None:
+    """Under another id, or beside the camera that there is: the same address for another purpose takes the notice."""
+    other = toml(box, cameras=("cam3",), purpose="illegal-parking", url=address).partition("[[camera]]")[2]
+    new = toml(box, cameras=("cam1", "cam2") if beside else ()) + "\n[[camera]]" + other
+    refused = box.answer(box.send_two("officer 1", "department 1", "config.propose", proposal(new)))
+    assert (refused["status"], refused["code"]) == ("refused", "CONFIG_NOTICE")
+    assert refused["detail"]["reason"] == "cam3"
+
+
+def test_art_9_no_camera_of_another_purpose_is_pointed_at_a_view(box: Ordered) -> None:
+    parking = toml(box, cameras=("cam2",), purpose="illegal-parking", url="rtsp://10.0.0.12/main")
+    parking = "\n[[camera]]" + parking.partition("[[camera]]")[2]
+    box.config_file.write_text(toml(box, cameras=("cam1",)) + parking)
+    moved = toml(box, cameras=("cam1",)) + parking.replace("10.0.0.12", "10.0.0.11")
+    refused = box.answer(box.send_two("officer 1", "department 1", "config.propose", proposal(moved)))
+    assert (refused["code"], refused["detail"]["reason"]) == ("CONFIG_NOTICE", "cam2")
+    # What is at another port is another view: an encoder of several channels has them all at one host.
+    beside = proposal(toml(box, cameras=("cam1",)) + parking.replace("10.0.0.12", "10.0.0.11:8554"))
+    assert box.answer(box.send("officer 2", "config.propose", beside))["status"] == "accepted"
+
+
 def test_what_the_recorder_finds_invalid_is_taken_back_at_once(box: Ordered) -> None:
     old, new = toml(box), toml(box, url="rtsp://10.0.0.99/main")
     name = box.send("officer 1", "config.propose", proposal(new))

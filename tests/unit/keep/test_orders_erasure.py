@@ -1,4 +1,4 @@
-"""`erasure.confirm`: an officer signs what automatic erasure did (Standard Guideline art. 10(4))."""
+"""`erasure.confirm`: the privacy officer, or who does it for them, signs what automatic erasure did (Standard Guideline art. 10(4))."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def today(box: Ordered) -> dict[str, str]:
     return {"day": utc_day(box.clock.utc_ms)}
 
 
-def test_guideline_10_4_an_officer_signs_the_days_that_nobody_has_signed(box: Ordered) -> None:
+def test_guideline_10_4_the_privacy_officer_signs_the_days_that_nobody_has_signed(box: Ordered) -> None:
     box.record(count=2)
     days(box, 33)
     assert box.erased()
     checks = box.bodies("retention.confirmed")
-    name = box.send("officer 1", "erasure.confirm", {"day": checks[9]["day"]})
+    name = box.send("privacy 1", "erasure.confirm", {"day": checks[9]["day"]})
     reply = box.answer(name)
     assert (reply["status"], reply["detail"]["days"]) == ("done", 10)
     assert reply["detail"]["erased"] == {"EXPIRED": 0, "EVICTED": 0}
@@ -43,7 +43,7 @@ def test_guideline_10_4_an_officer_signs_the_days_that_nobody_has_signed(box: Or
     checks = box.bodies("retention.confirmed")
     assert (rest["days"], rest["erased"]) == (len(checks) - 10, {"EXPIRED": 2, "EVICTED": 0})
     first, second = box.bodies("retention.signed")
-    assert (first["holder"], first["by"], second["holder"]) == ("officer 1", name, "department 1")
+    assert (first["holder"], first["by"], second["holder"]) == ("privacy 1", name, "department 1")
     assert (first["from_ms"], second["to_ms"]) == (checks[0]["from_ms"], checks[-1]["to_ms"])
     assert first["to_seq"] < second["from_seq"] <= second["to_seq"]
     # What is signed is not signed again, and what is to come not before.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from typing import TYPE_CHECKING
 
 from agent.model import Fact, Gap, GapCause, Span, Trust
 from agent.storage.catalogue import COMMITTED, SALVAGED, Segment
+from agent.storage.keep.outgoing_order import BY_HAND, Export
 from agent.storage.layout import Kind, stem_of
 from agent.storage.proof import export
 from tests.unit.proof.ledgers import T0, Site
@@ -65,5 +67,19 @@ class Evidence(Site):
     def export(
         self, span: Span = SPAN, camera: str = "cam1", out: Path | None = None, since=None, **more
     ) -> export.Exported:
-        request = export.Request(camera, span, out or self.out, "kim", since)
+        request = export.Request(taken(camera, span), out or self.out, since=since)
         return export.export(self.site(), request, self.now, lambda *_: None, **more)
+
+
+def taken(camera: str = "cam1", span: Span = SPAN, **more) -> Export:
+    """The terms on which somebody takes a bundle at the box."""
+    terms = {
+        "ground": "investigation",
+        "purpose": "crime-prevention",
+        "recipient": "강릉경찰서",
+        "authority": "강릉경찰서 2027-12",
+        "due": "2027-03-01",
+        "person": "kim",
+        "to": BY_HAND,
+    }
+    return Export(secrets.token_hex(16), camera, span, **(terms | more))

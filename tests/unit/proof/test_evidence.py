@@ -15,7 +15,7 @@ from agent.model import Fact, Span
 from agent.storage.catalogue import Catalogue
 from agent.storage.files import Disk
 from agent.storage.proof import bundle, checkpoints, export, tree
-from tests.unit.proof.evidence import MINUTE, SPAN, Evidence
+from tests.unit.proof.evidence import MINUTE, SPAN, Evidence, taken
 from tests.unit.proof.ledgers import T0, Site
 from tests.unit.storage.box import FailingDisk
 
@@ -459,7 +459,7 @@ def test_the_catalogue_alone_is_enough_for_another_process(box):
     """The command opens its own connection beside the keeper's."""
     other = Catalogue.open(box.state)
     site = replace(box.site(), catalogue=other)
-    export.export(site, export.Request("cam1", SPAN, box.out, "kim"), box.now, lambda *_: None)
+    export.export(site, export.Request(taken(), box.out), box.now, lambda *_: None)
     other.close()
     assert check(box).good
     assert bundle.parse((box.out / "proofs.json").read_bytes()).camera == "cam1"
