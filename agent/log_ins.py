@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -35,7 +34,7 @@ from agent.config.secrets import HEAD, regular, secrets_text
 from agent.errors import ConfigError
 from agent.language import say
 from agent.machine import Key, Machine, key_of
-from agent.storage import files
+from agent.storage import files, links
 from agent.storage.files import Disk
 
 if TYPE_CHECKING:
@@ -55,8 +54,6 @@ SHUT = ".shut"
 """What did not open, for the day on which its board comes back: never replaced."""
 REMAINS = (DOOMED, "", BACKUP, ".new", files.TEMPORARY)
 """Names under which a secrets.toml, or a part of one, may lie in clear."""
-LINKS = 8
-"""As many are followed, one after the other."""
 _NO_STEP: Callable[[str], None] = lambda _: None  # noqa: E731
 
 
@@ -298,18 +295,11 @@ class LogIns:
 
     def _led_to(self) -> Path | None:
         """Return the file that secrets.toml is a link to, if root (or who runs this) made it one, to log-ins."""
-        path = self.clear
-        for _ in range(LINKS):
-            try:
-                status = path.lstat()
-            except OSError:
-                return path if path != self.clear else None  # a kill may have left its doomed name
-            if not stat.S_ISLNK(status.st_mode):
-                return path if path != self.clear and _are_log_ins(path) else None
-            if status.st_uid not in {0, os.getuid()}:
-                return None
-            path = path.parent / path.readlink()
-        return None
+        path = links.led_to(self.clear)
+        if path is None or path == self.clear:
+            return None
+        there = files.exists(path)  # a kill may have left its doomed name alone
+        return path if not there or _are_log_ins(path) else None
 
     def _sealed_bytes(self) -> bytes:
         try:
