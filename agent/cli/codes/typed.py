@@ -122,12 +122,12 @@ TYPED = {
     "CONFIG_LINK": code(
         "installer",
         (
-            "agent.toml이 root가 만들지 않았거나 다른 사용자가 바꿀 수 있는 곳을 가리키는 링크입니다",
-            "agent.toml is a link that is not root's, or that leads where others may change the way",
+            "agent.toml이나 secrets.toml이 root가 만들지 않았거나 다른 사용자가 바꿀 수 있는 곳을 가리키는 링크입니다",
+            "agent.toml or secrets.toml is a link that is not root's, or that leads where others may change the way",
         ),
         (
-            "`ls -l /etc/pasu/agent.toml`로 가리키는 곳을 확인하고, 링크 대신 파일 자체를 두십시오",
-            "see by `ls -l /etc/pasu/agent.toml` where it leads, and put the file itself there in its stead",
+            "`ls -l /etc/pasu`로 가리키는 곳을 확인하고, 링크 대신 파일 자체를 두십시오",
+            "see by `ls -l /etc/pasu` where it leads, and put the file itself there in its stead",
         ),
     ),
     "CONFIG_SECRETS_MODE": code(
