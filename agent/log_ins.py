@@ -34,11 +34,12 @@ from agent.config.secrets import HEAD, regular, secrets_text
 from agent.errors import ConfigError
 from agent.language import say
 from agent.machine import Key, Machine, key_of
-from agent.storage import files, links
+from agent.storage import files, links, locks
 from agent.storage.files import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from agent.config import Config
 
@@ -54,6 +55,8 @@ SHUT = ".shut"
 """What did not open, for the day on which its board comes back: never replaced."""
 REMAINS = (DOOMED, "", BACKUP, ".new", files.TEMPORARY)
 """Names under which a secrets.toml, or a part of one, may lie in clear."""
+CHANGING_S = 10.0
+"""As long is waited for whoever changes them; user `pasu`, whose folder it is too, may never end."""
 _NO_STEP: Callable[[str], None] = lambda _: None  # noqa: E731
 
 
@@ -95,6 +98,13 @@ class LogIns:
     def sealed(self) -> Path:
         """Return where they are sealed."""
         return self.config.with_name("secrets.sealed")
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Return what keeps others from changing them between a look at them and a `put`: they would undo each other.
+
+        Entering it raises StorageFault FOLDER_BUSY when somebody else is at it for longer than CHANGING_S
+        """
+        return locks.soon(self.config.parent, CHANGING_S)
 
     def standing(self) -> Standing:
         """Look how they lie there; nothing is opened. Raises ConfigProblems when it cannot be seen."""

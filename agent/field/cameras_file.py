@@ -48,13 +48,17 @@ def add_cameras(
     Returns  the configuration as it is now
     Raises   ConfigProblems when it would not be right, ConfigError CONFIG_LINK: nothing is changed then; StorageFault
     """
-    disk = disk or Disk()
-    named, file = file, followed(file)
+    hidden = LogIns(file, machine or Machine(), disk or Disk())
+    with hidden.changing():
+        return _add(hidden, additions, step)
+
+
+def _add(hidden: LogIns, additions: Sequence[Addition], step: Callable[[str], None]) -> Config:
+    disk, file = hidden.disk, followed(hidden.config)
     old, status = content(file)
     new = appended(old, camera_tables(additions))
     config = load_text(new, file)
     step("1")
-    hidden = LogIns(named, machine or Machine(), disk)
     before = hidden.text()
     known = parse_secrets(before, hidden.clear)
     # What an attempt that was killed after step 3 has left is not written twice.

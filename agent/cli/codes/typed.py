@@ -180,6 +180,14 @@ TYPED = {
         ("계정이 빠졌습니다", "the user is missing"),
         ("`--user 이름`을 더하십시오", "add `--user NAME`"),
     ),
+    "SECRETS_PASSWORD": code(
+        "types",
+        ("비밀번호가 오지 않았습니다", "no password came"),
+        (
+            "표준 입력에 비밀번호 한 줄을 주십시오. 아무것도 바꾸지 않았습니다",
+            "give a line with the password on the standard input; nothing was changed",
+        ),
+    ),
     "CONFIG_FOLDERS": code(
         "installer",
         ("영상 폴더와 상태 폴더 가운데 하나가 다른 것 안에 있습니다", "vault and state lie in each other"),

@@ -139,7 +139,8 @@ def install(
         folders.give(disk, vault, *places.owner())
         step("4")
     hidden = LogIns(places.config, places.machine, disk)
-    hidden.put(answers_.secrets_text(answers).encode(), fresh=True)
+    with hidden.changing():
+        hidden.put(answers_.secrets_text(answers).encode(), fresh=True)
     step("5")
     _put(disk, places.config, text, CONFIG_MODE, (os.geteuid(), places.group()))
     step("6")
@@ -161,8 +162,13 @@ def change(
     before, after  its tables as they were shown, and as they should be; cameras are told by their id
     Raises         ConfigProblems, and nothing is changed then; ConfigError INIT_AMEND, CONFIG_LINK; StorageFault
     """
-    disk = disk or Disk()
-    file = links.followed(places.config)  # log-ins lie beside the link itself
+    hidden = LogIns(places.config, places.machine, disk or Disk())
+    with hidden.changing():
+        return _change(hidden, before, after, step)
+
+
+def _change(hidden: LogIns, before: Answers, after: Answers, step: Callable[[str], None]) -> Config:
+    disk, file = hidden.disk, links.followed(hidden.config)  # log-ins lie beside the link itself
     old, status = links.content(file)
     there, wanted = before.get("camera", []), answers_.cameras_as_written(before, after)
     single = changes(answers_.config_tables(before), answers_.config_tables(after))
@@ -173,8 +179,7 @@ def change(
     if added:
         new = appended(new, answers_.camera_tables(added))
     _as_wanted(new, {**answers_.config_tables(after), "camera": wanted}, file)
-    config = load_text(new, places.config)
-    hidden = LogIns(places.config, places.machine, disk)
+    config = load_text(new, hidden.config)
     lies = hidden.sealed if hidden.standing().form is Form.SEALED else hidden.clear
     former = hidden.text() or answers_.SECRETS_HEAD.encode()
     known = parse_secrets(former, lies)
