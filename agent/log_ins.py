@@ -29,12 +29,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent import links
 from agent.config import ConfigProblems, Problem, Secrets, parse_secrets
 from agent.config.secrets import HEAD, regular, secrets_text
 from agent.errors import ConfigError
 from agent.language import say
 from agent.machine import Key, Machine, key_of
-from agent.storage import files, links, locks
+from agent.storage import files, locks
 from agent.storage.files import Disk
 
 if TYPE_CHECKING:

@@ -28,15 +28,7 @@ KEY = "/var/lib/systemd/credential.secret"
 DROP_IN = "/etc/systemd/system/pasu-record.service.d/sealed.conf"
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
-HANDS_OVER = (
-    "__init__",
-    "errors",
-    "hand_over",
-    "language",
-    "storage/__init__",
-    "storage/files",
-    "storage/links",
-)
+HANDS_OVER = ("__init__", "hand_over", "links")
 """Of our own code, what the units of log-ins run."""
 STAND_IN = """[Service]
 Type=exec
@@ -178,7 +170,7 @@ class Handed:
             "0755",
         )
         box.put("/opt/pasu/bin/python", b'#!/bin/sh\nPYTHONPATH=/opt/pasu/lib exec python3.11 "$@"\n', "0755")
-        box.sh("mkdir -p /opt/pasu/lib/agent/storage")
+        box.sh("mkdir -p /opt/pasu/lib/agent")
         for name in HANDS_OVER:
             box.put(f"/opt/pasu/lib/agent/{name}.py", (ROOT / "agent" / f"{name}.py").read_bytes(), "0644")
         box.sh(

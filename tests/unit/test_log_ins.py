@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent import log_ins
+from agent import links, log_ins
 from agent.config import ConfigProblems, Login, Secrets
 from agent.errors import ConfigError
 from agent.log_ins import Form, LogIns, Standing
 from agent.machine import Key
-from agent.storage import links
 from tests.sealing import FakeCreds
 
 if TYPE_CHECKING:

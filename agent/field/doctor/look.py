@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent import links
 from agent.clock import SystemSource
 from agent.config import ConfigProblems
 from agent.errors import StorageFault
@@ -20,7 +21,6 @@ from agent.field.doctor.judge_box import Opening, Place, Unit
 from agent.field.doctor.judge_disk import LEAST_BYTES, DiskLook
 from agent.log_ins import LogIns
 from agent.storage.files import Disk, exists
-from agent.storage.links import led_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -114,7 +114,7 @@ def sealing(config: Config, read: Secrets | None) -> tuple[Standing, Opening, bo
     """
     beside = LogIns(config.file)
     can_seal = beside.machine.can_seal()
-    if led_to(beside.clear) is None:  # which recording is not handed, whatever is read here
+    if links.led_to(beside.clear) is None:  # which recording is not handed, whatever is read here
         return beside.standing(), Opening(None, "CONFIG_LINK"), can_seal
     if read is not None:
         return beside.standing(), Opening(True), can_seal

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent import links
 from agent.config.load import parse_toml
 from agent.errors import ConfigError
 from agent.field.setup import folders
 from agent.field.setup.answers import draft_text
 from agent.language import say
-from agent.storage import links
 from agent.storage.files import Disk, exists
+from agent.storage.links import content
 
 if TYPE_CHECKING:
     from agent.field.setup.answers import Answers
@@ -34,7 +35,7 @@ def read(places: Places) -> Answers | None:
     """
     if not exists(places.draft):
         return None
-    text, status = links.content(places.draft)
+    text, status = content(places.draft)
     if not links.is_ours(status):
         raise ConfigError(
             "INIT_DRAFT",

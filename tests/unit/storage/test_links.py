@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agent import links
 from agent.errors import ConfigError, StorageFault
-from agent.storage import links
+from agent.storage.links import content, followed
 
 SOMEBODY = 54321
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -26,7 +27,7 @@ def places(tmp_path: Path) -> tuple[Path, Path]:
 def test_what_is_no_link_leads_to_itself(places: tuple[Path, Path]) -> None:
     name, file = places
     assert links.led_to(name) == name  # nothing is there
-    assert links.led_to(file) == links.followed(file) == file
+    assert links.led_to(file) == followed(file) == file
 
 
 def test_ones_own_links_are_followed_one_after_the_other(places: tuple[Path, Path]) -> None:
@@ -36,7 +37,7 @@ def test_ones_own_links_are_followed_one_after_the_other(places: tuple[Path, Pat
     name.symlink_to(second)
     assert links.led_to(name) == file
     file.unlink()
-    assert links.followed(name) == file  # where it will be
+    assert followed(name) == file  # where it will be
 
 
 def test_a_loop_leads_nowhere(places: tuple[Path, Path]) -> None:
@@ -44,7 +45,7 @@ def test_a_loop_leads_nowhere(places: tuple[Path, Path]) -> None:
     name.symlink_to(name)
     assert links.led_to(name) is None
     with pytest.raises(ConfigError) as caught:
-        links.followed(name)
+        followed(name)
     assert caught.value.code == "CONFIG_LINK"
 
 
@@ -85,17 +86,17 @@ def test_a_way_that_is_not_there_is_not_followed(places: tuple[Path, Path]) -> N
 def test_a_file_is_read_with_whose_it_is(places: tuple[Path, Path]) -> None:
     _, file = places
     file.chmod(0o600)
-    data, status = links.content(file)
+    data, status = content(file)
     assert (data, status.st_uid, links.is_ours(status)) == (b"x", os.geteuid(), True)
     file.chmod(0o620)
-    assert not links.is_ours(links.content(file)[1])
+    assert not links.is_ours(content(file)[1])
 
 
 @root
 def test_a_file_of_somebody_else_is_not_ours(places: tuple[Path, Path]) -> None:
     _, file = places
     os.chown(file, SOMEBODY, -1)
-    assert not links.is_ours(links.content(file)[1])
+    assert not links.is_ours(content(file)[1])
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder", "nothing", "large"])
@@ -110,4 +111,6 @@ def test_what_is_no_small_file_is_not_read_nor_waited_for(places: tuple[Path, Pa
     elif kind == "large":
         name.write_bytes(bytes(links.LIMIT_BYTES + 1))
     with pytest.raises(StorageFault):
-        links.content(name)
+        content(name)
+    with pytest.raises(OSError):
+        links.read(name)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.errors import StorageFault
 from agent.storage import locks
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_it_is_held_by_one_at_a_time_and_leaves_nothing_behind(tmp_path: Path) -> None:
