@@ -145,8 +145,18 @@ TYPED = {
             "the log-ins are sealed, and this machine does not open them",
         ),
         (
-            "메인보드를 바꾸었거나 TPM을 지웠으면 카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오",
-            "with another mainboard, or a cleared TPM, give each log-in again: `pasu secrets set --anew CAMERA`",
+            (
+                "먼저 `systemctl start pasu-log-ins`(TPM이 늦었을 수 있음). 메인보드를 바꾸었거나 TPM을 지웠으면 "
+                "카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오. 전의 것은 secrets.sealed.shut으로 남습니다. "
+                "그 보드가 돌아오면 root로 /etc/pasu에서 "
+                "`mv secrets.sealed secrets.sealed.since; mv secrets.sealed.shut secrets.sealed`"
+            ),
+            (
+                "first `systemctl start pasu-log-ins` (a TPM may have been late). With another mainboard, or a cleared "
+                "TPM, give each log-in again: `pasu secrets set --anew CAMERA`. What was stays as secrets.sealed.shut. "
+                "When that board comes back, as root in /etc/pasu: "
+                "`mv secrets.sealed secrets.sealed.since; mv secrets.sealed.shut secrets.sealed`"
+            ),
         ),
     ),
     "MACHINE_SEAL": code(
