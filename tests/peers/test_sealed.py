@@ -217,7 +217,8 @@ def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path)
         # Recording ends for good, is given others, and is started: PathChanged= alone starts none that has ended.
         box.sh("touch /var/lib/pasu/wrong; systemctl restart pasu-record.service || true")
         wait_for("its end", lambda: "failed" in box.try_run("systemctl", "is-active", "pasu-record")[1], 30)
-        box.sh("systemctl stop pasu-secrets.path")
+        # (What is on its way has looked at those before, and nothing tells it of others from here on.)
+        box.sh("systemctl stop pasu-secrets.path pasu-secrets.service pasu-log-ins.service")
         handed.seal("two")
         box.sh("rm /var/lib/pasu/wrong")
         assert handed.start("start") == "#nonetwo"
@@ -265,7 +266,8 @@ def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path)
         handed.is_handed("clear#none")
 
         # What user pasu puts there in their place hands it nothing: no file of root's, no folder of them, and no wait.
-        box.sh("systemctl stop pasu-secrets.path; chown root:pasu /etc/pasu; chmod 0770 /etc/pasu")
+        box.sh("systemctl stop pasu-secrets.path pasu-secrets.service pasu-log-ins.service")
+        box.sh("chown root:pasu /etc/pasu; chmod 0770 /etc/pasu")
         for planted in ("ln -s /etc/shadow", "mkfifo", "ln -s /root", "mkdir"):
             box.sh(f"rm -rf /etc/pasu/secrets.toml; runuser -u pasu -- {planted} /etc/pasu/secrets.toml")
             assert handed.start() == "#none#none", planted

@@ -147,7 +147,8 @@ TYPED = {
         (
             (
                 "먼저 `systemctl start pasu-log-ins`(TPM이 늦었을 수 있음). 메인보드를 바꾸었거나 TPM을 지웠으면 "
-                "카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오. 전의 것은 secrets.sealed.shut으로 남습니다. "
+                "카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오. "
+                "전의 것은 secrets.sealed.shut으로 남습니다. "
                 "그 보드가 돌아오면 root로 /etc/pasu에서 "
                 "`mv secrets.sealed secrets.sealed.since; mv secrets.sealed.shut secrets.sealed`"
             ),
