@@ -271,8 +271,8 @@ def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path)
         for planted in ("ln -s /etc/shadow", "mkfifo", "ln -s /root", "mkdir"):
             box.sh(f"rm -rf /etc/pasu/secrets.toml; runuser -u pasu -- {planted} /etc/pasu/secrets.toml")
             assert handed.start() == "#none#none", planted
-        box.sh("rm -rf /etc/pasu/secrets.toml; echo -n linked > /root/log-ins")
-        box.sh("ln -s /root/log-ins /etc/pasu/secrets.toml")
+        box.sh("rm -rf /etc/pasu/secrets.toml; echo -n linked > /srv/log-ins")
+        box.sh("ln -s /srv/log-ins /etc/pasu/secrets.toml")
         assert handed.start() == "linked#none", "a link of root's is followed"
         assert box.sh("stat -c %a:%U /run/pasu-log-ins /run/pasu-log-ins/*").split() == [
             "700:root",
