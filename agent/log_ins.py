@@ -24,22 +24,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent import links
 from agent.config import ConfigProblems, Problem, Secrets, parse_secrets
 from agent.config.secrets import HEAD, regular, secrets_text
 from agent.errors import ConfigError
 from agent.language import say
 from agent.machine import Key, Machine, key_of
-from agent.storage import files
+from agent.storage import files, locks
 from agent.storage.files import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from agent.config import Config
 
@@ -55,8 +56,8 @@ SHUT = ".shut"
 """What did not open, for the day on which its board comes back: never replaced."""
 REMAINS = (DOOMED, "", BACKUP, ".new", files.TEMPORARY)
 """Names under which a secrets.toml, or a part of one, may lie in clear."""
-LINKS = 8
-"""As many are followed, one after the other."""
+CHANGING_S = 10.0
+"""As long is waited for whoever changes them; user `pasu`, whose folder it is too, may never end."""
 _NO_STEP: Callable[[str], None] = lambda _: None  # noqa: E731
 
 
@@ -98,6 +99,13 @@ class LogIns:
     def sealed(self) -> Path:
         """Return where they are sealed."""
         return self.config.with_name("secrets.sealed")
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Return what keeps others from changing them between a look at them and a `put`: they would undo each other.
+
+        Entering it raises StorageFault FOLDER_BUSY when somebody else is at it for longer than CHANGING_S
+        """
+        return locks.soon(self.config.parent, CHANGING_S)
 
     def standing(self) -> Standing:
         """Look how they lie there; nothing is opened. Raises ConfigProblems when it cannot be seen."""
@@ -298,18 +306,11 @@ class LogIns:
 
     def _led_to(self) -> Path | None:
         """Return the file that secrets.toml is a link to, if root (or who runs this) made it one, to log-ins."""
-        path = self.clear
-        for _ in range(LINKS):
-            try:
-                status = path.lstat()
-            except OSError:
-                return path if path != self.clear else None  # a kill may have left its doomed name
-            if not stat.S_ISLNK(status.st_mode):
-                return path if path != self.clear and _are_log_ins(path) else None
-            if status.st_uid not in {0, os.getuid()}:
-                return None
-            path = path.parent / path.readlink()
-        return None
+        path = links.led_to(self.clear)
+        if path is None or path == self.clear:
+            return None
+        there = files.exists(path)  # a kill may have left its doomed name alone
+        return path if not there or _are_log_ins(path) else None
 
     def _sealed_bytes(self) -> bytes:
         try:

@@ -92,7 +92,6 @@ def by_talk(places: Places, *, start: bool) -> int:
     from agent.cli.init_talk import Terminal
     from agent.cli.problem import show_problems
     from agent.config import ConfigProblems, load
-    from agent.config.load import read_toml
     from agent.field.setup import session
     from agent.field.setup.answers import VAULT, completed, with_log_ins
     from agent.field.setup.place import change
@@ -123,7 +122,7 @@ def by_talk(places: Places, *, start: bool) -> int:
         if before.get("page") != (changed or {}).get("page"):
             page_anew(config)
         return 0
-    draft = read_toml(places.draft) if places.draft.exists() else None
+    draft = _draft(places)
     vault = str(completed(draft or {})["storage"].get("vault", VAULT))
     terminal = Terminal(places, str((draft or {}).get("box", {}).get("id", "")), vault)
     answers = terminal.hold(session.first(draft))
@@ -161,6 +160,19 @@ def by_file(places: Places, file: Path, *, start: bool) -> int:
     return finish(config, places.config, start=start) or status
 
 
+def _draft(places: Places) -> Answers | None:
+    """Return what was answered when somebody last began; what is not to be trusted is said, and asked anew."""
+    from agent.cli.problem import show_error
+    from agent.errors import PasuError
+    from agent.field.setup import draft
+
+    try:
+        return draft.read(places)
+    except PasuError as error:
+        show_error(error)
+        return None
+
+
 def _problems(answers: Answers, places: Places) -> ConfigProblems | None:
     """Return what is wrong with answers that are right one by one, None when nothing is."""
     from agent.config.load import ConfigProblems
@@ -177,10 +189,10 @@ def _present(places: Places) -> Answers:
     """Return the tables of agent.toml as they are. Raises ConfigProblems when the file cannot be used."""
     from agent.config import load
     from agent.config.load import read_toml
-    from agent.field.setup.place import drop_draft
+    from agent.field.setup import draft
 
     load(places.config)
-    drop_draft(places)  # of an installation that was killed when it was all but done
+    draft.drop(places)  # of an installation that was killed when it was all but done
     return read_toml(places.config)
 
 

@@ -12,9 +12,8 @@ from agent.cli.bar import Bar
 from agent.cli.parser import columns, wrap
 from agent.cli.show import console, table
 from agent.errors import PasuError
+from agent.field.setup import draft, works
 from agent.field.setup import requests as wants
-from agent.field.setup import works
-from agent.field.setup.place import keep_draft
 from agent.field.setup.trying import try_cameras
 from agent.language import say
 
@@ -92,7 +91,7 @@ class Terminal:
                 return works.read_text(want.path)
             case wants.Keep():
                 self.know(want.answers["box"]["id"], self._vault)
-                return keep_draft(self._places, want.answers) if self._drafts else None
+                return draft.keep(self._places, want.answers) if self._drafts else None
 
     def tell(self, told: wants.Tell) -> None:
         """Show a text; what goes wrong stands out by its mark too, and not by its colour alone."""

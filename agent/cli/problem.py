@@ -29,6 +29,7 @@ CONTEXT = {
     "line": "줄",
     "op": "하던 일",
     "path": "경로",
+    "process": "프로세스",
     "reason": "까닭",
     "start": "시작",
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_config, add_span, load_for_state
+from agent.cli.out_file import made
 from agent.language import language, say, speaking
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def ledger(args: argparse.Namespace) -> int:
     span = times.parse_span(args.start, args.end, now_ms, UTC if args.utc else None)
     beside = args.out.with_name(args.out.name + ".checkpoint") if args.csv and args.out else None
     with (
-        _made(beside) as note,
+        made(beside) as note,
         _desk(args) as (desk, out),
         Bar(say("원장을 읽는 중", "reading the ledger")) as bar,
     ):
@@ -265,7 +266,7 @@ def _desk(args: argparse.Namespace) -> Iterator[tuple[Desk, TextIO]]:
     from agent.storage.catalogue import Catalogue
 
     load(args.config)  # before a file is made: a configuration that is wrong is said first
-    with speaking(args.lang or language()), _made(args.out) as out:
+    with speaking(args.lang or language()), made(args.out) as out:
         config = load_for_state(args.config)
         catalogue = Catalogue.open(config.storage.state, read_only=True)
         try:
@@ -280,41 +281,6 @@ def _desk(args: argparse.Namespace) -> Iterator[tuple[Desk, TextIO]]:
         print(
             say(f"보고서를 썼습니다: {args.out} · {then}", f"written: {args.out} · {then}"), file=sys.stderr
         )
-
-
-@contextlib.contextmanager
-def _made(file: Path | None) -> Iterator[TextIO]:
-    """Make a file, standard output without one; what was begun and not ended is removed. Raises UsageError."""
-    if file is None:
-        yield sys.stdout
-        return
-    try:
-        out = file.open("x", encoding="utf-8", newline="")
-    except OSError as error:
-        raise _refused(file, error) from None
-    try:
-        with out:
-            yield out
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            file.unlink()
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise _refused(file, error) from None
-        raise
-
-
-def _refused(file: Path, error: OSError) -> Exception:
-    from agent.cli.parser import UsageError
-
-    return UsageError(
-        "REPORT_FILE",
-        say(f"보고서를 쓸 수 없습니다: {file}", f"the report cannot be written: {file}"),
-        hint=say(
-            "없는 이름을 주거나, --out 없이 `> 파일`로 받으십시오",
-            "name a file that is not there yet, or leave --out away and use `> FILE`",
-        ),
-        reason=error.strerror or str(error),
-    )
 
 
 def _write(out: TextIO, parts: Iterable[str]) -> None:

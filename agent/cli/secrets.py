@@ -153,27 +153,38 @@ def show(args: argparse.Namespace) -> int:
 
 def set_(args: argparse.Namespace) -> int:
     """Give a log-in."""
-    from agent.config import ConfigProblems, Login
+    from agent.config import Login
 
     config, beside = _beside(args)
     where = _target(args, {each.id for each in config.cameras})
-    try:
-        secrets = beside.read()
-    except ConfigProblems as problems:
-        if not args.anew or problems.problems[0].code != "CONFIG_SECRETS_SHUT":
-            raise
-        secrets = beside.in_clear()
-    _put(beside, secrets, where, Login(*_asked(args.user)), anew=args.anew)
+    known = _known(beside, anew=args.anew)
+    before = known.login(where[1]) if where[0] == "camera" else known.broker(where[1])
+    login = Login(*_asked(args.user, before))
+    with beside.changing():  # not while somebody is asked
+        _put(beside, _known(beside, anew=args.anew), where, login, anew=args.anew)
     return 0
+
+
+def _known(beside: LogIns, *, anew: bool) -> Secrets:
+    """Return the log-ins that there are. anew: where those that are sealed open no more, the others."""
+    from agent.config import ConfigProblems
+
+    try:
+        return beside.read()
+    except ConfigProblems as problems:
+        if not anew or problems.problems[0].code != "CONFIG_SECRETS_SHUT":
+            raise
+        return beside.in_clear()
 
 
 def forget(args: argparse.Namespace) -> int:
     """Take a log-in away."""
     config, beside = _beside(args)
-    secrets = beside.read()
-    # Also of a camera that is configured no more: nothing else takes its log-in out of what is sealed.
-    where = _target(args, {each.id for each in config.cameras} | {*secrets.cameras()})
-    _put(beside, secrets, where, None)
+    with beside.changing():
+        secrets = beside.read()
+        # Also of a camera that is configured no more: nothing else takes its log-in out of what is sealed.
+        where = _target(args, {each.id for each in config.cameras} | {*secrets.cameras()})
+        _put(beside, secrets, where, None)
     return 0
 
 
@@ -191,7 +202,8 @@ def seal(args: argparse.Namespace) -> int:
                 "계정을 적으십시오: `pasu secrets set 카메라`", "give a log-in: `pasu secrets set CAMERA`"
             ),
         )
-    beside.seal()
+    with beside.changing():
+        beside.seal()
     print(where_they_lie(beside))
     return 0
 
@@ -217,7 +229,8 @@ def open_(args: argparse.Namespace) -> int:
         ):
             print(say("그대로 두었습니다.", "Left as it is."), file=sys.stderr)
             return 1
-        beside.open()
+        with beside.changing():
+            beside.open()
     print(where_they_lie(beside))
     return 0
 
@@ -257,8 +270,11 @@ def _put(
     print(f"{where[1]}: {done}: {where_they_lie(beside)}")
 
 
-def _asked(user: str | None) -> tuple[str, str]:
-    """Ask for user and password; without a terminal the password is the first line of the input."""
+def _asked(user: str | None, known: Login | None) -> tuple[str, str]:
+    """Ask for user and password; without a terminal the password is the first line of the input, be it empty.
+
+    At a terminal an empty one is the one that is known of that user: it may be a slip of the hand.
+    """
     if not sys.stdin.isatty():
         if user is None:
             raise UsageError(
@@ -266,9 +282,36 @@ def _asked(user: str | None) -> tuple[str, str]:
                 say("--user로 계정을 적으십시오", "name the user with --user"),
                 hint="pasu secrets set cam01 --user recorder < FILE",
             )
-        return user, sys.stdin.readline().rstrip("\r\n")
+        line = sys.stdin.readline()
+        if not line:
+            raise _no_password()
+        return user, line.rstrip("\r\n")
     name = user or _typed(say("계정: ", "user: "))
-    return name, getpass.getpass(say("비밀번호: ", "password: "))
+    while True:
+        try:
+            password = getpass.getpass(say("비밀번호: ", "password: "))
+        except EOFError:
+            raise _no_password() from None
+        if password:
+            return name, password
+        if known is not None and known.username == name:
+            print(say("전의 비밀번호를 둡니다.", "The password that is known stays."), file=sys.stderr)
+            return name, known.password
+        print(
+            say(
+                "비밀번호가 비었습니다. 카메라에 비밀번호가 없으면 Ctrl-C 다음: echo | pasu secrets set …",
+                "It is empty. Where the camera has none: Ctrl-C, then `echo | pasu secrets set ...`",
+            ),
+            file=sys.stderr,
+        )
+
+
+def _no_password() -> UsageError:
+    return UsageError(
+        "SECRETS_PASSWORD",
+        say("비밀번호가 오지 않았습니다. 전의 것을 둡니다", "no password came; what there was stays"),
+        hint="pasu secrets set cam01 --user recorder < FILE",
+    )
 
 
 def _typed(prompt: str) -> str:

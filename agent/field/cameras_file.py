@@ -18,7 +18,8 @@ from agent.config.load import load_text
 from agent.log_ins import LogIns
 from agent.machine import Machine
 from agent.onvif.proposal import appended, camera_tables, log_in_tables
-from agent.storage.files import Disk, fault
+from agent.storage.files import Disk
+from agent.storage.links import content, followed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,15 +46,19 @@ def add_cameras(
     machine  what log-ins are sealed to; None: this one
     step     told the number of each step when it is done
     Returns  the configuration as it is now
-    Raises   ConfigProblems when it would not be right, and nothing is changed then; StorageFault
+    Raises   ConfigProblems when it would not be right, ConfigError CONFIG_LINK: nothing is changed then; StorageFault
     """
-    disk = disk or Disk()
-    named, file = file, file.resolve()  # where a link leads, so that the link stays
-    old = _read(file)
-    content = appended(old, camera_tables(additions))
-    config = load_text(content, file)
+    hidden = LogIns(file, machine or Machine(), disk or Disk())
+    with hidden.changing():
+        return _add(hidden, additions, step)
+
+
+def _add(hidden: LogIns, additions: Sequence[Addition], step: Callable[[str], None]) -> Config:
+    disk, file = hidden.disk, followed(hidden.config)
+    old, status = content(file)
+    new = appended(old, camera_tables(additions))
+    config = load_text(new, file)
     step("1")
-    hidden = LogIns(named, machine or Machine(), disk)
     before = hidden.text()
     known = parse_secrets(before, hidden.clear)
     # What an attempt that was killed after step 3 has left is not written twice.
@@ -62,16 +67,8 @@ def add_cameras(
     )
     if tables:
         hidden.put(appended(before, tables), step=lambda done: step(STEPS[done]) if done in STEPS else None)
-    status = file.stat()
     owner, mode = (status.st_uid, status.st_gid), status.st_mode & 0o777
     disk.atomic_replace(file.with_name(file.name + BACKUP), old, sync=True, mode=mode, owner=owner)
-    disk.atomic_replace(file, content, sync=True, mode=mode, owner=owner)
+    disk.atomic_replace(file, new, sync=True, mode=mode, owner=owner)
     step("4")
     return config
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise fault("read", file, error) from error

@@ -184,7 +184,7 @@ def test_a2_stopped_in_the_middle_it_is_gone_on_with_and_no_password_was_kept(
         assert "To go on: pasu init" in talk.screen
     with box.talk() as talk:
         talk.answer(ENGLISH["draft"])
-        talk.answer("password of cam01 (recorder): ", PASSWORD)
+        talk.answer("password of cam01 (recorder, rtsp://", PASSWORD)
         tell_disk(talk, ENGLISH, device)
         talk.answer(ENGLISH["review"])
         talk.answer(ENGLISH["enrol"], "n")

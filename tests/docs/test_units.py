@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -79,6 +81,40 @@ def test_the_rules_are_read_whoever_owns_their_folder() -> None:
     """F2: /etc/pasu may be the agent's alone, and this one is root without root's rights."""
     egress = lines("pasu-egress.service")
     assert written(egress, "CapabilityBoundingSet") == {"CAP_NET_ADMIN", "CAP_DAC_READ_SEARCH"}
+
+
+@pytest.mark.parametrize(("unit", "file"), [("egress", "egress.nft"), ("fence", "cameras.nft")])
+def test_h1_rules_are_loaded_from_a_file_of_root_alone(tmp_path: Path, unit: str, file: str) -> None:
+    """H1: /etc/pasu is user pasu's too: no rules of its own, no link, and no pipe that the network waits for."""
+    loading = lines(f"pasu-{unit}.service")
+    assert one(loading, "TimeoutStartSec") == "30s"
+    assert f"-/etc/pasu/{file}" in written(lines("pasu-keep.service"), "InaccessiblePaths")
+    (look,) = [line.partition("=")[2] for line in loading if line.startswith("ExecStartPre=")]
+    there, rules = tmp_path / file, tmp_path / "rules"
+
+    def is_loaded() -> bool:
+        command = shlex.split(look.replace("$$", "$").replace(f"/etc/pasu/{file}", str(there)))
+        done = subprocess.run(command, check=False, capture_output=True, timeout=10, text=True)
+        assert (done.returncode == 0) is (done.stderr == "")
+        return done.returncode == 0
+
+    assert not is_loaded()
+    there.write_text("table inet x {}\n")
+    there.chmod(0o644)
+    assert is_loaded() is (os.getuid() == 0)
+    there.chmod(0o664)
+    assert not is_loaded()
+    there.chmod(0o600)
+    if os.getuid() == 0:
+        os.chown(there, 54321, 0)
+        assert not is_loaded()
+        os.chown(there, 0, 0)
+    there.rename(rules)
+    there.symlink_to(rules)
+    assert not is_loaded()
+    there.unlink()
+    os.mkfifo(there)
+    assert not is_loaded()
 
 
 def test_stopping_one_leaves_the_health_of_the_other() -> None:
@@ -285,7 +321,11 @@ def test_h1_a_board_that_opens_nothing_keeps_no_camera_from_being_recorded() -> 
     assert "LoadCredentialEncrypted=secrets.toml:/etc/pasu/secrets.sealed" in log_ins
     for unit in (record, again):  # handed only what was seen to open
         assert "LoadCredentialEncrypted=secrets.toml:/run/pasu-log-ins/secrets.sealed" in unit
+        # Nor those in clear by their name, which may be a link of user pasu's: systemd would follow it as root.
+        assert "LoadCredential=secrets.plain:/run/pasu-log-ins/secrets.plain" in unit
     assert one(log_ins, "RuntimeDirectory") == "pasu-log-ins"
+    assert one(log_ins, "RuntimeDirectoryMode") == "0700"
+    assert "agent.hand_over" in one(log_ins, "ExecCondition")
     assert "RemainAfterExit=yes" not in log_ins  # looked at anew each time
     assert (
         len([line for line in log_ins if line.startswith("ExecCondition=")]) == 1
@@ -305,6 +345,7 @@ def test_h1_log_ins_that_did_not_open_are_tried_again_and_nothing_stops_over_too
         "ConditionPathExists=!/run/pasu-log-ins/secrets.sealed" in again
     )  # recording has them: it is left alone
     assert {"OnActiveSec=1min", "RemainAfterElapse=no"} <= set(timer)
+    assert one(lines("pasu-secrets.service"), "TimeoutStartSec") == "30s"
     for name in ("log-ins", "log-ins-again", "secrets"):
         assert "StartLimitIntervalSec=0" in lines(f"pasu-{name}.service")
     assert "TriggerLimitIntervalSec=0" in lines("pasu-secrets.path")

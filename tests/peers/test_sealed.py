@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 KEY = "/var/lib/systemd/credential.secret"
 DROP_IN = "/etc/systemd/system/pasu-record.service.d/sealed.conf"
-UNITS = Path(__file__).parents[2] / "systemd"
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "systemd"
+HANDS_OVER = ("__init__", "hand_over", "links")
+"""Of our own code, what the units of log-ins run."""
 STAND_IN = """[Service]
 Type=exec
 WatchdogSec=0
@@ -166,6 +169,10 @@ class Handed:
             b'#!/bin/sh\n! grep -q slip "$CREDENTIALS_DIRECTORY/secrets.plain"\n',
             "0755",
         )
+        box.put("/opt/pasu/bin/python", b'#!/bin/sh\nPYTHONPATH=/opt/pasu/lib exec python3.11 "$@"\n', "0755")
+        box.sh("mkdir -p /opt/pasu/lib/agent")
+        for name in HANDS_OVER:
+            box.put(f"/opt/pasu/lib/agent/{name}.py", (ROOT / "agent" / f"{name}.py").read_bytes(), "0644")
         box.sh(
             f"systemctl daemon-reload; systemctl start pasu-secrets.path; systemd-creds setup; cp {KEY} /root/key"
         )
@@ -210,7 +217,8 @@ def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path)
         # Recording ends for good, is given others, and is started: PathChanged= alone starts none that has ended.
         box.sh("touch /var/lib/pasu/wrong; systemctl restart pasu-record.service || true")
         wait_for("its end", lambda: "failed" in box.try_run("systemctl", "is-active", "pasu-record")[1], 30)
-        box.sh("systemctl stop pasu-secrets.path")
+        # (What is on its way has looked at those before, and nothing tells it of others from here on.)
+        box.sh("systemctl stop pasu-secrets.path pasu-secrets.service pasu-log-ins.service")
         handed.seal("two")
         box.sh("rm /var/lib/pasu/wrong")
         assert handed.start("start") == "#nonetwo"
@@ -256,7 +264,24 @@ def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path)
         assert (handed.began(), handed.now()) == (began, "#nonethree")
         box.put("/etc/pasu/secrets.toml", b"clear")
         handed.is_handed("clear#none")
+
+        # What user pasu puts there in their place hands it nothing: no file of root's, no folder of them, and no wait.
+        box.sh("systemctl stop pasu-secrets.path pasu-secrets.service pasu-log-ins.service")
+        box.sh("chown root:pasu /etc/pasu; chmod 0770 /etc/pasu")
+        for planted in ("ln -s /etc/shadow", "mkfifo", "ln -s /root", "mkdir"):
+            box.sh(f"rm -rf /etc/pasu/secrets.toml; runuser -u pasu -- {planted} /etc/pasu/secrets.toml")
+            assert handed.start() == "#none#none", planted
+        box.sh("rm -rf /etc/pasu/secrets.toml; echo -n linked > /srv/log-ins")
+        box.sh("ln -s /srv/log-ins /etc/pasu/secrets.toml")
+        assert handed.start() == "linked#none", "a link of root's is followed"
+        assert box.sh("stat -c %a:%U /run/pasu-log-ins /run/pasu-log-ins/*").split() == [
+            "700:root",
+            "600:root",
+        ]
         box.sh("rm /etc/pasu/secrets.toml")
+        assert handed.start() == "#none#none", "the copy goes with the file"
+        box.sh("systemctl start pasu-secrets.path")
+
         handed.key(there=True)
         handed.seal("four")
         handed.is_handed("#nonefour")

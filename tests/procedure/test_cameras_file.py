@@ -8,13 +8,15 @@ import stat
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from agent.config import ConfigProblems, Login, load, read_secrets
-from agent.errors import StorageFault
+from agent.errors import ConfigError, StorageFault
 from agent.field.cameras_file import add_cameras
+from agent.field.setup.place import Places, change
 from agent.log_ins import LogIns
 from agent.onvif.proposal import Addition
 from tests.unit.config.samples import RIGHT
@@ -69,6 +71,29 @@ def test_the_service_that_reads_them_still_can(file: Path) -> None:
     assert file.stat().st_uid == service
     for each in file.parent.glob("secrets*"):  # handed over by systemd: nobody but root is to read them here
         assert each.stat().st_uid == os.geteuid()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_link_of_somebody_elses_is_not_followed(file: Path, tmp_path: Path) -> None:
+    link = tmp_path / "etc" / "agent.toml"
+    link.parent.mkdir()
+    link.symlink_to(file)
+    os.chown(link, 1234, 1234, follow_symlinks=False)
+    before = file.read_bytes()
+    tables = tomllib.loads(before.decode())
+    other = {**tables, "box": {**tables["box"], "site": "elsewhere"}}
+    for write in (
+        lambda: add_cameras(link, [NEW]),
+        lambda: change(Places(link), tables, other),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            write()
+        assert caught.value.code == "CONFIG_LINK"
+    assert file.read_bytes() == before
+    os.chown(link, 0, 0, follow_symlinks=False)
+    change(Places(link), tables, other)
+    assert link.is_symlink()
+    assert load(file).box.site == "elsewhere"
 
 
 def test_a_link_stays_one(file: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ INSTALL = """
 import os, signal, sys
 from pathlib import Path
 from agent.config.load import read_toml
-from agent.field.setup import drives, place, works
+from agent.field.setup import draft, drives, place, works
 
 def step(number):
     if number == sys.argv[2]:
@@ -42,7 +42,7 @@ answers["storage"]["loss_window_s"] = 1.0
 device = answers["disk"]["device"]
 found = drives.find(works.disks("/var/lib/pasu/vault", device), device)
 places = place.Places(Path("/etc/pasu/agent.toml"))
-place.keep_draft(places, answers)
+draft.keep(places, answers)
 place.install(places, answers, found[0], step=step)
 """
 CHANGE = """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent import log_ins
+from agent import links, log_ins
 from agent.config import ConfigProblems, Login, Secrets
 from agent.errors import ConfigError
 from agent.log_ins import Form, LogIns, Standing
@@ -222,7 +222,7 @@ def test_h1_only_roots_own_link_to_log_ins_is_followed(
     beside.clear.symlink_to(other)
     if what == "another's":
         os.lchown(beside.clear, 1234, -1) if os.getuid() == 0 else monkeypatch.setattr(
-            os, "getuid", lambda: 77
+            os, "geteuid", lambda: 77
         )
     if what == "a link to itself":
         other.unlink()
@@ -235,7 +235,7 @@ def test_h1_only_roots_own_link_to_log_ins_is_followed(
     elif what == "no log-ins":
         beside.put(OTHER, fresh=True)
     elif what == "too many":
-        monkeypatch.setattr(log_ins, "LINKS", 0)
+        monkeypatch.setattr(links, "LINKS", 0)
         beside.put(OTHER)
     else:
         beside.put(OTHER)

@@ -161,6 +161,28 @@ INIT = {
             "set another in the camera, and write it into the file; `waive` in its [[camera]] adds it all the same",
         ),
     ),
+    "INIT_DRAFT": code(
+        "installer",
+        (
+            "하다 만 설치의 대답(agent.toml.draft)을 root가 쓰지 않았습니다",
+            "the answers of an installation that was begun (agent.toml.draft) were not written by root",
+        ),
+        (
+            "쓰지 않고 처음부터 묻습니다. 누가 두었는지 알아보십시오: /etc/pasu에는 사용자 pasu도 쓸 수 있습니다",
+            "they are not taken; everything is asked. Find out who put them there: user pasu may write /etc/pasu too",
+        ),
+    ),
+    "INIT_FOLDER": code(
+        "installer",
+        (
+            "상태나 영상의 폴더가 pasu의 것이 아니고, 비어 있지 않거나 시스템의 것입니다",
+            "the folder of the state or of recordings is not pasu's, and it is not empty or it is the system's",
+        ),
+        (
+            "다른 폴더를 적으십시오. 전부터 이 박스의 것이면 `chown -R pasu:pasu 폴더` 다음 다시 하십시오",
+            "name another folder; if it was this box's before, `chown -R pasu:pasu FOLDER`, then begin again",
+        ),
+    ),
     "INIT_AMEND": code(
         "installer",
         (

@@ -107,6 +107,17 @@ MET = {
         ("이미 다른 프로세스가 보관을 맡고 있습니다", "another process keeps this box's recordings already"),
         ("실행 중인 `pasu keep`을 그대로 두십시오", "leave the `pasu keep` that runs to its work"),
     ),
+    "FOLDER_BUSY": code(
+        "installer",
+        (
+            "다른 프로세스가 이 폴더의 파일을 바꾸고 있습니다",
+            "another process is changing files of this folder",
+        ),
+        (
+            "다른 `pasu secrets`, `init`, `discover`가 끝난 뒤에 다시 하십시오. 아무것도 바꾸지 않았습니다",
+            "wait until another `pasu secrets`, `init` or `discover` is done, and do it again; nothing was changed",
+        ),
+    ),
     "ALREADY_RECORDING": code(
         "site",
         ("이미 녹화 중입니다", "another pasu records into the same state folder"),

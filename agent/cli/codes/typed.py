@@ -119,6 +119,17 @@ TYPED = {
             "remove them, and give them by `pasu secrets set CAMERA`",
         ),
     ),
+    "CONFIG_LINK": code(
+        "installer",
+        (
+            "agent.toml이나 secrets.toml이 root가 만들지 않았거나 다른 사용자가 바꿀 수 있는 곳을 가리키는 링크입니다",
+            "agent.toml or secrets.toml is a link that is not root's, or that leads where others may change the way",
+        ),
+        (
+            "`ls -l /etc/pasu`로 가리키는 곳을 확인하고, 링크 대신 파일 자체를 두십시오",
+            "see by `ls -l /etc/pasu` where it leads, and put the file itself there in its stead",
+        ),
+    ),
     "CONFIG_SECRETS_MODE": code(
         "installer",
         ("다른 사람이 비밀번호 파일을 읽을 수 있습니다", "others may read the file with the passwords"),
@@ -134,8 +145,19 @@ TYPED = {
             "the log-ins are sealed, and this machine does not open them",
         ),
         (
-            "메인보드를 바꾸었거나 TPM을 지웠으면 카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오",
-            "with another mainboard, or a cleared TPM, give each log-in again: `pasu secrets set --anew CAMERA`",
+            (
+                "먼저 `systemctl start pasu-log-ins`(TPM이 늦었을 수 있음). 메인보드를 바꾸었거나 TPM을 지웠으면 "
+                "카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오. "
+                "전의 것은 secrets.sealed.shut으로 남습니다. "
+                "그 보드가 돌아오면 root로 /etc/pasu에서 "
+                "`mv secrets.sealed secrets.sealed.since; mv secrets.sealed.shut secrets.sealed`"
+            ),
+            (
+                "first `systemctl start pasu-log-ins` (a TPM may have been late). With another mainboard, or a cleared "
+                "TPM, give each log-in again: `pasu secrets set --anew CAMERA`. What was stays as secrets.sealed.shut. "
+                "When that board comes back, as root in /etc/pasu: "
+                "`mv secrets.sealed secrets.sealed.since; mv secrets.sealed.shut secrets.sealed`"
+            ),
         ),
     ),
     "MACHINE_SEAL": code(
@@ -168,6 +190,14 @@ TYPED = {
         "types",
         ("계정이 빠졌습니다", "the user is missing"),
         ("`--user 이름`을 더하십시오", "add `--user NAME`"),
+    ),
+    "SECRETS_PASSWORD": code(
+        "types",
+        ("비밀번호가 오지 않았습니다", "no password came"),
+        (
+            "표준 입력에 비밀번호 한 줄을 주십시오. 아무것도 바꾸지 않았습니다",
+            "give a line with the password on the standard input; nothing was changed",
+        ),
     ),
     "CONFIG_FOLDERS": code(
         "installer",

@@ -230,15 +230,15 @@ def sealing(
     check = "secrets.sealed"
     if form == "absent":
         return skip(check, say("계정이 없습니다", "there are no log-ins"))
+    if opens.wrong:
+        wrong = say(f"읽을 수 없습니다: {opens.wrong}", f"they cannot be read: {opens.wrong}")
+        return fail(check, wrong, form=form, key=key)
     if form == "clear" and not (can_seal or leftover):
         why = say("이 기계는 봉인할 수 없습니다 (0600)", "this machine cannot seal; mode 0600")
         return skip(check, why, form=form, key=key)
     if form == "clear":
         lies = say("secrets.toml에 읽을 수 있게 있습니다", "they lie in secrets.toml in clear")
         return warn(check, lies, form=form, key=key)
-    if opens.wrong:
-        wrong = say(f"읽을 수 없습니다: {opens.wrong}", f"they cannot be read: {opens.wrong}")
-        return fail(check, wrong, form=form, key=key)
     if key is None or opens.opens is None:
         return warn(check, say("볼 권한이 없습니다 (sudo)", "may not be seen (sudo)"), form=form, key=key)
     if not opens.opens:

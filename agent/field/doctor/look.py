@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent import links
 from agent.clock import SystemSource
 from agent.config import ConfigProblems
 from agent.errors import StorageFault
@@ -113,6 +114,8 @@ def sealing(config: Config, read: Secrets | None) -> tuple[Standing, Opening, bo
     """
     beside = LogIns(config.file)
     can_seal = beside.machine.can_seal()
+    if links.led_to(beside.clear) is None:  # which recording is not handed, whatever is read here
+        return beside.standing(), Opening(None, "CONFIG_LINK"), can_seal
     if read is not None:
         return beside.standing(), Opening(True), can_seal
     if os.geteuid() != 0:

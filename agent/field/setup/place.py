@@ -32,7 +32,6 @@ import pwd
 import subprocess
 import tomllib
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,14 +39,15 @@ from agent.config import parse_secrets
 from agent.config.load import ConfigProblems, load_tables, load_text
 from agent.errors import ConfigError, StorageFault
 from agent.field.setup import answers as answers_
-from agent.field.setup import fstab, works
+from agent.field.setup import draft, folders, fstab, works
 from agent.field.setup.amend import amended, amended_cameras, amended_log_ins, changes, secrets_wanted
 from agent.field.setup.inside import TOOLS
 from agent.language import say
 from agent.log_ins import Form, LogIns
 from agent.machine import Machine
 from agent.onvif.proposal import appended
-from agent.storage.files import Disk, exists, fault, is_directory
+from agent.storage import links
+from agent.storage.files import Disk, exists, fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from agent.field.setup.drives import Drive
 
 BACKUP, DRAFT = ".bak", ".draft"
-FOLDER_MODE, STATE_FOLDER_MODE, CONFIG_MODE, CONFIG_FOLDER_MODE = 0o755, 0o750, 0o640, 0o770
+CONFIG_MODE = 0o640
 USER = "pasu"
 
 
@@ -107,20 +107,6 @@ def check(answers: Answers, file: Path) -> Config:
     return config
 
 
-def keep_draft(places: Places, answers: Answers, disk: Disk | None = None) -> None:
-    """Keep what has been answered so far. Raises StorageFault."""
-    disk = disk or Disk()
-    _config_folder(places, disk)
-    disk.atomic_replace(places.draft, answers_.draft_text(answers).encode(), sync=True)
-
-
-def drop_draft(places: Places, disk: Disk | None = None) -> None:
-    """Remove the draft of a box that is configured. Raises StorageFault."""
-    disk = disk or Disk()
-    disk.unlink(places.draft)
-    disk.fsync_directory(places.draft.parent)
-
-
 def install(
     places: Places,
     answers: Answers,
@@ -142,7 +128,7 @@ def install(
     config = load_text(text, places.config)
     step("1")
     vault = config.storage.vaults[0]
-    _folders(places, config, disk, mounted=drive is not None)
+    folders.prepare(places, config, disk, mounted=drive is not None)
     step("2")
     if drive is not None:
         kind = drive.content.signature if drive.content is not None else "ext4"
@@ -150,14 +136,15 @@ def install(
         step("3")
         if not drive.mounts:
             _mount(drive.path, vault, kind)
-        _give(disk, vault, *places.owner())
+        folders.give(disk, vault, *places.owner())
         step("4")
     hidden = LogIns(places.config, places.machine, disk)
-    hidden.put(answers_.secrets_text(answers).encode(), fresh=True)
+    with hidden.changing():
+        hidden.put(answers_.secrets_text(answers).encode(), fresh=True)
     step("5")
     _put(disk, places.config, text, CONFIG_MODE, (os.geteuid(), places.group()))
     step("6")
-    drop_draft(places, disk)
+    draft.drop(places, disk)
     step("7")
     return config
 
@@ -173,11 +160,16 @@ def change(
     """Change a configuration that is there: values where they stand, new cameras at the end.
 
     before, after  its tables as they were shown, and as they should be; cameras are told by their id
-    Raises         ConfigProblems, and nothing is changed then; ConfigError INIT_AMEND; StorageFault
+    Raises         ConfigProblems, and nothing is changed then; ConfigError INIT_AMEND, CONFIG_LINK; StorageFault
     """
-    disk = disk or Disk()
-    file = places.config.resolve()  # where a link leads, so that it stays; log-ins lie beside the link itself
-    old = _read(file)
+    hidden = LogIns(places.config, places.machine, disk or Disk())
+    with hidden.changing():
+        return _change(hidden, before, after, step)
+
+
+def _change(hidden: LogIns, before: Answers, after: Answers, step: Callable[[str], None]) -> Config:
+    disk, file = hidden.disk, links.followed(hidden.config)  # log-ins lie beside the link itself
+    old, status = links.content(file)
     there, wanted = before.get("camera", []), answers_.cameras_as_written(before, after)
     single = changes(answers_.config_tables(before), answers_.config_tables(after))
     text = amended_cameras(amended(_text(old, file), single), there, wanted)
@@ -187,8 +179,7 @@ def change(
     if added:
         new = appended(new, answers_.camera_tables(added))
     _as_wanted(new, {**answers_.config_tables(after), "camera": wanted}, file)
-    config = load_text(new, places.config)
-    hidden = LogIns(places.config, places.machine, disk)
+    config = load_text(new, hidden.config)
     lies = hidden.sealed if hidden.standing().form is Form.SEALED else hidden.clear
     former = hidden.text() or answers_.SECRETS_HEAD.encode()
     known = parse_secrets(former, lies)
@@ -204,7 +195,6 @@ def change(
         hidden.put(with_fresh)
         step("C2")
     if new != old:
-        status = file.stat()
         mode, owner = status.st_mode & 0o777, (status.st_uid, status.st_gid)
         _put(disk, file.with_name(file.name + BACKUP), old, mode, owner)
         _put(disk, file, new, mode, owner)
@@ -256,70 +246,6 @@ def _cannot_amend(file: Path) -> ConfigError:
     )
 
 
-def _folders(places: Places, config: Config, disk: Disk, *, mounted: bool) -> None:
-    _config_folder(places, disk)
-    uid, gid = places.owner()
-    vault, state = config.storage.vaults[0], config.storage.state
-    if not is_directory(state):
-        if not exists(state.parent):  # the agent's, or systemd would give it everything below
-            _above(disk, state.parent)
-            _own(disk, state.parent, STATE_FOLDER_MODE, uid, gid)
-        disk.make_directory(state)
-    _own(disk, state, 0o700, uid, gid)
-    if not is_directory(vault):
-        _above(disk, vault.parent)
-        disk.make_directory(vault)
-        if mounted:
-            _own(disk, vault, FOLDER_MODE, *_myself())
-    if not mounted:
-        _own(disk, vault, 0o700, uid, gid)
-
-
-def _config_folder(places: Places, disk: Disk) -> None:
-    folder = places.config.parent
-    if not is_directory(folder.resolve()):
-        _above(disk, folder.parent)
-        disk.make_directory(folder)
-        _own(disk, folder, CONFIG_FOLDER_MODE, os.geteuid(), places.group())
-
-
-def _myself() -> tuple[int, int]:
-    return os.geteuid(), os.getegid()
-
-
-def _above(disk: Disk, folder: Path) -> None:
-    """Make the folders above, which others may pass through."""
-    if exists(folder):
-        return
-    _above(disk, folder.parent)
-    disk.make_directory(folder)
-    _own(disk, folder, FOLDER_MODE, *_myself())
-
-
-def _own(disk: Disk, path: Path, mode: int, uid: int, gid: int) -> None:
-    try:
-        disk.call("chown", path, partial(os.chown, path, uid, gid, follow_symlinks=False))
-        disk.call("chmod", path, os.chmod, path, mode)
-    except OSError as error:
-        raise fault("chown", path, error) from error
-
-
-def _give(disk: Disk, vault: Path, uid: int, gid: int) -> None:
-    """Make a vault the agent's, with all that is in it: after the system was installed anew, the agent's user may have
-    another number.
-    """
-    _own(disk, vault, 0o700, uid, gid)
-    for folder, names, files in os.walk(vault):
-        for name in (*names, *files):
-            path = Path(folder, name)
-            try:
-                status = path.lstat()
-                if (status.st_uid, status.st_gid) != (uid, gid) and name != "lost+found":
-                    disk.call("chown", path, partial(os.chown, path, uid, gid, follow_symlinks=False))
-            except OSError as error:
-                raise fault("chown", path, error) from error
-
-
 def _put(disk: Disk, path: Path, data: bytes, mode: int, owner: tuple[int, int]) -> None:
     """Give a file its content, mode and owner, so that whoever reads it finds the old one or the new one, whole."""
     fresh = path.with_name(path.name + ".new")
@@ -328,7 +254,7 @@ def _put(disk: Disk, path: Path, data: bytes, mode: int, owner: tuple[int, int])
     try:
         try:
             disk.write_all(fd, fresh, data)
-            if owner != _myself():
+            if owner != folders.myself():
                 disk.call("chown", fresh, os.fchown, fd, *owner)
             disk.call("chmod", fresh, os.fchmod, fd, mode)
             disk.fdatasync(fd, fresh)
@@ -373,7 +299,7 @@ def _write_fstab(places: Places, uuid: str, folder: str, kind: str, disk: Disk, 
     if new != old:
         status = places.fstab.stat() if there else None
         mode = status.st_mode & 0o777 if status is not None else 0o644
-        owner = (status.st_uid, status.st_gid) if status is not None else _myself()
+        owner = (status.st_uid, status.st_gid) if status is not None else folders.myself()
         _put(disk, places.fstab, new.encode("utf-8", errors="surrogateescape"), mode, owner)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from agent.field.setup import camera_talk, disk_talk, interview, trial
-from agent.field.setup.answers import completed, config_tables
+from agent.field.setup.answers import STATE, completed, config_tables
 from agent.field.setup.interview import yes
 from agent.field.setup.requests import Ask, Keep, Rows, Stopped, Tell, Tone
 from agent.language import say
@@ -153,16 +154,20 @@ def _passwords(draft: Answers) -> Talk:
     for each in draft.get("camera", []):
         camera = each
         if each.get("username"):
-            title = say(
-                f"{each['id']} ({each['username']}) 비밀번호",
-                f"password of {each['id']} ({each['username']})",
-            )
+            # Where it will be sent, for a password that is typed here goes there.
+            where = f"{each['id']} ({each['username']}, {_where(each)})"
+            title = say(f"{where} 비밀번호", f"password of {where}")
             camera = {**each, "password": str((yield Ask("camera.password", title, secret=True)))}
         made.append(camera)
     answers = {**draft, "camera": made} if made else draft
     yield Keep(answers)
     yield from trial.report(made)
     return answers
+
+
+def _where(camera: Answers) -> str:
+    """Return a camera's address, without a log-in that somebody may have written into it."""
+    return re.sub(r"://[^/?#]*@", "://", str(camera.get("url", "-")))
 
 
 def overview(answers: Answers) -> Rows:
@@ -198,6 +203,8 @@ def overview(answers: Answers) -> Rows:
             else "-",
         ),
     ]
+    if storage["state"] != STATE:
+        rows.append((say("상태 폴더", "state folder"), str(storage["state"])))
     return Rows(("", ""), tuple(rows), folding=(1,))
 
 

@@ -20,8 +20,16 @@ CONFIG = {
             "the cameras' log-ins are sealed, and this machine does not open them",
         ),
         (
-            "봉인한 메인보드와 디스크를 되돌리거나, 카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오",
-            "put back the board and disk that sealed them, or give each log-in again: `pasu secrets set --anew CAMERA`",
+            (
+                "먼저 `systemctl start pasu-log-ins`: 되면 TPM이 늦었던 것이니 `systemctl restart pasu-record`. "
+                "안 되면 봉인한 메인보드와 디스크를 되돌리거나, "
+                "카메라마다 `pasu secrets set --anew 카메라`로 다시 적으십시오"
+            ),
+            (
+                "first `systemctl start pasu-log-ins`: if it succeeds the TPM was late: "
+                "`systemctl restart pasu-record`. Else put back board and disk that sealed them, "
+                "or give each log-in again: `pasu secrets set --anew CAMERA`"
+            ),
         ),
     ),
     "config.needs_restart": condition(

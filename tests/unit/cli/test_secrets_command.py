@@ -5,13 +5,17 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from agent import log_ins
 from agent.cli.log_ins_view import where_they_lie
 from agent.cli.main import main
+from agent.config import Login
 from agent.log_ins import LogIns, beside
 from tests.sealing import HOST, NOTHING, TPM, FakeCreds
 from tests.unit.config.samples import RIGHT
@@ -82,6 +86,83 @@ def test_set_asks_at_a_terminal_without_showing(
     assert json.loads(capsys.readouterr().out) == {
         "form": "sealed", "key": "host", "leftover": False, "cameras": {"cam01": False}, "brokers": ["10.0.0.5"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["", io.StringIO("")])
+def test_the_end_of_the_input_is_no_password(
+    pasu: Pasu, capsys: pytest.CaptureFixture[str], given: str | io.StringIO
+) -> None:
+    assert pasu("set", "cam01", "--user", "u", given=f"{PASSWORD}\n") == 0
+    assert pasu("set", "cam01", "--user", "u", given=given) == 2
+    assert "[SECRETS_PASSWORD]" in capsys.readouterr().err
+    assert pasu.beside.read().login("cam01") == Login("u", PASSWORD)
+    assert pasu("set", "cam01", "--user", "u", given="\n") == 0  # somebody says that there is none
+    assert pasu.beside.read().login("cam01") == Login("u", "")
+
+
+def test_a_bare_enter_at_a_terminal_takes_no_password_away(
+    pasu: Pasu, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter([PASSWORD, "", "", "Other-1"])
+    monkeypatch.setattr(getpass, "getpass", lambda _: next(typed))
+    for of in (("cam01",), ("--broker", "10.0.0.5")):
+        typed = iter([PASSWORD, "", "", "Other-1"])
+        for user, password in (("u", PASSWORD), ("u", PASSWORD), ("v", "Other-1")):
+            assert pasu("set", *of, "--user", user, given=Keyboard()) == 0
+            secrets = pasu.beside.read()
+            login = secrets.login("cam01") if of == ("cam01",) else secrets.broker("10.0.0.5")
+            assert login == Login(user, password)
+    said = capsys.readouterr().err
+    assert (said.count("The password that is known stays."), said.count("It is empty.")) == (2, 2)
+
+    def ended(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(getpass, "getpass", ended)
+    assert pasu("set", "cam01", "--user", "u", given=Keyboard()) == 2
+    assert "[SECRETS_PASSWORD]" in capsys.readouterr().err
+
+
+def test_what_somebody_else_changed_while_a_password_was_typed_stays(
+    pasu: Pasu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def typed(_: str) -> str:
+        pasu.beside.put(pasu.beside.read().with_one("broker", "10.0.0.5", Login("b", "x")).to_toml())
+        return PASSWORD
+
+    monkeypatch.setattr(getpass, "getpass", typed)
+    assert pasu("set", "cam01", "--user", "u", given=Keyboard()) == 0
+    assert pasu.beside.read().broker("10.0.0.5") == Login("b", "x")
+    assert pasu.beside.read().login("cam01") == Login("u", PASSWORD)
+
+
+def test_whoever_is_changing_them_is_waited_for_and_named(
+    pasu: Pasu, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_ins, "CHANGING_S", 0.3)
+    for words in (("set", "cam01", "--user", "u"), ("forget", "cam01")):
+        with pasu.beside.changing():
+            assert pasu(*words, given="x\n") != 0
+        said = capsys.readouterr().err
+        assert "[FOLDER_BUSY]" in said
+        assert str(os.getpid()) in said
+    assert pasu("set", "cam01", "--user", "u", given="x\n") == 0
+
+
+def test_two_at_once_lose_nothing(pasu: Pasu) -> None:
+    """Each in a process of its own; in clear, as they are."""
+    pasu.beside.clear.touch(mode=0o600)
+    program = "from agent.cli.main import main; import sys; sys.exit(main(sys.argv[1:]))"
+    names = [f"10.0.0.{number}" for number in range(1, 7)]
+    words = [sys.executable, "-c", program, "secrets", "set", "--config", str(pasu.config), "--user", "u"]
+    running = [
+        subprocess.Popen([*words, "--broker", name], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        for name in names
+    ]
+    for each in running:
+        each.communicate(b"x\n", timeout=60)
+    assert [each.returncode for each in running] == [0] * len(names)
+    assert sorted(pasu.beside.read().brokers()) == names
 
 
 def test_others_stay_and_one_is_forgotten(pasu: Pasu, capsys: pytest.CaptureFixture[str]) -> None:

@@ -169,9 +169,10 @@ def test_log_ins_and_what_they_are_sealed_to(form, key, opens, can_seal, leftove
     assert (found.check, found.state) == ("secrets.sealed", state)
 
 
-def test_what_else_is_wrong_with_log_ins_is_not_that_another_machine_sealed_them():
+@pytest.mark.parametrize("form", ["clear", "sealed"])
+def test_what_else_is_wrong_with_log_ins_is_not_that_another_machine_sealed_them(form):
     found = judge_box.sealing(
-        "sealed", "tpm", opens=Opening(None, "CONFIG_SYNTAX"), can_seal=True, leftover=False
+        form, "tpm", opens=Opening(None, "CONFIG_SYNTAX"), can_seal=True, leftover=False
     )
     assert found.state == BAD
     assert "CONFIG_SYNTAX" in found.measured

@@ -173,6 +173,15 @@ def test_whether_log_ins_open_root_alone_can_tell(config, tmp_path, monkeypatch,
     assert look.sealing(config, read) == (Standing(Form.SEALED, Key.HOST), opens, root == 0)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_log_ins_behind_a_link_of_somebody_elses_are_not_handed_to_recording(config, tmp_path, monkeypatch):
+    FakeCreds(tmp_path / "creds", monkeypatch)
+    clear = LogIns(config.file).clear
+    clear.symlink_to(tmp_path / "elsewhere")
+    os.chown(clear, 54321, 54321, follow_symlinks=False)
+    assert look.sealing(config, Secrets())[1] == Opening(None, "CONFIG_LINK")
+
+
 def test_places_and_units(config, tmp_path):
     places = {each.path: each for each in look.places(config)}
     assert places[str(config.storage.state)] == Place(str(config.storage.state), 0o700, os.getuid())

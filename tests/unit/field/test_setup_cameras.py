@@ -374,6 +374,20 @@ def test_the_passwords_of_a_draft_are_tried() -> None:
     assert person.heard_of("cam01: it refuses user or password")
 
 
+def test_the_question_says_where_a_password_will_go_and_no_log_in() -> None:
+    draft = {"camera": [{"id": "cam01", "username": "u", "url": "https://me:Secret-1@10.0.0.9/x?y=a@b"}]}
+    asked = next(session._passwords(draft))
+    assert isinstance(asked, wants.Ask)
+    assert "https://10.0.0.9/x?y=a@b" in asked.title
+    assert "Secret-1" not in asked.title
+
+
+def test_a_folder_of_the_state_that_is_not_the_usual_one_is_shown() -> None:
+    assert "/srv/state" not in str(session.overview(PRESENT).rows)
+    tables = {**PRESENT, "storage": {**PRESENT["storage"], "state": "/srv/state"}}
+    assert "/srv/state" in str(session.overview(tables).rows)
+
+
 def test_log_ins_and_tables() -> None:
     secrets = Secrets({"cam01": Login("recorder", PASSWORD), "cam09": Login("x", "y")})
     plain = PRESENT["camera"][0]
