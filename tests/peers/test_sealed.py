@@ -28,6 +28,7 @@ KEY = "/var/lib/systemd/credential.secret"
 DROP_IN = "/etc/systemd/system/pasu-record.service.d/sealed.conf"
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
+WATCHES = "pasu-secrets.path pasu-secrets-clear.path"
 HANDS_OVER = ("__init__", "hand_over", "links")
 """Of our own code, what the units of log-ins run."""
 STAND_IN = """[Service]
@@ -173,9 +174,7 @@ class Handed:
         box.sh("mkdir -p /opt/pasu/lib/agent")
         for name in HANDS_OVER:
             box.put(f"/opt/pasu/lib/agent/{name}.py", (ROOT / "agent" / f"{name}.py").read_bytes(), "0644")
-        box.sh(
-            f"systemctl daemon-reload; systemctl start pasu-secrets.path; systemd-creds setup; cp {KEY} /root/key"
-        )
+        box.sh(f"systemctl daemon-reload; systemctl start {WATCHES}; systemd-creds setup; cp {KEY} /root/key")
 
     def seal(self, text: str) -> None:
         """As `pasu secrets set` does: the name is the new file's at once."""
@@ -218,7 +217,7 @@ def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path)
         box.sh("touch /var/lib/pasu/wrong; systemctl restart pasu-record.service || true")
         wait_for("its end", lambda: "failed" in box.try_run("systemctl", "is-active", "pasu-record")[1], 30)
         # (What is on its way has looked at those before, and nothing tells it of others from here on.)
-        box.sh("systemctl stop pasu-secrets.path pasu-secrets.service pasu-log-ins.service")
+        box.sh(f"systemctl stop {WATCHES} pasu-secrets.service pasu-log-ins.service")
         handed.seal("two")
         box.sh("rm /var/lib/pasu/wrong")
         assert handed.start("start") == "#nonetwo"
@@ -255,7 +254,7 @@ def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path)
         began = handed.began()
 
         # What does not open any more takes nothing from recording, and does not bar those in clear.
-        box.sh("systemctl start pasu-secrets.path")
+        box.sh(f"systemctl start {WATCHES}")
         handed.key(there=False)
         box.sh("touch /etc/pasu/secrets.sealed; sleep 5")
         assert (handed.began(), handed.now()) == (began, "#nonethree")
@@ -266,7 +265,7 @@ def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path)
         handed.is_handed("clear#none")
 
         # What user pasu puts there in their place hands it nothing: no file of root's, no folder of them, and no wait.
-        box.sh("systemctl stop pasu-secrets.path pasu-secrets.service pasu-log-ins.service")
+        box.sh(f"systemctl stop {WATCHES} pasu-secrets.service pasu-log-ins.service")
         box.sh("chown root:pasu /etc/pasu; chmod 0770 /etc/pasu")
         for planted in ("ln -s /etc/shadow", "mkfifo", "ln -s /root", "mkdir"):
             box.sh(f"rm -rf /etc/pasu/secrets.toml; runuser -u pasu -- {planted} /etc/pasu/secrets.toml")
@@ -280,7 +279,7 @@ def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path)
         ]
         box.sh("rm /etc/pasu/secrets.toml")
         assert handed.start() == "#none#none", "the copy goes with the file"
-        box.sh("systemctl start pasu-secrets.path")
+        box.sh(f"systemctl start {WATCHES}")
 
         handed.key(there=True)
         handed.seal("four")
@@ -291,7 +290,7 @@ def test_h1_each_start_of_recording_has_the_log_ins_that_open_then(folder: Path)
             box.sh("sleep 0.3")
         # The last of many changes in a moment is handed over too, and none of them ends the watching.
         handed.is_handed("#nonemany11")
-        assert box.run("systemctl", "is-active", "pasu-secrets.path").strip() == "active"
+        assert box.run("systemctl", "is-active", *WATCHES.split()).split() == ["active", "active"]
         began = handed.began()
         box.sh("systemctl restart pasu-record.service; " * 8, seconds=120)
         assert (handed.began() != began, handed.now()) == (True, "#nonemany11"), (

@@ -142,7 +142,8 @@ def _place(path: Path) -> Place:
 def unit_names(config: Config) -> list[str]:
     """Return the units that this configuration needs."""
     names = ["pasu-record.service", "pasu-keep.service", "pasu-clock.service"]
-    names += ["pasu-disks.timer", "pasu-fence-apply.timer", "pasu-secrets.path"]
+    names += ["pasu-disks.timer", "pasu-fence-apply.timer"]
+    names += ["pasu-secrets.path", "pasu-secrets-clear.path"]
     names += ["pasu-uplink.service"] if config.uplink else []
     names += ["pasu-egress.service", "pasu-tunnel.service"] if config.tunnel else []
     return names + (["pasu-page.service", "pasu-page-again.path"] if config.page else [])

@@ -199,6 +199,7 @@ def test_places_and_units(config, tmp_path):
         "pasu-disks.timer",
         "pasu-fence-apply.timer",
         "pasu-secrets.path",
+        "pasu-secrets-clear.path",
     ]
     with_page = replace(config, page=Page(("127.0.0.1",), 8443, None, 0, tmp_path))
     assert look.unit_names(with_page)[-2:] == ["pasu-page.service", "pasu-page-again.path"]
