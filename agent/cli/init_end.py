@@ -44,7 +44,8 @@ def finish(config: Config, file: Path, *, start: bool) -> int:
                 )
             )
         else:
-            print(say(f"시작했습니다: {' '.join(units)}", f"started: {' '.join(units)}"))
+            works = " ".join(unit.removesuffix(".service") for unit in units if unit.endswith(".service"))
+            print(say(f"시작했습니다: {works}", f"started: {works}"))
     else:
         print(say(f"시작하려면: systemctl start {TARGET}", f"to start it: systemctl start {TARGET}"))
     for line in page_lines(config):

@@ -47,10 +47,9 @@ def judge(made: Fence, lacks: Sequence[str], unbarred: Mapping[str, str]) -> Ite
         wrong = say("커널의 규칙이 있어야 할 것과 다릅니다", "the kernel's rules are not as they should be")
         yield fail("fence", f"{wrong}: {'; '.join(lacks)}", interfaces=interfaces, cameras=count)
     else:
-        where = ", ".join(interfaces) or "–"
-        text = say(
-            f"인터페이스 {where}, 카메라 주소 {count}개", f"interfaces {where}, {count} camera addresses"
-        )
+        addresses = say(f"카메라 주소 {count}개", f"{count} camera addresses")
+        barred = ", ".join([*interfaces, addresses])
+        text = say(f"막은 것: {barred}", f"barred: {barred}")
         yield ok("fence", text, interfaces=interfaces, cameras=count)
     for camera, host in unbarred.items():
         text = say(

@@ -31,7 +31,8 @@ def test_d14_one_that_stands_is_well() -> None:
     assert "eth1" in said.measured
     assert said.numbers == {"interfaces": ["eth1"], "cameras": 2}
     (shared,) = fence.judge(Fence((), ("10.0.0.11",)), [], {})
-    assert "–" in shared.measured
+    assert "–" not in shared.measured
+    assert "1" in shared.measured
     assert said.check in CHECKS
 
 
