@@ -66,7 +66,9 @@ def record_into(box: Box, folder: str) -> list[str]:
 def typed(language: str) -> list[str]:
     """Return the lines that the guide has typed for a disk, those that only show something or need systemd left out."""
     guide = (DOCS / ("guide.ko.md" if language == "ko" else "guide.md")).read_text()
-    begin, end = ("**디스크 교체.**", "**반납과 폐기.**") if language == "ko" else ("**A disk.**", "**Return")
+    begin, end = (
+        ("**디스크 교체.**", "**하드웨어 시험.**") if language == "ko" else ("**A disk.**", "**Trying")
+    )
     section = guide[guide.index(begin) : guide.index(end)]
     blocks = re.findall(r"^```sh?\n(.*?)^```$|^```\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
     lines = [line for block in blocks for line in "".join(block).splitlines() if line.strip()]
