@@ -149,6 +149,7 @@ media = "rtsp://10.77.0.1:8554"
         talk.answer("which camera (number or id): ", "cam02")
         talk.answer(f"[{camera.urls[1]}]: ")
         talk.answer("name [뒷문]: ", "새 뒷문")
+        talk.answer(ENGLISH["view"], "뒷문 앞 5 m")
         talk.answer("user [viewer]: ")
         assert "keeps the password that is known" in talk.answer(ENGLISH["password"])
         assert "it shows video" in talk.answer(ENGLISH["more"], "5")
