@@ -89,7 +89,10 @@ class Talk:
             return []
         taken = set(knows.ids)
         made: list[Addition] = []
-        for number in self._choose(free):
+        chosen = self._choose(free)
+        if not chosen:
+            self._tell(say("하나도 넣지 않았습니다", "none was added"))
+        for number in chosen:
             addition = self._one(number, free[number], taken, made[-1] if made else None, waived)
             taken.add(addition.id)
             made.append(addition)

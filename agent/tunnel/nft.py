@@ -68,6 +68,8 @@ def lacks(
 # Statements
 
 
+PROTOCOLS = {"1": "icmp", "2": "igmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp"}
+"""By number, IANA's registry: nft lists numbers on a system without `netbase`."""
 ACCEPT: dict[str, Any] = {"accept": None}
 DROP: dict[str, Any] = {"drop": None}
 COUNT: dict[str, Any] = {"counter": None}
@@ -126,7 +128,15 @@ def _address(network: str, field: str) -> dict[str, Any]:
 
 
 def _plain(statement: Any) -> Any:
-    return COUNT if isinstance(statement, dict) and "counter" in statement else statement
+    """Return a statement as it was given: counters that count, and protocols that no /etc/protocols has a name for."""
+    if not isinstance(statement, dict):
+        return statement
+    if "counter" in statement:
+        return COUNT
+    match_ = statement.get("match")
+    if isinstance(match_, dict) and match_.get("left") == {"meta": {"key": "l4proto"}}:
+        return {"match": {**match_, "right": PROTOCOLS.get(str(match_.get("right")), match_.get("right"))}}
+    return statement
 
 
 def _word(statement: dict[str, Any]) -> str:

@@ -429,8 +429,8 @@ CHECKS: dict[str, Check] = {
             "a contractor sees how the box is, without a picture",
         ),
         (
-            "`systemctl status pasu-page`와 [page] listen을 보십시오",
-            "look at `systemctl status pasu-page`, and at [page] listen",
+            "`systemctl status pasu-page`를 보고, 주소가 이 박스의 것이 아니면 `sudo pasu init`의 3에서 고치십시오",
+            "look at `systemctl status pasu-page`; where the address is none of this box's, `sudo pasu init` and 3",
         ),
         ("art. 12(1)",),
     ),

@@ -107,7 +107,9 @@ def _rows(made: list[Table]) -> Rows:
 
 def _typed(taken: set[str], before: Table | None) -> Step:
     """Ask for one camera, and try it; none comes back when it is left out."""
-    url = yield from _url("")
+    url = yield from _url("", needed=False)
+    if not url:
+        return []
     name = yield from _name("")
     while (
         identity := (yield from checked("camera.id", say("카메라 id", "camera id"), next_id(taken)))
@@ -128,16 +130,19 @@ def _typed(taken: set[str], before: Table | None) -> Step:
     return [proved] if proved is not None else []
 
 
-def _url(usual: str) -> Generator[Request, Any, str]:
+def _url(usual: str, *, needed: bool = True) -> Generator[Request, Any, str]:
+    """Ask for an address. needed: else Enter leaves the camera out, and "" comes back."""
+    back = "" if needed else say(". 넣지 않으려면 Enter", "; Enter for none")
     return (
         yield from checked(
             "camera.url",
             say("영상 주소", "address of the stream"),
             usual,
             say(
-                "예: rtsp://10.0.0.11/main. 계정과 비밀번호는 따로 묻습니다",
-                "as rtsp://10.0.0.11/main; user and password are asked for apart",
+                f"예: rtsp://10.0.0.11/main. 계정과 비밀번호는 따로 묻습니다{back}",
+                f"as rtsp://10.0.0.11/main; user and password are asked for apart{back}",
             ),
+            needed=needed,
         )
     )
 
@@ -181,11 +186,12 @@ def _purpose(before: str) -> Generator[Request, Any, str]:
 
 
 def _log_in(
-    url: str, known: Table | None = None, *, elsewhere: bool = False
+    url: str, known: Table | None = None, *, elsewhere: bool = False, tried: bool = False
 ) -> Generator[Request, Any, Table]:
     """Ask for user and password. known: the camera's table as it is.
 
     elsewhere  as `_is_elsewhere`: the password that is known is not sent there, it is typed
+    tried      the one that is known was refused a moment ago
     """
     if url.partition(":")[0].lower() not in ("rtsp", "rtsps", "http", "https"):
         return {}
@@ -200,6 +206,11 @@ def _log_in(
             continue
         keep = known is not None and "password" in known and user == user_now and not elsewhere
         explain = say("Enter: 지금 비밀번호 그대로", "Enter keeps the password that is known") if keep else ""
+        if keep and tried:
+            explain = say(
+                "Enter: 방금 거절된 비밀번호로 한 번 더 (거듭 틀리면 카메라가 잠깁니다)",
+                "Enter tries the password that was refused just now once more; a camera may lock itself",
+            )
         if elsewhere and known is not None and "password" in known:
             explain = say(
                 "다른 곳의 주소입니다: 알고 있는 비밀번호를 그곳에 보내지 않으니 다시 적으십시오",
@@ -257,7 +268,7 @@ def _proved(camera: Table, leave: str, *, basic: bool = False) -> Generator[Requ
 
 
 def _log_in_again(camera: Table) -> Generator[Request, Any, Table]:
-    return _with_log_in(camera, (yield from _log_in(camera["url"], camera)))
+    return _with_log_in(camera, (yield from _log_in(camera["url"], camera, tried=True)))
 
 
 def _address_again(camera: Table) -> Generator[Request, Any, Table]:

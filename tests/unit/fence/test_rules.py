@@ -179,6 +179,13 @@ def in_a_kernel(script: str) -> str:
 def test_the_kernel_lists_what_was_written() -> None:
     listing = in_a_kernel(f"nft -f -; nft -j list table inet {rules.TABLE}")
     assert rules.lacks(json.loads(listing), FULL) == []
+    # A system without /etc/protocols lists protocols by number.
+    for name, number in (("tcp", 6), ("igmp", "2")):
+        named = f'"right": "{name}"'
+        assert named in listing
+        listing = listing.replace(named, f'"right": {json.dumps(number)}')
+    assert rules.lacks(json.loads(listing), FULL) == []
+    assert rules.lacks(json.loads(listing.replace('"right": "2"', '"right": "3"')), FULL)
     assert rules.lacks(json.loads(listing), Fence((), FULL.cameras, FULL.ports)) == [
         "rules of chain input were changed"
     ]

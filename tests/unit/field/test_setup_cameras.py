@@ -92,6 +92,16 @@ def test_the_password_that_was_typed_is_kept_by_enter() -> None:
     person = Person(answering(REFUSED, REFUSED, SHOWN), **said)
     assert person.talk(camera_talk.cameras({}, {}))["camera"][0]["password"] == PASSWORD
     assert len(trials(person)) == 3
+    asked = [each.explain for each in person.asked if each.key == "camera.password"]
+    assert [("was refused just now" in explain) for explain in asked] == [False, False, True]
+
+
+@pytest.mark.parametrize("typed", ["", "-"])
+def test_enter_at_the_address_adds_no_camera(typed: str) -> None:
+    person = Person(answering(SHOWN), camera=["2", "3"], camera__url=typed)
+    made = person.talk(camera_talk.cameras(box_of(KNOWN), {}))["camera"]
+    assert [each["id"] for each in made] == [KNOWN["id"]]
+    assert trials(person) == []
 
 
 def test_an_address_that_does_not_answer_is_typed_again_and_the_password_goes_to_no_other_host_unasked() -> (
