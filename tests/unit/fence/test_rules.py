@@ -186,6 +186,9 @@ def test_the_kernel_lists_what_was_written() -> None:
         listing = listing.replace(named, f'"right": {json.dumps(number)}')
     assert rules.lacks(json.loads(listing), FULL) == []
     assert rules.lacks(json.loads(listing.replace('"right": "2"', '"right": "3"')), FULL)
+    odd = json.loads(listing)
+    next(each["rule"] for each in odd["nftables"] if "rule" in each)["expr"][0] = "what no kernel says"
+    assert rules.lacks(odd, FULL)
     assert rules.lacks(json.loads(listing), Fence((), FULL.cameras, FULL.ports)) == [
         "rules of chain input were changed"
     ]
