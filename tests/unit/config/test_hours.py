@@ -185,3 +185,9 @@ def test_how_much_of_a_span_they_are(several: list[Hours], start_ms: int, length
         rest.length_ms for rest in rests(several, span, 1 << 20)
     )
     assert week.on_ms == week.on_within_ms(Span(start_ms, start_ms + WEEK_MS))
+
+
+def test_hours_that_together_are_always_are_the_whole_week() -> None:
+    week = hours.Week([hours.parse("08:00-20:00"), hours.parse("20:00-08:00")])
+    assert week.on_ms == hours.WEEK_MS
+    assert week.on_within_ms(Span(7, 12 + 3 * hours.WEEK_MS)) == 3 * hours.WEEK_MS + 5
